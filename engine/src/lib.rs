@@ -1,0 +1,1 @@
+//! The exact engine: the same bits on every machine.

@@ -1,0 +1,1 @@
+//! The world: prompts, transcripts, rewards, corpus; deterministic.

@@ -1,0 +1,1 @@
+//! Shows: the page, one HTML file without external assets.

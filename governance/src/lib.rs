@@ -1,0 +1,1 @@
+//! Rules about rules: parameters, proposals, tally.

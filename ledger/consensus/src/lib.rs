@@ -1,0 +1,1 @@
+//! Order: the BFT engine behind a narrow seam.

@@ -1,0 +1,1 @@
+//! Rules: the pure state machine.

@@ -1,0 +1,1 @@
+//! Memory: blocks, state and blobs on disk, and an in-memory twin.

@@ -1,0 +1,1 @@
+//! Does: executes units of work.

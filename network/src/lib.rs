@@ -1,0 +1,1 @@
+//! Carries: gossip, discovery and verified blob transfer over libp2p.

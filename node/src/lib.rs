@@ -1,0 +1,1 @@
+//! Wires: the cairn binary.

@@ -1,0 +1,1 @@
+//! Nouns: wire types, codec, keys, hashes, amounts, proofs.

@@ -1,0 +1,1 @@
+//! Whole-system tests: scenarios, adversaries, tidy.

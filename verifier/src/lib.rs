@@ -1,0 +1,1 @@
+//! Judges: re-executes sampled units and aggregates checkpoints.
