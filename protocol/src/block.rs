@@ -1,0 +1,198 @@
+//! Blocks: ordered transactions under a header that binds chain, parent and state. Spec: 05-block.
+
+use crate::{
+    Address, BlockId, ChainId, Height, StateRoot,
+    codec::{BoundedVec, DecodeError, decode, encode},
+    identifiers::tagged_hash,
+    transaction::{self, Unverified, VerifyError},
+};
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+/// Largest encoded block in bytes.
+pub const BLOCK_BYTES_MAX: usize = 1 << 20;
+/// Most transactions in a block.
+pub const TRANSACTIONS_COUNT_MAX: usize = 4096;
+
+/// Transactions hash, as bound by the header.
+pub type TransactionsRoot = StateRoot;
+
+/// Binds a block's content and what came before.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct Header {
+    /// The chain.
+    pub chain: ChainId,
+    /// Its height.
+    pub height: Height,
+    /// The block before it; the chain's id, as bytes, for the first.
+    pub parent: BlockId,
+    /// Milliseconds since 1970, at least the parent's; the rules do not read it.
+    pub time_ms: u64,
+    /// The validator that built it first.
+    pub proposer: Address,
+    /// State before this block, that is, after its parent.
+    pub state_root: StateRoot,
+    /// Hash of the transactions.
+    pub transactions_root: TransactionsRoot,
+}
+
+impl Header {
+    /// The block's identifier.
+    #[must_use]
+    pub fn id(&self) -> BlockId {
+        BlockId::from_bytes(tagged_hash("cairn/block/v1", self))
+    }
+}
+
+/// A block as it travels.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct Block {
+    /// Binds everything else.
+    pub header: Header,
+    /// In order of execution.
+    pub transactions: BoundedVec<Unverified, TRANSACTIONS_COUNT_MAX>,
+}
+
+/// Why a block is not valid on its own.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
+    /// Another chain.
+    #[error("block is for chain {found}; this chain is {expected}")]
+    Chain {
+        /// The block's.
+        found: ChainId,
+        /// Ours.
+        expected: ChainId,
+    },
+    /// The header binds other transactions.
+    #[error("header binds transactions {bound}; the body has {found}")]
+    Transactions {
+        /// In the header.
+        bound: TransactionsRoot,
+        /// Of the body.
+        found: TransactionsRoot,
+    },
+    /// A transaction is invalid.
+    #[error("transaction {index}: {source}")]
+    Transaction {
+        /// Its position.
+        index: usize,
+        /// Why.
+        source: VerifyError,
+    },
+}
+
+impl Block {
+    /// The root that a header must carry for these transactions.
+    #[must_use]
+    pub fn root_of(transactions: &[Unverified]) -> TransactionsRoot {
+        let ids: Vec<_> = transactions.iter().map(Unverified::id).collect();
+        TransactionsRoot::from_bytes(tagged_hash("cairn/transactions/v1", &ids))
+    }
+    /// Reads a block.
+    ///
+    /// # Errors
+    /// When the bytes are not one canonical block.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode("block", bytes, BLOCK_BYTES_MAX)
+    }
+    /// The canonical bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+    /// Checks chain, body and every signature.
+    ///
+    /// # Errors
+    /// The first thing that does not hold.
+    pub fn verify(self, chain: ChainId) -> Result<Verified, BlockError> {
+        let Self {
+            header,
+            transactions,
+        } = self;
+        if header.chain != chain {
+            return Err(BlockError::Chain {
+                found: header.chain,
+                expected: chain,
+            });
+        }
+        let found = Self::root_of(transactions.as_slice());
+        if found != header.transactions_root {
+            return Err(BlockError::Transactions {
+                bound: header.transactions_root,
+                found,
+            });
+        }
+        let verify = |(index, unverified): (usize, Unverified)| {
+            unverified
+                .verify(chain)
+                .map_err(|source| BlockError::Transaction { index, source })
+        };
+        let transactions = transactions
+            .into_vec()
+            .into_iter()
+            .enumerate()
+            .map(verify)
+            .collect::<Result<_, _>>()?;
+        Ok(Verified {
+            id: header.id(),
+            header,
+            transactions,
+        })
+    }
+}
+
+/// A block whose body matches its header and whose signatures hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    id: BlockId,
+    header: Header,
+    transactions: Vec<transaction::Verified>,
+}
+
+impl Verified {
+    /// Builds a block from transactions already verified, as its proposer does.
+    #[must_use]
+    pub fn assemble(mut header: Header, transactions: Vec<transaction::Verified>) -> Self {
+        let wire: Vec<_> = transactions
+            .iter()
+            .map(|t| t.as_unverified().clone())
+            .collect();
+        header.transactions_root = Block::root_of(&wire);
+        Self {
+            id: header.id(),
+            header,
+            transactions,
+        }
+    }
+    /// The identifier.
+    #[must_use]
+    pub const fn id(&self) -> BlockId {
+        self.id
+    }
+    /// The header.
+    #[must_use]
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+    /// In order of execution.
+    #[must_use]
+    pub fn transactions(&self) -> &[transaction::Verified] {
+        &self.transactions
+    }
+    /// Back to the wire form.
+    ///
+    /// # Errors
+    /// When there are more transactions than a block may hold.
+    pub fn to_block(&self) -> Result<Block, crate::codec::TooMany> {
+        let wire = self
+            .transactions
+            .iter()
+            .map(|t| t.as_unverified().clone())
+            .collect();
+        Ok(Block {
+            header: self.header.clone(),
+            transactions: BoundedVec::new(wire)?,
+        })
+    }
+}

@@ -1,0 +1,46 @@
+//! Gradients: the blob that a gradient unit's commitment names. Spec: 02-gradient.
+
+use crate::{
+    Address,
+    codec::{BoundedVec, Bytes, DecodeError, decode},
+    task::UnitId,
+};
+use borsh::{BorshDeserialize, BorshSerialize};
+
+/// Largest gradient blob in bytes.
+pub const PAYLOAD_BYTES_MAX: usize = 1 << 30;
+/// Most inner steps of a unit.
+pub const INNER_STEPS_COUNT_MAX: usize = 4096;
+
+/// A gradient unit's blob.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Payload {
+    /// The unit.
+    pub unit: UnitId,
+    /// Who computed it.
+    pub miner: Address,
+    /// Tokens that carried loss: the unit's weight in the aggregate.
+    pub tokens_count: u32,
+    /// Mean loss of each inner step in millionths of a nat.
+    pub losses_micro: BoundedVec<i64, INNER_STEPS_COUNT_MAX>,
+    /// The compressed pseudo-gradient, in the engine's canonical encoding.
+    pub update: Bytes<PAYLOAD_BYTES_MAX>,
+}
+
+impl Payload {
+    /// Reads a blob.
+    ///
+    /// # Errors
+    /// When the bytes are not one canonical payload.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode("gradient payload", bytes, PAYLOAD_BYTES_MAX)
+    }
+    /// Mean of the inner losses, rounded towards zero; zero without steps.
+    #[must_use]
+    pub fn loss_micro(&self) -> i64 {
+        let losses = self.losses_micro.as_slice();
+        let count = i128::try_from(losses.len()).unwrap_or(i128::MAX).max(1);
+        let sum: i128 = losses.iter().map(|loss| i128::from(*loss)).sum();
+        i64::try_from(sum / count).unwrap_or(i64::MAX)
+    }
+}

@@ -1,0 +1,203 @@
+//! A recipe says, in integers, everything that determines what a run's units compute.
+//!
+//! Real numbers are [`Micro`]; executors convert them with one IEEE division, so every machine
+//! gets the same `f32`. The recipe is part of the genesis (and later of a proposal), so its bytes
+//! are bound by the chain's identity.
+
+use crate::{Amount, EnvironmentHash, Micro};
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+/// Shape of a decoder-only transformer (Llama family, Hugging Face names).
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelShape {
+    /// Token ids are `0..vocab_size`.
+    pub vocab_size: u32,
+    /// Width of the residual stream.
+    pub hidden_size: u32,
+    /// Width of the SwiGLU.
+    pub intermediate_size: u32,
+    /// Blocks.
+    pub layers_count: u32,
+    /// Query heads.
+    pub heads_count: u32,
+    /// Key/value heads; divides `heads_count`.
+    pub key_value_heads_count: u32,
+    /// Width of a head.
+    pub head_dim: u32,
+    /// Base of the rotary embedding.
+    pub rope_theta: u32,
+    /// Longest sequence.
+    pub positions_max: u32,
+}
+
+/// Pre-training by DiLoCo (arXiv:2311.08105): inner `AdamW` steps, outer Nesterov.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pretrain {
+    /// Steps of the run spent pre-training; they come first.
+    pub steps_count: u64,
+    /// Gradient units a step.
+    pub units_count: u32,
+    /// Inner optimiser steps a unit, H.
+    pub inner_steps_count: u32,
+    /// Rows of the corpus in an inner batch.
+    pub corpus_rows_count: u32,
+    /// Tokens in a corpus row.
+    pub corpus_row_tokens: u32,
+    /// Demonstrations of the environment's task in an inner batch.
+    pub demonstration_rows_count: u32,
+    /// Inner learning rate after warm-up.
+    pub learning_rate: Micro,
+    /// Inner steps over which the rate rises linearly, at the start of every unit.
+    pub warmup_steps_count: u32,
+    /// Inner `AdamW` second-moment decay.
+    pub beta2: Micro,
+    /// Inner decoupled weight decay.
+    pub weight_decay: Micro,
+    /// Inner gradient norm limit.
+    pub gradient_norm_max: Micro,
+    /// Outer learning rate.
+    pub outer_learning_rate: Micro,
+    /// Outer Nesterov momentum.
+    pub outer_momentum: Micro,
+}
+
+/// Reinforcement learning by GRPO with two-sided clipping (arXiv:2505.07291).
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reinforce {
+    /// Steps of the run spent on reinforcement learning; they follow pre-training.
+    pub steps_count: u64,
+    /// Rollout units a step.
+    pub rollout_units_count: u32,
+    /// Prompts in a rollout unit.
+    pub groups_per_unit_count: u32,
+    /// Samples of one prompt, G.
+    pub samples_per_group_count: u32,
+    /// Sampling temperature.
+    pub temperature: Micro,
+    /// Gradient units a step; each takes an equal share of the accepted rollout units.
+    pub gradient_units_count: u32,
+    /// Ratio clip below one.
+    pub clip_low: Micro,
+    /// Ratio clip above one.
+    pub clip_high: Micro,
+    /// Largest ratio for negative advantages, δ.
+    pub ratio_max: Micro,
+    /// Added to the standard deviation when advantages are normalised.
+    pub advantage_floor: Micro,
+    /// Peak learning rate of the outer `AdamW`.
+    pub learning_rate: Micro,
+    /// Steps over which the rate rises linearly.
+    pub warmup_steps_count: u64,
+    /// Share of the peak rate left at the last step; decay is linear.
+    pub final_rate: Micro,
+    /// Outer `AdamW` second-moment decay.
+    pub beta2: Micro,
+    /// Limit on the norm of the aggregated gradient.
+    pub gradient_norm_max: Micro,
+}
+
+/// When steps close and what is measured.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// Blocks from assignment until units not yet committed count as missed.
+    pub deadline_blocks: u64,
+    /// Blocks after the deadline until a step settles whatever audits still miss.
+    pub settlement_blocks: u64,
+    /// Gradient units that must be accepted for the model to move.
+    pub gradient_units_min: u32,
+    /// Held-out greedy evaluation happens when a step's number is a multiple of this.
+    pub evaluation_every_steps: u64,
+    /// Held-out prompts in an evaluation.
+    pub evaluation_prompts_count: u32,
+}
+
+/// What work earns, paid from the run's escrow.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pay {
+    /// For an accepted gradient unit.
+    pub gradient_unit: Amount,
+    /// For an accepted rollout unit; independent of its reward.
+    pub rollout_unit: Amount,
+    /// For an audit, whatever its verdict.
+    pub audit: Amount,
+}
+
+/// Everything that determines a run.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The model.
+    pub model: ModelShape,
+    /// Seed of the initial weights.
+    pub seed: EnvironmentHash,
+    /// The verifiable task.
+    pub environment: EnvironmentHash,
+    /// The text for pre-training.
+    pub corpus: EnvironmentHash,
+    /// First part.
+    pub pretrain: Pretrain,
+    /// Second part.
+    pub reinforce: Reinforce,
+    /// Deadlines and evaluation.
+    pub schedule: Schedule,
+    /// Prices.
+    pub pay: Pay,
+}
+
+/// Which part of the recipe a step belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Gradient units over the corpus.
+    Pretrain,
+    /// Gradient units over rollouts.
+    Reinforce,
+}
+
+impl Recipe {
+    /// Steps in all.
+    #[must_use]
+    pub const fn steps_count(&self) -> u64 {
+        self.pretrain
+            .steps_count
+            .saturating_add(self.reinforce.steps_count)
+    }
+    /// The part that a step's gradient units belong to; nothing once the run is over.
+    #[must_use]
+    pub const fn phase(&self, step: crate::Step) -> Option<Phase> {
+        if step.get() < self.pretrain.steps_count {
+            Some(Phase::Pretrain)
+        } else if step.get() < self.steps_count() {
+            Some(Phase::Reinforce)
+        } else {
+            None
+        }
+    }
+    /// Rollout units generated during a step, for the gradients of the next one.
+    #[must_use]
+    pub const fn rollout_units_count(&self, step: crate::Step) -> u32 {
+        let next = crate::Step::new(step.get().saturating_add(1));
+        match self.phase(next) {
+            Some(Phase::Reinforce) => self.reinforce.rollout_units_count,
+            Some(Phase::Pretrain) | None => 0,
+        }
+    }
+    /// Samples in a full rollout unit.
+    #[must_use]
+    pub const fn samples_per_unit_count(&self) -> u32 {
+        self.reinforce
+            .groups_per_unit_count
+            .saturating_mul(self.reinforce.samples_per_group_count)
+    }
+    /// Whether checkpoint `step` is evaluated: on the rhythm, and at the end.
+    #[must_use]
+    pub const fn is_evaluated(&self, step: crate::Step) -> bool {
+        let every = self.schedule.evaluation_every_steps;
+        step.get() == self.steps_count() || (every != 0 && step.get() % every == 0)
+    }
+}

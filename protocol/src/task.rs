@@ -1,0 +1,229 @@
+//! Tasks: which unit, whose, with which seeds. Nothing in a task is chosen by the miner.
+//!
+//! Spec: 01-task. A unit is one piece of work of a step: a *rollout* unit (several prompts, all
+//! samples of each) or a *gradient* unit. [`assign`] maps units to miners by a [`Beacon`] that is
+//! fixed only after the step has opened; every seed is a hash that binds chain, checkpoint,
+//! environment, beacon, unit, slot and owner, so copied or re-used output is worthless.
+
+use crate::{
+    Address, BlockId, ChainId, CheckpointId, EnvironmentHash, RunId, Step, identifiers::tagged_hash,
+};
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{fmt, str::FromStr};
+
+/// The two kinds of work.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum UnitKind {
+    /// Generate samples and score them.
+    Rollout,
+    /// Run optimiser steps and compress the pseudo-gradient.
+    Gradient,
+}
+
+impl UnitKind {
+    /// The word used in identifiers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rollout => "rollout",
+            Self::Gradient => "gradient",
+        }
+    }
+}
+
+/// Names a unit of work: run, step, kind and position; written `0.12.rollout.3`.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
+pub struct UnitId {
+    /// The run.
+    pub run: RunId,
+    /// The step in which it is computed.
+    pub step: Step,
+    /// What is computed.
+    pub kind: UnitKind,
+    /// Position among the step's units of this kind.
+    pub index: u32,
+}
+
+impl fmt::Display for UnitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}.{}.{}.{}",
+            self.run,
+            self.step,
+            self.kind.as_str(),
+            self.index
+        )
+    }
+}
+
+/// Text that does not name a unit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} does not name a unit; the form is run.step.kind.index, such as 0.12.rollout.3")]
+pub struct UnitParseError {
+    /// What was given.
+    pub text: String,
+}
+
+impl FromStr for UnitId {
+    type Err = UnitParseError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || UnitParseError {
+            text: text.chars().take(80).collect(),
+        };
+        let parts: Vec<&str> = text.split('.').collect();
+        let [run, step, kind, index] = parts[..] else {
+            return Err(error());
+        };
+        let kind = match kind {
+            "rollout" => UnitKind::Rollout,
+            "gradient" => UnitKind::Gradient,
+            _ => return Err(error()),
+        };
+        Ok(Self {
+            run: run.parse().map_err(|_| error())?,
+            step: step.parse().map_err(|_| error())?,
+            kind,
+            index: index.parse().map_err(|_| error())?,
+        })
+    }
+}
+
+impl Serialize for UnitId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for UnitId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <String as Deserialize>::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// Public randomness that was unknown when whatever it selects was committed.
+///
+/// First light: a hash of a block decided two heights later (Spec: 06-sample).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+pub struct Beacon([u8; 32]);
+crate::identifiers::hex_text!(Beacon, 32);
+
+impl Beacon {
+    /// Wraps 32 bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+    /// The beacon that a decided block yields.
+    #[must_use]
+    pub fn of_block(block: BlockId) -> Self {
+        Self(tagged_hash("cairn/beacon/v1", &block))
+    }
+}
+
+/// Deals `units_count` units to `miners`: a permutation drawn by the beacon, then round after
+/// round, so that loads differ by at most one. Empty when there are no miners.
+#[must_use]
+pub fn assign(
+    beacon: &Beacon,
+    kind: UnitKind,
+    units_count: u32,
+    miners: &[Address],
+) -> Vec<Address> {
+    let mut order: Vec<([u8; 32], Address)> = miners
+        .iter()
+        .map(|miner| {
+            (
+                tagged_hash("cairn/assign/v1", &(beacon, kind, miner)),
+                *miner,
+            )
+        })
+        .collect();
+    order.sort_unstable();
+    let dealt = order.iter().map(|(_, miner)| *miner).cycle();
+    dealt
+        .take(if order.is_empty() {
+            0
+        } else {
+            units_count as usize
+        })
+        .collect()
+}
+
+/// Everything a rollout unit's seeds bind.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
+pub struct RolloutTask {
+    /// The chain.
+    pub chain: ChainId,
+    /// The generating checkpoint.
+    pub checkpoint: CheckpointId,
+    /// The environment.
+    pub environment: EnvironmentHash,
+    /// The step's beacon.
+    pub beacon: Beacon,
+    /// The unit.
+    pub unit: UnitId,
+    /// Who computes it.
+    pub miner: Address,
+}
+
+impl RolloutTask {
+    /// Seed of the prompt of group `group`.
+    #[must_use]
+    pub fn prompt_seed(&self, group: u32) -> [u8; 32] {
+        tagged_hash(
+            "cairn/prompt/v1",
+            &(self.beacon, self.unit, self.environment, group),
+        )
+    }
+    /// Seed of all randomness of sample `slot` of group `group`.
+    #[must_use]
+    pub fn sample_seed(&self, group: u32, slot: u32) -> [u8; 32] {
+        tagged_hash("cairn/sample/v1", &(self, group, slot))
+    }
+}
+
+/// Where a row of an inner batch comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize)]
+pub enum RowSource {
+    /// A slice of the corpus.
+    Corpus,
+    /// A demonstration of the task.
+    Demonstration,
+}
+
+/// Seed of one row of one inner batch of a pre-training unit.
+#[must_use]
+pub fn row_seed(
+    beacon: &Beacon,
+    unit: UnitId,
+    inner_step: u32,
+    source: RowSource,
+    row: u32,
+) -> [u8; 32] {
+    tagged_hash("cairn/row/v1", &(beacon, unit, inner_step, source, row))
+}

@@ -1,0 +1,327 @@
+//! Transactions: the signed envelope and its kinds. Spec: 04-transaction.
+//!
+//! An [`Unverified`] transaction is what a socket or a block delivers; [`Unverified::verify`]
+//! checks chain and signature and gives a [`Verified`] one, the only kind the rules accept.
+
+use crate::{
+    Address, Amount, BlobId, ChainId, Height, Nonce, ProposalId, Signature, SigningKey,
+    TransactionId,
+    checkpoint::Checkpoint,
+    codec::{BoundedVec, DecodeError, Text, decode, encode},
+    identifiers::tagged_hash,
+    keys::SignatureError,
+    rollout::Totals,
+    task::UnitId,
+    verdict::Verdict,
+};
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+/// Largest encoded transaction in bytes.
+pub const TRANSACTION_BYTES_MAX: usize = 8 << 10;
+/// Most units in one availability attestation.
+pub const ATTESTED_UNITS_COUNT_MAX: usize = 64;
+
+/// How a holder votes.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Choice {
+    /// For.
+    Yes,
+    /// Against.
+    No,
+    /// Counted for support only.
+    Abstain,
+}
+
+/// What a proposal would do. First light has one kind.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+pub enum Action {
+    /// Set one parameter at a height.
+    ChangeParameter {
+        /// Its name, as in `governance::parameters`.
+        parameter: Text<64>,
+        /// Its new value.
+        value: u64,
+        /// When it takes effect, if passed.
+        enact_at: Height,
+    },
+}
+
+/// What a transaction does.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Body {
+    /// Move tokens.
+    Transfer {
+        /// Receiver.
+        to: Address,
+        /// How much.
+        amount: Amount,
+    },
+    /// Become a miner by locking a bond.
+    RegisterMiner {
+        /// How much is locked.
+        bond: Amount,
+    },
+    /// A miner that had gone quiet asks for work again.
+    Resume,
+    /// Bind a rollout unit's blob.
+    CommitRollouts {
+        /// The unit.
+        unit: UnitId,
+        /// Its blob.
+        blob: BlobId,
+        /// The blob's size.
+        blob_bytes: u64,
+        /// Sums over its samples.
+        totals: Totals,
+    },
+    /// Bind a gradient unit's blob.
+    CommitGradient {
+        /// The unit.
+        unit: UnitId,
+        /// Its blob.
+        blob: BlobId,
+        /// The blob's size.
+        blob_bytes: u64,
+        /// Tokens that carried loss.
+        tokens_count: u32,
+        /// Mean inner loss in millionths of a nat.
+        loss_micro: i64,
+    },
+    /// A validator holds these units' blobs, and they are canonical.
+    AttestBlobs {
+        /// The units.
+        units: BoundedVec<UnitId, ATTESTED_UNITS_COUNT_MAX>,
+    },
+    /// An auditor binds its verdict.
+    AuditCommit {
+        /// The unit.
+        unit: UnitId,
+        /// See [`crate::verdict::commitment`].
+        commitment: Commitment,
+    },
+    /// An auditor opens its verdict.
+    AuditReveal {
+        /// The unit.
+        unit: UnitId,
+        /// The verdict.
+        verdict: Verdict,
+        /// The commitment's salt.
+        salt: Commitment,
+    },
+    /// A validator computed this checkpoint.
+    AttestCheckpoint {
+        /// The checkpoint.
+        checkpoint: Checkpoint,
+    },
+    /// Put a proposal to the vote.
+    Propose {
+        /// What it is for, in words.
+        title: Text<200>,
+        /// What it does.
+        action: Action,
+    },
+    /// Vote with all stake held.
+    Vote {
+        /// The proposal.
+        proposal: ProposalId,
+        /// The choice.
+        choice: Choice,
+    },
+}
+
+impl Body {
+    /// The stable name, as in JSON.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Transfer { .. } => "transfer",
+            Self::RegisterMiner { .. } => "register-miner",
+            Self::Resume => "resume",
+            Self::CommitRollouts { .. } => "commit-rollouts",
+            Self::CommitGradient { .. } => "commit-gradient",
+            Self::AttestBlobs { .. } => "attest-blobs",
+            Self::AuditCommit { .. } => "audit-commit",
+            Self::AuditReveal { .. } => "audit-reveal",
+            Self::AttestCheckpoint { .. } => "attest-checkpoint",
+            Self::Propose { .. } => "propose",
+            Self::Vote { .. } => "vote",
+        }
+    }
+}
+
+/// 32 bytes that hide or open something.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+pub struct Commitment([u8; 32]);
+crate::identifiers::hex_text!(Commitment, 32);
+
+impl Commitment {
+    /// Wraps 32 bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// What is signed.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct Transaction {
+    /// The chain it is for.
+    pub chain: ChainId,
+    /// Who signs.
+    pub sender: Address,
+    /// The sender's transactions before this one.
+    pub nonce: Nonce,
+    /// What it does.
+    pub body: Body,
+}
+
+impl Transaction {
+    /// Builds the content to sign.
+    #[must_use]
+    pub const fn new(chain: ChainId, sender: Address, nonce: Nonce, body: Body) -> Self {
+        Self {
+            chain,
+            sender,
+            nonce,
+            body,
+        }
+    }
+    /// The bytes that are signed: a hash of domain tag and canonical encoding.
+    #[must_use]
+    pub fn signing_bytes(&self) -> [u8; 32] {
+        tagged_hash("cairn/transaction/v1", self)
+    }
+    /// Signs.
+    #[must_use]
+    pub fn sign(self, key: &SigningKey) -> Unverified {
+        let signature = key.sign(&self.signing_bytes());
+        Unverified {
+            transaction: self,
+            signature,
+        }
+    }
+}
+
+/// A transaction whose signature nobody here has checked.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct Unverified {
+    transaction: Transaction,
+    signature: Signature,
+}
+
+/// Why a transaction is not valid on its own.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// For another chain.
+    #[error("transaction is for chain {found}; this chain is {expected}")]
+    Chain {
+        /// The transaction's chain.
+        found: ChainId,
+        /// Ours.
+        expected: ChainId,
+    },
+    /// Signature refused.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+}
+
+impl Unverified {
+    /// Reads a transaction.
+    ///
+    /// # Errors
+    /// When the bytes are not one canonical transaction.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode("transaction", bytes, TRANSACTION_BYTES_MAX)
+    }
+    /// The canonical bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+    /// The claimed content; trust it only after [`Self::verify`].
+    #[must_use]
+    pub const fn claimed(&self) -> &Transaction {
+        &self.transaction
+    }
+    /// The identifier, signature included.
+    #[must_use]
+    pub fn id(&self) -> TransactionId {
+        TransactionId::from_bytes(tagged_hash("cairn/transaction-id/v1", self))
+    }
+    /// Checks chain and signature.
+    ///
+    /// # Errors
+    /// When it is for another chain or the signature does not match.
+    pub fn verify(self, chain: ChainId) -> Result<Verified, VerifyError> {
+        let found = self.transaction.chain;
+        if found != chain {
+            return Err(VerifyError::Chain {
+                found,
+                expected: chain,
+            });
+        }
+        self.transaction
+            .sender
+            .verify(&self.transaction.signing_bytes(), &self.signature)?;
+        Ok(Verified {
+            id: self.id(),
+            unverified: self,
+        })
+    }
+}
+
+/// A transaction for this chain, signed by its sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    id: TransactionId,
+    unverified: Unverified,
+}
+
+impl Verified {
+    /// The identifier.
+    #[must_use]
+    pub const fn id(&self) -> TransactionId {
+        self.id
+    }
+    /// Who signed.
+    #[must_use]
+    pub const fn sender(&self) -> Address {
+        self.unverified.transaction.sender
+    }
+    /// The sender's transactions before this one.
+    #[must_use]
+    pub const fn nonce(&self) -> Nonce {
+        self.unverified.transaction.nonce
+    }
+    /// What it does.
+    #[must_use]
+    pub const fn body(&self) -> &Body {
+        &self.unverified.transaction.body
+    }
+    /// Back to the wire form.
+    #[must_use]
+    pub const fn as_unverified(&self) -> &Unverified {
+        &self.unverified
+    }
+}

@@ -1,0 +1,145 @@
+//! Verdicts: what an auditor measured, against which limit. Spec: 07-verdict.
+
+use crate::{Address, codec::BoundedVec, identifiers::tagged_hash, task::UnitId};
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+/// What was checked. Each variant says what `measured` counts; the exact class has limit zero.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// Blobs that could not be had within the window.
+    Availability,
+    /// Bytes are one canonical payload of this unit and miner: faults found.
+    Encoding,
+    /// Groups and samples missing or too many.
+    Completeness,
+    /// Commitment fields that differ from the payload.
+    Commitment,
+    /// Samples whose end breaks the length or finish rules.
+    Finish,
+    /// Tokens that are not the seeded draw under the assigned checkpoint.
+    Sampling,
+    /// TOPLOC proofs that differ from the recomputed activations.
+    Activations,
+    /// Samples whose claimed reward is not what the environment computes.
+    Reward,
+    /// Inner losses that differ from re-execution.
+    Loss,
+    /// Bytes of the compressed pseudo-gradient that differ from re-execution.
+    Update,
+}
+
+impl Check {
+    /// The stable name, as in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Availability => "availability",
+            Self::Encoding => "encoding",
+            Self::Completeness => "completeness",
+            Self::Commitment => "commitment",
+            Self::Finish => "finish",
+            Self::Sampling => "sampling",
+            Self::Activations => "activations",
+            Self::Reward => "reward",
+            Self::Loss => "loss",
+            Self::Update => "update",
+        }
+    }
+}
+
+/// One check's result.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
+pub struct Finding {
+    /// What was checked.
+    pub check: Check,
+    /// What was found, in the check's unit.
+    pub measured: u64,
+    /// The most that is allowed.
+    pub limit: u64,
+}
+
+impl Finding {
+    /// A finding of the exact class, where nothing may differ.
+    #[must_use]
+    pub const fn exact(check: Check, measured: u64) -> Self {
+        Self {
+            check,
+            measured,
+            limit: 0,
+        }
+    }
+    /// Whether the measured value is within the limit.
+    #[must_use]
+    pub const fn holds(&self) -> bool {
+        self.measured <= self.limit
+    }
+}
+
+/// Most findings in a verdict.
+pub const FINDINGS_COUNT_MAX: usize = 16;
+
+/// All findings of one audit.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Verdict(BoundedVec<Finding, FINDINGS_COUNT_MAX>);
+
+impl Verdict {
+    /// A verdict from findings, in the order they were made.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn new(findings: Vec<Finding>) -> Result<Self, crate::codec::TooMany> {
+        BoundedVec::new(findings).map(Self)
+    }
+    /// The findings.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        self.0.as_slice()
+    }
+    /// The first finding beyond its limit: the reason for rejection.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<Finding> {
+        self.findings()
+            .iter()
+            .find(|finding| !finding.holds())
+            .copied()
+    }
+    /// Whether anything was checked and everything held.
+    #[must_use]
+    pub fn accepts(&self) -> bool {
+        !self.findings().is_empty() && self.contradiction().is_none()
+    }
+}
+
+/// What an auditor commits to before anyone reveals; bound to its key, so copying is worthless.
+#[must_use]
+pub fn commitment(auditor: Address, unit: UnitId, verdict: &Verdict, salt: &[u8; 32]) -> [u8; 32] {
+    tagged_hash("cairn/audit-commitment/v1", &(auditor, unit, verdict, salt))
+}
