@@ -1,1 +1,2 @@
-//! Wires: the cairn binary.
+//! Wires: the `cairn` binary.
+pub mod rpc;

@@ -1,0 +1,2 @@
+//! The HTTP interface.
+pub mod overview;
