@@ -1,0 +1,151 @@
+//! What validators sign. These bytes are ours, not the engine's, so that a certificate can be
+//! checked without it.
+//!
+//! Spec: 05-block §4.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use protocol::{
+    BlockId, ChainId, Height, PublicKey, Signature, SigningKey, codec, keys::SignatureError,
+};
+use serde::{Deserialize, Serialize};
+
+/// Opens the signed bytes of a vote.
+const VOTE_TAG: [u8; 17] = *b"consensus/vote/v1";
+/// Opens the signed bytes of a proposal.
+const PROPOSAL_TAG: [u8; 21] = *b"consensus/proposal/v1";
+
+/// The two votes of a round.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum VoteKind {
+    /// "This block may be decided in this round."
+    Prevote,
+    /// "I have seen two thirds prevote for it." A quorum of these decides.
+    Precommit,
+}
+
+/// A vote; `block_id` is absent in a vote for no block.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+pub struct Vote {
+    /// Which of the two votes.
+    pub kind: VoteKind,
+    /// The height voted on.
+    pub height: Height,
+    /// The round within the height.
+    pub round: u32,
+    /// The block voted for.
+    pub block_id: Option<BlockId>,
+}
+
+/// A proposer's signed word that it proposes a block in a round.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+pub struct Proposal {
+    /// The height proposed for.
+    pub height: Height,
+    /// The round within the height.
+    pub round: u32,
+    /// The block proposed.
+    pub block_id: BlockId,
+    /// The earlier round in which two thirds prevoted for this block, when it is proposed again.
+    pub valid_round: Option<u32>,
+}
+
+/// Tag without a length in front: tags are fixed strings and none is a prefix of another.
+fn signing_bytes<T: BorshSerialize>(tag: &[u8], chain: ChainId, message: &T) -> Vec<u8> {
+    let mut bytes = tag.to_vec();
+    bytes.extend_from_slice(chain.as_bytes());
+    bytes.extend(codec::encode(message));
+    bytes
+}
+
+impl Vote {
+    /// The bytes an ed25519 signature over this vote covers.
+    #[must_use]
+    pub fn signing_bytes(&self, chain: ChainId) -> Vec<u8> {
+        signing_bytes(&VOTE_TAG, chain, self)
+    }
+}
+
+impl Proposal {
+    /// The bytes an ed25519 signature over this proposal covers.
+    #[must_use]
+    pub fn signing_bytes(&self, chain: ChainId) -> Vec<u8> {
+        signing_bytes(&PROPOSAL_TAG, chain, self)
+    }
+}
+
+/// A vote with its signer.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+pub struct SignedVote {
+    /// What was signed.
+    pub vote: Vote,
+    /// Who signed.
+    pub signer: PublicKey,
+    /// Over [`Vote::signing_bytes`].
+    pub signature: Signature,
+}
+
+impl SignedVote {
+    /// Signs a vote.
+    #[must_use]
+    pub fn new(chain: ChainId, vote: Vote, key: &SigningKey) -> Self {
+        let signature = key.sign(&vote.signing_bytes(chain));
+        Self {
+            vote,
+            signer: key.address(),
+            signature,
+        }
+    }
+
+    /// Checks the signature.
+    ///
+    /// # Errors
+    /// When the key is not a point or the signature does not match.
+    pub fn verify(&self, chain: ChainId) -> Result<(), SignatureError> {
+        self.signer
+            .verify(&self.vote.signing_bytes(chain), &self.signature)
+    }
+}
+
+/// A proposal with its signer.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+pub struct SignedProposal {
+    /// What was signed.
+    pub proposal: Proposal,
+    /// Who signed.
+    pub signer: PublicKey,
+    /// Over [`Proposal::signing_bytes`].
+    pub signature: Signature,
+}
+
+impl SignedProposal {
+    /// Signs a proposal.
+    #[must_use]
+    pub fn new(chain: ChainId, proposal: Proposal, key: &SigningKey) -> Self {
+        let signature = key.sign(&proposal.signing_bytes(chain));
+        Self {
+            proposal,
+            signer: key.address(),
+            signature,
+        }
+    }
+
+    /// Checks the signature.
+    ///
+    /// # Errors
+    /// When the key is not a point or the signature does not match.
+    pub fn verify(&self, chain: ChainId) -> Result<(), SignatureError> {
+        self.signer
+            .verify(&self.proposal.signing_bytes(chain), &self.signature)
+    }
+}

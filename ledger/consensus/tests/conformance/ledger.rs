@@ -1,0 +1,133 @@
+//! The smallest honest application: a list of blocks in memory.
+
+use ledger_consensus::{
+    Application, ApplicationError, Certificate, Check, Equivocation, HeightParams,
+};
+use protocol::{BlobId, BlockId, Height, codec};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+
+/// Height, parent and payload; nothing of the round.
+type Body = (Height, BlockId, Vec<u8>);
+
+/// What is kept; survives the engine, as a disk would.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    pub(crate) blocks: Mutex<Vec<(Vec<u8>, Certificate)>>,
+    pub(crate) evidence: Mutex<Vec<Equivocation>>,
+    height: watch::Sender<u64>,
+    params: HeightParams,
+    payload_bytes: usize,
+}
+
+/// A handle that an engine may own.
+#[derive(Debug, Clone)]
+pub(crate) struct MemoryApplication(pub(crate) Arc<Ledger>);
+
+pub(crate) fn block_id(block: &[u8]) -> BlockId {
+    BlockId::from_bytes(*BlobId::of(block).as_bytes())
+}
+
+impl MemoryApplication {
+    pub(crate) fn new(params: HeightParams, payload_bytes: usize) -> Self {
+        Self(Arc::new(Ledger {
+            blocks: Mutex::default(),
+            evidence: Mutex::default(),
+            height: watch::Sender::new(0),
+            params,
+            payload_bytes,
+        }))
+    }
+
+    pub(crate) fn blocks(&self) -> Vec<(Vec<u8>, Certificate)> {
+        self.0
+            .blocks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Returns when at least this many blocks are committed.
+    pub(crate) async fn reached(&self, height: u64) {
+        let mut heights = self.0.height.subscribe();
+        heights
+            .wait_for(|&reached| reached >= height)
+            .await
+            .unwrap();
+    }
+}
+
+impl Application for MemoryApplication {
+    fn tip(&self) -> (Height, BlockId) {
+        let blocks = self.blocks();
+        match blocks.last() {
+            Some((_, certificate)) => (certificate.height, certificate.block_id),
+            None => (Height::ZERO, BlockId::from_bytes([0; 32])),
+        }
+    }
+
+    fn params(&self, _: Height) -> HeightParams {
+        self.0.params.clone()
+    }
+
+    fn propose(
+        &mut self,
+        height: Height,
+        bytes_max: u32,
+        now_ms: u64,
+    ) -> Result<Vec<u8>, ApplicationError> {
+        let mut payload = now_ms.to_le_bytes().to_vec();
+        payload.resize(
+            self.0.payload_bytes.min(bytes_max as usize - 64).max(8),
+            0xC5,
+        );
+        let body: Body = (height, self.tip().1, payload);
+        Ok(codec::encode(&body))
+    }
+
+    fn check(&mut self, height: Height, block: &[u8]) -> Check {
+        let (tip, tip_id) = self.tip();
+        if height != tip.next() {
+            return Check::Later;
+        }
+        match codec::decode::<Body>("block", block, 1 << 22) {
+            Ok((found, parent, _)) if found == height && parent == tip_id => {
+                Check::Valid(block_id(block))
+            }
+            Ok((found, _, _)) => Check::Invalid {
+                reason: format!("block of height {found} does not follow {tip}"),
+            },
+            Err(error) => Check::Invalid {
+                reason: error.to_string(),
+            },
+        }
+    }
+
+    fn commit(&mut self, block: &[u8], certificate: &Certificate) -> Result<(), ApplicationError> {
+        let height = certificate.height;
+        assert_eq!(
+            self.check(height, block),
+            Check::Valid(certificate.block_id)
+        );
+        self.0
+            .blocks
+            .lock()
+            .unwrap()
+            .push((block.to_vec(), certificate.clone()));
+        self.0.height.send_replace(height.get());
+        Ok(())
+    }
+
+    fn block(&self, height: Height) -> Option<(Vec<u8>, Certificate)> {
+        let index = usize::try_from(height.get().checked_sub(1)?).ok()?;
+        self.blocks().get(index).cloned()
+    }
+
+    fn history_min(&self) -> Height {
+        Height::new(1)
+    }
+
+    fn evidence(&mut self, evidence: Equivocation) {
+        self.0.evidence.lock().unwrap().push(evidence);
+    }
+}
