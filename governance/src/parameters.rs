@@ -1,0 +1,170 @@
+//! Parameters: every number that a vote may change, with bounds that no vote can leave.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+/// What a parameter may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Its value unless genesis or a vote says otherwise.
+    pub default: u64,
+    /// The smallest value.
+    pub min: u64,
+    /// The largest value.
+    pub max: u64,
+}
+
+macro_rules! parameters {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal: $min:literal ..= $max:literal, default $default:literal;)+) => {
+        /// Names a parameter.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+        pub enum Name {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl Name {
+            /// All parameters.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// The stable text.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+            /// What it may be.
+            #[must_use]
+            pub const fn bounds(self) -> Bounds {
+                match self {
+                    $(Self::$variant => Bounds { default: $default, min: $min, max: $max }),+
+                }
+            }
+        }
+    };
+}
+
+parameters! {
+    /// Probability that a committed unit is audited, in millionths.
+    AuditRate = "audit-rate": 10_000..=1_000_000, default 250_000;
+    /// Blocks an auditor has to commit its verdict.
+    AuditCommitBlocks = "audit-commit-blocks": 4..=100_000, default 240;
+    /// Blocks after that to reveal it.
+    AuditRevealBlocks = "audit-reveal-blocks": 4..=100_000, default 60;
+    /// Burned from the stake of an auditor whose rejection re-execution overturns.
+    AuditFaultPenalty = "audit-fault-penalty": 0..=1_000_000_000_000, default 1_000;
+    /// Smallest bond of a miner.
+    MinerBondMin = "miner-bond-min": 1..=1_000_000_000_000, default 10_000;
+    /// Blocks until a payout is free.
+    VestingBlocks = "vesting-blocks": 1..=10_000_000, default 400;
+    /// Blocks during which a proposal may be voted on.
+    VotingBlocks = "voting-blocks": 4..=10_000_000, default 40;
+    /// Blocks at least between the end of voting and enactment.
+    TimelockBlocks = "timelock-blocks": 1..=10_000_000, default 8;
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A name that no parameter has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no parameter {name:?}")]
+pub struct UnknownName {
+    /// What was given.
+    pub name: String,
+}
+
+impl FromStr for Name {
+    type Err = UnknownName;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.iter().find(|name| name.as_str() == text).copied();
+        found.ok_or_else(|| UnknownName {
+            name: text.to_owned(),
+        })
+    }
+}
+
+/// A value outside its bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("parameter {name} cannot be {value}; it is between {min} and {max}")]
+pub struct OutOfBounds {
+    /// The parameter.
+    pub name: Name,
+    /// The value asked for.
+    pub value: u64,
+    /// The smallest.
+    pub min: u64,
+    /// The largest.
+    pub max: u64,
+}
+
+/// All parameters' values.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Parameters {
+    changed: BTreeMap<Name, u64>,
+}
+
+impl Parameters {
+    /// A parameter's value.
+    #[must_use]
+    pub fn get(&self, name: Name) -> u64 {
+        self.changed
+            .get(&name)
+            .copied()
+            .unwrap_or(name.bounds().default)
+    }
+    /// Whether a parameter may have this value.
+    ///
+    /// # Errors
+    /// When it is out of bounds.
+    pub const fn check(name: Name, value: u64) -> Result<(), OutOfBounds> {
+        let Bounds {
+            default: _,
+            min,
+            max,
+        } = name.bounds();
+        if value < min || value > max {
+            return Err(OutOfBounds {
+                name,
+                value,
+                min,
+                max,
+            });
+        }
+        Ok(())
+    }
+    /// Sets a parameter.
+    ///
+    /// # Errors
+    /// When the value is out of bounds.
+    pub fn set(&mut self, name: Name, value: u64) -> Result<(), OutOfBounds> {
+        Self::check(name, value)?;
+        self.changed.insert(name, value);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_within_its_bounds() {
+        for name in Name::ALL {
+            assert!(
+                Parameters::check(*name, name.bounds().default).is_ok(),
+                "{name}"
+            );
+            assert_eq!(name.as_str().parse::<Name>().unwrap(), *name);
+        }
+    }
+
+    #[test]
+    fn a_value_outside_the_bounds_changes_nothing() {
+        let mut parameters = Parameters::default();
+        let error = parameters.set(Name::AuditRate, 9_999).unwrap_err();
+        assert_eq!((error.min, error.max), (10_000, 1_000_000));
+        assert_eq!(parameters, Parameters::default());
+    }
+}
