@@ -1,1 +1,168 @@
-//! Memory: blocks, state and blobs on disk, and an in-memory twin.
+//! Memory: blocks and state on disk, and an in-memory twin.
+//!
+//! A node that loses power must come back at a block boundary: either the whole of block `h`
+//! happened, with its certificate, its writes to the state and its transaction index, or nothing
+//! of it did. That is all this crate promises, and it promises it about bytes: it knows neither
+//! the rules that produced a write nor the engine that decided a block.
+//!
+//! * [`Store`] is the seam. The node reads [`Store::tip`] and [`Store::state`] when it starts,
+//!   calls [`Store::commit`] once a decided block, and serves [`Store::block`] to peers that
+//!   catch up.
+//! * [`SledStore`] keeps everything in one sled tree, so that one batch, which sled applies
+//!   atomically, is one block. `commit` returns after the file is synchronised to the disk.
+//! * [`MemoryStore`] behaves the same, for simulation; one suite runs against both.
+//!
+//! Disks lie. Every record carries a BLAKE3 checksum over its key and its bytes, so a flipped or
+//! misplaced record is found when it is read and named ([`Record`]) with the height at which the
+//! store stood. Records that are *missing* are found too: the tip carries the count and the
+//! combined checksum of all records of the state ([`StoreError::StateDiffers`]).
+//!
+//! ```
+//! use ledger_store::{Commit, MemoryStore, Store};
+//! use protocol::{BlockId, ChainId, Height, StateRoot};
+//! use std::collections::BTreeMap;
+//!
+//! let store = MemoryStore::new();
+//! let root = StateRoot::from_bytes([0; 32]);
+//! store.initialize(ChainId::from_bytes([1; 32]), &BTreeMap::new(), root)?;
+//! let writes = BTreeMap::from([(b"account/7".to_vec(), Some(vec![5]))]);
+//! store.commit(&Commit {
+//!     height: Height::new(1),
+//!     block_id: BlockId::from_bytes([2; 32]),
+//!     block: b"the block",
+//!     certificate: b"two thirds of the stake signed it",
+//!     state_root: StateRoot::from_bytes([3; 32]),
+//!     writes: &writes,
+//!     transactions: &[],
+//! })?;
+//! assert_eq!(store.state()?[b"account/7".as_slice()], [5]);
+//! # Ok::<(), ledger_store::StoreError>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod check;
+mod disk;
+mod error;
+mod memory;
+mod record;
+
+pub use disk::SledStore;
+pub use error::{Record, StoreError};
+pub use memory::MemoryStore;
+
+use protocol::{BlockId, ChainId, Height, StateRoot, TransactionId};
+use std::collections::BTreeMap;
+
+/// Largest key of the state or of the node's own notes, in bytes.
+pub const KEY_BYTES_MAX: usize = 1024;
+
+/// The state: every key with its value.
+pub type State = BTreeMap<Vec<u8>, Vec<u8>>;
+/// What a block changes in the state: a value to write, or nothing to delete the key.
+pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// One decided block and everything it changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Commit<'a> {
+    /// Its height: the tip's plus one.
+    pub height: Height,
+    /// Its identifier.
+    pub block_id: BlockId,
+    /// Its canonical bytes.
+    pub block: &'a [u8],
+    /// The quorum certificate's bytes.
+    pub certificate: &'a [u8],
+    /// The state after this block.
+    pub state_root: StateRoot,
+    /// What it changes in the state.
+    pub writes: &'a Writes,
+    /// Its transactions, in order.
+    pub transactions: &'a [TransactionId],
+}
+
+/// The last block that is stored in full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tip {
+    /// Its height; zero is genesis.
+    pub height: Height,
+    /// Its identifier; the chain's, as bytes, for genesis.
+    pub block_id: BlockId,
+    /// The state after it.
+    pub state_root: StateRoot,
+}
+
+/// A block as it was committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredBlock {
+    /// Its identifier.
+    pub block_id: BlockId,
+    /// Its canonical bytes.
+    pub block: Vec<u8>,
+    /// The quorum certificate's bytes.
+    pub certificate: Vec<u8>,
+    /// The state after it.
+    pub state_root: StateRoot,
+}
+
+/// Blocks, state and a node's own notes.
+pub trait Store: Send + Sync {
+    /// The chain, once initialised.
+    ///
+    /// # Errors
+    /// When the record cannot be read or is damaged.
+    fn chain(&self) -> Result<Option<ChainId>, StoreError>;
+
+    /// The last block, once initialised.
+    ///
+    /// # Errors
+    /// When the record cannot be read or is damaged.
+    fn tip(&self) -> Result<Option<Tip>, StoreError>;
+
+    /// Writes genesis. Does nothing when the store already holds this chain.
+    ///
+    /// # Errors
+    /// When the store holds another chain or another genesis state, or cannot be written.
+    fn initialize(
+        &self,
+        chain: ChainId,
+        state: &State,
+        state_root: StateRoot,
+    ) -> Result<(), StoreError>;
+
+    /// Stores a block and all it changes: all or nothing, and on the disk before it returns.
+    ///
+    /// # Errors
+    /// When the height is not the tip's plus one, or the store cannot be written.
+    fn commit(&self, commit: &Commit<'_>) -> Result<(), StoreError>;
+
+    /// The block at a height; genesis has none.
+    ///
+    /// # Errors
+    /// When the record cannot be read or is damaged, or is missing below the tip.
+    fn block(&self, height: Height) -> Result<Option<StoredBlock>, StoreError>;
+
+    /// The whole state after the tip; empty before initialisation.
+    ///
+    /// # Errors
+    /// When a record is damaged or missing.
+    fn state(&self) -> Result<State, StoreError>;
+
+    /// The height of the block that holds a transaction.
+    ///
+    /// # Errors
+    /// When the record cannot be read or is damaged.
+    fn transaction_height(&self, id: TransactionId) -> Result<Option<Height>, StoreError>;
+
+    /// Keeps a note of the node's own, such as the salt of an audit it must later reveal. It is
+    /// not part of the state, and on the disk before this returns.
+    ///
+    /// # Errors
+    /// When the key is too long or the store cannot be written.
+    fn put_local(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError>;
+
+    /// Reads a note of the node's own.
+    ///
+    /// # Errors
+    /// When the record cannot be read or is damaged.
+    fn get_local(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+}

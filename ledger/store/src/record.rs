@@ -1,0 +1,149 @@
+//! Records: how keys are laid out, and the checksum in front of every value.
+//!
+//! A key is one byte for the kind, then what names the record. A value is the BLAKE3 checksum of
+//! key and payload, then the payload; because the checksum covers the key, a record that turns up
+//! under another key does not pass either.
+
+use crate::{KEY_BYTES_MAX, Record, StoreError, Tip};
+use borsh::{BorshDeserialize, BorshSerialize};
+use protocol::{BlockId, ChainId, Height, StateRoot};
+
+/// Version of this layout.
+pub(crate) const FORMAT: u32 = 1;
+/// Bytes of the checksum.
+pub(crate) const CHECKSUM_BYTES: usize = 32;
+/// First byte of the keys of the state.
+pub(crate) const STATE: u8 = b's';
+/// Largest record in bytes; only a limit against absurd lengths.
+const RECORD_BYTES_MAX: usize = 1 << 30;
+
+impl Record {
+    /// The key under which the record lies.
+    pub(crate) fn key(&self) -> Vec<u8> {
+        match self {
+            Self::Format => b"mformat".to_vec(),
+            Self::Chain => b"mchain".to_vec(),
+            Self::Tip => b"mtip".to_vec(),
+            Self::Block(height) => prefixed(b'b', &height.get().to_be_bytes()),
+            Self::State(key) => prefixed(STATE, key),
+            Self::Transaction(id) => prefixed(b't', id.as_bytes()),
+            Self::Local(key) => prefixed(b'l', key),
+        }
+    }
+}
+
+fn prefixed(kind: u8, name: &[u8]) -> Vec<u8> {
+    [&[kind], name].concat()
+}
+
+/// Refuses keys that a database page should not hold.
+pub(crate) fn check_key(key: &[u8]) -> Result<(), StoreError> {
+    if key.len() > KEY_BYTES_MAX {
+        return Err(StoreError::KeyTooLong {
+            bytes: key.len(),
+            bytes_max: KEY_BYTES_MAX,
+        });
+    }
+    Ok(())
+}
+
+/// Checksum of a record; the key's length is hashed first, so that the two cannot run together.
+fn checksum(key: &[u8], payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let mut hasher = blake3::Hasher::new_derive_key("cairn/store/record/v1");
+    hasher.update(&(key.len() as u64).to_le_bytes());
+    hasher.update(key);
+    hasher.update(payload);
+    *hasher.finalize().as_bytes()
+}
+
+/// The value to store for a payload.
+pub(crate) fn seal(key: &[u8], payload: &[u8]) -> Vec<u8> {
+    [checksum(key, payload).as_slice(), payload].concat()
+}
+
+/// The payload of a stored value, or why it is damaged.
+pub(crate) fn unseal<'a>(key: &[u8], value: &'a [u8]) -> Result<&'a [u8], String> {
+    let Some((claimed, payload)) = value.split_at_checked(CHECKSUM_BYTES) else {
+        return Err(format!(
+            "it has {} bytes; its checksum alone has {CHECKSUM_BYTES}",
+            value.len()
+        ));
+    };
+    let found = checksum(key, payload);
+    if claimed != found {
+        return Err(format!(
+            "its {} bytes have checksum {}; {} was recorded",
+            payload.len(),
+            hex::encode(found),
+            hex::encode(claimed)
+        ));
+    }
+    Ok(payload)
+}
+
+/// Decodes a payload whose checksum held.
+pub(crate) fn decode<T: BorshDeserialize>(payload: &[u8]) -> Result<T, String> {
+    protocol::codec::decode("record", payload, RECORD_BYTES_MAX).map_err(|error| error.to_string())
+}
+
+/// The chain and its genesis.
+#[derive(Clone, Copy, Debug, BorshSerialize, BorshDeserialize)]
+pub(crate) struct ChainRecord {
+    pub(crate) chain: ChainId,
+    pub(crate) state_root: StateRoot,
+}
+
+/// The last block, with a summary of the state's records.
+#[derive(Clone, Copy, Debug, BorshSerialize, BorshDeserialize)]
+pub(crate) struct TipRecord {
+    pub(crate) height: Height,
+    pub(crate) block_id: BlockId,
+    pub(crate) state_root: StateRoot,
+    pub(crate) summary: Summary,
+}
+
+impl TipRecord {
+    pub(crate) const fn tip(&self) -> Tip {
+        Tip {
+            height: self.height,
+            block_id: self.block_id,
+            state_root: self.state_root,
+        }
+    }
+}
+
+/// A block as it is stored.
+#[derive(Clone, Debug, BorshSerialize, BorshDeserialize)]
+pub(crate) struct BlockRecord {
+    pub(crate) block_id: BlockId,
+    pub(crate) state_root: StateRoot,
+    pub(crate) block: Vec<u8>,
+    pub(crate) certificate: Vec<u8>,
+}
+
+/// How many records the state has, and the exclusive or of their checksums. It changes with each
+/// write in constant time, and finds by accident lost or stale records; it is no defence against
+/// someone who writes to the disk on purpose: that is what the state root is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) struct Summary {
+    pub(crate) count: u64,
+    pub(crate) checksum: [u8; CHECKSUM_BYTES],
+}
+
+impl Summary {
+    /// Takes a stored value in.
+    pub(crate) fn insert(&mut self, value: &[u8]) {
+        self.count = self.count.wrapping_add(1);
+        self.combine(value);
+    }
+    /// Takes a stored value out.
+    pub(crate) fn remove(&mut self, value: &[u8]) {
+        self.count = self.count.wrapping_sub(1);
+        self.combine(value);
+    }
+    fn combine(&mut self, value: &[u8]) {
+        for (total, byte) in self.checksum.iter_mut().zip(value) {
+            *total ^= byte;
+        }
+    }
+}
