@@ -1,0 +1,319 @@
+//! One provider's part in a fetch: take segments from the shared queue until it is empty.
+
+use super::wire::{Request, Status, chunks, tree};
+use crate::{
+    limits::{SEGMENT_BYTES_MAX, SEGMENT_TIME_MAX, SILENCE_MAX},
+    store::{PartialBlob, StoreError},
+};
+use bao_tree::io::{
+    BaoContentItem, DecodeError,
+    fsm::{ResponseDecoder, ResponseDecoderNext},
+};
+use futures::{AsyncReadExt as _, AsyncWriteExt as _};
+use iroh_io::AsyncStreamReader;
+use libp2p::Stream;
+use protocol::BlobId;
+use std::{
+    collections::VecDeque,
+    io,
+    ops::Range,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::{task::spawn_blocking, time::timeout};
+
+/// Verified bytes gathered before they are handed to the disk.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// Segments nobody is working on, and how many bytes are still to come in all.
+#[derive(Debug)]
+pub(super) struct Segments {
+    waiting: Mutex<VecDeque<Range<u64>>>,
+    missing_bytes: AtomicU64,
+}
+
+impl Segments {
+    /// Cuts missing ranges into segments.
+    pub(super) fn cut(missing: Vec<Range<u64>>) -> Self {
+        let mut waiting = VecDeque::new();
+        let mut missing_bytes = 0;
+        for range in missing {
+            missing_bytes += range.end - range.start;
+            let mut start = range.start;
+            while start < range.end {
+                let end = (start + SEGMENT_BYTES_MAX).min(range.end);
+                waiting.push_back(start..end);
+                start = end;
+            }
+        }
+        Self {
+            waiting: Mutex::new(waiting),
+            missing_bytes: AtomicU64::new(missing_bytes),
+        }
+    }
+
+    /// Whether every segment is done or taken.
+    pub(super) fn all_taken(&self) -> bool {
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
+    }
+
+    /// Whether every byte arrived.
+    pub(super) fn all_done(&self) -> bool {
+        self.missing_bytes.load(Ordering::Acquire) == 0
+    }
+
+    fn take(&self) -> Option<Range<u64>> {
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    }
+
+    fn give_back(&self, segment: Range<u64>) {
+        if segment.start < segment.end {
+            self.waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push_front(segment);
+        }
+    }
+
+    fn arrived(&self, bytes: u64) {
+        self.missing_bytes.fetch_sub(bytes, Ordering::AcqRel);
+    }
+}
+
+/// Why a provider is of no more use to a fetch.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttemptError {
+    /// The hint is neither a peer id nor an address.
+    #[error("hint {hint:?} is neither a peer id nor a multiaddress")]
+    Hint {
+        /// What was given.
+        hint: String,
+    },
+    /// No connection or no stream.
+    #[error("cannot be reached: {reason}")]
+    Unreachable {
+        /// What the transport said.
+        reason: String,
+    },
+    /// It does not have the blob.
+    #[error("does not have the blob")]
+    Absent,
+    /// It has the blob with another size, so the size asked for is wrong or it lies.
+    #[error("has the blob with another size")]
+    OtherSize,
+    /// It serves too many others.
+    #[error("is busy")]
+    Busy,
+    /// It sent bytes that are not the blob's.
+    #[error("sent bytes that do not hash to the blob, at {offset}")]
+    Corrupt {
+        /// Start of the chunk group or subtree that failed.
+        offset: u64,
+    },
+    /// It answered something that is not a response.
+    #[error("sent an unknown status {status}")]
+    Status {
+        /// The byte.
+        status: u8,
+    },
+    /// It fell silent or was too slow.
+    #[error("was too slow: one segment took longer than allowed")]
+    Slow,
+    /// The stream broke.
+    #[error("stream broke: {reason}")]
+    Broken {
+        /// What the transport said.
+        reason: String,
+    },
+    /// It is banned.
+    #[error("is banned")]
+    Banned,
+}
+
+/// What ends a worker early.
+#[derive(Debug)]
+pub(super) enum WorkerError {
+    Peer(AttemptError),
+    Store(StoreError),
+}
+
+impl From<AttemptError> for WorkerError {
+    fn from(error: AttemptError) -> Self {
+        Self::Peer(error)
+    }
+}
+
+/// Works segments off the queue over one stream; a failed segment's rest goes back.
+pub(super) struct Worker {
+    pub(super) id: BlobId,
+    pub(super) bytes: u64,
+    pub(super) partial: Arc<dyn PartialBlob>,
+    pub(super) segments: Arc<Segments>,
+}
+
+impl Worker {
+    pub(super) async fn run(
+        &self,
+        mut stream: Stream,
+        received: &(dyn Fn(u64) + Sync),
+    ) -> Result<(), WorkerError> {
+        while let Some(segment) = self.segments.take() {
+            let mut progress = InProgress {
+                segments: &self.segments,
+                received,
+                rest: segment,
+            };
+            stream = timeout(SEGMENT_TIME_MAX, self.segment(stream, &mut progress))
+                .await
+                .map_err(|_| AttemptError::Slow)??;
+            self.store(|partial| partial.save_progress()).await?;
+        }
+        // The provider sees the end of the stream either way.
+        drop(stream.close().await);
+        Ok(())
+    }
+
+    async fn segment(
+        &self,
+        mut stream: Stream,
+        progress: &mut InProgress<'_>,
+    ) -> Result<Stream, WorkerError> {
+        let Range { start, end } = progress.rest;
+        let request = Request {
+            id: self.id,
+            bytes: self.bytes,
+            start,
+            end,
+        };
+        stream.write_all(&request.encode()).await.map_err(broken)?;
+        stream.flush().await.map_err(broken)?;
+        let mut reader = Reader { stream };
+        let [status] = reader.read::<1>().await.map_err(broken)?;
+        match Status::decode(status) {
+            Some(Status::Follows) => {}
+            Some(Status::Absent) => return Err(AttemptError::Absent.into()),
+            Some(Status::OtherSize) => return Err(AttemptError::OtherSize.into()),
+            Some(Status::Busy) => return Err(AttemptError::Busy.into()),
+            None => return Err(AttemptError::Status { status }.into()),
+        }
+        let hash = blake3::Hash::from(*self.id.as_bytes());
+        let mut decoder = ResponseDecoder::new(hash, chunks(start..end), tree(self.bytes), reader);
+        let mut batch = Vec::new();
+        let outcome = loop {
+            match decoder.next().await {
+                ResponseDecoderNext::Done(reader) => break Ok(reader.stream),
+                ResponseDecoderNext::More((next, item)) => {
+                    decoder = next;
+                    match item {
+                        Ok(BaoContentItem::Parent(_)) => {}
+                        Ok(BaoContentItem::Leaf(leaf)) => batch.extend_from_slice(&leaf.data),
+                        Err(error) => break Err(attempt_error(error)),
+                    }
+                }
+            }
+            if batch.len() >= BATCH_BYTES {
+                self.flush(&mut batch, progress).await?;
+            }
+        };
+        self.flush(&mut batch, progress).await?;
+        Ok(outcome?)
+    }
+
+    /// Writes verified bytes, which always continue where the segment's done part ends.
+    async fn flush(
+        &self,
+        batch: &mut Vec<u8>,
+        progress: &mut InProgress<'_>,
+    ) -> Result<(), WorkerError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let (offset, bytes) = (progress.rest.start, std::mem::take(batch));
+        let count = bytes.len() as u64;
+        self.store(move |partial| partial.write(offset, &bytes))
+            .await?;
+        progress.rest.start += count;
+        self.segments.arrived(count);
+        (progress.received)(count);
+        Ok(())
+    }
+
+    async fn store<F>(&self, work: F) -> Result<(), WorkerError>
+    where
+        F: FnOnce(&dyn PartialBlob) -> Result<(), StoreError> + Send + 'static,
+    {
+        let partial = Arc::clone(&self.partial);
+        match spawn_blocking(move || work(partial.as_ref())).await {
+            Ok(done) => done.map_err(WorkerError::Store),
+            Err(error) => Err(AttemptError::Broken {
+                reason: error.to_string(),
+            }
+            .into()),
+        }
+    }
+}
+
+/// The unfinished rest of a segment; returns to the queue however the worker ends.
+struct InProgress<'a> {
+    segments: &'a Segments,
+    received: &'a (dyn Fn(u64) + Sync),
+    rest: Range<u64>,
+}
+
+impl Drop for InProgress<'_> {
+    fn drop(&mut self) {
+        self.segments.give_back(self.rest.clone());
+    }
+}
+
+fn broken(error: io::Error) -> AttemptError {
+    match error.kind() {
+        io::ErrorKind::TimedOut => AttemptError::Slow,
+        _ => AttemptError::Broken {
+            reason: error.to_string(),
+        },
+    }
+}
+
+fn attempt_error(error: DecodeError) -> AttemptError {
+    match error {
+        DecodeError::ParentHashMismatch(node) => AttemptError::Corrupt {
+            offset: node.chunk_range().start.to_bytes(),
+        },
+        DecodeError::LeafHashMismatch(chunk) => AttemptError::Corrupt {
+            offset: chunk.to_bytes(),
+        },
+        DecodeError::ParentNotFound(_) | DecodeError::LeafNotFound(_) => AttemptError::Broken {
+            reason: "ended early".to_owned(),
+        },
+        DecodeError::Io(error) => broken(error),
+    }
+}
+
+/// A stream as `bao-tree` reads it; silence is an error.
+struct Reader {
+    stream: Stream,
+}
+
+impl AsyncStreamReader for Reader {
+    async fn read_bytes(&mut self, length: usize) -> io::Result<bytes::Bytes> {
+        let mut buffer = vec![0; length];
+        timeout(SILENCE_MAX, self.stream.read_exact(&mut buffer)).await??;
+        Ok(buffer.into())
+    }
+
+    async fn read<const LENGTH: usize>(&mut self) -> io::Result<[u8; LENGTH]> {
+        let mut buffer = [0; LENGTH];
+        timeout(SILENCE_MAX, self.stream.read_exact(&mut buffer)).await??;
+        Ok(buffer)
+    }
+}

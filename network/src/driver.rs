@@ -1,0 +1,267 @@
+//! The task that owns the swarm: commands in, events out, nothing that blocks.
+
+mod command;
+mod discovery;
+mod gossip;
+
+use crate::{
+    address_book::AddressBook,
+    behaviour::{Behaviour, BehaviourEvent},
+    event::NetworkEvent,
+    handle::Command,
+    limits::PROVIDED_COUNT_MAX,
+    reputation::{Consequence, Offence, Reputations},
+    store::BlobStore,
+    topic::Topic,
+};
+pub(crate) use discovery::Bootstrap;
+use futures::StreamExt as _;
+use libp2p::{
+    Multiaddr, PeerId, Swarm,
+    core::ConnectedPoint,
+    kad::QueryId,
+    swarm::{ConnectionId, DialError, SwarmEvent},
+};
+use protocol::BlobId;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::{JoinHandle, spawn_blocking},
+    time::{MissedTickBehavior, interval},
+};
+
+const TICK: Duration = Duration::from_millis(500);
+
+/// A connected peer.
+#[derive(Debug)]
+struct Link {
+    address: Multiaddr,
+    connections: BTreeSet<ConnectionId>,
+}
+
+type DialReply = oneshot::Sender<Result<PeerId, String>>;
+
+/// Owns the swarm and everything that is known about peers.
+pub(crate) struct Driver {
+    swarm: Swarm<Behaviour>,
+    chain: String,
+    events: mpsc::Sender<NetworkEvent>,
+    bootstrap: Vec<Bootstrap>,
+    book: AddressBook,
+    reputations: Reputations,
+    links: BTreeMap<PeerId, Link>,
+    dials: BTreeMap<ConnectionId, DialReply>,
+    /// Messages waiting for a first subscriber, oldest first.
+    outbox: VecDeque<(Topic, Vec<u8>)>,
+    /// Blobs we provide, oldest first; all of them are in one of the two queues below or done.
+    provided: VecDeque<BlobId>,
+    unannounced: VecDeque<BlobId>,
+    announcing: HashMap<QueryId, BlobId>,
+    lookups: HashMap<QueryId, mpsc::Sender<PeerId>>,
+    dropped_event_count: u64,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        swarm: Swarm<Behaviour>,
+        chain: String,
+        events: mpsc::Sender<NetworkEvent>,
+        bootstrap: Vec<Bootstrap>,
+        book: AddressBook,
+    ) -> Self {
+        Self {
+            swarm,
+            chain,
+            events,
+            bootstrap,
+            book,
+            reputations: Reputations::default(),
+            links: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            outbox: VecDeque::new(),
+            provided: VecDeque::new(),
+            unannounced: VecDeque::new(),
+            announcing: HashMap::new(),
+            lookups: HashMap::new(),
+            dropped_event_count: 0,
+        }
+    }
+
+    /// Runs until shut down or until every handle is gone.
+    pub(crate) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut handles_gone: oneshot::Receiver<()>,
+        server: JoinHandle<()>,
+        store: Arc<dyn BlobStore>,
+    ) {
+        let mut stored = spawn_blocking(move || store.list(PROVIDED_COUNT_MAX));
+        let mut listing = true;
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let reply = loop {
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                command = commands.recv() => match command {
+                    Some(Command::Shutdown { reply }) => break Some(reply),
+                    Some(command) => self.on_command(command),
+                    None => break None,
+                },
+                _ = ticks.tick() => self.on_tick(Instant::now()),
+                _ = &mut handles_gone => break None,
+                listed = &mut stored, if listing => {
+                    listing = false;
+                    match listed {
+                        Ok(Ok(ids)) => ids.into_iter().for_each(|id| self.provide(id)),
+                        Ok(Err(error)) => tracing::warn!(%error, "stored blobs not announced"),
+                        Err(error) => tracing::error!(%error, "listing blobs failed"),
+                    }
+                }
+            }
+        };
+        server.abort();
+        if let Some(snapshot) = self.book.take_changes() {
+            snapshot.write();
+        }
+        // The listener and every connection close with the swarm, before the caller goes on.
+        drop(self);
+        if let Some(reply) = reply {
+            // A caller that stopped waiting does not need the answer.
+            reply.send(()).unwrap_or_default();
+        }
+    }
+
+    fn on_tick(&mut self, now: Instant) {
+        for peer in self.reputations.pardon(now) {
+            self.swarm.behaviour_mut().bans.unblock_peer(peer);
+        }
+        self.check_gossip_scores(now);
+        self.dial_known_peers(now);
+        self.announce_blobs();
+        self.flush_outbox();
+        self.drop_abandoned();
+        if let Some(snapshot) = self.book.take_changes() {
+            spawn_blocking(move || snapshot.write());
+        }
+    }
+
+    fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Kademlia(event)) => self.on_kademlia(event),
+            SwarmEvent::ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            } => {
+                self.on_connected(peer_id, connection_id, &endpoint);
+            }
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                connection_id,
+                num_established,
+                ..
+            } => {
+                if let Some(link) = self.links.get_mut(&peer_id) {
+                    link.connections.remove(&connection_id);
+                }
+                if num_established == 0 && self.links.remove(&peer_id).is_some() {
+                    self.emit(NetworkEvent::PeerDisconnected { peer: peer_id });
+                }
+            }
+            SwarmEvent::OutgoingConnectionError {
+                connection_id,
+                peer_id,
+                error,
+            } => {
+                self.on_dial_failed(connection_id, peer_id, &error);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_connected(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint) {
+        let address = endpoint.get_remote_address().clone();
+        if let Some(reply) = self.dials.remove(&id) {
+            // A fetch that gave up no longer wants the connection, which does no harm.
+            drop(reply.send(Ok(peer)));
+        }
+        if endpoint.is_dialer() {
+            self.book.learn(peer, [address.clone()]);
+            self.bootstrap_reached(peer, &address);
+        }
+        self.book.connected(&peer);
+        self.reputations.record(peer, Instant::now());
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.connections.insert(id);
+            return;
+        }
+        let connections = BTreeSet::from([id]);
+        self.links.insert(
+            peer,
+            Link {
+                address: address.clone(),
+                connections,
+            },
+        );
+        self.emit(NetworkEvent::PeerConnected {
+            peer,
+            address: address.to_string(),
+        });
+    }
+
+    fn on_dial_failed(&mut self, id: ConnectionId, peer: Option<PeerId>, error: &DialError) {
+        tracing::debug!(?peer, %error, "dial failed");
+        if let Some(reply) = self.dials.remove(&id) {
+            // A fetch that gave up does not mind.
+            drop(reply.send(Err(error.to_string())));
+        }
+    }
+
+    /// Notes an offence and, when it was one too many, throws the peer out.
+    fn offend(&mut self, peer: PeerId, offence: Offence) {
+        let now = Instant::now();
+        tracing::debug!(%peer, %offence, "offence");
+        let consequence = self.reputations.offend(peer, offence, now);
+        let points = f64::from(self.reputations.points(&peer, now));
+        self.swarm
+            .behaviour_mut()
+            .gossip
+            .set_application_score(&peer, -points);
+        if consequence == Consequence::Banned {
+            tracing::info!(%peer, %offence, "peer banned");
+            let behaviour = self.swarm.behaviour_mut();
+            behaviour.bans.block_peer(peer);
+            behaviour.kademlia.remove_peer(&peer);
+            self.emit(NetworkEvent::PeerBanned { peer, offence });
+        }
+    }
+
+    /// Hands an event to the node; a full queue loses it, and says whether that happened.
+    fn emit(&mut self, event: NetworkEvent) -> Delivery {
+        match self.events.try_send(event) {
+            Ok(()) => Delivery::Taken,
+            Err(_) => {
+                self.dropped_event_count += 1;
+                if self.dropped_event_count.is_power_of_two() {
+                    let count = self.dropped_event_count;
+                    tracing::warn!(count, "node does not read network events; events dropped");
+                }
+                Delivery::Dropped
+            }
+        }
+    }
+}
+
+/// Whether an event found room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Delivery {
+    Taken,
+    Dropped,
+}
