@@ -286,6 +286,24 @@ fn every_rejection_has_its_code() {
             tolerant,
             4,
         ),
+        (
+            "all coefficients zero",
+            changed(|p| p[1][2..].fill(0)),
+            tolerant,
+            11,
+        ),
+        (
+            "degree 119",
+            changed(|p| p[1][2 + 2 * 120..].fill(0)),
+            tolerant,
+            11,
+        ),
+        (
+            "degree 120",
+            changed(|p| p[1][2 + 2 * 121..].fill(0)),
+            narrow(128, 0, 0),
+            10,
+        ),
         ("shifted, exact", shifted.clone(), Rule::Exact, 6),
         ("flipped, exact", flipped.clone(), Rule::Exact, 6),
         ("shifted, mean", shifted.clone(), narrow(128, 4_000, 127), 8),
@@ -323,6 +341,37 @@ fn negated_activations_are_rejected_under_any_thresholds() {
             compared_count: 128
         }
     );
+}
+
+/// The forgery that passes the reference library's checks on bell-shaped activations. Hiding the
+/// constant in a polynomial of full degree takes knowing where the largest activations are.
+#[test]
+fn constants_fitted_on_other_activations_are_rejected() {
+    let layout = Layout {
+        hidden: 1024,
+        prefill_tokens: 0,
+        ..LAYOUT
+    };
+    for seed in 0..20 {
+        let points = select::largest(&activations(seed + 1000, 32 * 1024), 128);
+        let mut magnitudes: Vec<u16> = points.iter().map(|&(_, y)| y & 0x7fff).collect();
+        magnitudes.sort_unstable();
+        let mut bytes = vec![0; 258];
+        bytes[..2].copy_from_slice(&MODULUS_MAX.to_be_bytes());
+        bytes[2..4].copy_from_slice(&magnitudes[64].to_be_bytes());
+        let values = activations(seed, 32 * 1024);
+        let own = layout_of(&values, layout);
+        let tolerant = Rule::Tolerant(Thresholds::PAPER);
+        assert_eq!(
+            verify_bytes(&[&bytes], &own, tolerant).unwrap_err().code(),
+            11
+        );
+        // The same constant as the value of a full-degree polynomial at guessed places.
+        let guess = |index: u32| (index, magnitudes[64] ^ ((index % 2) as u16) << 15);
+        let guessed: Vec<(u32, u16)> = (0..128).map(|step| guess(step * 251)).collect();
+        let proof = Proof::from_points(&guessed).unwrap();
+        assert_eq!(verify(&[proof], &own, tolerant).unwrap_err().code(), 7);
+    }
 }
 
 #[test]

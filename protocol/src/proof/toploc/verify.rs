@@ -42,6 +42,11 @@ impl Thresholds {
     };
 }
 
+/// Highest coefficients of which one at least must not be zero, in proofs of more than twice as
+/// many points. Random points give so low a degree with probability 65497⁻⁸; a constant, fitted to the
+/// typical activation, always does.
+const LEADING_COUNT: usize = 8;
+
 /// Under which rule proofs are judged.
 #[derive(
     Debug,
@@ -124,6 +129,20 @@ pub enum Rejection {
         /// Points to keep apart.
         point_count: usize,
     },
+    /// A polynomial of lower degree than points of a rollout give: a curve fitted to what is typical.
+    #[error(
+        "proof {chunk_index} has degree {degree}; {point_count} points have {degree_min} or more"
+    )]
+    Degree {
+        /// Which proof.
+        chunk_index: usize,
+        /// The degree found.
+        degree: usize,
+        /// The lowest degree accepted.
+        degree_min: usize,
+        /// Points covered.
+        point_count: usize,
+    },
     /// Activations of which no honest prover could have made a proof.
     #[error("chunk {chunk_index} admits no proof: {error}")]
     Unprovable {
@@ -134,7 +153,8 @@ pub enum Rejection {
     },
     /// The proof is not the verifier's own.
     #[error(
-        "proof {chunk_index} differs from the recomputed one; {exponent_mismatches} of {compared_count} exponents differ"
+        "proof {chunk_index} differs from the recomputed one; {exponent_mismatches} of \
+         {compared_count} exponents differ"
     )]
     NotEqual {
         /// Which proof.
@@ -156,7 +176,8 @@ pub enum Rejection {
     },
     /// Mantissas differ too much on average.
     #[error(
-        "chunk {chunk_index} has mean mantissa distance {measured}/1000; {threshold}/1000 is allowed"
+        "chunk {chunk_index} has mean mantissa distance {measured} thousandths; {threshold} are \
+         allowed"
     )]
     MantissaMean {
         /// Which chunk.
@@ -202,6 +223,7 @@ impl Rejection {
             Self::MantissaMean { .. } => 8,
             Self::MantissaMedian { .. } => 9,
             Self::NothingAgrees { .. } => 10,
+            Self::Degree { .. } => 11,
         }
     }
 }
@@ -248,6 +270,7 @@ pub fn verify(
             match rule {
                 Rule::Exact => judge_exact(chunk_index, proof, &points),
                 Rule::Tolerant(thresholds) => {
+                    check_degree(chunk_index, proof)?;
                     judge_tolerant(chunk_index, compare(proof, &points), thresholds)
                 }
             }
@@ -280,6 +303,26 @@ fn check_shape(chunk_index: usize, proof: &Proof, points: &[(u32, u16)]) -> Resu
         return Err(Rejection::Modulus {
             chunk_index,
             modulus,
+            point_count,
+        });
+    }
+    Ok(())
+}
+
+/// Rejects fitted curves. Only the tolerant rule needs this: the exact one wants equality.
+fn check_degree(chunk_index: usize, proof: &Proof) -> Result<(), Rejection> {
+    let point_count = proof.coefficients().len();
+    let degree_min = point_count.saturating_sub(LEADING_COUNT);
+    let degree = proof
+        .coefficients()
+        .iter()
+        .rposition(|&c| c != 0)
+        .unwrap_or(0);
+    if degree < degree_min && point_count > 2 * LEADING_COUNT {
+        return Err(Rejection::Degree {
+            chunk_index,
+            degree,
+            degree_min,
             point_count,
         });
     }
