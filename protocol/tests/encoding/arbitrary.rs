@@ -1,0 +1,180 @@
+//! Strategies for arbitrary wire values.
+
+use proptest::{
+    collection::vec,
+    prelude::{Just, Strategy, any, prop_oneof},
+};
+use protocol::{
+    Amount, BlobId, CheckpointId, Height, Nonce, ProposalId, RunId, SigningKey, Step,
+    checkpoint::{Checkpoint, Evaluation},
+    codec::{BoundedVec, Bytes, Text},
+    rollout::{self, Finish, Group, Sample, Totals},
+    task::{UnitId, UnitKind},
+    transaction::{Action, Body, Choice, Commitment, Transaction, Unverified},
+    verdict::{Check, Finding, Verdict},
+};
+
+pub(crate) fn unit() -> impl Strategy<Value = UnitId> {
+    let kind = prop_oneof![Just(UnitKind::Rollout), Just(UnitKind::Gradient)];
+    (any::<u64>(), any::<u64>(), kind, any::<u32>()).prop_map(|(run, step, kind, index)| UnitId {
+        run: RunId::new(run),
+        step: Step::new(step),
+        kind,
+        index,
+    })
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    let check = prop_oneof![
+        Just(Check::Availability),
+        Just(Check::Encoding),
+        Just(Check::Completeness),
+        Just(Check::Commitment),
+        Just(Check::Finish),
+        Just(Check::Sampling),
+        Just(Check::Activations),
+        Just(Check::Reward),
+        Just(Check::Loss),
+        Just(Check::Update),
+    ];
+    let finding =
+        (check, any::<u64>(), any::<u64>()).prop_map(|(check, measured, limit)| Finding {
+            check,
+            measured,
+            limit,
+        });
+    vec(finding, 0..=16).prop_map(|findings| Verdict::new(findings).unwrap())
+}
+
+fn checkpoint() -> impl Strategy<Value = Checkpoint> {
+    let evaluation = proptest::option::of((any::<u32>(), any::<u32>()).prop_map(
+        |(prompts_count, exact_count)| Evaluation {
+            prompts_count,
+            exact_count,
+        },
+    ));
+    let sizes = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
+    let hashes = (any::<[u8; 32]>(), any::<[u8; 32]>());
+    (sizes, hashes, evaluation).prop_map(|(sizes, (model, outer), evaluation)| Checkpoint {
+        run: RunId::new(sizes.0),
+        step: Step::new(sizes.1),
+        model: CheckpointId::from_bytes(model),
+        model_bytes: sizes.2,
+        outer: BlobId::from_bytes(outer),
+        outer_bytes: sizes.3,
+        evaluation,
+    })
+}
+
+fn work() -> impl Strategy<Value = Body> {
+    let blob = any::<[u8; 32]>().prop_map(BlobId::from_bytes);
+    let totals = (any::<u32>(), any::<u32>(), any::<u64>(), any::<u32>()).prop_map(|sums| Totals {
+        samples_count: sums.0,
+        tokens_count: sums.1,
+        reward_micro: sums.2,
+        exact_count: sums.3,
+    });
+    prop_oneof![
+        (unit(), blob.clone(), any::<u64>(), totals).prop_map(
+            |(unit, blob, blob_bytes, totals)| {
+                Body::CommitRollouts {
+                    unit,
+                    blob,
+                    blob_bytes,
+                    totals,
+                }
+            }
+        ),
+        (unit(), blob, any::<u64>(), any::<u32>(), any::<i64>()).prop_map(
+            |(unit, blob, blob_bytes, tokens_count, loss_micro)| Body::CommitGradient {
+                unit,
+                blob,
+                blob_bytes,
+                tokens_count,
+                loss_micro,
+            }
+        ),
+        vec(unit(), 0..=64).prop_map(|units| Body::AttestBlobs {
+            units: BoundedVec::new(units).unwrap(),
+        }),
+        (unit(), any::<[u8; 32]>()).prop_map(|(unit, bytes)| Body::AuditCommit {
+            unit,
+            commitment: Commitment::from_bytes(bytes),
+        }),
+        (unit(), verdict(), any::<[u8; 32]>()).prop_map(|(unit, verdict, salt)| {
+            Body::AuditReveal {
+                unit,
+                verdict,
+                salt: Commitment::from_bytes(salt),
+            }
+        }),
+        checkpoint().prop_map(|checkpoint| Body::AttestCheckpoint { checkpoint }),
+    ]
+}
+
+fn money_and_votes() -> impl Strategy<Value = Body> {
+    let text = "[a-zA-Zäß_ ]{0,24}";
+    let choice = prop_oneof![Just(Choice::Yes), Just(Choice::No), Just(Choice::Abstain)];
+    prop_oneof![
+        (any::<[u8; 32]>(), any::<u64>()).prop_map(|(to, amount)| Body::Transfer {
+            to: protocol::Address::from_bytes(to),
+            amount: Amount::new(amount),
+        }),
+        any::<u64>().prop_map(|bond| Body::RegisterMiner {
+            bond: Amount::new(bond),
+        }),
+        Just(Body::Resume),
+        (text, text, any::<u64>(), any::<u64>()).prop_map(|(title, parameter, value, height)| {
+            Body::Propose {
+                title: Text::new(title).unwrap(),
+                action: Action::ChangeParameter {
+                    parameter: Text::new(parameter).unwrap(),
+                    value,
+                    enact_at: Height::new(height),
+                },
+            }
+        }),
+        (any::<[u8; 32]>(), choice).prop_map(|(proposal, choice)| Body::Vote {
+            proposal: ProposalId::from_bytes(proposal),
+            choice,
+        }),
+    ]
+}
+
+/// A signed transaction of any kind.
+pub(crate) fn transaction() -> impl Strategy<Value = Unverified> {
+    let body = prop_oneof![work(), money_and_votes()];
+    (any::<[u8; 32]>(), any::<u64>(), body).prop_map(|(seed, nonce, body)| {
+        let key = SigningKey::from_seed(seed);
+        let chain = crate::values::chain();
+        Transaction::new(chain, key.address(), Nonce::new(nonce), body).sign(&key)
+    })
+}
+
+/// A rollout blob.
+pub(crate) fn payload() -> impl Strategy<Value = rollout::Payload> {
+    let finish = prop_oneof![Just(Finish::EndOfSequence), Just(Finish::Cap)];
+    let proofs = vec(vec(any::<u8>(), 0..20), 0..4);
+    let sample = (vec(any::<u32>(), 0..20), finish, any::<u32>(), proofs).prop_map(
+        |(tokens, finish, reward_micro, proofs)| Sample {
+            tokens: BoundedVec::new(tokens).unwrap(),
+            finish,
+            reward_micro,
+            proofs: BoundedVec::new(
+                proofs
+                    .into_iter()
+                    .map(|bytes| Bytes::new(bytes).unwrap())
+                    .collect(),
+            )
+            .unwrap(),
+        },
+    );
+    let group = vec(sample, 0..4).prop_map(|samples| Group {
+        samples: BoundedVec::new(samples).unwrap(),
+    });
+    (unit(), vec(group, 0..4)).prop_map(|(unit, groups)| rollout::Payload {
+        unit,
+        miner: crate::values::key(1).address(),
+        groups: BoundedVec::new(groups).unwrap(),
+    })
+}

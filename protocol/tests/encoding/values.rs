@@ -1,0 +1,292 @@
+//! One plain value of each wire type.
+
+use protocol::{
+    Amount, BlobId, BlockId, ChainId, CheckpointId, EnvironmentHash, Height, Micro, Nonce,
+    ProposalId, RunId, SigningKey, StateRoot, Step,
+    block::{Block, Header},
+    checkpoint::{Checkpoint, Evaluation},
+    codec::{BoundedVec, Bytes, Text},
+    genesis::{Account, Genesis, Parameter, Run, Validator},
+    gradient,
+    recipe::{ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
+    reward::Payout,
+    rollout::{self, Finish, Group, Sample, Totals},
+    task::{Beacon, RolloutTask, UnitId, UnitKind},
+    transaction::{Action, Body, Choice, Commitment, Transaction, Unverified},
+    verdict::{Check, Finding, Verdict, commitment},
+};
+
+pub(crate) fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed([seed; 32])
+}
+
+pub(crate) fn chain() -> ChainId {
+    ChainId::from_bytes([0x11; 32])
+}
+
+pub(crate) fn beacon() -> Beacon {
+    Beacon::of_block(BlockId::from_bytes([0x22; 32]))
+}
+
+pub(crate) fn unit(kind: UnitKind) -> UnitId {
+    UnitId {
+        run: RunId::new(0),
+        step: Step::new(12),
+        kind,
+        index: 3,
+    }
+}
+
+pub(crate) fn rollout_task() -> RolloutTask {
+    RolloutTask {
+        chain: chain(),
+        checkpoint: CheckpointId::from_bytes([0x33; 32]),
+        environment: EnvironmentHash::from_bytes([0x44; 32]),
+        beacon: beacon(),
+        unit: unit(UnitKind::Rollout),
+        miner: key(1).address(),
+    }
+}
+
+pub(crate) fn verdict() -> Verdict {
+    let sampling = Finding::exact(Check::Sampling, 2);
+    Verdict::new(vec![Finding::exact(Check::Encoding, 0), sampling]).unwrap()
+}
+
+pub(crate) fn checkpoint() -> Checkpoint {
+    Checkpoint {
+        run: RunId::new(0),
+        step: Step::new(13),
+        model: CheckpointId::from_bytes([0x55; 32]),
+        model_bytes: 1_000_000,
+        outer: BlobId::from_bytes([0x66; 32]),
+        outer_bytes: 2_000_000,
+        evaluation: Some(Evaluation {
+            prompts_count: 64,
+            exact_count: 40,
+        }),
+    }
+}
+
+pub(crate) fn payout() -> Payout {
+    Payout {
+        amount: Amount::new(250),
+        vests_at: Height::new(1_000),
+    }
+}
+
+pub(crate) fn rollout_payload() -> rollout::Payload {
+    let sample = Sample {
+        tokens: BoundedVec::new(vec![49, 50, 0]).unwrap(),
+        finish: Finish::EndOfSequence,
+        reward_micro: 1_000_000,
+        proofs: BoundedVec::new(vec![Bytes::new(vec![7, 8, 9]).unwrap()]).unwrap(),
+    };
+    let cut = Sample {
+        tokens: BoundedVec::new(vec![57; 4]).unwrap(),
+        finish: Finish::Cap,
+        reward_micro: 125_000,
+        proofs: BoundedVec::new(Vec::new()).unwrap(),
+    };
+    rollout::Payload {
+        unit: unit(UnitKind::Rollout),
+        miner: key(1).address(),
+        groups: BoundedVec::new(vec![Group {
+            samples: BoundedVec::new(vec![sample, cut]).unwrap(),
+        }])
+        .unwrap(),
+    }
+}
+
+pub(crate) fn gradient_payload() -> gradient::Payload {
+    gradient::Payload {
+        unit: unit(UnitKind::Gradient),
+        miner: key(1).address(),
+        tokens_count: 2_048,
+        losses_micro: BoundedVec::new(vec![2_000_000, -1]).unwrap(),
+        update: Bytes::new(vec![0xAB; 5]).unwrap(),
+    }
+}
+
+fn totals() -> Totals {
+    rollout_payload().totals(1_000_000)
+}
+
+/// Every kind of body, in the order of the wire.
+pub(crate) fn bodies() -> Vec<Body> {
+    let rollout = unit(UnitKind::Rollout);
+    let salt = [0x77; 32];
+    let hidden = commitment(key(2).address(), rollout, &verdict(), &salt);
+    vec![
+        Body::Transfer {
+            to: key(2).address(),
+            amount: Amount::new(5),
+        },
+        Body::RegisterMiner {
+            bond: Amount::new(1_000),
+        },
+        Body::Resume,
+        Body::CommitRollouts {
+            unit: rollout,
+            blob: BlobId::of(b"rollouts"),
+            blob_bytes: 4_096,
+            totals: totals(),
+        },
+        Body::CommitGradient {
+            unit: unit(UnitKind::Gradient),
+            blob: BlobId::of(b"gradient"),
+            blob_bytes: 8_192,
+            tokens_count: 2_048,
+            loss_micro: -7,
+        },
+        Body::AttestBlobs {
+            units: BoundedVec::new(vec![rollout, unit(UnitKind::Gradient)]).unwrap(),
+        },
+        Body::AuditCommit {
+            unit: rollout,
+            commitment: Commitment::from_bytes(hidden),
+        },
+        Body::AuditReveal {
+            unit: rollout,
+            verdict: verdict(),
+            salt: Commitment::from_bytes(salt),
+        },
+        Body::AttestCheckpoint {
+            checkpoint: checkpoint(),
+        },
+        Body::Propose {
+            title: Text::new("Audit more").unwrap(),
+            action: Action::ChangeParameter {
+                parameter: Text::new("audit_rate_micro").unwrap(),
+                value: 200_000,
+                enact_at: Height::new(500),
+            },
+        },
+        Body::Vote {
+            proposal: ProposalId::from_bytes([0x88; 32]),
+            choice: Choice::Abstain,
+        },
+    ]
+}
+
+/// A body signed by key 1.
+pub(crate) fn signed(nonce: u64, body: Body) -> Unverified {
+    Transaction::new(chain(), key(1).address(), Nonce::new(nonce), body).sign(&key(1))
+}
+
+pub(crate) fn block() -> Block {
+    let transactions: Vec<Unverified> = bodies()
+        .into_iter()
+        .zip(0..)
+        .map(|(body, nonce)| signed(nonce, body))
+        .take(3)
+        .collect();
+    Block {
+        header: Header {
+            chain: chain(),
+            height: Height::new(9),
+            parent: BlockId::from_bytes([0x99; 32]),
+            time_ms: 1_700_000_000_000,
+            proposer: key(3).address(),
+            state_root: StateRoot::from_bytes([0xAA; 32]),
+            transactions_root: Block::root_of(&transactions),
+        },
+        transactions: BoundedVec::new(transactions).unwrap(),
+    }
+}
+
+fn recipe() -> Recipe {
+    Recipe {
+        model: ModelShape {
+            vocab_size: 256,
+            hidden_size: 64,
+            intermediate_size: 192,
+            layers_count: 2,
+            heads_count: 4,
+            key_value_heads_count: 2,
+            head_dim: 16,
+            rope_theta: 10_000,
+            positions_max: 128,
+        },
+        seed: EnvironmentHash::from_bytes([1; 32]),
+        environment: EnvironmentHash::from_bytes([2; 32]),
+        corpus: EnvironmentHash::from_bytes([3; 32]),
+        pretrain: pretrain(),
+        reinforce: reinforce(),
+        schedule: Schedule {
+            miners_at_start_count: 3,
+            deadline_blocks: 30,
+            settlement_blocks: 20,
+            gradient_units_min: 1,
+            evaluation_every_steps: 5,
+            evaluation_prompts_count: 64,
+        },
+        pay: Pay {
+            gradient_unit: Amount::new(100),
+            rollout_unit: Amount::new(50),
+            audit: Amount::new(10),
+        },
+    }
+}
+
+fn pretrain() -> Pretrain {
+    Pretrain {
+        steps_count: 10,
+        units_count: 4,
+        inner_steps_count: 8,
+        corpus_rows_count: 4,
+        corpus_row_tokens: 64,
+        demonstration_rows_count: 12,
+        learning_rate: Micro::new(3_000),
+        warmup_steps_count: 2,
+        beta2: Micro::new(950_000),
+        weight_decay: Micro::new(100_000),
+        gradient_norm_max: Micro::ONE,
+        outer_learning_rate: Micro::new(700_000),
+        outer_momentum: Micro::new(900_000),
+    }
+}
+
+fn reinforce() -> Reinforce {
+    Reinforce {
+        steps_count: 20,
+        rollout_units_count: 4,
+        groups_per_unit_count: 2,
+        samples_per_group_count: 8,
+        temperature: Micro::ONE,
+        gradient_units_count: 2,
+        clip_low: Micro::new(200_000),
+        clip_high: Micro::new(280_000),
+        ratio_max: Micro::new(4_000_000),
+        advantage_floor: Micro::new(1_000),
+        learning_rate: Micro::new(100),
+        warmup_steps_count: 3,
+        final_rate: Micro::new(100_000),
+        beta2: Micro::new(950_000),
+        gradient_norm_max: Micro::ONE,
+    }
+}
+
+pub(crate) fn genesis() -> Genesis {
+    Genesis {
+        name: Text::new("vector").unwrap(),
+        time_ms: 1_700_000_000_000,
+        validators: vec![Validator {
+            operator: key(3).address(),
+            holder: key(4).address(),
+            stake: Amount::new(1_000_000),
+        }],
+        accounts: vec![Account {
+            address: key(1).address(),
+            balance: Amount::new(5_000),
+        }],
+        runs: vec![Run {
+            recipe: recipe(),
+            escrow: Amount::new(9_000),
+        }],
+        parameters: vec![Parameter {
+            name: Text::new("audit_rate_micro").unwrap(),
+            value: 250_000,
+        }],
+    }
+}

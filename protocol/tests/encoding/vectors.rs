@@ -1,0 +1,190 @@
+//! The tables in `spec/vectors`: generated here, and compared here.
+
+use crate::values::{
+    beacon, block, bodies, chain, checkpoint, genesis, gradient_payload, key, payout,
+    rollout_payload, rollout_task, signed, unit, verdict,
+};
+use protocol::{
+    BlobId, Micro, Nonce, Step,
+    codec::encode,
+    sample,
+    task::{RowSource, UnitKind, assign, row_seed},
+    transaction::Transaction,
+    verdict::commitment,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::{fs, path::PathBuf};
+
+/// A row: the value as JSON, its canonical bytes, and the hash it is known by, where it has one.
+fn row<T: Serialize>(name: &str, input: &T, bytes: &[u8], hash: Option<String>) -> Value {
+    let input = serde_json::to_value(input).unwrap();
+    match hash {
+        Some(hash) => {
+            let expect = json!({"hex": hex::encode(bytes), "hash": hash});
+            json!({"name": name, "input": input, "expect": expect})
+        }
+        None => json!({"name": name, "input": input, "expect": {"hex": hex::encode(bytes)}}),
+    }
+}
+
+fn plain<T: Serialize + borsh::BorshSerialize>(name: &str, value: &T) -> Value {
+    row(name, value, &encode(value), None)
+}
+
+fn encodings() -> Vec<Value> {
+    let mut rows = vec![
+        plain("unit", &unit(UnitKind::Gradient)),
+        plain("verdict", &verdict()),
+        plain("checkpoint", &checkpoint()),
+        plain("payout", &payout()),
+        blob("rollout payload", &encode(&rollout_payload())),
+        blob("gradient payload", &encode(&gradient_payload())),
+    ];
+    for (body, nonce) in bodies().into_iter().zip(0..) {
+        let content = Transaction::new(chain(), key(1).address(), Nonce::new(nonce), body.clone());
+        let name = format!("content of {}", body.kind());
+        let signing = hex::encode(content.signing_bytes());
+        rows.push(row(&name, &content, &encode(&content), Some(signing)));
+        let transaction = signed(nonce, body);
+        let id = transaction.id().to_string();
+        let name = format!("transaction {}", transaction.claimed().body.kind());
+        rows.push(row(&name, &transaction, &transaction.encode(), Some(id)));
+    }
+    let block = block();
+    let id = block.header.id().to_string();
+    let header = encode(&block.header);
+    rows.push(row("header", &block.header, &header, Some(id.clone())));
+    rows.push(row("block", &block, &block.encode(), Some(id)));
+    let genesis = genesis();
+    let chain = genesis.chain_id().to_string();
+    rows.push(row("genesis", &genesis, &encode(&genesis), Some(chain)));
+    rows
+}
+
+/// Blobs have no JSON form; the chapters describe the value.
+fn blob(name: &str, bytes: &[u8]) -> Value {
+    row(
+        name,
+        &Value::Null,
+        bytes,
+        Some(BlobId::of(bytes).to_string()),
+    )
+}
+
+fn table_row(name: &str, input: Value, expect: Value) -> Value {
+    json!({"name": name, "input": input, "expect": expect})
+}
+
+fn seeds() -> Vec<Value> {
+    let rollout = rollout_task();
+    let gradient = unit(UnitKind::Gradient);
+    let miners: Vec<_> = (1..4).map(|seed| key(seed).address()).collect();
+    let dealt = assign(&beacon(), UnitKind::Rollout, 5, &miners);
+    let hidden = commitment(key(2).address(), rollout.unit, &verdict(), &[0x77; 32]);
+    let task = json!({
+        "chain": rollout.chain, "checkpoint": rollout.checkpoint, "beacon": beacon(),
+        "environment": rollout.environment, "unit": rollout.unit, "miner": rollout.miner,
+    });
+    let place = |source: &str| {
+        let mut place = json!({"beacon": beacon(), "unit": gradient});
+        place["inner_step"] = json!(1);
+        place["source"] = json!(source);
+        place["row"] = json!(2);
+        place
+    };
+    let seed_of = |source| hex::encode(row_seed(&beacon(), gradient, 1, source, 2));
+    vec![
+        table_row("beacon", json!({"block": "22".repeat(32)}), json!(beacon())),
+        table_row(
+            "assignment",
+            json!({"beacon": beacon(), "miners": miners}),
+            json!(dealt),
+        ),
+        table_row(
+            "prompt of group 1",
+            task.clone(),
+            json!(hex::encode(rollout.prompt_seed(1))),
+        ),
+        table_row(
+            "sample 4 of group 1",
+            task,
+            json!(hex::encode(rollout.sample_seed(1, 4))),
+        ),
+        table_row(
+            "corpus row",
+            place("corpus"),
+            json!(seed_of(RowSource::Corpus)),
+        ),
+        table_row(
+            "demonstration row",
+            place("demonstration"),
+            json!(seed_of(RowSource::Demonstration)),
+        ),
+        table_row(
+            "audit commitment",
+            json!({"auditor": key(2).address(), "unit": rollout.unit, "salt": "77".repeat(32)}),
+            json!(hex::encode(hidden)),
+        ),
+        table_row(
+            "units drawn at one half",
+            json!({"beacon": beacon()}),
+            json!(drawn()),
+        ),
+        table_row(
+            "auditors by power 1, 2, 3",
+            json!({"candidates": miners}),
+            json!(auditors()),
+        ),
+    ]
+}
+
+/// Indices of the first 32 rollout units of step 12 that are audited.
+fn drawn() -> Vec<u32> {
+    (0..32)
+        .filter(|index| {
+            let mut unit = unit(UnitKind::Rollout);
+            unit.index = *index;
+            sample::is_drawn(&beacon(), unit, Micro::new(500_000))
+        })
+        .collect()
+}
+
+/// Auditors of unit 3 in steps 0 to 7.
+fn auditors() -> Vec<protocol::Address> {
+    let candidates = [1_u8, 2, 3].map(|seed| (key(seed).address(), u64::from(seed)));
+    (0..8)
+        .map(|step| {
+            let mut unit = unit(UnitKind::Rollout);
+            unit.step = Step::new(step);
+            sample::auditor(&beacon(), unit, &candidates).unwrap()
+        })
+        .collect()
+}
+
+/// Compares rows with the table, or writes it when `UPDATE_VECTORS` is set.
+fn check(file: &str, rows: &[Value]) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../spec/vectors")
+        .join(file);
+    if std::env::var_os("UPDATE_VECTORS").is_some() {
+        let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+        fs::write(&path, format!("[\n{}\n]\n", lines.join(",\n"))).unwrap();
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    let pinned: Vec<Value> = serde_json::from_str(&text).unwrap();
+    for (pinned, row) in pinned.iter().zip(rows) {
+        assert_eq!(pinned, row, "{file}: {}", row["name"]);
+    }
+    assert_eq!(pinned.len(), rows.len(), "{file}: number of rows");
+}
+
+#[test]
+fn encodings_equal_the_pinned_ones() {
+    check("encoding.json", &encodings());
+}
+
+#[test]
+fn seeds_and_draws_equal_the_pinned_ones() {
+    check("seeds.json", &seeds());
+}
