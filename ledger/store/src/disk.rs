@@ -6,12 +6,16 @@
 //! `sync_file_range`, which leaves the disk's own cache and the file's length to chance, so this
 //! store synchronises the file itself after it.
 
+mod open;
+
+use self::open::{open_database, panic_text};
 use crate::{
     Commit, Record, State, Store, StoreError, StoredBlock, Tip,
     record::{
         BlockRecord, CHECKSUM_BYTES, ChainRecord, FORMAT, STATE, Summary, TipRecord, check_key,
         decode, seal, unseal,
     },
+    witness::Witness,
 };
 use borsh::BorshDeserialize;
 use protocol::{BlockId, ChainId, Height, StateRoot, TransactionId, codec::encode};
@@ -22,9 +26,6 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-/// Memory that sled may use for its page cache, in bytes.
-const CACHE_BYTES: u64 = 64 << 20;
-
 /// A store in a folder.
 #[derive(Debug)]
 pub struct SledStore {
@@ -32,6 +33,8 @@ pub struct SledStore {
     database: sled::Db,
     /// The database's file, opened a second time to synchronise it.
     file: File,
+    /// Remembers the last height that was acknowledged.
+    witness: Witness,
     /// Readers of several records see one block boundary; only one block is written at a time.
     boundary: RwLock<()>,
 }
@@ -44,18 +47,28 @@ impl SledStore {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
         let database = open_database(&path)?;
-        let file = File::open(path.join("db")).map_err(|error| StoreError::Open {
+        let failed = |error: std::io::Error| StoreError::Open {
             path: path.clone(),
             reason: error.to_string(),
-        })?;
+        };
+        let file = File::open(path.join("db")).map_err(failed)?;
+        let witness = Witness::open(&path).map_err(failed)?;
         let store = Self {
             path,
             database,
             file,
+            witness,
             boundary: RwLock::new(()),
         };
+        let tip = store.tip()?;
+        store
+            .witness
+            .check(&store.path, tip.map(|tip| tip.height))?;
         store.check_format()?;
-        store.check_tip()?;
+        if let Some(tip) = tip {
+            store.check_last_block(tip)?;
+            tracing::debug!(path = %store.path.display(), height = %tip.height, "store opened");
+        }
         Ok(store)
     }
 
@@ -91,11 +104,7 @@ impl SledStore {
     }
 
     /// The last block must be there, and be the one that the tip names.
-    fn check_tip(&self) -> Result<(), StoreError> {
-        let Some(tip) = self.tip()? else {
-            return Ok(());
-        };
-        tracing::debug!(path = %self.path.display(), height = %tip.height, "store opened");
+    fn check_last_block(&self, tip: Tip) -> Result<(), StoreError> {
         match self.block(tip.height)? {
             Some(block) if block.block_id != tip.block_id => Err(self.damaged(
                 Record::Block(tip.height),
@@ -260,7 +269,10 @@ impl Store for SledStore {
         put(&mut batch, &Record::Tip, &encode(&tip));
         let genesis = ChainRecord { chain, state_root };
         put(&mut batch, &Record::Chain, &encode(&genesis));
-        self.write(batch, "write genesis")
+        self.write(batch, "write genesis")?;
+        self.guard("record its height", || {
+            Ok(self.witness.record(Height::ZERO)?)
+        })
     }
 
     fn commit(&self, commit: &Commit<'_>) -> Result<(), StoreError> {
@@ -295,7 +307,8 @@ impl Store for SledStore {
             summary,
         };
         put(&mut batch, &Record::Tip, &encode(&tip));
-        self.write(batch, "commit a block")
+        self.write(batch, "commit a block")?;
+        self.guard("record its height", || Ok(self.witness.record(height)?))
     }
 
     fn block(&self, height: Height) -> Result<Option<StoredBlock>, StoreError> {
@@ -360,42 +373,4 @@ fn put(batch: &mut sled::Batch, record: &Record, payload: &[u8]) -> Vec<u8> {
     let value = seal(&key, payload);
     batch.insert(key, value.as_slice());
     value
-}
-
-/// Opens sled, telling a lock from damage from everything else.
-fn open_database(path: &Path) -> Result<sled::Db, StoreError> {
-    let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES);
-    let path = path.to_path_buf();
-    match catch_unwind(AssertUnwindSafe(|| config.open())) {
-        Ok(Ok(database)) => Ok(database),
-        Ok(Err(sled::Error::Io(error))) => {
-            let reason = error.to_string();
-            // sled reports a held lock as an error of kind `Other` with this text only.
-            if reason.contains("could not acquire lock") {
-                return Err(StoreError::Locked { path, reason });
-            }
-            Err(StoreError::Open { path, reason })
-        }
-        Ok(Err(error @ sled::Error::Unsupported(_))) => Err(StoreError::Open {
-            path,
-            reason: error.to_string(),
-        }),
-        Ok(Err(error)) => Err(StoreError::Damaged {
-            path,
-            reason: error.to_string(),
-        }),
-        Err(panic) => Err(StoreError::Damaged {
-            path,
-            reason: panic_text(panic.as_ref()),
-        }),
-    }
-}
-
-/// What a panic said.
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied());
-    format!("sled panicked: {}", text.unwrap_or("without a message"))
 }

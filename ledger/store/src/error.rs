@@ -122,6 +122,19 @@ pub enum StoreError {
         /// Combined checksum that the tip carries, in hexadecimal.
         expected: String,
     },
+    /// The database dropped blocks that were on the disk: its files are damaged.
+    #[error(
+        "store {} holds blocks up to height {found}; it had stored {expected}: its files are \
+         damaged", path.display()
+    )]
+    BlocksLost {
+        /// Where.
+        path: PathBuf,
+        /// The last block that is still there.
+        found: Height,
+        /// The last block that was acknowledged.
+        expected: Height,
+    },
     /// It was written with another layout.
     #[error("store {} has format {found}; this program reads {expected}", path.display())]
     Format {

@@ -15,7 +15,10 @@
 //! Disks lie. Every record carries a BLAKE3 checksum over its key and its bytes, so a flipped or
 //! misplaced record is found when it is read and named ([`Record`]) with the height at which the
 //! store stood. Records that are *missing* are found too: the tip carries the count and the
-//! combined checksum of all records of the state ([`StoreError::StateDiffers`]).
+//! combined checksum of all records of the state ([`StoreError::StateDiffers`]). And a whole end
+//! of the database that went missing is found by a witness beside it
+//! ([`StoreError::BlocksLost`]); the cure is to start from an empty folder and fetch the chain from
+//! peers.
 //!
 //! ```
 //! use ledger_store::{Commit, MemoryStore, Store};
@@ -45,6 +48,7 @@ mod disk;
 mod error;
 mod memory;
 mod record;
+mod witness;
 
 pub use disk::SledStore;
 pub use error::{Record, StoreError};

@@ -1,0 +1,256 @@
+//! One suite for every store: what `Store` promises, whoever keeps the promise.
+
+use crate::support::{
+    Block, assert_holds, bytes_of, chain, genesis, initialize, root, transaction,
+};
+use ledger_store::{KEY_BYTES_MAX, MemoryStore, SledStore, State, Store, StoreError, Writes};
+use protocol::{ChainId, Height};
+
+/// Runs a test body against both stores; the folder lives as long as the body.
+macro_rules! for_every_store {
+    ($($name:ident)*) => {
+        mod memory {
+            $(#[test] fn $name() { super::$name(&ledger_store::MemoryStore::new()); })*
+        }
+        mod sled {
+            $(#[test] fn $name() {
+                let folder = tempfile::tempdir().unwrap();
+                super::$name(&ledger_store::SledStore::open(folder.path()).unwrap());
+            })*
+        }
+    };
+}
+
+for_every_store! {
+    fresh_store_is_empty
+    genesis_is_the_tip_at_height_zero
+    initializing_twice_changes_nothing
+    another_chain_is_refused_by_name
+    another_genesis_state_is_refused
+    commit_before_genesis_is_refused
+    history_is_kept_block_by_block
+    gap_and_repetition_are_refused
+    refused_commit_leaves_no_trace
+    deleting_an_absent_key_is_no_error
+    empty_keys_and_values_are_kept
+    large_block_is_kept
+    overlong_keys_are_refused
+    notes_are_no_part_of_the_state
+    readers_see_whole_blocks
+}
+
+fn fresh_store_is_empty(store: &dyn Store) {
+    assert_eq!(store.chain().unwrap(), None);
+    assert_eq!(store.tip().unwrap(), None);
+    assert_eq!(store.state().unwrap(), State::new());
+    assert_eq!(store.block(Height::ZERO).unwrap(), None);
+    assert_eq!(store.block(Height::new(1)).unwrap(), None);
+    assert_eq!(store.transaction_height(transaction(1, 0)).unwrap(), None);
+    assert_eq!(store.get_local(b"note").unwrap(), None);
+}
+
+fn genesis_is_the_tip_at_height_zero(store: &dyn Store) {
+    initialize(store);
+    assert_holds(store, 0);
+    assert_eq!(store.block(Height::ZERO).unwrap(), None);
+}
+
+fn initializing_twice_changes_nothing(store: &dyn Store) {
+    initialize(store);
+    store.commit(&Block::at(1).commit()).unwrap();
+    initialize(store);
+    assert_holds(store, 1);
+}
+
+fn another_chain_is_refused_by_name(store: &dyn Store) {
+    initialize(store);
+    let other = ChainId::from_bytes(bytes_of("other chain", 0));
+    let error = store.initialize(other, &genesis(), root(0)).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, StoreError::OtherChain { .. }), "{text}");
+    assert!(text.contains(&chain().to_string()), "{text}");
+    assert!(text.contains(&other.to_string()), "{text}");
+    assert_holds(store, 0);
+}
+
+fn another_genesis_state_is_refused(store: &dyn Store) {
+    initialize(store);
+    let error = store.initialize(chain(), &genesis(), root(99)).unwrap_err();
+    assert!(matches!(error, StoreError::OtherGenesis { .. }), "{error}");
+}
+
+fn commit_before_genesis_is_refused(store: &dyn Store) {
+    let error = store.commit(&Block::at(1).commit()).unwrap_err();
+    assert!(
+        matches!(error, StoreError::NotInitialized { .. }),
+        "{error}"
+    );
+}
+
+fn history_is_kept_block_by_block(store: &dyn Store) {
+    initialize(store);
+    for height in 1..=30 {
+        store.commit(&Block::at(height).commit()).unwrap();
+    }
+    assert_holds(store, 30);
+}
+
+fn gap_and_repetition_are_refused(store: &dyn Store) {
+    initialize(store);
+    store.commit(&Block::at(1).commit()).unwrap();
+    for height in [0, 1, 3, u64::MAX] {
+        let mut block = Block::at(1);
+        block.height = height;
+        let error = store.commit(&block.commit()).unwrap_err();
+        let StoreError::HeightNotNext { found, tip, .. } = error else {
+            panic!("height {height}: {error}");
+        };
+        assert_eq!((found, tip), (Height::new(height), Height::new(1)));
+    }
+    assert_holds(store, 1);
+}
+
+fn refused_commit_leaves_no_trace(store: &dyn Store) {
+    initialize(store);
+    let mut block = Block::at(1);
+    block
+        .writes
+        .insert(vec![0; KEY_BYTES_MAX + 1], Some(vec![1]));
+    store.commit(&block.commit()).unwrap_err();
+    assert_holds(store, 0);
+}
+
+fn deleting_an_absent_key_is_no_error(store: &dyn Store) {
+    initialize(store);
+    let mut block = Block::at(1);
+    block.writes.insert(b"never/there".to_vec(), None);
+    store.commit(&block.commit()).unwrap();
+    assert_holds(store, 1);
+}
+
+fn empty_keys_and_values_are_kept(store: &dyn Store) {
+    initialize(store);
+    let mut block = Block::at(1);
+    block.writes = Writes::from([(vec![], Some(vec![])), (vec![0xff; 40], Some(vec![0]))]);
+    store.commit(&block.commit()).unwrap();
+    let state = store.state().unwrap();
+    assert_eq!(state.get([].as_slice()), Some(&vec![]));
+    assert_eq!(state.get([0xff; 40].as_slice()), Some(&vec![0]));
+    assert_eq!(state.len(), genesis().len() + 2);
+}
+
+fn large_block_is_kept(store: &dyn Store) {
+    initialize(store);
+    let mut block = Block::at(1);
+    block.block = (0..3u32 << 20).map(|number| (number % 251) as u8).collect();
+    store.commit(&block.commit()).unwrap();
+    assert_eq!(store.block(Height::new(1)).unwrap(), Some(block.stored()));
+}
+
+fn overlong_keys_are_refused(store: &dyn Store) {
+    let key = vec![b'k'; KEY_BYTES_MAX + 1];
+    let error = store.put_local(&key, b"").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "key has 1025 bytes; at most 1024 are allowed"
+    );
+    let state = State::from([(key, vec![])]);
+    let error = store.initialize(chain(), &state, root(0)).unwrap_err();
+    assert!(matches!(error, StoreError::KeyTooLong { .. }), "{error}");
+    assert_eq!(store.chain().unwrap(), None);
+}
+
+fn notes_are_no_part_of_the_state(store: &dyn Store) {
+    initialize(store);
+    store.put_local(b"audit/0.1.rollout.2", b"salt").unwrap();
+    store.put_local(b"account/0", b"not a balance").unwrap();
+    store
+        .put_local(b"audit/0.1.rollout.2", b"other salt")
+        .unwrap();
+    let note = store.get_local(b"audit/0.1.rollout.2").unwrap();
+    assert_eq!(note.as_deref(), Some(b"other salt".as_slice()));
+    assert_holds(store, 0);
+}
+
+fn readers_see_whole_blocks(store: &dyn Store) {
+    initialize(store);
+    let states: Vec<State> = (0..=25).map(crate::support::state_at).collect();
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut seen = 0;
+            while seen < 25 {
+                let state = store.state().unwrap();
+                let at = states.iter().position(|expected| *expected == state);
+                let at = at.expect("a state that no block boundary has");
+                assert!(at >= seen, "the state went back from {seen} to {at}");
+                seen = at;
+            }
+        });
+        for height in 1..=25 {
+            store.commit(&Block::at(height).commit()).unwrap();
+        }
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn store_on_disk_survives_being_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    for height in 1..=12 {
+        let store = SledStore::open(folder.path()).unwrap();
+        initialize(&store);
+        store.commit(&Block::at(height).commit()).unwrap();
+        store.put_local(b"last", &height.to_le_bytes()).unwrap();
+        drop(store);
+        let store = SledStore::open(folder.path()).unwrap();
+        assert_holds(&store, height);
+        let note = store.get_local(b"last").unwrap();
+        assert_eq!(note.as_deref(), Some(height.to_le_bytes().as_slice()));
+    }
+}
+
+#[test]
+fn second_opener_is_told_that_the_store_is_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SledStore::open(folder.path()).unwrap();
+    let error = SledStore::open(folder.path()).unwrap_err();
+    assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains(&folder.path().display().to_string()),
+        "{error}"
+    );
+    initialize(&store);
+    assert_holds(&store, 0);
+}
+
+#[test]
+fn path_that_cannot_be_a_folder_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    std::fs::write(&path, b"not a folder").unwrap();
+    let error = SledStore::open(&path).unwrap_err();
+    assert!(matches!(error, StoreError::Open { .. }), "{error}");
+    assert!(
+        error.to_string().contains(&path.display().to_string()),
+        "{error}"
+    );
+}
+
+#[test]
+fn both_stores_tell_the_same_story() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = SledStore::open(folder.path()).unwrap();
+    let memory = MemoryStore::new();
+    for store in [&disk as &dyn Store, &memory] {
+        initialize(store);
+    }
+    for height in 1..=40 {
+        for store in [&disk as &dyn Store, &memory] {
+            store.commit(&Block::at(height).commit()).unwrap();
+        }
+        assert_eq!(disk.state().unwrap(), memory.state().unwrap());
+        assert_eq!(disk.tip().unwrap(), memory.tip().unwrap());
+    }
+}

@@ -1,0 +1,266 @@
+//! Flipped and missing bytes are found and named, never returned as data.
+
+use crate::support::{Block, initialize, state_at, tip_at, transaction};
+use ledger_store::{Record, SledStore, Store, StoreError};
+use protocol::Height;
+use std::path::Path;
+
+const HEIGHT: u64 = 11;
+
+/// A store with a history, closed.
+fn history(folder: &Path) {
+    let store = SledStore::open(folder).unwrap();
+    initialize(&store);
+    for height in 1..=HEIGHT {
+        store.commit(&Block::at(height).commit()).unwrap();
+    }
+    store.put_local(b"salt", b"secret").unwrap();
+}
+
+/// The database behind the store. A child that another test starts holds the lock for a moment
+/// between fork and exec.
+fn database(folder: &Path) -> sled::Db {
+    loop {
+        match sled::open(folder) {
+            Err(error) if error.to_string().contains("lock") => std::thread::yield_now(),
+            result => return result.unwrap(),
+        }
+    }
+}
+
+/// Changes one stored value behind the store's back, below sled's own checksums.
+fn tamper(folder: &Path, key: &[u8], change: impl FnOnce(&mut Vec<u8>)) {
+    let raw = database(folder);
+    let mut value = raw.get(key).unwrap().expect("no such key").to_vec();
+    change(&mut value);
+    raw.insert(key, value).unwrap();
+    raw.flush().unwrap();
+}
+
+fn flip_last(value: &mut [u8]) {
+    *value.last_mut().unwrap() ^= 0x10;
+}
+
+fn block_key(height: u64) -> Vec<u8> {
+    [b"b".as_slice(), &height.to_be_bytes()].concat()
+}
+
+#[track_caller]
+fn assert_names(error: &StoreError, expected: &Record) {
+    let StoreError::RecordDamaged { record, height, .. } = error else {
+        panic!("expected damage of {expected}, found: {error}");
+    };
+    assert_eq!(record, expected);
+    if *expected != Record::Tip {
+        assert_eq!(*height, Height::new(HEIGHT));
+    }
+}
+
+#[test]
+fn flipped_bit_in_a_state_record_is_named_by_key_and_height() {
+    let folder = tempfile::tempdir().unwrap();
+    history(folder.path());
+    tamper(folder.path(), b"saccount/3", |value| flip_last(value));
+    let store = SledStore::open(folder.path()).unwrap();
+    let error = store.state().unwrap_err();
+    assert_names(&error, &Record::State(b"account/3".to_vec()));
+    let text = error.to_string();
+    assert!(
+        text.contains("at height 11: state key \"account/3\" is damaged"),
+        "{text}"
+    );
+}
+
+#[test]
+fn flipped_bit_in_a_block_is_named_by_height() {
+    let folder = tempfile::tempdir().unwrap();
+    history(folder.path());
+    tamper(folder.path(), &block_key(5), |value| flip_last(value));
+    let store = SledStore::open(folder.path()).unwrap();
+    let error = store.block(Height::new(5)).unwrap_err();
+    assert_names(&error, &Record::Block(Height::new(5)));
+    assert!(store.block(Height::new(6)).unwrap().is_some());
+}
+
+#[test]
+fn damaged_last_block_and_tip_are_found_on_opening() {
+    for (key, record) in [
+        (block_key(HEIGHT), Record::Block(Height::new(HEIGHT))),
+        (b"mtip".to_vec(), Record::Tip),
+        (b"mformat".to_vec(), Record::Format),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        history(folder.path());
+        tamper(folder.path(), &key, |value| flip_last(value));
+        assert_names(&SledStore::open(folder.path()).unwrap_err(), &record);
+    }
+}
+
+#[test]
+fn damaged_index_and_notes_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    history(folder.path());
+    let id = transaction(3, 0);
+    tamper(
+        folder.path(),
+        &[b"t".as_slice(), id.as_bytes()].concat(),
+        |value| flip_last(value),
+    );
+    tamper(folder.path(), b"lsalt", |value| value.truncate(31));
+    let store = SledStore::open(folder.path()).unwrap();
+    assert_names(
+        &store.transaction_height(id).unwrap_err(),
+        &Record::Transaction(id),
+    );
+    let error = store.get_local(b"salt").unwrap_err();
+    assert_names(&error, &Record::Local(b"salt".to_vec()));
+    assert!(error.to_string().contains("31 bytes"), "{error}");
+}
+
+#[test]
+fn record_under_another_key_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    history(folder.path());
+    let other = {
+        let raw = database(folder.path());
+        raw.get(b"saccount/1").unwrap().unwrap()
+    };
+    tamper(folder.path(), b"saccount/2", |value| {
+        *value = other.to_vec();
+    });
+    let store = SledStore::open(folder.path()).unwrap();
+    assert_names(
+        &store.state().unwrap_err(),
+        &Record::State(b"account/2".to_vec()),
+    );
+}
+
+#[test]
+fn missing_records_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    history(folder.path());
+    let raw = database(folder.path());
+    raw.remove(b"saccount/4").unwrap().expect("no such key");
+    raw.remove(block_key(4)).unwrap().expect("no such key");
+    raw.flush().unwrap();
+    drop(raw);
+    let store = SledStore::open(folder.path()).unwrap();
+    let error = store.state().unwrap_err();
+    let StoreError::StateDiffers {
+        found_count,
+        expected_count,
+        ..
+    } = error
+    else {
+        panic!("{error}");
+    };
+    assert_eq!(found_count + 1, expected_count);
+    let error = store.block(Height::new(4)).unwrap_err();
+    assert!(matches!(error, StoreError::RecordMissing { .. }), "{error}");
+}
+
+/// A value that was right once: its own checksum holds, the tip's summary does not.
+#[test]
+fn stale_record_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    history(folder.path());
+    let key = format!("saccount/{}", (HEIGHT + 1) % 20);
+    let raw = database(folder.path());
+    let old = raw.get(&key).unwrap().expect("no such key").to_vec();
+    drop(raw);
+    let store = SledStore::open(folder.path()).unwrap();
+    store.commit(&Block::at(HEIGHT + 1).commit()).unwrap();
+    drop(store);
+    tamper(folder.path(), key.as_bytes(), |value| *value = old);
+    let error = SledStore::open(folder.path()).unwrap().state().unwrap_err();
+    assert!(matches!(error, StoreError::StateDiffers { .. }), "{error}");
+}
+
+#[test]
+fn other_format_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    history(folder.path());
+    let raw = database(folder.path());
+    raw.remove(b"mformat").unwrap();
+    raw.flush().unwrap();
+    drop(raw);
+    let error = SledStore::open(folder.path()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            StoreError::RecordMissing {
+                record: Record::Format,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+/// Wherever a byte of the database's file flips, the store says so or still holds everything:
+/// sled by itself would drop the damaged end of its log and go back in time.
+#[test]
+fn flipped_byte_in_the_file_never_becomes_wrong_data() {
+    let original = tempfile::tempdir().unwrap();
+    history(original.path());
+    let bytes = std::fs::read(original.path().join("db")).unwrap();
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let mut found = 0;
+    for number in 0..60 {
+        let folder = tempfile::tempdir().unwrap();
+        copy_folder(original.path(), folder.path());
+        let mut bytes = bytes.clone();
+        bytes[(used * number / 60 + 5).min(used - 1)] ^= 0x04;
+        std::fs::write(folder.path().join("db"), bytes).unwrap();
+        found += usize::from(everything(folder.path()).is_err());
+    }
+    assert!(found > 0, "no flip was found at all");
+}
+
+#[test]
+fn emptied_database_is_not_taken_for_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    history(folder.path());
+    std::fs::write(folder.path().join("db"), b"").unwrap();
+    let error = SledStore::open(folder.path()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            StoreError::BlocksLost { .. } | StoreError::Damaged { .. }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn damaged_witness_does_not_stop_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    history(folder.path());
+    std::fs::write(folder.path().join("witness"), b"rubbish").unwrap();
+    everything(folder.path()).unwrap();
+}
+
+/// Reads all that the store holds, and panics when it is wrong.
+fn everything(folder: &Path) -> Result<(), StoreError> {
+    let store = SledStore::open(folder)?;
+    assert_eq!(store.tip()?, Some(tip_at(HEIGHT)));
+    assert_eq!(store.state()?, state_at(HEIGHT));
+    for height in 1..=HEIGHT {
+        let block = store.block(Height::new(height))?;
+        assert_eq!(block, Some(Block::at(height).stored()));
+    }
+    Ok(())
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
