@@ -155,7 +155,11 @@ impl CheckpointId {
     }
 }
 
-/// BLAKE3 over a domain tag and the canonical encoding of a value; the tag's length is bound.
+/// BLAKE3 over a domain tag and the canonical encoding of a value; tags are unique (`tests/tidy`).
+///
+/// # Panics
+/// Never: a hasher accepts all bytes.
+#[must_use]
 pub fn tagged_hash<T: BorshSerialize + ?Sized>(tag: &'static str, value: &T) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key(tag);
     borsh::to_writer(&mut hasher, value).expect("invariant: hashing does not fail");

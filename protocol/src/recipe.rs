@@ -16,7 +16,7 @@ pub struct ModelShape {
     pub vocab_size: u32,
     /// Width of the residual stream.
     pub hidden_size: u32,
-    /// Width of the SwiGLU.
+    /// Width of the `SwiGLU`.
     pub intermediate_size: u32,
     /// Blocks.
     pub layers_count: u32,
@@ -32,7 +32,7 @@ pub struct ModelShape {
     pub positions_max: u32,
 }
 
-/// Pre-training by DiLoCo (arXiv:2311.08105): inner `AdamW` steps, outer Nesterov.
+/// Pre-training by `DiLoCo` (arXiv:2311.08105): inner `AdamW` steps, outer Nesterov.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pretrain {
@@ -104,6 +104,8 @@ pub struct Reinforce {
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
+    /// Miners that must be active before the first step is assigned.
+    pub miners_at_start_count: u32,
     /// Blocks from assignment until units not yet committed count as missed.
     pub deadline_blocks: u64,
     /// Blocks after the deadline until a step settles whatever audits still miss.
@@ -198,6 +200,6 @@ impl Recipe {
     #[must_use]
     pub const fn is_evaluated(&self, step: crate::Step) -> bool {
         let every = self.schedule.evaluation_every_steps;
-        step.get() == self.steps_count() || (every != 0 && step.get() % every == 0)
+        step.get() == self.steps_count() || (every != 0 && step.get().is_multiple_of(every))
     }
 }

@@ -32,7 +32,8 @@ pub fn is_drawn(beacon: &Beacon, unit: UnitId, rate: Micro) -> bool {
 pub fn auditor(beacon: &Beacon, unit: UnitId, candidates: &[(Address, u64)]) -> Option<Address> {
     let total: u128 = candidates.iter().map(|(_, power)| u128::from(*power)).sum();
     let total = u64::try_from(total).ok()?;
-    let point = u128::from(draw("cairn/sample-auditor/v1", beacon, unit)) * u128::from(total) >> 64;
+    let scaled = u128::from(draw("cairn/sample-auditor/v1", beacon, unit)) * u128::from(total);
+    let point = scaled >> 64;
     let mut passed = 0_u128;
     candidates.iter().find_map(|(address, power)| {
         passed += u128::from(*power);

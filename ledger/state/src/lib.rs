@@ -1,1 +1,48 @@
-//! Rules: the pure state machine.
+//! Rules: the pure state machine, `apply(state, block) -> Result<Transition, Rejection>`.
+//!
+//! No IO, no clock, no floats, no randomness, no hash-map order. All state is a map from key bytes
+//! to value bytes ([`State`]); a [`View`](state::View) collects a block's writes over it, typed by
+//! [`Record`](state::Record). The files follow one contribution:
+//!
+//! * [`task`]: a step opens with a checkpoint, a beacon assigns its units;
+//! * [`commitment`]: miners bind their blobs, validators attest that they hold them;
+//! * [`sample`]: a later beacon draws audits;
+//! * [`verdict`]: auditors commit and reveal, disagreement escalates to everyone;
+//! * [`reward`] and [`slash`]: settled units pay or cost;
+//! * [`checkpoint`]: validators agree on the next checkpoint and the next step opens.
+//!
+//! A block is valid only if every transaction in it is; a proposer leaves the others out. The
+//! numbers of [`Rejection`] are stable (Spec: rejections).
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::float_arithmetic,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm
+)]
+
+pub mod account;
+pub mod apply;
+pub mod bond;
+pub mod checkpoint;
+pub mod commitment;
+pub mod event;
+pub mod genesis;
+pub mod proposal;
+pub mod rejection;
+pub mod reward;
+pub mod root;
+pub mod run;
+pub mod sample;
+pub mod slash;
+pub mod state;
+pub mod supply;
+pub mod task;
+pub mod unit;
+pub mod validator;
+pub mod verdict;
+
+pub use apply::{Transition, apply, check_transaction, select};
+pub use event::Event;
+pub use rejection::Rejection;
+pub use state::{State, View};

@@ -1,0 +1,198 @@
+//! `apply(state, block) -> Result<Transition, Rejection>`: the order of everything in a block.
+
+use crate::state::Writes;
+use crate::{
+    Rejection, State, View, account, bond, checkpoint,
+    commitment::{self, Bound},
+    event::Event,
+    proposal, reward,
+    run::{self, Tip},
+    sample, task,
+    unit::Claim,
+    validator::Validator,
+    verdict,
+};
+use protocol::{
+    Height, StateRoot,
+    block::{self, Header},
+    transaction::{Body, Verified},
+};
+
+/// What a valid block does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// To apply to the state.
+    pub writes: Writes,
+    /// The root afterwards.
+    pub root: StateRoot,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+}
+
+/// Applies a block.
+///
+/// # Errors
+/// The first rule that the header or a transaction breaks.
+pub fn apply(state: &State, block: &block::Verified) -> Result<Transition, Rejection> {
+    let header = block.header();
+    let mut view = state.view();
+    check_header(&view, state, header)?;
+    let height = header.height;
+    let mut events = proposal::advance(&mut view, height);
+    for transaction in block.transactions() {
+        events.extend(execute(&mut view, transaction, height)?);
+    }
+    events.extend(sample::draw(&mut view, height, block.id()));
+    events.extend(verdict::settle(&mut view, height));
+    reward::vest(&mut view, height);
+    events.extend(task::advance(&mut view, height, block.id()));
+    let tip = Tip {
+        height,
+        block: block.id(),
+        time_ms: header.time_ms,
+        ..run::tip(&view)
+    };
+    view.put(&(), &tip);
+    Ok(Transition {
+        root: view.root(),
+        writes: view.into_writes(),
+        events,
+    })
+}
+
+fn check_header(view: &View<'_>, state: &State, header: &Header) -> Result<(), Rejection> {
+    let tip = run::tip(view);
+    let expected = tip.height.next();
+    if header.height != expected {
+        return Err(Rejection::HeightNotNext {
+            found: header.height,
+            expected,
+        });
+    }
+    if header.parent != tip.block {
+        return Err(Rejection::ParentMismatch {
+            found: header.parent,
+            expected: tip.block,
+        });
+    }
+    let root = state.root();
+    if header.state_root != root {
+        return Err(Rejection::StateRootMismatch {
+            found: header.state_root,
+            expected: root,
+        });
+    }
+    if view.get::<Validator>(&header.proposer).is_none() {
+        return Err(Rejection::ProposerUnknown {
+            proposer: header.proposer,
+        });
+    }
+    if header.time_ms < tip.time_ms {
+        return Err(Rejection::TimeBackwards {
+            found: header.time_ms,
+            parent: tip.time_ms,
+        });
+    }
+    Ok(())
+}
+
+/// Applies one transaction; on rejection the view is as it was.
+fn execute(
+    view: &mut View<'_>,
+    transaction: &Verified,
+    height: Height,
+) -> Result<Vec<Event>, Rejection> {
+    view.attempt(|view| {
+        account::advance_nonce(view, transaction.sender(), transaction.nonce())?;
+        dispatch(view, transaction, height)
+    })
+}
+
+fn dispatch(
+    view: &mut View<'_>,
+    transaction: &Verified,
+    height: Height,
+) -> Result<Vec<Event>, Rejection> {
+    let sender = transaction.sender();
+    match transaction.body() {
+        Body::Transfer { to, amount } => account::transfer(view, sender, *to, *amount),
+        Body::RegisterMiner { bond } => bond::register(view, sender, *bond),
+        Body::Resume => bond::resume(view, sender),
+        Body::CommitRollouts {
+            unit,
+            blob,
+            blob_bytes,
+            totals,
+        } => {
+            let claim = Claim::Rollout { totals: *totals };
+            let bound = Bound {
+                unit: *unit,
+                blob: *blob,
+                blob_bytes: *blob_bytes,
+                claim,
+            };
+            commitment::commit(view, sender, bound, height)
+        }
+        Body::CommitGradient {
+            unit,
+            blob,
+            blob_bytes,
+            tokens_count,
+            loss_micro,
+        } => {
+            let claim = Claim::Gradient {
+                tokens_count: *tokens_count,
+                loss_micro: *loss_micro,
+            };
+            let bound = Bound {
+                unit: *unit,
+                blob: *blob,
+                blob_bytes: *blob_bytes,
+                claim,
+            };
+            commitment::commit(view, sender, bound, height)
+        }
+        Body::AttestBlobs { units } => commitment::attest(view, sender, units.as_slice()),
+        Body::AuditCommit { unit, commitment } => {
+            verdict::commit(view, sender, *unit, *commitment, height)
+        }
+        Body::AuditReveal {
+            unit,
+            verdict,
+            salt,
+        } => verdict::reveal(view, sender, *unit, verdict, *salt, height),
+        Body::AttestCheckpoint { checkpoint } => {
+            checkpoint::attest(view, sender, checkpoint.clone(), height)
+        }
+        Body::Propose { title, action } => proposal::propose(view, sender, title, action, height),
+        Body::Vote { proposal, choice } => proposal::vote(view, sender, *proposal, *choice, height),
+    }
+}
+
+/// Whether a transaction could be in the next block, after those already in `view`; if so, its
+/// writes are in `view` afterwards.
+///
+/// # Errors
+/// The rule it breaks.
+pub fn check_transaction(view: &mut View<'_>, transaction: &Verified) -> Result<(), Rejection> {
+    let height = run::tip(view).height.next();
+    execute(view, transaction, height).map(|_| ())
+}
+
+/// The transactions, in this order, that a next block may hold.
+#[must_use]
+pub fn select(state: &State, candidates: Vec<Verified>, count_max: usize) -> Vec<Verified> {
+    let mut view = state.view();
+    let height = run::tip(&view).height.next();
+    proposal::advance(&mut view, height);
+    let mut chosen = Vec::new();
+    for transaction in candidates {
+        if chosen.len() == count_max {
+            break;
+        }
+        if execute(&mut view, &transaction, height).is_ok() {
+            chosen.push(transaction);
+        }
+    }
+    chosen
+}

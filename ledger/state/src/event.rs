@@ -1,0 +1,244 @@
+//! Events: what a block did, for logs, the page and wallets. Not part of the state.
+
+use crate::unit::{Outcome, VoidReason};
+use protocol::{
+    Address, Amount, ProposalId, RunId, Step, checkpoint::Checkpoint, task::UnitId,
+    transaction::Choice, verdict::Finding,
+};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Something that happened in a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[allow(
+    missing_docs,
+    reason = "field names repeat the meaning that each variant states"
+)]
+pub enum Event {
+    /// Tokens moved.
+    Transferred {
+        from: Address,
+        to: Address,
+        amount: Amount,
+    },
+    /// A miner locked its bond.
+    MinerRegistered { miner: Address, bond: Amount },
+    /// A miner that was quiet asks for work again.
+    MinerResumed { miner: Address },
+    /// A miner let a whole step pass.
+    MinerIdle { miner: Address },
+    /// A miner was proven wrong.
+    MinerSlashed {
+        miner: Address,
+        unit: UnitId,
+        finding: Finding,
+        burned: Amount,
+    },
+    /// A step's units were dealt.
+    StepAssigned {
+        run: RunId,
+        step: Step,
+        units_count: u32,
+        miners_count: usize,
+    },
+    /// A unit's blob was bound.
+    UnitCommitted {
+        unit: UnitId,
+        miner: Address,
+        blob_bytes: u64,
+    },
+    /// A unit is over.
+    UnitSettled {
+        unit: UnitId,
+        miner: Address,
+        outcome: Outcome,
+    },
+    /// All units of a step are over.
+    StepClosed {
+        run: RunId,
+        step: Step,
+        accepted_count: u64,
+    },
+    /// A unit was drawn for audit.
+    AuditDrawn { unit: UnitId, auditor: Address },
+    /// An auditor rejected or was silent: everyone re-executes.
+    AuditEscalated { unit: UnitId },
+    /// A verdict was opened.
+    VerdictRevealed {
+        unit: UnitId,
+        auditor: Address,
+        contradiction: Option<Finding>,
+    },
+    /// An auditor's rejection was overturned.
+    AuditorFined {
+        auditor: Address,
+        unit: UnitId,
+        burned: Amount,
+    },
+    /// Validators agree on a checkpoint.
+    CheckpointAgreed { checkpoint: Checkpoint },
+    /// Voting began.
+    ProposalOpened { id: ProposalId },
+    /// A holder voted.
+    Voted {
+        id: ProposalId,
+        holder: Address,
+        choice: Choice,
+    },
+    /// Voting ended.
+    ProposalClosed { id: ProposalId, passed: bool },
+    /// A parameter changed.
+    ProposalEnacted { id: ProposalId },
+}
+
+#[expect(
+    clippy::too_many_lines,
+    reason = "one sentence per variant; a table reads best whole"
+)]
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transferred { from, to, amount } => {
+                write!(f, "{} sent {amount} to {}", from.short(), to.short())
+            }
+            Self::MinerRegistered { miner, bond } => {
+                write!(f, "miner {} locked a bond of {bond}", miner.short())
+            }
+            Self::MinerResumed { miner } => write!(f, "miner {} is back", miner.short()),
+            Self::MinerIdle { miner } => {
+                write!(f, "miner {} missed a whole step and rests", miner.short())
+            }
+            Self::MinerSlashed {
+                miner,
+                unit,
+                finding,
+                burned,
+            } => {
+                write!(f, "miner {} slashed for unit {unit}: ", miner.short())?;
+                write_finding(f, finding)?;
+                write!(f, "; {burned} burned")
+            }
+            Self::StepAssigned {
+                step,
+                units_count,
+                miners_count,
+                ..
+            } => {
+                write!(
+                    f,
+                    "step {step}: {units_count} units dealt to {miners_count} miners"
+                )
+            }
+            Self::UnitCommitted {
+                unit,
+                miner,
+                blob_bytes,
+            } => {
+                write!(
+                    f,
+                    "unit {unit} bound by {}, {blob_bytes} bytes",
+                    miner.short()
+                )
+            }
+            Self::UnitSettled {
+                unit,
+                miner,
+                outcome,
+            } => {
+                write!(f, "unit {unit} of {}: ", miner.short())?;
+                write_outcome(f, outcome)
+            }
+            Self::StepClosed {
+                step,
+                accepted_count,
+                ..
+            } => {
+                write!(f, "step {step} closed with {accepted_count} units accepted")
+            }
+            Self::AuditDrawn { unit, auditor } => {
+                write!(f, "unit {unit} is audited by {}", auditor.short())
+            }
+            Self::AuditEscalated { unit } => {
+                write!(f, "unit {unit} is re-executed by every validator")
+            }
+            Self::VerdictRevealed {
+                unit,
+                auditor,
+                contradiction,
+            } => {
+                write!(f, "{} judged unit {unit}: ", auditor.short())?;
+                match contradiction {
+                    Some(finding) => write_finding(f, finding),
+                    None => f.write_str("every check holds"),
+                }
+            }
+            Self::AuditorFined {
+                auditor,
+                unit,
+                burned,
+            } => {
+                let auditor = auditor.short();
+                write!(
+                    f,
+                    "auditor {auditor} was overturned on unit {unit}; {burned} burned"
+                )
+            }
+            Self::CheckpointAgreed { checkpoint } => {
+                write!(
+                    f,
+                    "checkpoint {} for step {}",
+                    checkpoint.model.short(),
+                    checkpoint.step
+                )
+            }
+            Self::ProposalOpened { id } => write!(f, "proposal {} is open", id.short()),
+            Self::Voted { id, holder, choice } => {
+                let choice = match choice {
+                    Choice::Yes => "yes",
+                    Choice::No => "no",
+                    Choice::Abstain => "abstain",
+                };
+                write!(f, "{} votes {choice} on {}", holder.short(), id.short())
+            }
+            Self::ProposalClosed { id, passed } => {
+                write!(
+                    f,
+                    "proposal {} {}",
+                    id.short(),
+                    if *passed { "passed" } else { "failed" }
+                )
+            }
+            Self::ProposalEnacted { id } => write!(f, "proposal {} is in force", id.short()),
+        }
+    }
+}
+
+fn write_finding(f: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Result {
+    let Finding {
+        check,
+        measured,
+        limit,
+    } = finding;
+    write!(
+        f,
+        "check {} measured {measured}, limit {limit}",
+        check.as_str()
+    )
+}
+
+fn write_outcome(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
+    match outcome {
+        Outcome::Accepted { paid } => write!(f, "accepted, {paid} paid"),
+        Outcome::Void { reason } => f.write_str(match reason {
+            VoidReason::Unavailable => "void, its blob is unavailable",
+            VoidReason::NoQuorum => "void, re-execution found no quorum",
+            VoidReason::MinerSlashed => "void, its miner was slashed",
+        }),
+        Outcome::Slashed { finding } => {
+            f.write_str("slashed, ")?;
+            write_finding(f, finding)
+        }
+        Outcome::Missed => f.write_str("missed"),
+    }
+}

@@ -1,0 +1,232 @@
+//! Genesis: the state at height zero.
+
+use crate::{
+    State,
+    account::{self, Account},
+    run::{InForce, Run, RunRecipe, Stage, Tip},
+    state::View,
+    task::BEACON_DELAY_BLOCKS,
+    validator::Validator,
+};
+use governance::{
+    Parameters,
+    parameters::{Name, OutOfBounds, UnknownName},
+};
+use protocol::{
+    Address, Amount, Height, RunId, Step,
+    genesis::Genesis,
+    recipe::{ModelShape, Recipe},
+};
+
+/// Why a genesis cannot start a chain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GenesisError {
+    /// Nobody to order blocks.
+    #[error("genesis has no validators; at least 1 is needed")]
+    NoValidators,
+    /// Stake of zero.
+    #[error("validator {operator} has stake 0; at least 1 is needed")]
+    NoStake {
+        /// The validator.
+        operator: Address,
+    },
+    /// Named twice.
+    #[error("{address} appears twice among {what}")]
+    Duplicate {
+        /// Which list.
+        what: &'static str,
+        /// The key.
+        address: Address,
+    },
+    /// More tokens than 64 bits hold.
+    #[error("genesis supply exceeds {max}", max = u64::MAX)]
+    SupplyTooLarge,
+    /// No such parameter.
+    #[error(transparent)]
+    Parameter(#[from] UnknownName),
+    /// Parameter out of bounds.
+    #[error(transparent)]
+    Bounds(#[from] OutOfBounds),
+    /// A recipe that cannot run.
+    #[error("run {run}: {what} is {found}; {limit}")]
+    Recipe {
+        /// Its index.
+        run: u64,
+        /// The setting.
+        what: &'static str,
+        /// Its value.
+        found: u64,
+        /// What is allowed.
+        limit: &'static str,
+    },
+}
+
+/// The state at height zero.
+///
+/// # Errors
+/// When the genesis contradicts itself or leaves its bounds.
+pub fn state(genesis: &Genesis) -> Result<State, GenesisError> {
+    let Genesis {
+        name: _,
+        time_ms,
+        validators,
+        accounts,
+        runs,
+        parameters: _,
+    } = genesis;
+    let empty = State::default();
+    let mut view = empty.view();
+    let mut supply = Amount::ZERO;
+    let mut add = |amount: Amount| {
+        supply = supply.plus(amount).ok_or(GenesisError::SupplyTooLarge)?;
+        Ok::<_, GenesisError>(())
+    };
+    if validators.is_empty() {
+        return Err(GenesisError::NoValidators);
+    }
+    for validator in validators {
+        add(validator.stake)?;
+        put_validator(&mut view, validator)?;
+    }
+    for entry in accounts {
+        add(entry.balance)?;
+        if view.get::<Account>(&entry.address).is_some() {
+            return Err(GenesisError::Duplicate {
+                what: "accounts",
+                address: entry.address,
+            });
+        }
+        account::credit(&mut view, entry.address, entry.balance);
+    }
+    for (index, run) in (0_u64..).zip(runs) {
+        add(run.escrow)?;
+        check_recipe(index, &run.recipe)?;
+        let beacon_at = Height::new(BEACON_DELAY_BLOCKS);
+        let progress = Run {
+            escrow: run.escrow,
+            step: Step::ZERO,
+            stage: Stage::Opening { beacon_at },
+        };
+        view.put(&RunId::new(index), &progress);
+        view.put(&RunId::new(index), &RunRecipe(run.recipe.clone()));
+    }
+    view.put(&(), &InForce(parameters(genesis)?));
+    let tip = Tip {
+        chain: genesis.chain_id(),
+        height: Height::ZERO,
+        block: genesis.block_id(),
+        time_ms: *time_ms,
+        genesis_supply: supply,
+        burned: Amount::ZERO,
+    };
+    view.put(&(), &tip);
+    let writes = view.into_writes();
+    let mut state = State::default();
+    state.advance(writes);
+    Ok(state)
+}
+
+fn put_validator(
+    view: &mut View<'_>,
+    validator: &protocol::genesis::Validator,
+) -> Result<(), GenesisError> {
+    let protocol::genesis::Validator {
+        operator,
+        holder,
+        stake,
+    } = *validator;
+    if stake == Amount::ZERO {
+        return Err(GenesisError::NoStake { operator });
+    }
+    if view.get::<Validator>(&operator).is_some() {
+        return Err(GenesisError::Duplicate {
+            what: "validators",
+            address: operator,
+        });
+    }
+    view.put(
+        &operator,
+        &Validator {
+            holder,
+            stake,
+            audits_count: 0,
+            earned: Amount::ZERO,
+        },
+    );
+    Ok(())
+}
+
+fn parameters(genesis: &Genesis) -> Result<Parameters, GenesisError> {
+    let mut parameters = Parameters::default();
+    for parameter in &genesis.parameters {
+        let name: Name = parameter.name.as_str().parse()?;
+        parameters.set(name, parameter.value)?;
+    }
+    Ok(parameters)
+}
+
+fn check_recipe(run: u64, recipe: &Recipe) -> Result<(), GenesisError> {
+    let positive = [
+        ("pretrain.units_count", recipe.pretrain.units_count),
+        (
+            "pretrain.inner_steps_count",
+            recipe.pretrain.inner_steps_count,
+        ),
+        (
+            "reinforce.rollout_units_count",
+            recipe.reinforce.rollout_units_count,
+        ),
+        (
+            "reinforce.groups_per_unit_count",
+            recipe.reinforce.groups_per_unit_count,
+        ),
+        (
+            "reinforce.samples_per_group_count",
+            recipe.reinforce.samples_per_group_count,
+        ),
+        (
+            "reinforce.gradient_units_count",
+            recipe.reinforce.gradient_units_count,
+        ),
+        (
+            "schedule.gradient_units_min",
+            recipe.schedule.gradient_units_min,
+        ),
+    ];
+    for (what, found) in positive {
+        if found == 0 || found > 4096 {
+            let found = u64::from(found);
+            return Err(GenesisError::Recipe {
+                run,
+                what,
+                found,
+                limit: "between 1 and 4096",
+            });
+        }
+    }
+    if recipe.schedule.deadline_blocks == 0 {
+        let what = "schedule.deadline_blocks";
+        return Err(GenesisError::Recipe {
+            run,
+            what,
+            found: 0,
+            limit: "at least 1",
+        });
+    }
+    check_model(run, &recipe.model)
+}
+
+fn check_model(run: u64, model: &ModelShape) -> Result<(), GenesisError> {
+    let heads_fit = model.heads_count.checked_rem(model.key_value_heads_count) == Some(0);
+    if !heads_fit {
+        let found = u64::from(model.key_value_heads_count);
+        let what = "model.key_value_heads_count";
+        return Err(GenesisError::Recipe {
+            run,
+            what,
+            found,
+            limit: "a divisor of heads_count",
+        });
+    }
+    Ok(())
+}

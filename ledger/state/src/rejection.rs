@@ -1,0 +1,137 @@
+//! Rejections: why a block or transaction is not valid. Codes are stable. Spec: rejections.
+
+use governance::proposal::ActionError;
+use protocol::{
+    Address, Amount, BlockId, Height, Nonce, ProposalId, RunId, StateRoot, Step, task::UnitId,
+};
+
+macro_rules! rejections {
+    ($($(#[$doc:meta])* $code:literal $name:ident $({ $($field:ident: $type:ty),* $(,)? })? => $message:literal;)+) => {
+        /// Why a block (1xx) or transaction (2xx to 6xx) is not valid.
+        #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+        #[allow(missing_docs, reason = "field names and the message say what each holds")]
+        pub enum Rejection {
+            $($(#[$doc])* #[error($message)] $name $({ $($field: $type),* })?,)+
+        }
+
+        impl Rejection {
+            /// The stable number.
+            #[must_use]
+            pub const fn code(&self) -> u16 {
+                match self { $(Self::$name { .. } => $code),+ }
+            }
+            /// The stable name.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self { $(Self::$name { .. } => stringify!($name)),+ }
+            }
+            /// All codes with their names.
+            pub const ALL: &'static [(u16, &'static str)] = &[$(($code, stringify!($name))),+];
+        }
+    };
+}
+
+rejections! {
+    /// A block must follow the tip.
+    101 HeightNotNext { found: Height, expected: Height } => "block has height {found}; {expected} is next";
+    /// A block must name the tip as its parent.
+    102 ParentMismatch { found: BlockId, expected: BlockId } => "block has parent {found}; the tip is {expected}";
+    /// A block must have been built on our state.
+    103 StateRootMismatch { found: StateRoot, expected: StateRoot } => "block was built on state {found}; ours is {expected}";
+    /// Only validators propose.
+    104 ProposerUnknown { proposer: Address } => "proposer {proposer} is not a validator";
+    /// Time does not go back.
+    105 TimeBackwards { found: u64, parent: u64 } => "block has time {found} ms; its parent has {parent} ms";
+    /// Transactions of an account come in order.
+    201 NonceMismatch { found: Nonce, expected: Nonce } => "transaction has nonce {found}; the account's next is {expected}";
+    /// Spending needs a balance.
+    202 BalanceTooLow { balance: Amount, needed: Amount } => "balance is {balance}; {needed} is needed";
+    /// A transfer moves something.
+    203 TransferOfNothing => "transfer has amount 0; at least 1 is needed";
+    /// A miner registers once.
+    211 AlreadyRegistered { miner: Address } => "miner {miner} is registered already";
+    /// Only miners resume.
+    212 MinerUnknown { sender: Address } => "{sender} is not a miner";
+    /// A slashed miner is out.
+    213 MinerSlashed { miner: Address } => "miner {miner} was slashed";
+    /// A bond has a minimum.
+    214 BondTooLow { bond: Amount, bond_min: Amount } => "bond is {bond}; at least {bond_min} is needed";
+    /// Only idle miners resume.
+    215 MinerNotIdle { miner: Address } => "miner {miner} is active already";
+    /// A unit must have been assigned.
+    301 UnitUnknown { unit: UnitId } => "unit {unit} is not assigned";
+    /// Only its miner binds a unit.
+    302 NotAssignee { unit: UnitId, assignee: Address } => "unit {unit} is assigned to {assignee}";
+    /// A unit is bound once.
+    303 UnitCommittedBefore { unit: UnitId } => "unit {unit} is committed already";
+    /// A unit is bound in time.
+    304 DeadlinePassed { height: Height, deadline: Height } => "height is {height}; the unit's deadline was {deadline}";
+    /// The claim fits the unit's kind.
+    305 ClaimMismatch { unit: UnitId } => "claim does not fit unit {unit}";
+    /// Blobs have a size.
+    306 BlobSize { blob_bytes: u64, blob_bytes_max: u64 } => "blob has {blob_bytes} bytes; between 1 and {blob_bytes_max} are allowed";
+    /// Totals must be possible.
+    307 TotalsImpossible { samples_count: u32, expected: u32 } => "totals over {samples_count} samples are impossible; the unit has {expected}";
+    /// Only validators attest.
+    311 NotValidator { sender: Address } => "{sender} is not a validator's operator";
+    /// Only a committed unit's blob is attested.
+    312 UnitNotCommitted { unit: UnitId } => "unit {unit} is not committed";
+    /// An attestation says something new.
+    313 NothingAttested => "attestation names no open unit that the sender has not attested";
+    /// There must be an audit.
+    401 NoAudit { unit: UnitId } => "unit {unit} has no open audit";
+    /// Only drawn auditors judge.
+    402 NotAuditor { unit: UnitId, sender: Address } => "{sender} is not an auditor of unit {unit}";
+    /// Verdicts are bound once.
+    403 AuditCommittedBefore { unit: UnitId } => "verdict on unit {unit} is committed already";
+    /// Verdicts are bound in time.
+    404 AuditCommitLate { height: Height, commit_by: Height } => "height is {height}; verdicts were due by {commit_by}";
+    /// Only a bound verdict is opened.
+    405 NothingToReveal { unit: UnitId } => "there is no committed verdict on unit {unit} to reveal";
+    /// Nobody opens before all have bound.
+    406 RevealEarly { unit: UnitId } => "verdicts on unit {unit} cannot be revealed before all auditors committed";
+    /// Verdicts are opened in time.
+    407 RevealLate { height: Height, reveal_by: Height } => "height is {height}; verdicts had to be revealed by {reveal_by}";
+    /// The opening must be what was bound.
+    408 RevealMismatch { unit: UnitId } => "revealed verdict on unit {unit} is not the committed one";
+    /// A verdict has findings.
+    409 VerdictEmpty { unit: UnitId } => "verdict on unit {unit} has 0 findings; at least 1 is needed";
+    /// Only the next checkpoint is attested, when its step is settled.
+    501 CheckpointNotDue { run: RunId, step: Step } => "checkpoint {step} of run {run} is not due";
+    /// A checkpoint is attested once.
+    502 CheckpointAttestedBefore { step: Step } => "checkpoint {step} is attested already";
+    /// Evaluations are there exactly when the recipe asks.
+    503 EvaluationMismatch { step: Step } => "checkpoint {step} has an evaluation where none is due, or none where one is";
+    /// Proposals name a parameter.
+    601 ParameterUnknown { name: String } => "there is no parameter {name:?}";
+    /// Parameters have bounds.
+    602 ParameterOutOfBounds { value: u64, min: u64, max: u64 } => "parameter cannot be {value}; it is between {min} and {max}";
+    /// Enactment leaves time to vote and to leave.
+    603 EnactmentEarly { enact_at: Height, earliest: Height } => "enactment at height {enact_at} is too early; {earliest} is the earliest";
+    /// Only stake votes.
+    604 NoVotingPower { sender: Address } => "{sender} holds no stake";
+    /// The proposal must exist.
+    605 ProposalUnknown { id: ProposalId } => "there is no proposal {id}";
+    /// Votes count while voting is open.
+    606 VotingClosed { id: ProposalId } => "voting on proposal {id} is over";
+    /// A proposal is made once.
+    607 ProposalDuplicate { id: ProposalId } => "proposal {id} exists already";
+}
+
+impl Rejection {
+    /// The rejection for an action that cannot be proposed.
+    #[must_use]
+    pub fn from_action(error: ActionError) -> Self {
+        match error {
+            ActionError::Unknown(unknown) => Self::ParameterUnknown { name: unknown.name },
+            ActionError::Bounds(bounds) => Self::ParameterOutOfBounds {
+                value: bounds.value,
+                min: bounds.min,
+                max: bounds.max,
+            },
+            ActionError::TooEarly { enact_at, earliest } => {
+                Self::EnactmentEarly { enact_at, earliest }
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Rewards: accepted units are paid from their run's escrow and vest. Spec: 08-reward.
+
+use crate::{
+    View, account,
+    bond::Miner,
+    event::Event,
+    run::{self, Run},
+    task,
+    unit::{Outcome, Unit},
+};
+use governance::parameters::Name;
+use protocol::{
+    Address, Amount, Height, RunId,
+    reward::Payout,
+    task::{UnitId, UnitKind},
+};
+
+/// Takes up to `price` from a run's escrow.
+pub fn draw_escrow(view: &mut View<'_>, id: RunId, price: Amount) -> Amount {
+    let Some(mut run) = view.get::<Run>(&id) else {
+        return Amount::ZERO;
+    };
+    let paid = price.min(run.escrow);
+    run.escrow = run.escrow.saturating_sub(paid.get());
+    view.put(&id, &run);
+    paid
+}
+
+/// Pays for a unit and settles it.
+pub fn accept(view: &mut View<'_>, id: UnitId, unit: Unit, height: Height) -> Vec<Event> {
+    let price = run::recipe(view, id.run).map_or(Amount::ZERO, |recipe| match id.kind {
+        UnitKind::Rollout => recipe.pay.rollout_unit,
+        UnitKind::Gradient => recipe.pay.gradient_unit,
+    });
+    let paid = draw_escrow(view, id.run, price);
+    let vests_at = height.saturating_add(run::parameters(view).get(Name::VestingBlocks));
+    if let Some(mut miner) = view.get::<Miner>(&unit.miner) {
+        miner.earned = miner.earned.saturating_add(paid.get());
+        add_payout(
+            &mut miner.vesting,
+            Payout {
+                amount: paid,
+                vests_at,
+            },
+        );
+        view.put(&unit.miner, &miner);
+    }
+    vec![task::settle(
+        view,
+        id,
+        unit,
+        Outcome::Accepted { paid },
+        height,
+    )]
+}
+
+/// Payouts of one height are one entry.
+fn add_payout(vesting: &mut Vec<Payout>, payout: Payout) {
+    match vesting.last_mut() {
+        Some(last) if last.vests_at == payout.vests_at => {
+            last.amount = last.amount.saturating_add(payout.amount.get());
+        }
+        Some(_) | None => vesting.push(payout),
+    }
+}
+
+/// Frees what has vested.
+pub fn vest(view: &mut View<'_>, height: Height) {
+    let due = |miner: &Miner| miner.vesting.iter().any(|payout| payout.vests_at <= height);
+    let miners = view
+        .scan::<Miner>(&())
+        .into_iter()
+        .filter(|(_, miner)| due(miner));
+    for (address, miner) in miners.collect::<Vec<_>>() {
+        vest_miner(view, address, miner, height);
+    }
+}
+
+fn vest_miner(view: &mut View<'_>, address: Address, mut miner: Miner, height: Height) {
+    let (free, locked): (Vec<Payout>, Vec<Payout>) = miner
+        .vesting
+        .iter()
+        .partition(|payout| payout.vests_at <= height);
+    miner.vesting = locked;
+    view.put(&address, &miner);
+    for payout in free {
+        account::credit(view, address, payout.amount);
+    }
+}

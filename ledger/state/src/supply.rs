@@ -1,0 +1,38 @@
+//! Supply: all tokens, wherever they are; checked against genesis less burned.
+
+use crate::{
+    View,
+    account::Account,
+    bond::Miner,
+    run::{self, Run},
+    validator::Validator,
+};
+
+/// Tokens in balances, bonds, vesting, stake and escrow.
+#[must_use]
+pub fn total(view: &View<'_>) -> u128 {
+    let accounts = view
+        .scan::<Account>(&())
+        .into_iter()
+        .map(|(_, a)| a.balance.get());
+    let miners = view.scan::<Miner>(&()).into_iter();
+    let miners = miners.map(|(_, m)| m.bond.saturating_add(m.vesting_total().get()).get());
+    let validators = view
+        .scan::<Validator>(&())
+        .into_iter()
+        .map(|(_, v)| v.stake.get());
+    let runs = view
+        .scan::<Run>(&())
+        .into_iter()
+        .map(|(_, r)| r.escrow.get());
+    let all = accounts.chain(miners).chain(validators).chain(runs);
+    all.fold(0, |sum, amount| sum.saturating_add(u128::from(amount)))
+}
+
+/// Whether no token was made or lost: total = genesis − burned.
+#[must_use]
+pub fn is_conserved(view: &View<'_>) -> bool {
+    let tip = run::tip(view);
+    let expected = tip.genesis_supply.get().checked_sub(tip.burned.get());
+    expected.map(u128::from) == Some(total(view))
+}

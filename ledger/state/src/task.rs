@@ -1,0 +1,332 @@
+//! Tasks: opening a step, assigning its units, and noticing that all are settled. Spec: 01-task.
+
+use crate::{
+    View, bond,
+    bond::Miner,
+    event::Event,
+    run::{self, Closed, Run, Stage},
+    slash,
+    unit::{self, Claim, Outcome, Unit, VoidReason},
+};
+use protocol::{
+    Address, BlockId, Height, RunId, Step,
+    recipe::{Phase, Recipe},
+    task::{Beacon, UnitId, UnitKind, assign},
+};
+
+/// Blocks between what a beacon selects and the block that yields it.
+pub const BEACON_DELAY_BLOCKS: u64 = 2;
+
+/// Rollout units whose samples a gradient unit learns from: the accepted ones of the step before,
+/// dealt in turn. Empty for pre-training.
+#[must_use]
+pub fn gradient_inputs(view: &View<'_>, unit: UnitId) -> Vec<UnitId> {
+    let Some(recipe) = run::recipe(view, unit.run) else {
+        return Vec::new();
+    };
+    if recipe.phase(unit.step) != Some(Phase::Reinforce) {
+        return Vec::new();
+    }
+    let rollouts = accepted_rollouts_before(view, unit.run, unit.step);
+    let shares = gradient_units_count(&recipe, unit.step, rollouts.len());
+    let index = unit.index as usize;
+    rollouts
+        .into_iter()
+        .skip(index)
+        .step_by(shares.max(1) as usize)
+        .collect()
+}
+
+fn accepted_rollouts_before(view: &View<'_>, run: RunId, step: Step) -> Vec<UnitId> {
+    let Some(before) = step.get().checked_sub(1) else {
+        return Vec::new();
+    };
+    let accepted = unit::accepted(view, run, Step::new(before), UnitKind::Rollout);
+    accepted.into_iter().map(|(id, _, _)| id).collect()
+}
+
+/// Gradient units of a step: the recipe's number, but none without anything to learn from.
+fn gradient_units_count(recipe: &Recipe, step: Step, rollouts: usize) -> u32 {
+    match recipe.phase(step) {
+        Some(Phase::Pretrain) => recipe.pretrain.units_count,
+        Some(Phase::Reinforce) => {
+            let rollouts = u32::try_from(rollouts).unwrap_or(u32::MAX);
+            recipe.reinforce.gradient_units_count.min(rollouts)
+        }
+        None => 0,
+    }
+}
+
+/// Moves every run forward at the end of a block.
+pub fn advance(view: &mut View<'_>, height: Height, block: BlockId) -> Vec<Event> {
+    let mut events = Vec::new();
+    for (id, run) in view.scan::<Run>(&()) {
+        match run.stage {
+            Stage::Opening { beacon_at } if height >= beacon_at => {
+                events.extend(open(view, id, run, height, Beacon::of_block(block)));
+            }
+            Stage::Working {
+                beacon, deadline, ..
+            } => {
+                events.extend(expire(view, id, &run, height, deadline));
+                events.extend(close(view, id, run, height, beacon));
+            }
+            Stage::Opening { .. } | Stage::Attesting { .. } | Stage::Finished => {}
+        }
+    }
+    events
+}
+
+/// Assigns a step's units, once enough miners are there.
+fn open(
+    view: &mut View<'_>,
+    id: RunId,
+    mut run: Run,
+    height: Height,
+    beacon: Beacon,
+) -> Vec<Event> {
+    let Some(recipe) = run::recipe(view, id) else {
+        return Vec::new();
+    };
+    let miners = bond::active(view);
+    let wanted = if run.step == Step::ZERO {
+        recipe.schedule.miners_at_start_count
+    } else {
+        1
+    };
+    if miners.len() < wanted.max(1) as usize {
+        return Vec::new();
+    }
+    let deadline = height.saturating_add(recipe.schedule.deadline_blocks);
+    let rollouts = accepted_rollouts_before(view, id, run.step).len();
+    let counts = [
+        (
+            UnitKind::Gradient,
+            gradient_units_count(&recipe, run.step, rollouts),
+        ),
+        (UnitKind::Rollout, recipe.rollout_units_count(run.step)),
+    ];
+    for (kind, count) in counts {
+        let owners = assign(&beacon, kind, count, &miners);
+        for (index, miner) in (0..count).zip(owners) {
+            let unit = UnitId {
+                run: id,
+                step: run.step,
+                kind,
+                index,
+            };
+            view.put(&unit, &Unit::assigned(miner, deadline));
+        }
+    }
+    run.stage = Stage::Working {
+        beacon,
+        assigned_at: height,
+        deadline,
+    };
+    view.put(&id, &run);
+    let units_count = counts
+        .iter()
+        .fold(0, |sum: u32, (_, count)| sum.saturating_add(*count));
+    vec![Event::StepAssigned {
+        run: id,
+        step: run.step,
+        units_count,
+        miners_count: miners.len(),
+    }]
+}
+
+/// All units of a step.
+#[must_use]
+pub fn units(view: &View<'_>, run: RunId, step: Step) -> Vec<(UnitId, Unit)> {
+    view.scan::<Unit>(&(run, step))
+}
+
+/// Settles what its miner, or the network, let pass.
+fn expire(
+    view: &mut View<'_>,
+    id: RunId,
+    run: &Run,
+    height: Height,
+    deadline: Height,
+) -> Vec<Event> {
+    if height <= deadline {
+        return Vec::new();
+    }
+    let Some(recipe) = run::recipe(view, id) else {
+        return Vec::new();
+    };
+    let settle_by = deadline.saturating_add(recipe.schedule.settlement_blocks);
+    let mut events = Vec::new();
+    for (unit_id, unit) in units(view, id, run.step) {
+        let outcome = match unit.stage {
+            unit::Stage::Assigned => Outcome::Missed,
+            unit::Stage::Committed if height > settle_by && unit.audits.is_empty() => {
+                Outcome::Void {
+                    reason: VoidReason::Unavailable,
+                }
+            }
+            unit::Stage::Committed | unit::Stage::Settled { .. } => continue,
+        };
+        events.push(settle(view, unit_id, unit, outcome, height));
+    }
+    events.extend(rest_absent_miners(view, id, run.step));
+    events
+}
+
+/// Writes an outcome and counts it for the miner.
+pub(crate) fn settle(
+    view: &mut View<'_>,
+    id: UnitId,
+    mut unit: Unit,
+    outcome: Outcome,
+    at: Height,
+) -> Event {
+    unit.stage = unit::Stage::Settled { outcome, at };
+    view.put(&id, &unit);
+    if let Some(mut miner) = view.get::<Miner>(&unit.miner) {
+        let counter = match outcome {
+            Outcome::Accepted { .. } => &mut miner.units.accepted,
+            Outcome::Void { .. } => &mut miner.units.void,
+            Outcome::Slashed { .. } => &mut miner.units.slashed,
+            Outcome::Missed => &mut miner.units.missed,
+        };
+        *counter = counter.saturating_add(1);
+        view.put(&unit.miner, &miner);
+    }
+    Event::UnitSettled {
+        unit: id,
+        miner: unit.miner,
+        outcome,
+    }
+}
+
+/// A miner that missed every unit of the step is given no more until it resumes.
+fn rest_absent_miners(view: &mut View<'_>, run: RunId, step: Step) -> Vec<Event> {
+    let units = units(view, run, step);
+    let missed = |address: &Address| {
+        let mut own = units
+            .iter()
+            .filter(|(_, unit)| unit.miner == *address)
+            .peekable();
+        own.peek().is_some() && own.all(|(_, unit)| unit.outcome() == Some(Outcome::Missed))
+    };
+    let absent: Vec<Address> = bond::active(view).into_iter().filter(missed).collect();
+    for address in &absent {
+        if let Some(mut miner) = view.get::<Miner>(address) {
+            miner.status = bond::Status::Idle;
+            view.put(address, &miner);
+        }
+    }
+    absent
+        .into_iter()
+        .map(|miner| Event::MinerIdle { miner })
+        .collect()
+}
+
+/// Closes the step when every unit is settled.
+fn close(
+    view: &mut View<'_>,
+    id: RunId,
+    mut run: Run,
+    height: Height,
+    beacon: Beacon,
+) -> Vec<Event> {
+    let units = units(view, id, run.step);
+    if units.iter().any(|(_, unit)| unit.outcome().is_none()) {
+        return Vec::new();
+    }
+    let closed = measure(&units, beacon, height);
+    view.put(&(id, run.step), &closed);
+    run.stage = Stage::Attesting {
+        beacon,
+        since: height,
+    };
+    view.put(&id, &run);
+    vec![Event::StepClosed {
+        run: id,
+        step: run.step,
+        accepted_count: closed.units.accepted,
+    }]
+}
+
+fn measure(units: &[(UnitId, Unit)], beacon: Beacon, at: Height) -> Closed {
+    let mut closed = Closed {
+        beacon,
+        at,
+        loss_micro: None,
+        samples_count: 0,
+        reward_micro: 0,
+        exact_count: 0,
+        units: bond::Units::default(),
+    };
+    let (mut loss_sum, mut loss_weight) = (0_i128, 0_i128);
+    for (_, unit) in units {
+        count_outcome(&mut closed.units, unit.outcome());
+        let Some(commitment) = unit.commitment.as_ref().filter(|_| unit.is_accepted()) else {
+            continue;
+        };
+        match commitment.claim {
+            Claim::Rollout { totals } => {
+                let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+                add(&mut closed.samples_count, u64::from(totals.samples_count));
+                add(&mut closed.reward_micro, totals.reward_micro);
+                add(&mut closed.exact_count, u64::from(totals.exact_count));
+            }
+            Claim::Gradient {
+                tokens_count,
+                loss_micro,
+            } => {
+                let weight = i128::from(tokens_count);
+                let weighted = i128::from(loss_micro).saturating_mul(weight);
+                loss_sum = loss_sum.saturating_add(weighted);
+                loss_weight = loss_weight.saturating_add(weight);
+            }
+        }
+    }
+    closed.loss_micro = loss_sum
+        .checked_div(loss_weight)
+        .and_then(|mean| i64::try_from(mean).ok());
+    closed
+}
+
+fn count_outcome(units: &mut bond::Units, outcome: Option<Outcome>) {
+    let counter = match outcome {
+        Some(Outcome::Accepted { .. }) => &mut units.accepted,
+        Some(Outcome::Void { .. }) => &mut units.void,
+        Some(Outcome::Slashed { .. }) => &mut units.slashed,
+        Some(Outcome::Missed) => &mut units.missed,
+        None => return,
+    };
+    *counter = counter.saturating_add(1);
+}
+
+/// Voids what a slashed miner still has open, wherever it is.
+pub(crate) fn void_open_units(view: &mut View<'_>, miner: Address, height: Height) -> Vec<Event> {
+    let mut events = Vec::new();
+    for (id, run) in view.scan::<Run>(&()) {
+        for (unit_id, unit) in units(view, id, run.step) {
+            if unit.miner == miner && unit.outcome().is_none() {
+                let outcome = Outcome::Void {
+                    reason: VoidReason::MinerSlashed,
+                };
+                events.push(settle(view, unit_id, unit, outcome, height));
+            }
+        }
+    }
+    events
+}
+
+/// Settles a unit by proof: the miner is slashed, its other open units are void.
+pub(crate) fn settle_slashed(
+    view: &mut View<'_>,
+    id: UnitId,
+    unit: Unit,
+    finding: protocol::verdict::Finding,
+    height: Height,
+) -> Vec<Event> {
+    let miner = unit.miner;
+    let mut events = vec![settle(view, id, unit, Outcome::Slashed { finding }, height)];
+    events.extend(slash::miner(view, miner, id, finding, height));
+    events.extend(void_open_units(view, miner, height));
+    events
+}

@@ -1,0 +1,257 @@
+//! Units: one piece of work from assignment to settlement. State lives inside its stage.
+
+use crate::{View, state::Record};
+use borsh::{BorshDeserialize, BorshSerialize};
+use protocol::{
+    Address, Amount, BlobId, Height, RunId, Step,
+    rollout::Totals,
+    task::{UnitId, UnitKind},
+    transaction,
+    verdict::{Finding, Verdict},
+};
+use serde::{Deserialize, Serialize};
+
+/// What a miner says its blob holds; audits check it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Claim {
+    /// Sums over samples.
+    Rollout {
+        /// The sums.
+        totals: Totals,
+    },
+    /// Sums over inner steps.
+    Gradient {
+        /// Tokens that carried loss: the weight in the aggregate.
+        tokens_count: u32,
+        /// Mean inner loss in millionths of a nat.
+        loss_micro: i64,
+    },
+}
+
+impl Claim {
+    /// Response tokens, or tokens that carried loss.
+    #[must_use]
+    pub const fn tokens_count(&self) -> u32 {
+        match self {
+            Self::Rollout { totals } => totals.tokens_count,
+            Self::Gradient { tokens_count, .. } => *tokens_count,
+        }
+    }
+}
+
+/// A bound blob.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct Commitment {
+    /// The blob.
+    pub blob: BlobId,
+    /// Its size.
+    pub blob_bytes: u64,
+    /// What it is said to hold.
+    pub claim: Claim,
+    /// When it was bound.
+    pub at: Height,
+    /// Validators that hold the blob.
+    pub attested_by: Vec<Address>,
+    /// Whether the audit draw is over.
+    pub draw: Draw,
+}
+
+/// Whether the beacon has spoken about a unit.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Draw {
+    /// Not yet.
+    Pending,
+    /// No audit.
+    Spared,
+    /// An audit.
+    Drawn,
+}
+
+/// Where one auditor is.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(tag = "stage", rename_all = "lowercase")]
+pub enum Opinion {
+    /// Has not spoken.
+    Pending,
+    /// Has bound a verdict.
+    Committed {
+        /// See [`protocol::verdict::commitment`].
+        commitment: transaction::Commitment,
+    },
+    /// Has opened it.
+    Revealed {
+        /// The verdict.
+        verdict: Verdict,
+        /// When.
+        at: Height,
+    },
+}
+
+/// An auditor's part in an audit.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct Seat {
+    /// The validator.
+    pub auditor: Address,
+    /// Where it is.
+    pub opinion: Opinion,
+}
+
+/// How many judge.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// One drawn validator.
+    One,
+    /// Every validator re-executes.
+    All,
+}
+
+/// One round of judging.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct Audit {
+    /// How many judge.
+    pub tier: Tier,
+    /// Who judges.
+    pub seats: Vec<Seat>,
+    /// Last height for commitments.
+    pub commit_by: Height,
+    /// Last height for openings.
+    pub reveal_by: Height,
+}
+
+/// Why a unit is void: nobody is paid, nobody is punished.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum VoidReason {
+    /// Not enough validators could fetch the blob, or it is not canonical.
+    Unavailable,
+    /// Re-execution by everyone found no quorum.
+    NoQuorum,
+    /// Its miner was slashed for another unit.
+    MinerSlashed,
+}
+
+/// How a unit ended.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(tag = "outcome", rename_all = "lowercase")]
+pub enum Outcome {
+    /// Paid and used.
+    Accepted {
+        /// The payout.
+        paid: Amount,
+    },
+    /// Not paid, nobody punished.
+    Void {
+        /// Why.
+        reason: VoidReason,
+    },
+    /// Proven wrong.
+    Slashed {
+        /// The finding beyond its limit.
+        finding: Finding,
+    },
+    /// Never committed.
+    Missed,
+}
+
+/// Where a unit is.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(tag = "stage", rename_all = "lowercase")]
+pub enum Stage {
+    /// Waits for its miner.
+    Assigned,
+    /// Waits for attestations, the draw and auditors.
+    Committed,
+    /// Over.
+    Settled {
+        /// How.
+        outcome: Outcome,
+        /// When.
+        at: Height,
+    },
+}
+
+/// A unit.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct Unit {
+    /// Whose it is.
+    pub miner: Address,
+    /// Last height for its commitment.
+    pub deadline: Height,
+    /// Where it is.
+    pub stage: Stage,
+    /// What was bound; present from the stage `Committed` on unless missed.
+    pub commitment: Option<Commitment>,
+    /// Rounds of judging, the current one last.
+    pub audits: Vec<Audit>,
+}
+
+impl Record for Unit {
+    const TABLE: u8 = 4;
+    type Key = UnitId;
+}
+
+impl Unit {
+    /// A fresh unit.
+    #[must_use]
+    pub const fn assigned(miner: Address, deadline: Height) -> Self {
+        Self {
+            miner,
+            deadline,
+            stage: Stage::Assigned,
+            commitment: None,
+            audits: Vec::new(),
+        }
+    }
+    /// How it ended, if it did.
+    #[must_use]
+    pub const fn outcome(&self) -> Option<Outcome> {
+        match self.stage {
+            Stage::Settled { outcome, .. } => Some(outcome),
+            Stage::Assigned | Stage::Committed => None,
+        }
+    }
+    /// Whether it was accepted.
+    #[must_use]
+    pub const fn is_accepted(&self) -> bool {
+        matches!(self.outcome(), Some(Outcome::Accepted { .. }))
+    }
+}
+
+/// A step's units of one kind, by index.
+#[must_use]
+pub fn of_step(view: &View<'_>, run: RunId, step: Step, kind: UnitKind) -> Vec<(UnitId, Unit)> {
+    view.scan::<Unit>(&((run, step), kind))
+}
+
+/// A step's accepted units of one kind with their commitments, by index.
+#[must_use]
+pub fn accepted(
+    view: &View<'_>,
+    run: RunId,
+    step: Step,
+    kind: UnitKind,
+) -> Vec<(UnitId, Address, Commitment)> {
+    let units = of_step(view, run, step, kind).into_iter();
+    units
+        .filter(|(_, unit)| unit.is_accepted())
+        .filter_map(|(id, unit)| {
+            unit.commitment
+                .map(|commitment| (id, unit.miner, commitment))
+        })
+        .collect()
+}
