@@ -1,0 +1,258 @@
+//! Row and element kernels: norms, rotary positions, softmax, SwiGLU, optimiser steps.
+//!
+//! Each is one formula over slices, compiled for every instruction set.
+
+use super::cpu::kernel;
+use super::{elementary, reduce};
+
+kernel! {
+    /// `y = x * (1 / sqrt(mean(x²) + eps)) * w` for each row; keeps the reciprocal roots.
+    pub(crate) fn rms_norm(
+        x: &[f32],
+        weight: &[f32],
+        eps: f32,
+        y: &mut [f32],
+        reciprocal: &mut [f32],
+    ) {
+        let d = weight.len();
+        for ((x, y), r) in x.chunks_exact(d).zip(y.chunks_exact_mut(d)).zip(reciprocal) {
+            let mean = reduce::dot(x, x) / d as f32;
+            *r = elementary::reciprocal_sqrt(mean + eps);
+            let r = *r;
+            for ((y, &x), &w) in y.iter_mut().zip(x).zip(weight) {
+                *y = (x * r) * w;
+            }
+        }
+    }
+}
+
+/// What the backward pass of a norm reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NormInputs<'a> {
+    pub(crate) x: &'a [f32],
+    pub(crate) weight: &'a [f32],
+    pub(crate) reciprocal: &'a [f32],
+    pub(crate) dy: &'a [f32],
+}
+
+kernel! {
+    /// `dx += r (w dy - n mean(w dy n))` with `n = x r`, and `dw += Σ_rows dy n` ascending.
+    ///
+    /// `scratch` holds one row.
+    pub(crate) fn rms_norm_backward(
+        inputs: NormInputs<'_>,
+        dx: &mut [f32],
+        dw: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let NormInputs { x, weight, reciprocal, dy } = inputs;
+        let d = weight.len();
+        let scratch = &mut scratch[..d];
+        let rows = x.chunks_exact(d).zip(dy.chunks_exact(d)).zip(dx.chunks_exact_mut(d));
+        for (((x, dy), dx), &r) in rows.zip(reciprocal) {
+            for ((g, &dy), &w) in scratch.iter_mut().zip(dy).zip(weight) {
+                *g = dy * w;
+            }
+            let mean = (reduce::dot(scratch, x) * r) / d as f32;
+            for (((dx, &g), &x), (dw, &dy)) in
+                dx.iter_mut().zip(scratch.iter()).zip(x).zip(dw.iter_mut().zip(dy))
+            {
+                let n = x * r;
+                *dw = dy.mul_add(n, *dw);
+                *dx += n.mul_add(-mean, g) * r;
+            }
+        }
+    }
+}
+
+kernel! {
+    /// Rotates one head: `(a, b)` becomes `(a cos - b sin, b cos + a sin)`, where `b` is half a
+    /// head after `a`. The inverse negates the sine.
+    pub(crate) fn rotate(head: &mut [f32], cosine: &[f32], sine: &[f32], direction: f32) {
+        let (first, second) = head.split_at_mut(cosine.len());
+        for (((a, b), &c), &s) in first.iter_mut().zip(second).zip(cosine).zip(sine) {
+            let s = s * direction;
+            let (x, y) = (*a, *b);
+            *a = x.mul_add(c, -(y * s));
+            *b = y.mul_add(c, x * s);
+        }
+    }
+}
+
+kernel! {
+    /// Softmax of `scale * row[..valid]`; the rest of `row` becomes 0.
+    pub(crate) fn softmax(row: &mut [f32], valid: usize, scale: f32) {
+        let (head, tail) = row.split_at_mut(valid);
+        for x in head.iter_mut() {
+            *x *= scale;
+        }
+        let largest = reduce::max(head);
+        tail.fill(f32::NEG_INFINITY);
+        for x in row.iter_mut() {
+            *x = elementary::exp(*x - largest);
+        }
+        let reciprocal = 1.0 / reduce::sum(row);
+        for x in row.iter_mut() {
+            *x *= reciprocal;
+        }
+    }
+}
+
+kernel! {
+    /// `ds = p (dp - p·dp) scale` in place of `dp`, the dot over `[..valid]`; `ds` is 0 where `p` is.
+    pub(crate) fn softmax_backward(p: &[f32], dp: &mut [f32], valid: usize, scale: f32) {
+        let mean = reduce::dot(&p[..valid], &dp[..valid]);
+        for (dp, &p) in dp.iter_mut().zip(p) {
+            *dp = (p * (*dp - mean)) * scale;
+        }
+    }
+}
+
+kernel! {
+    /// `h = silu(g) u`, `silu(g) = g σ(g)`, for rows `[g, u]` of `gate_up`.
+    pub(crate) fn swiglu(gate_up: &[f32], h: &mut [f32], width: usize) {
+        for (row, h) in gate_up.chunks_exact(2 * width).zip(h.chunks_exact_mut(width)) {
+            let (gate, up) = row.split_at(width);
+            for ((h, &g), &u) in h.iter_mut().zip(gate).zip(up) {
+                *h = (g * elementary::sigmoid(g)) * u;
+            }
+        }
+    }
+}
+
+kernel! {
+    /// `dg = dh u σ (1 + g (1 - σ))`, `du = dh g σ`, overwriting the rows `[g, u]`.
+    pub(crate) fn swiglu_backward(gate_up: &mut [f32], dh: &[f32], width: usize) {
+        for (row, dh) in gate_up.chunks_exact_mut(2 * width).zip(dh.chunks_exact(width)) {
+            let (gate, up) = row.split_at_mut(width);
+            for ((g, u), &dh) in gate.iter_mut().zip(up).zip(dh) {
+                let sigmoid = elementary::sigmoid(*g);
+                let slope = sigmoid * g.mul_add(1.0 - sigmoid, 1.0);
+                let du = dh * (*g * sigmoid);
+                *g = (dh * *u) * slope;
+                *u = du;
+            }
+        }
+    }
+}
+
+kernel! {
+    /// `y += x`.
+    pub(crate) fn add(y: &mut [f32], x: &[f32]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y += x;
+        }
+    }
+}
+
+kernel! {
+    /// `y *= factor`.
+    pub(crate) fn scale(y: &mut [f32], factor: f32) {
+        for y in y.iter_mut() {
+            *y *= factor;
+        }
+    }
+}
+
+kernel! {
+    /// The sum of squares of `x` in f64, 16 lanes and the tree.
+    pub(crate) fn sum_of_squares(x: &[f32]) -> f64 {
+        reduce::sum_of_squares_wide(x)
+    }
+}
+
+/// Log-sum-exp pieces of one row of scaled logits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Normaliser {
+    /// The largest scaled logit.
+    pub(crate) largest: f32,
+    /// `Σ exp(logit - largest)`.
+    pub(crate) sum: f32,
+}
+
+impl Normaliser {
+    /// The log-probability of a token with this scaled logit.
+    pub(crate) fn log_probability(self, scaled_logit: f32) -> f32 {
+        (scaled_logit - self.largest) - elementary::log(self.sum)
+    }
+}
+
+kernel! {
+    /// Replaces logits by `exp(logit / temperature - largest)`.
+    pub(crate) fn exponentials(row: &mut [f32], temperature: f32) -> Normaliser {
+        if temperature != 1.0 {
+            for x in row.iter_mut() {
+                *x /= temperature;
+            }
+        }
+        let largest = reduce::max(row);
+        for x in row.iter_mut() {
+            *x = elementary::exp(*x - largest);
+        }
+        Normaliser { largest, sum: reduce::sum(row) }
+    }
+}
+
+kernel! {
+    /// `logits[v] / temperature + gumbel(words[v])` into `scores`.
+    pub(crate) fn perturb(logits: &[f32], words: &[u32], temperature: f32, scores: &mut [f32]) {
+        for ((score, &logit), &word) in scores.iter_mut().zip(logits).zip(words) {
+            *score = logit / temperature + elementary::gumbel(word);
+        }
+    }
+}
+
+/// The constants of one AdamW step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AdamStep {
+    pub(crate) lr: f32,
+    pub(crate) beta1: f32,
+    pub(crate) beta2: f32,
+    pub(crate) eps: f32,
+    pub(crate) decay: f32,
+    /// `1 - beta1^t`.
+    pub(crate) correction1: f32,
+    /// `1 - beta2^t`.
+    pub(crate) correction2: f32,
+}
+
+kernel! {
+    /// One AdamW step:
+    /// `m = β1 m + (1 - β1) g`, `v = β2 v + (1 - β2) g²`,
+    /// `θ -= lr wd θ`, `θ -= lr (m / c1) / (sqrt(v / c2) + eps)`.
+    pub(crate) fn adam(
+        step: AdamStep,
+        theta: &mut [f32],
+        gradient: &[f32],
+        m: &mut [f32],
+        v: &mut [f32],
+    ) {
+        let rest1 = 1.0 - step.beta1;
+        let rest2 = 1.0 - step.beta2;
+        let shrink = step.lr * step.decay;
+        let moments = m.iter_mut().zip(v.iter_mut());
+        for ((theta, &g), (m, v)) in theta.iter_mut().zip(gradient).zip(moments) {
+            *m = step.beta1.mul_add(*m, rest1 * g);
+            *v = step.beta2.mul_add(*v, (rest2 * g) * g);
+            let direction = (*m / step.correction1) / ((*v / step.correction2).sqrt() + step.eps);
+            let decayed = (-shrink).mul_add(*theta, *theta);
+            *theta = (-step.lr).mul_add(direction, decayed);
+        }
+    }
+}
+
+kernel! {
+    /// Nesterov momentum: `b = μ b + g`, `θ -= lr (g + μ b)`.
+    pub(crate) fn nesterov(
+        theta: &mut [f32],
+        gradient: &[f32],
+        buffer: &mut [f32],
+        lr: f32,
+        momentum: f32,
+    ) {
+        for ((theta, &g), b) in theta.iter_mut().zip(gradient).zip(buffer) {
+            *b = momentum.mul_add(*b, g);
+            *theta = (-lr).mul_add(momentum.mul_add(*b, g), *theta);
+        }
+    }
+}

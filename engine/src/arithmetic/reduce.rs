@@ -1,0 +1,83 @@
+//! Reductions in one fixed order: 16 strided lanes, then a tree.
+//!
+//! Element `i` belongs to lane `i mod 16`; a lane is a left fold from +0 over ascending `i`; then
+//! lane `j` takes in lane `j + 8`, `j + 4`, `j + 2`, `j + 1`. Trailing zeros do not change a sum of
+//! non-negative terms, which is why padded rows may be summed whole.
+//!
+//! Spec: arithmetic §2
+
+/// The number of strided lanes.
+pub(crate) const LANES: usize = 16;
+
+macro_rules! reduction {
+    ($(#[$meta:meta])* $name:ident, ($($arg:ident),+), $float:ty, |$acc:ident, $($x:ident),+| $step:expr) => {
+        $(#[$meta])*
+        #[inline(always)]
+        pub(crate) fn $name($($arg: &[f32]),+) -> $float {
+            let mut lanes = [0.0; LANES];
+            let length = [$($arg.len()),+].into_iter().min().unwrap_or(0);
+            $(let $arg = &$arg[..length];)+
+            let body = length - length % LANES;
+            let mut base = 0;
+            while base < body {
+                $(let $x = &$arg[base..base + LANES];)+
+                for lane in 0..LANES {
+                    let $acc = lanes[lane];
+                    $(let $x = $x[lane];)+
+                    lanes[lane] = $step;
+                }
+                base += LANES;
+            }
+            for index in body..length {
+                let $acc = lanes[index - body];
+                $(let $x = $arg[index];)+
+                lanes[index - body] = $step;
+            }
+            let mut width = LANES / 2;
+            while width > 0 {
+                for lane in 0..width {
+                    lanes[lane] += lanes[lane + width];
+                }
+                width /= 2;
+            }
+            lanes[0]
+        }
+    };
+}
+
+reduction!(
+    /// The sum of `x`.
+    sum, (x), f32, |acc, v| acc + v
+);
+reduction!(
+    /// The dot product of `x` and `y`, each lane a fold of fma.
+    dot, (x, y), f32, |acc, v, w| v.mul_add(w, acc)
+);
+reduction!(
+    /// The sum of squares of `x`, in f64.
+    sum_of_squares_wide, (x), f64, |acc, v| f64::from(v).mul_add(f64::from(v), acc)
+);
+
+/// The largest element, `-inf` for none. Order does not matter for a maximum of numbers.
+#[inline(always)]
+pub(crate) fn max(x: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let mut chunks = x.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for lane in 0..LANES {
+            lanes[lane] = if chunk[lane] > lanes[lane] {
+                chunk[lane]
+            } else {
+                lanes[lane]
+            };
+        }
+    }
+    for (lane, &v) in lanes.iter_mut().zip(chunks.remainder()) {
+        *lane = if v > *lane { v } else { *lane };
+    }
+    let mut largest = f32::NEG_INFINITY;
+    for lane in lanes {
+        largest = if lane > largest { lane } else { largest };
+    }
+    largest
+}

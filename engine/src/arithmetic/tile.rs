@@ -1,0 +1,286 @@
+//! The register tile: the innermost loop of every matrix product.
+//!
+//! A tile is `rows × width` outputs held in registers. Step `k` broadcasts one element of each
+//! row of A, loads one row of the packed panel B, and does `acc = fma(a[k], b[k], acc)`. Each
+//! output is therefore one left fold over ascending `k` whatever the tile shape, so the three
+//! instruction sets below, with three shapes, give the same bits.
+//!
+//! A *causal* tile lets row `i` take `i` steps more than row 0: the rows of a causal attention
+//! block fold over exactly their own keys, as a decoder that sees one row at a time does.
+//!
+//! Spec: arithmetic §1
+
+#![expect(
+    unsafe_code,
+    reason = "SIMD loads through pointers whose bounds `Block::run` asserts"
+)]
+
+use super::cpu::{KernelPath, Kernels};
+
+/// The widest panel of any path.
+pub(crate) const WIDTH_MAX: usize = 32;
+
+/// Output columns in one panel of packed B.
+pub(crate) fn panel_width(kernels: Kernels) -> usize {
+    match kernels.path() {
+        KernelPath::Avx512 => 32,
+        KernelPath::Avx2 | KernelPath::Portable => 16,
+    }
+}
+
+/// Output rows in one tile.
+pub(crate) fn tile_rows(kernels: Kernels) -> usize {
+    match kernels.path() {
+        KernelPath::Avx512 => 12,
+        KernelPath::Avx2 => 6,
+        KernelPath::Portable => 4,
+    }
+}
+
+/// The most even tile height for `rows` rows: 64 rows become 6 tiles of 11, not 5 of 12 and one
+/// of 4.
+pub(crate) fn even_tile_rows(kernels: Kernels, rows: usize) -> usize {
+    let tiles = rows.div_ceil(tile_rows(kernels)).max(1);
+    rows.div_ceil(tiles).max(1)
+}
+
+/// Whether every row folds over the same `k`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// All rows take `depth` steps.
+    Full,
+    /// Row `i` takes `depth + i` steps.
+    Causal,
+}
+
+/// The operands of one tile.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block<'a> {
+    /// Rows of this tile, `1..=tile_rows`.
+    pub(crate) rows: usize,
+    /// Steps of the fold (of row 0).
+    pub(crate) depth: usize,
+    pub(crate) shape: Shape,
+    /// Element `(i, k)` of A is `a[i * a_row + k * a_step]`.
+    pub(crate) a: &'a [f32],
+    pub(crate) a_row: usize,
+    pub(crate) a_step: usize,
+    /// A packed panel: row `k` is `panel[k * panel_width ..][..panel_width]`.
+    pub(crate) panel: &'a [f32],
+}
+
+/// The output of one tile: element `(i, j)` is `c[i * row + j]` for `j < columns`.
+#[derive(Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) c: &'a mut [f32],
+    pub(crate) row: usize,
+    pub(crate) columns: usize,
+    /// Start the folds from what `c` holds instead of +0.
+    pub(crate) accumulate: bool,
+}
+
+struct Raw {
+    depth: usize,
+    a: *const f32,
+    a_row: usize,
+    a_step: usize,
+    b: *const f32,
+    c: *mut f32,
+    c_row: usize,
+    accumulate: bool,
+}
+
+impl Block<'_> {
+    /// Computes the tile into `target`.
+    ///
+    /// # Panics
+    /// If an operand is shorter than its strides say.
+    pub(crate) fn run(&self, kernels: Kernels, target: Target<'_>) {
+        let Target {
+            c,
+            row,
+            columns,
+            accumulate,
+        } = target;
+        let width = panel_width(kernels);
+        let extra = if self.shape == Shape::Causal {
+            self.rows - 1
+        } else {
+            0
+        };
+        let steps = self.depth + extra;
+        assert!((1..=tile_rows(kernels)).contains(&self.rows) && columns <= width);
+        assert!((self.rows - 1) * row + columns <= c.len());
+        assert!(self.panel.len() >= steps * width);
+        if steps > 0 {
+            assert!(
+                (self.rows - 1) * self.a_row + (steps - 1) * self.a_step < self.a.len(),
+                "matrix operand is shorter than its shape"
+            );
+        }
+        let mut raw = Raw {
+            depth: self.depth,
+            a: self.a.as_ptr(),
+            a_row: self.a_row,
+            a_step: self.a_step,
+            b: self.panel.as_ptr(),
+            c: c.as_mut_ptr(),
+            c_row: row,
+            accumulate,
+        };
+        if columns == width {
+            return dispatch(kernels, self.rows, self.shape, &raw);
+        }
+        // A partial panel computes a whole tile aside and copies the columns that exist.
+        let mut whole = [0.0; 12 * WIDTH_MAX];
+        if accumulate {
+            for i in 0..self.rows {
+                whole[i * width..][..columns].copy_from_slice(&c[i * row..][..columns]);
+            }
+        }
+        raw.c = whole.as_mut_ptr();
+        raw.c_row = width;
+        dispatch(kernels, self.rows, self.shape, &raw);
+        for i in 0..self.rows {
+            c[i * row..][..columns].copy_from_slice(&whole[i * width..][..columns]);
+        }
+    }
+}
+
+macro_rules! tile {
+    ($name:ident, $(#[$feature:meta])? $vector:ty, $lanes:expr, $zero:expr, $load:path, $store:path, $splat:path, $fma:path) => {
+        $(#[$feature])?
+        unsafe fn $name<const ROWS: usize, const CAUSAL: bool>(raw: &Raw) {
+            // SAFETY: `Block::run` asserted that A covers `ROWS` rows of `depth` (+ row) steps,
+            // that the panel covers as many rows of two vectors, and that C covers the tile.
+            unsafe {
+                let mut acc: [[$vector; 2]; ROWS] = [[$zero; 2]; ROWS];
+                if raw.accumulate {
+                    for i in 0..ROWS {
+                        acc[i][0] = $load(raw.c.add(i * raw.c_row));
+                        acc[i][1] = $load(raw.c.add(i * raw.c_row + $lanes));
+                    }
+                }
+                let mut a = raw.a;
+                let mut b = raw.b;
+                for _ in 0..raw.depth {
+                    let b0 = $load(b);
+                    let b1 = $load(b.add($lanes));
+                    for i in 0..ROWS {
+                        let x = $splat(*a.add(i * raw.a_row));
+                        acc[i][0] = $fma(x, b0, acc[i][0]);
+                        acc[i][1] = $fma(x, b1, acc[i][1]);
+                    }
+                    a = a.add(raw.a_step);
+                    b = b.add(2 * $lanes);
+                }
+                if CAUSAL {
+                    for first in 1..ROWS {
+                        let b0 = $load(b);
+                        let b1 = $load(b.add($lanes));
+                        for i in first..ROWS {
+                            let x = $splat(*a.add(i * raw.a_row));
+                            acc[i][0] = $fma(x, b0, acc[i][0]);
+                            acc[i][1] = $fma(x, b1, acc[i][1]);
+                        }
+                        if first + 1 < ROWS {
+                            a = a.add(raw.a_step);
+                            b = b.add(2 * $lanes);
+                        }
+                    }
+                }
+                for i in 0..ROWS {
+                    $store(raw.c.add(i * raw.c_row), acc[i][0]);
+                    $store(raw.c.add(i * raw.c_row + $lanes), acc[i][1]);
+                }
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Raw;
+    use std::arch::x86_64::{
+        __m256, __m512, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
+        _mm256_storeu_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
+        _mm512_storeu_ps,
+    };
+
+    tile!(
+        avx512,
+        #[target_feature(enable = "avx512f")]
+        __m512,
+        16,
+        _mm512_setzero_ps(),
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_set1_ps,
+        _mm512_fmadd_ps
+    );
+    tile!(
+        avx2,
+        #[target_feature(enable = "avx2,fma")]
+        __m256,
+        8,
+        _mm256_setzero_ps(),
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
+        _mm256_set1_ps,
+        _mm256_fmadd_ps
+    );
+
+    macro_rules! by_rows {
+        ($name:ident, $kernel:ident, $rows:expr, $causal:expr, $raw:expr, $($n:literal)+) => {
+            // SAFETY: the caller of `run_*` upholds the contract of the kernel.
+            unsafe {
+                match ($rows, $causal) {
+                    $(($n, false) => $kernel::<$n, false>($raw), ($n, true) => $kernel::<$n, true>($raw),)+
+                    _ => unreachable!("tile height asserted by Block::run"),
+                }
+            }
+        };
+    }
+
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn run_avx512(rows: usize, causal: bool, raw: &Raw) {
+        by_rows!(run, avx512, rows, causal, raw, 1 2 3 4 5 6 7 8 9 10 11 12);
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn run_avx2(rows: usize, causal: bool, raw: &Raw) {
+        by_rows!(run, avx2, rows, causal, raw, 1 2 3 4 5 6);
+    }
+}
+
+/// The tile in plain Rust: the same folds, read off the formula.
+fn portable(rows: usize, causal: bool, raw: &Raw) {
+    for i in 0..rows {
+        let steps = if causal { raw.depth + i } else { raw.depth };
+        for j in 0..16 {
+            // SAFETY: as in the vector tiles, the bounds were asserted by `Block::run`.
+            unsafe {
+                let c = raw.c.add(i * raw.c_row + j);
+                let mut acc = if raw.accumulate { *c } else { 0.0 };
+                for k in 0..steps {
+                    let a = *raw.a.add(i * raw.a_row + k * raw.a_step);
+                    acc = a.mul_add(*raw.b.add(k * 16 + j), acc);
+                }
+                *c = acc;
+            }
+        }
+    }
+}
+
+fn dispatch(kernels: Kernels, rows: usize, shape: Shape, raw: &Raw) {
+    let causal = shape == Shape::Causal;
+    match kernels.path() {
+        // SAFETY: a `Kernels` exists only for a supported path; bounds asserted by `Block::run`.
+        #[cfg(target_arch = "x86_64")]
+        KernelPath::Avx512 => unsafe { x86::run_avx512(rows, causal, raw) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        KernelPath::Avx2 => unsafe { x86::run_avx2(rows, causal, raw) },
+        _ => portable(rows, causal, raw),
+    }
+}

@@ -1,0 +1,224 @@
+//! Training: losses, gradients, optimisers, and the exact exchange of pseudo-gradients.
+//!
+//! A gradient unit is one of two things, and both end in [`compress`] and [`aggregate`]:
+//! [`inner`] runs H AdamW steps and gives the pseudo-gradient `theta_0 - theta_H` (pre-training);
+//! [`grpo`] gives one plain gradient over a share of the rollouts (reinforcement learning). The
+//! [`outer`] optimiser turns the aggregate into the next checkpoint.
+
+pub mod adamw;
+pub mod aggregate;
+pub mod compress;
+pub mod grpo;
+pub mod inner;
+pub mod loss;
+pub mod outer;
+
+use crate::InputError;
+use crate::arithmetic::elementwise::{add, scale, sum_of_squares};
+use crate::arithmetic::threads::Threads;
+use crate::transformer::backward::BackwardBuffers;
+use crate::transformer::forward::{Activations, Keep, check, linear};
+use crate::transformer::parameters::{Layout, Parameters};
+use crate::transformer::prefill::runs;
+use std::ops::Range;
+
+pub use adamw::{AdamW, AdamWState};
+pub use aggregate::{AggregateError, aggregate};
+pub use compress::{CompressError, CompressedUpdate, DecodeError};
+pub use grpo::{GrpoLoss, GrpoOptions, GrpoSequence, grpo};
+pub use inner::{InnerOptions, InnerState, PseudoGradient, pseudo_gradient};
+pub use loss::{Batch, Loss, cross_entropy};
+pub use outer::{OuterOptimizer, OuterState};
+
+/// Gradients of all parameters: one flat vector in the parameters' layout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gradients {
+    values: Vec<f32>,
+}
+
+impl Gradients {
+    /// Zero gradients for a model.
+    #[must_use]
+    pub fn zeros(model: &Parameters) -> Self {
+        Self {
+            values: vec![0.0; model.as_slice().len()],
+        }
+    }
+
+    /// The gradients, flat.
+    #[must_use]
+    pub fn as_slice(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// The gradients, to be changed.
+    pub fn as_mut_slice(&mut self) -> &mut [f32] {
+        &mut self.values
+    }
+
+    /// The vector itself.
+    #[must_use]
+    pub fn into_values(self) -> Vec<f32> {
+        self.values
+    }
+
+    /// Sets all to +0.
+    pub fn clear(&mut self) {
+        self.values.fill(0.0);
+    }
+
+    /// Multiplies all by `factor`.
+    pub fn scale(&mut self, factor: f32, threads: &Threads) {
+        scale(threads.kernels(), &mut self.values, factor);
+    }
+
+    /// Scales the gradients down to at most `norm_max`; returns the norm before.
+    pub fn clip_norm(&mut self, norm_max: f32, threads: &Threads) -> f32 {
+        clip_gradient_norm(&mut self.values, norm_max, threads)
+    }
+}
+
+/// Scales `gradient` so that its Euclidean norm is at most `norm_max`; returns the norm before.
+///
+/// The squares are summed in f64 by 16 lanes and the tree, the root is rounded to f32, and a
+/// norm above the limit multiplies every element by `norm_max / norm`.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the norm is rounded to f32 on purpose"
+)]
+pub fn clip_gradient_norm(gradient: &mut [f32], norm_max: f32, threads: &Threads) -> f32 {
+    let norm = sum_of_squares(threads.kernels(), gradient).sqrt() as f32;
+    if norm > norm_max {
+        scale(threads.kernels(), gradient, norm_max / norm);
+    }
+    norm
+}
+
+/// Buffers that training steps reuse. One workspace serves one model shape at a time.
+#[derive(Clone, Debug, Default)]
+pub struct Workspace {
+    activations: Activations,
+    backward: BackwardBuffers,
+    logits: Vec<f32>,
+    d_logits_input: Vec<f32>,
+    d_hidden: Vec<f32>,
+    embedding: Vec<f32>,
+}
+
+impl Workspace {
+    /// An empty workspace; the first step sizes it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// Rows whose activations are held at a time. Folds continue from run to run, so this number
+/// changes memory and speed and no bit.
+const RUN_ROWS_MAX: usize = 1024;
+/// Rows whose logits are held at a time.
+const LOGIT_ROWS_MAX: usize = 512;
+
+/// Runs forward and backward over `sequences`, adding to `gradients`.
+///
+/// `score` sees rows of logits in ascending order, with the index of the first among all rows of
+/// all sequences, and replaces them by gradients.
+fn accumulate(
+    model: &Parameters,
+    sequences: &[&[u32]],
+    gradients: &mut Gradients,
+    workspace: &mut Workspace,
+    threads: &Threads,
+    score: &mut dyn FnMut(usize, &mut [f32]),
+) -> Result<(), InputError> {
+    for (index, tokens) in sequences.iter().enumerate() {
+        check(model.config(), index, tokens)?;
+    }
+    assert_eq!(
+        gradients.values.len(),
+        model.as_slice().len(),
+        "gradients of another model"
+    );
+    let embedding = model.layout().embedding();
+    workspace.embedding.clear();
+    workspace.embedding.resize(embedding.len(), 0.0);
+    let mut first_row = 0;
+    for run in runs(sequences, RUN_ROWS_MAX, |tokens| tokens.len()) {
+        workspace.activations.run(model, run, Keep::All, threads);
+        let rows = run.iter().map(|tokens| tokens.len()).sum::<usize>();
+        workspace.head(
+            model,
+            first_row..first_row + rows,
+            gradients,
+            threads,
+            score,
+        );
+        let Workspace {
+            activations,
+            backward,
+            d_hidden,
+            embedding,
+            ..
+        } = workspace;
+        backward.run(model, activations, d_hidden, &mut gradients.values, threads);
+        let tokens = run.iter().flat_map(|tokens| tokens.iter().copied());
+        backward.embed(model, tokens, embedding, threads);
+        first_row += rows;
+    }
+    // Tied heads fold into the same tensor; the embedding's own part is added once, at the end.
+    add(
+        threads.kernels(),
+        &mut gradients.values[embedding],
+        &workspace.embedding,
+    );
+    Ok(())
+}
+
+impl Workspace {
+    /// Logits, their gradients and the head's, a block of rows at a time; fills `d_hidden`.
+    fn head(
+        &mut self,
+        model: &Parameters,
+        rows: Range<usize>,
+        gradients: &mut Gradients,
+        threads: &Threads,
+        score: &mut dyn FnMut(usize, &mut [f32]),
+    ) {
+        let d = model.config().hidden_size;
+        let weight = model.get(&model.layout().head());
+        let Self {
+            activations,
+            backward,
+            logits,
+            d_logits_input,
+            d_hidden,
+            ..
+        } = self;
+        let Activations { hidden, packed, .. } = activations;
+        d_hidden.clear();
+        for (index, hidden) in hidden.chunks(LOGIT_ROWS_MAX * d).enumerate() {
+            linear(threads, hidden, weight, d, logits, packed);
+            score(rows.start + index * LOGIT_ROWS_MAX, logits);
+            let values = &mut gradients.values;
+            backward.head(model, (hidden, logits), d_logits_input, values, threads);
+            d_hidden.extend_from_slice(d_logits_input);
+        }
+    }
+}
+
+/// Names of a flat vector's tensors with a prefix, for files of optimiser state.
+fn state_sources<'a>(
+    layout: &'a Layout,
+    prefix: &str,
+    values: &'a [f32],
+) -> Vec<crate::weights::Source<'a>> {
+    let source = |tensor: &'a crate::transformer::parameters::Tensor| crate::weights::Source {
+        name: format!("{prefix}.{}", tensor.name),
+        shape: &tensor.shape,
+        values: &values[tensor.range()],
+    };
+    layout.tensors().iter().map(source).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+//! Eight bits a value: blocks of 256 signed codes with one fixed-point scale.
+//!
+//! A block is `scale: u32 little-endian` in units of 2^-38, then one signed byte a value;
+//! `value = code * scale * 2^-38`. The last block may be shorter. Representable magnitudes go up
+//! to `127 * (2^32 - 1) * 2^-38`, about 1.98; a block whose largest magnitude is 1e-7 still has a
+//! scale of 217 units, so gradients and pseudo-gradients both fit.
+//!
+//! Integers, because the sum of integers does not depend on order ([`super::aggregate`]).
+//!
+//! Encoding of a block whose largest magnitude is `m`: `scale = ceil(m 2^38 / 127)` and
+//! `code = round(x 2^38 / scale)`, ties to even, both in f64; a block of zero codes has scale 0.
+//! Decoding accepts only what such an encoder can produce in form: no code -128, scale 0 exactly
+//! for zero codes, and a largest code that its scale explains.
+//!
+//! Spec: arithmetic §8
+
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "codes and scales are bounded before they are narrowed"
+)]
+
+/// Values that share a scale.
+pub const BLOCK_VALUES: usize = 256;
+/// Units of a scale in one.
+pub const SCALE_ONE: u64 = 1 << SCALE_BITS;
+/// Binary digits of a scale after the point.
+pub(crate) const SCALE_BITS: u32 = 38;
+
+/// Why values cannot be compressed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CompressError {
+    /// A value that is infinite or not a number.
+    #[error("value {index} is not finite")]
+    NonFinite {
+        /// Its index.
+        index: usize,
+    },
+    /// A value larger than the largest scale can express.
+    #[error("value {index} is {value}; the largest magnitude is {limit}")]
+    OutOfRange {
+        /// Its index.
+        index: usize,
+        /// The value.
+        value: f32,
+        /// The largest magnitude.
+        limit: f32,
+    },
+}
+
+/// Why bytes are not a compressed update.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Another number of bytes than the values need.
+    #[error("update has {length} bytes; {value_count} values need {expected}")]
+    Length {
+        /// Number of bytes.
+        length: usize,
+        /// Number of values expected.
+        value_count: usize,
+        /// Number of bytes they need.
+        expected: usize,
+    },
+    /// The code -128, which no encoder writes.
+    #[error("value {index} has code -128; the smallest code is -127")]
+    Code {
+        /// Its index.
+        index: usize,
+    },
+    /// A scale that no encoder would choose for these codes.
+    #[error("block {block} has scale {scale} with largest code {code}, which no encoder writes")]
+    Scale {
+        /// Index of the block.
+        block: usize,
+        /// Its scale.
+        scale: u32,
+        /// The largest magnitude of its codes.
+        code: u8,
+    },
+}
+
+/// Compressed values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompressedUpdate {
+    scales: Vec<u32>,
+    codes: Vec<i8>,
+}
+
+/// The number of bytes of `value_count` compressed values.
+#[must_use]
+pub fn encoded_length(value_count: usize) -> usize {
+    value_count + 4 * value_count.div_ceil(BLOCK_VALUES)
+}
+
+impl CompressedUpdate {
+    /// Compresses `values`.
+    ///
+    /// # Errors
+    /// A value that is not finite or too large.
+    pub fn compress(values: &[f32]) -> Result<Self, CompressError> {
+        let mut update = Self {
+            scales: Vec::new(),
+            codes: Vec::with_capacity(values.len()),
+        };
+        for (block, values) in values.chunks(BLOCK_VALUES).enumerate() {
+            update.push_block(block * BLOCK_VALUES, values)?;
+        }
+        Ok(update)
+    }
+
+    fn push_block(&mut self, first: usize, values: &[f32]) -> Result<(), CompressError> {
+        let one = SCALE_ONE as f64;
+        let mut largest = 0.0_f64;
+        for (offset, &value) in values.iter().enumerate() {
+            let index = first + offset;
+            if !value.is_finite() {
+                return Err(CompressError::NonFinite { index });
+            }
+            let magnitude = f64::from(value.abs());
+            let limit = 127.0 * f64::from(u32::MAX) / one;
+            if magnitude > limit {
+                return Err(CompressError::OutOfRange {
+                    index,
+                    value,
+                    limit: limit as f32,
+                });
+            }
+            largest = if magnitude > largest {
+                magnitude
+            } else {
+                largest
+            };
+        }
+        let scale = (largest * one / 127.0).ceil();
+        let divisor = if scale == 0.0 { 1.0 } else { scale };
+        let start = self.codes.len();
+        for &value in values {
+            let code = (f64::from(value) * one / divisor).round_ties_even();
+            self.codes.push(code.clamp(-127.0, 127.0) as i8);
+        }
+        let empty = self.codes[start..].iter().all(|&code| code == 0);
+        self.scales.push(if empty { 0 } else { scale as u32 });
+        Ok(())
+    }
+
+    /// The number of values.
+    #[must_use]
+    pub fn value_count(&self) -> usize {
+        self.codes.len()
+    }
+
+    /// The canonical bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(encoded_length(self.codes.len()));
+        for (scale, codes) in self.blocks() {
+            bytes.extend_from_slice(&scale.to_le_bytes());
+            bytes.extend(codes.iter().map(|code| code.cast_unsigned()));
+        }
+        bytes
+    }
+
+    /// Reads the canonical bytes of `value_count` values.
+    ///
+    /// # Errors
+    /// Bytes that no encoder writes.
+    pub fn decode(bytes: &[u8], value_count: usize) -> Result<Self, DecodeError> {
+        let blocks = value_count.div_ceil(BLOCK_VALUES);
+        let expected = blocks
+            .checked_mul(4)
+            .and_then(|scales| scales.checked_add(value_count));
+        if expected != Some(bytes.len()) {
+            let expected = expected.unwrap_or(usize::MAX);
+            return Err(DecodeError::Length {
+                length: bytes.len(),
+                value_count,
+                expected,
+            });
+        }
+        let mut update = Self {
+            scales: Vec::with_capacity(blocks),
+            codes: Vec::with_capacity(value_count),
+        };
+        for (block, bytes) in bytes.chunks(4 + BLOCK_VALUES).enumerate() {
+            let Some((scale, codes)) = bytes.split_first_chunk::<4>() else {
+                break;
+            };
+            let scale = u32::from_le_bytes(*scale);
+            update
+                .codes
+                .extend(codes.iter().map(|code| code.cast_signed()));
+            let codes = &update.codes[block * BLOCK_VALUES..];
+            if let Some(offset) = codes.iter().position(|&code| code == i8::MIN) {
+                return Err(DecodeError::Code {
+                    index: block * BLOCK_VALUES + offset,
+                });
+            }
+            let code = codes
+                .iter()
+                .map(|code| code.unsigned_abs())
+                .max()
+                .unwrap_or(0);
+            if !is_canonical(scale, code) {
+                return Err(DecodeError::Scale { block, scale, code });
+            }
+            update.scales.push(scale);
+        }
+        Ok(update)
+    }
+
+    /// The values as f32: `code * scale * 2^-38`, rounded once.
+    #[must_use]
+    pub fn decompress(&self) -> Vec<f32> {
+        let unit = 1.0 / SCALE_ONE as f64;
+        let values = self.blocks().flat_map(|(scale, codes)| {
+            codes
+                .iter()
+                .map(move |&code| (f64::from(code) * f64::from(scale) * unit) as f32)
+        });
+        values.collect()
+    }
+
+    /// Scale and codes of every block.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = (u32, &[i8])> {
+        self.scales
+            .iter()
+            .copied()
+            .zip(self.codes.chunks(BLOCK_VALUES))
+    }
+}
+
+/// Whether an encoder can have chosen `scale` for a block whose largest magnitude is `code`.
+///
+/// The scale is the least with `m <= 127 scale`, so `m > 127 (scale - 1)`; the code is `m / scale`
+/// rounded, so `2 m <= (2 code + 1) scale`.
+fn is_canonical(scale: u32, code: u8) -> bool {
+    if scale == 0 || code == 0 {
+        return scale == 0 && code == 0;
+    }
+    let scale = u64::from(scale);
+    (2 * u64::from(code) + 1) * scale >= 254 * (scale - 1)
+}

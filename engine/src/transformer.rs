@@ -1,0 +1,13 @@
+//! The decoder-only transformer: configuration, parameters, forward, backward, decoding.
+//!
+//! A block is `x += Wo attention(rope(Wqkv norm(x)))`, then `x += Wdown swiglu(Wgate_up norm(x))`.
+//! Sequences of different lengths are laid end to end as rows; nothing is padded.
+
+pub(crate) mod attention;
+pub(crate) mod backward;
+pub(crate) mod config;
+pub(crate) mod decode;
+pub(crate) mod forward;
+pub(crate) mod parameters;
+pub(crate) mod prefill;
+pub(crate) mod rope;
