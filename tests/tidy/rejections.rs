@@ -10,81 +10,60 @@ const SOURCE: &str = "ledger/state/src/rejection.rs";
 const TABLE: &str = "spec/rejections.md";
 const CRATE: &str = "ledger/state/";
 
-/// What each variant lacks; nothing while the enum does not exist.
+/// What each variant lacks; nothing while there are none.
 pub(crate) fn faults(tree: &Tree) -> Vec<Fault> {
     let Some(source) = tree.file(SOURCE) else {
         return Vec::new();
     };
-    let variants = variants(source);
-    if variants.is_empty() {
-        return vec![Fault::of(
-            SOURCE,
-            "no variant of `enum Rejection` was found",
-        )];
+    let rows = rows(source);
+    if rows.is_empty() {
+        return vec![Fault::of(SOURCE, "no row of `rejections!` was found")];
     }
-    let codes = codes(source);
     let tested = words_in_tests(tree);
     let mut faults = Vec::new();
     let mut owners: BTreeMap<u16, &str> = BTreeMap::new();
-    for (variant, line) in &variants {
+    for Row { code, name, line } in &rows {
         let mut fault = |rule: String| faults.push(Fault::at(SOURCE, *line, rule));
-        if !tested.contains(variant.as_str()) {
-            fault(format!("{variant} is named in no test of {CRATE}"));
+        if !tested.contains(name.as_str()) {
+            fault(format!("{name} is named in no test of {CRATE}"));
         }
-        let Some(code) = codes.get(variant) else {
-            fault(format!("{variant} has no number of its own in `fn code`"));
-            continue;
-        };
-        if let Some(other) = owners.insert(*code, variant) {
-            fault(format!("{variant} has code {code}, as has {other}"));
+        if let Some(other) = owners.insert(*code, name) {
+            fault(format!("{name} has code {code}, as has {other}"));
         }
-        if !has_row(tree, *code, variant) {
-            fault(format!("{TABLE} has no row `| {code} | {variant} |`"));
+        if !is_specified(tree, *code, name) {
+            fault(format!("{TABLE} has no row `| {code} | {name} |`"));
         }
     }
     faults
 }
 
-/// Variants of `enum Rejection` with their lines: the words one level deep.
-fn variants(source: &File) -> Vec<(String, usize)> {
-    let mut found = Vec::new();
-    let mut depth = 0_usize;
-    let body = source
-        .lines()
-        .skip_while(|(_, line)| !line.starts_with("pub enum Rejection"));
-    for (number, line) in body {
-        let trimmed = line.trim();
-        if depth == 1 && trimmed.starts_with(char::is_uppercase) {
-            found.push((first_word(trimmed).to_owned(), number));
-        }
-        if !trimmed.starts_with("//") && !trimmed.starts_with("#[") {
-            depth += line.matches('{').count();
-            depth = depth.saturating_sub(line.matches('}').count());
-        }
-        if line == "}" {
-            break;
-        }
-    }
-    found
+/// One variant.
+struct Row {
+    code: u16,
+    name: String,
+    line: usize,
 }
 
-/// Arms of `fn code`: `Self::Variant { .. } => 214,`.
-fn codes(source: &File) -> BTreeMap<String, u16> {
-    source
+/// Rows of `rejections!`: `214 BondTooLow { … } => "…";`.
+fn rows(source: &File) -> Vec<Row> {
+    let inside = source
         .lines()
-        .map(|(_, line)| line.trim())
-        .skip_while(|line| !line.contains("const fn code("))
-        .take_while(|line| !line.is_empty())
-        .filter_map(|line| {
-            let (pattern, value) = line.split_once("=>")?;
-            let variant = first_word(pattern.trim().strip_prefix("Self::")?);
-            let code = value.trim().trim_end_matches(',').parse().ok()?;
-            Some((variant.to_owned(), code))
+        .skip_while(|(_, line)| !line.starts_with("rejections! {"))
+        .take_while(|(_, line)| *line != "}");
+    inside
+        .filter_map(|(line, text)| {
+            let (code, rest) = text.trim().split_once(' ')?;
+            let name = rest.split(|c: char| !c.is_alphanumeric()).next()?;
+            Some(Row {
+                code: code.parse().ok()?,
+                name: name.to_owned(),
+                line,
+            })
         })
         .collect()
 }
 
-fn has_row(tree: &Tree, code: u16, variant: &str) -> bool {
+fn is_specified(tree: &Tree, code: u16, variant: &str) -> bool {
     let Some(table) = tree.file(TABLE) else {
         return false;
     };
@@ -104,10 +83,4 @@ fn words_in_tests(tree: &Tree) -> BTreeSet<&str> {
         .flat_map(File::test_lines)
         .flat_map(|(_, line)| line.split(|c: char| !(c.is_alphanumeric() || c == '_')))
         .collect()
-}
-
-fn first_word(text: &str) -> &str {
-    text.split(|c: char| !(c.is_alphanumeric() || c == '_'))
-        .next()
-        .unwrap_or_default()
 }
