@@ -20,6 +20,8 @@ const BANNED: &[(&str, &str)] = &[
     (concat!("FIX", "ME"), "unfinished code"),
     (concat!("XX", "X"), "unfinished code"),
 ];
+/// A test that another test runs as its child process does run.
+const CHILD: &str = "= \"the child of ";
 /// Beginnings of paths that exist on one machine only.
 const MACHINE_PATHS: &[&str] = &[
     concat!("/wo", "rk/"),
