@@ -1,0 +1,98 @@
+// Miners and validators.
+
+/** What each check counts; the protocol's words for `measured`. */
+const checks = {
+  availability: "blobs that could not be had within the window",
+  encoding: "faults in the encoding of the payload",
+  completeness: "groups and samples missing or too many",
+  commitment: "fields of the commitment that differ from the payload",
+  finish: "samples whose end breaks the length or finish rules",
+  sampling: "tokens that are not the seeded draw under the assigned checkpoint",
+  activations: "activation proofs that differ from the recomputed activations",
+  reward: "samples whose claimed reward is not what the environment computes",
+  loss: "inner losses that differ from re-execution",
+  update: "bytes of the pseudo-gradient that differ from re-execution",
+};
+
+const slashReason = (slash) =>
+  html(
+    "div",
+    {
+      class: "reason-box",
+      "data-slash-reason": slash.check,
+      "data-measured": slash.measured,
+      "data-limit": slash.limit,
+      "data-unit": slash.unit,
+      "data-height": slash.height,
+    },
+    html(
+      "p",
+      {},
+      html("b", {}, `Slashed: the check “${slash.check}” failed. `),
+      `Re-execution found ${whole(slash.measured)} ${checks[slash.check] ?? "beyond the limit"}; ${whole(slash.limit)} ${slash.limit === 1 ? "is" : "are"} allowed.`,
+    ),
+    html(
+      "p",
+      { class: "against" },
+      html("span", {}, "check ", html("b", {}, slash.check)),
+      html("span", {}, "measured ", html("b", {}, whole(slash.measured))),
+      html("span", {}, "limit ", html("b", {}, whole(slash.limit))),
+      html("span", {}, "unit ", html("b", { class: "mono" }, slash.unit)),
+      html("span", {}, "height ", html("b", {}, whole(slash.height))),
+      html("span", {}, "burned ", html("b", {}, whole(slash.burned))),
+    ),
+  );
+
+const minerColumns = [
+  ["Miner", ""], ["Status", ""], ["Accepted", "number"], ["Void", "number"], ["Slashed", "number"],
+  ["Missed", "number"], ["Earned", "number"], ["of it vesting", "number"], ["Bond", "number"],
+];
+
+const minerRows = (miner) => {
+  const { units, slash } = miner;
+  const row = html(
+    "tr",
+    { "data-miner": miner.address, "data-status": miner.status, class: slash ? "has-reason" : null },
+    html("td", {}, address(miner.address)),
+    html("td", {}, html("span", { class: `pill ${miner.status}` }, miner.status)),
+    amountCell(units.accepted),
+    amountCell(units.void),
+    amountCell(units.slashed, "bad"),
+    amountCell(units.missed),
+    amountCell(miner.earned),
+    amountCell(miner.vesting),
+    amountCell(miner.bond),
+  );
+  if (!slash) return [row];
+  const cell = html("td", { class: "reason", colspan: minerColumns.length }, slashReason(slash));
+  return [row, html("tr", { "data-miner-reason": miner.address }, cell)];
+};
+
+const drawMiners = (miners) => {
+  const content = miners.length
+    ? table("Miners, their units and what they earned", minerColumns, miners.flatMap(minerRows))
+    : html("p", { class: "quiet" }, "No miner has joined yet.");
+  byId("miners").replaceChildren(content);
+};
+
+const drawValidators = (validators) => {
+  const total = validators.reduce((sum, validator) => sum + validator.stake, 0);
+  const rows = validators.map((validator) => {
+    const bar = html("i");
+    bar.style.width = total ? `${(100 * validator.stake) / total}%` : "0";
+    const meter = html("span", { class: "share-bar", title: `${share(validator.stake, total)} of the stake` }, bar);
+    return html(
+      "tr",
+      { "data-validator": validator.operator },
+      html("td", {}, address(validator.operator)),
+      html("td", { class: "number" }, meter, whole(validator.stake)),
+      amountCell(validator.audits),
+      amountCell(validator.earned),
+    );
+  });
+  const columns = [["Validator", ""], ["Stake", "number"], ["Audits", "number"], ["Earned", "number"]];
+  const content = validators.length
+    ? table("Validators, their stake and their audits", columns, rows)
+    : html("p", { class: "quiet" }, "No validators.");
+  byId("validators").replaceChildren(content);
+};
