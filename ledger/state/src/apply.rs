@@ -152,7 +152,7 @@ fn dispatch(
             };
             commitment::commit(view, sender, bound, height)
         }
-        Body::AttestBlobs { units } => commitment::attest(view, sender, units.as_slice()),
+        Body::AttestBlobs { units } => commitment::attest(view, sender, units.as_slice(), height),
         Body::AuditCommit { unit, commitment } => {
             verdict::commit(view, sender, *unit, *commitment, height)
         }
@@ -179,9 +179,15 @@ pub fn check_transaction(view: &mut View<'_>, transaction: &Verified) -> Result<
     execute(view, transaction, height).map(|_| ())
 }
 
-/// The transactions, in this order, that a next block may hold.
+/// What a block's encoding takes besides its transactions: the header, and their count.
+const BLOCK_FRAME_BYTES_MAX: usize = 256;
+
+/// The transactions, in this order, that a next block may hold: valid, at most `count_max` of
+/// them, and within what a block may count and weigh.
 #[must_use]
 pub fn select(state: &State, candidates: Vec<Verified>, count_max: usize) -> Vec<Verified> {
+    let count_max = count_max.min(block::TRANSACTIONS_COUNT_MAX);
+    let mut bytes_left = block::BLOCK_BYTES_MAX.saturating_sub(BLOCK_FRAME_BYTES_MAX);
     let mut view = state.view();
     let height = run::tip(&view).height.next();
     proposal::advance(&mut view, height);
@@ -190,7 +196,12 @@ pub fn select(state: &State, candidates: Vec<Verified>, count_max: usize) -> Vec
         if chosen.len() == count_max {
             break;
         }
+        let bytes = transaction.as_unverified().encode().len();
+        let Some(left) = bytes_left.checked_sub(bytes) else {
+            break;
+        };
         if execute(&mut view, &transaction, height).is_ok() {
+            bytes_left = left;
             chosen.push(transaction);
         }
     }

@@ -60,7 +60,7 @@ fn agree(view: &mut View<'_>, mut run: Run, checkpoint: Checkpoint, height: Heig
         .into_iter()
         .filter(|(_, attested)| attested.0 == checkpoint);
     let operators: Vec<Address> = agreeing.map(|((_, operator), _)| operator).collect();
-    if !validator::is_quorum(view, &operators) {
+    if !validator::is_quorum(&validator::powers(view), &operators) {
         return Vec::new();
     }
     run.step = checkpoint.step;

@@ -1,4 +1,7 @@
 //! Commitments: a miner binds its blob, validators attest that they hold it. Spec: 04-transaction.
+//!
+//! A blob is *available* once validators with more than two thirds of stake attest it; only then
+//! can its unit be drawn for audit, and only then be accepted.
 
 use crate::{
     Rejection, View,
@@ -56,6 +59,7 @@ pub fn commit(
         claim,
         at: height,
         attested_by: Vec::new(),
+        available_at: None,
         draw: Draw::Pending,
     };
     unit.commitment = Some(commitment);
@@ -149,8 +153,10 @@ pub fn attest(
     view: &mut View<'_>,
     sender: Address,
     units: &[UnitId],
+    height: Height,
 ) -> Result<Vec<Event>, Rejection> {
     validator::require(view, sender)?;
+    let powers = validator::powers(view);
     let mut new_count = 0_usize;
     for id in units {
         let mut unit: Unit = view.get(id).ok_or(Rejection::UnitUnknown { unit: *id })?;
@@ -160,6 +166,10 @@ pub fn attest(
         let is_open = matches!(unit.stage, unit::Stage::Committed);
         if is_open && !commitment.attested_by.contains(&sender) {
             commitment.attested_by.push(sender);
+            let is_held = validator::is_quorum(&powers, &commitment.attested_by);
+            if is_held && commitment.available_at.is_none() {
+                commitment.available_at = Some(height);
+            }
             new_count = new_count.saturating_add(1);
             view.put(id, &unit);
         }

@@ -33,6 +33,15 @@ impl Record for Vote {
     type Key = (ProposalId, Address);
 }
 
+/// A note that a proposal changes at a height, so that a block reads only what is due in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Due;
+
+impl Record for Due {
+    const TABLE: u8 = 13;
+    type Key = (Height, ProposalId);
+}
+
 /// Stake that an account holds through validators.
 fn stake_of(view: &View<'_>, holder: Address) -> u64 {
     let validators = view.scan::<Validator>(&());
@@ -64,6 +73,10 @@ pub fn propose(
     let id = proposal.id();
     if view.get::<Stored>(&id).is_some() {
         return Err(Rejection::ProposalDuplicate { id });
+    }
+    if let Status::Voting { until } = proposal.status {
+        view.put(&(until.next(), id), &Due);
+        view.put(&(proposal.enact_at(), id), &Due);
     }
     view.put(&id, &Stored(proposal));
     Ok(vec![Event::ProposalOpened { id }])
@@ -116,7 +129,12 @@ fn tally(view: &View<'_>, id: ProposalId) -> Tally {
 pub fn advance(view: &mut View<'_>, height: Height) -> Vec<Event> {
     let mut events = Vec::new();
     let mut parameters = run::parameters(view);
-    for (id, Stored(mut proposal)) in view.scan::<Stored>(&()) {
+    for (key, Due) in view.scan::<Due>(&height) {
+        view.delete::<Due>(&key);
+        let (_, id) = key;
+        let Some(Stored(mut proposal)) = view.get(&id) else {
+            continue;
+        };
         if matches!(proposal.status, Status::Voting { .. }) && !proposal.accepts_votes(height) {
             proposal.tally = tally(view, id);
             proposal.close(height);

@@ -228,6 +228,12 @@ impl View<'_> {
         let replaced = self.writes.insert(key.clone(), Some(encode(record)));
         self.journal.push((key, replaced));
     }
+    /// Deletes a record.
+    pub fn delete<R: Record>(&mut self, key: &R::Key) {
+        let key = key_bytes::<R>(key);
+        let replaced = self.writes.insert(key.clone(), None);
+        self.journal.push((key, replaced));
+    }
     /// Runs `operation`; if it fails, the view is as it was before.
     ///
     /// # Errors

@@ -160,17 +160,23 @@ fn expire(
     for (unit_id, unit) in units(view, id, run.step) {
         let outcome = match unit.stage {
             unit::Stage::Assigned => Outcome::Missed,
-            unit::Stage::Committed if height > settle_by && unit.audits.is_empty() => {
-                Outcome::Void {
-                    reason: VoidReason::Unavailable,
-                }
-            }
+            unit::Stage::Committed if height > settle_by && !is_available(&unit) => Outcome::Void {
+                reason: VoidReason::Unavailable,
+            },
             unit::Stage::Committed | unit::Stage::Settled { .. } => continue,
         };
         events.push(settle(view, unit_id, unit, outcome, height));
     }
-    events.extend(rest_absent_miners(view, id, run.step));
+    // Once a step: a miner that resumes while others are still judged stays active.
+    if height == deadline.next() {
+        events.extend(rest_absent_miners(view, id, run.step));
+    }
     events
+}
+
+fn is_available(unit: &Unit) -> bool {
+    let commitment = unit.commitment.as_ref();
+    commitment.is_some_and(|commitment| commitment.available_at.is_some())
 }
 
 /// Writes an outcome and counts it for the miner.

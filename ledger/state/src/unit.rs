@@ -55,6 +55,9 @@ pub struct Commitment {
     pub at: Height,
     /// Validators that hold the blob.
     pub attested_by: Vec<Address>,
+    /// When they first were a quorum. The draw waits for it: a miner that could still withhold its
+    /// blob once it knows the draw would never be audited against its will.
+    pub available_at: Option<Height>,
     /// Whether the audit draw is over.
     pub draw: Draw,
 }

@@ -54,10 +54,9 @@ impl Quorum {
     }
 }
 
-/// Whether these operators together hold more than two thirds of all power.
+/// Whether these operators together hold more than two thirds of all these powers.
 #[must_use]
-pub fn is_quorum(view: &View<'_>, operators: &[Address]) -> bool {
-    let powers = powers(view);
+pub fn is_quorum(powers: &[(Address, u64)], operators: &[Address]) -> bool {
     let sum = |wanted: &dyn Fn(&Address) -> bool| -> u64 {
         powers
             .iter()

@@ -20,6 +20,7 @@ use protocol::{
     transaction::Commitment,
     verdict::{self, Check, Finding, Verdict},
 };
+use std::collections::BTreeSet;
 
 /// The current round and the sender's seat in it.
 fn seat(unit: &mut Unit, id: UnitId, sender: Address) -> Result<(&mut Audit, usize), Rejection> {
@@ -152,14 +153,12 @@ fn settle_unit(view: &mut View<'_>, id: UnitId, unit: Unit, height: Height) -> V
     if !matches!(unit.stage, Stage::Committed) || commitment.draw == Draw::Pending {
         return Vec::new();
     }
-    let available = validator::is_quorum(view, &commitment.attested_by);
     let decision = match unit.audits.last() {
         None => Decision::Accept,
         Some(audit) => decide(view, audit, height),
     };
     match decision {
         Decision::Wait => Vec::new(),
-        Decision::Accept if !available => void_if_overdue(view, id, unit, height),
         Decision::Accept => {
             let mut events = fine_overturned(view, id, &unit);
             events.extend(reward::accept(view, id, unit, height));
@@ -177,19 +176,6 @@ fn settle_unit(view: &mut View<'_>, id: UnitId, unit: Unit, height: Height) -> V
         }
         Decision::Slash(finding) => task::settle_slashed(view, id, unit, finding, height),
     }
-}
-
-/// A unit judged fine, but whose blob too few hold, is void once its step should be settled.
-fn void_if_overdue(view: &mut View<'_>, id: UnitId, unit: Unit, height: Height) -> Vec<Event> {
-    let settlement_blocks =
-        run::recipe(view, id.run).map_or(0, |recipe| recipe.schedule.settlement_blocks);
-    if height <= unit.deadline.saturating_add(settlement_blocks) {
-        return Vec::new();
-    }
-    let outcome = Outcome::Void {
-        reason: VoidReason::Unavailable,
-    };
-    vec![task::settle(view, id, unit, outcome, height)]
 }
 
 enum Decision {
@@ -297,7 +283,8 @@ fn fine_overturned(view: &mut View<'_>, id: UnitId, unit: &Unit) -> Vec<Event> {
     {
         return Vec::new();
     }
-    let wrong: Vec<Address> = unit
+    // A set: the first auditor also sat in the second round, and pays once for a unit.
+    let wrong: BTreeSet<Address> = unit
         .audits
         .iter()
         .flat_map(verdicts)
