@@ -16,8 +16,8 @@
 //! * **What everyone must agree on** is ours, small and pure: the [`ValidatorSet`] with its quorum
 //!   and proposers, the bytes a [`Vote`] signs, the [`Certificate`] and its
 //!   [`verify`](Certificate::verify), the proof of [`Equivocation`].
-//! * **How agreement is reached** is an engine's business. `StockEngine` (the feature `stock`, on
-//!   by default) runs malachite over libp2p; [`SoloEngine`] is one validator without a network,
+//! * **How agreement is reached** is an engine's business. The module `stock` (a feature, on by
+//!   default) runs malachite over libp2p; [`SoloEngine`] is one validator without a network,
 //!   for tests. Both drive the same `Application` and produce the same certificates.
 //!
 //! A block's identifier must not depend on the round in which it is proposed: a body that is
@@ -30,6 +30,8 @@ mod application;
 mod certificate;
 mod equivocation;
 mod solo;
+#[cfg(feature = "stock")]
+pub mod stock;
 mod validators;
 mod vote;
 
@@ -39,5 +41,7 @@ pub use application::{
 pub use certificate::{Certificate, CertificateError};
 pub use equivocation::{Equivocation, EquivocationError};
 pub use solo::{SoloEngine, SoloError};
+#[cfg(feature = "stock")]
+pub use stock::{EngineConfig, EngineError, EngineHandle, StartError, peer_id, start};
 pub use validators::{VALIDATOR_COUNT_MAX, Validator, ValidatorSet, ValidatorSetError};
 pub use vote::{Proposal, SignedProposal, SignedVote, Vote, VoteKind};

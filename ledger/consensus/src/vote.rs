@@ -5,14 +5,15 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{
-    BlockId, ChainId, Height, PublicKey, Signature, SigningKey, codec, keys::SignatureError,
+    BlockId, ChainId, Height, PublicKey, Signature, SigningKey, identifiers::tagged_hash,
+    keys::SignatureError,
 };
 use serde::{Deserialize, Serialize};
 
-/// Opens the signed bytes of a vote.
-const VOTE_TAG: [u8; 17] = *b"consensus/vote/v1";
-/// Opens the signed bytes of a proposal.
-const PROPOSAL_TAG: [u8; 21] = *b"consensus/proposal/v1";
+/// Domain of a vote's signature.
+const VOTE_TAG: &str = "cairn/consensus/vote/v1";
+/// Domain of a proposal's signature.
+const PROPOSAL_TAG: &str = "cairn/consensus/proposal/v1";
 
 /// The two votes of a round.
 #[derive(
@@ -56,27 +57,19 @@ pub struct Proposal {
     pub valid_round: Option<u32>,
 }
 
-/// Tag without a length in front: tags are fixed strings and none is a prefix of another.
-fn signing_bytes<T: BorshSerialize>(tag: &[u8], chain: ChainId, message: &T) -> Vec<u8> {
-    let mut bytes = tag.to_vec();
-    bytes.extend_from_slice(chain.as_bytes());
-    bytes.extend(codec::encode(message));
-    bytes
-}
-
 impl Vote {
     /// The bytes an ed25519 signature over this vote covers.
     #[must_use]
-    pub fn signing_bytes(&self, chain: ChainId) -> Vec<u8> {
-        signing_bytes(&VOTE_TAG, chain, self)
+    pub fn signing_bytes(&self, chain: ChainId) -> [u8; 32] {
+        tagged_hash(VOTE_TAG, &(chain, self))
     }
 }
 
 impl Proposal {
     /// The bytes an ed25519 signature over this proposal covers.
     #[must_use]
-    pub fn signing_bytes(&self, chain: ChainId) -> Vec<u8> {
-        signing_bytes(&PROPOSAL_TAG, chain, self)
+    pub fn signing_bytes(&self, chain: ChainId) -> [u8; 32] {
+        tagged_hash(PROPOSAL_TAG, &(chain, self))
     }
 }
 

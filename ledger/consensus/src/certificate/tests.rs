@@ -182,11 +182,12 @@ fn encoding_is_pinned_and_round_trips() {
 }
 
 #[test]
-fn a_precommit_signs_tag_chain_and_fields() {
+fn a_precommit_signs_domain_chain_and_fields() {
     let vote = signed_by(&[], CHAIN).vote();
-    let mut expect = b"consensus/vote/v1".to_vec();
-    expect.extend([1; 32]);
-    expect.extend([1, 5, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1]);
-    expect.extend([3; 32]);
+    let mut content = vec![1; 32];
+    content.extend([1, 5, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1]);
+    content.extend([3; 32]);
+    assert_eq!(protocol::codec::encode(&(CHAIN, vote)), content);
+    let expect = blake3::derive_key("cairn/consensus/vote/v1", &content);
     assert_eq!(vote.signing_bytes(CHAIN), expect);
 }

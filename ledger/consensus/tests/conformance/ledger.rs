@@ -48,6 +48,7 @@ impl MemoryApplication {
     }
 
     /// Returns when at least this many blocks are committed.
+    #[cfg(feature = "stock")]
     pub(crate) async fn reached(&self, height: u64) {
         let mut heights = self.0.height.subscribe();
         heights

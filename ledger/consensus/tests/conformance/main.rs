@@ -3,3 +3,5 @@
 
 mod ledger;
 mod solo;
+#[cfg(feature = "stock")]
+mod stock;

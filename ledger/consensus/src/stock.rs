@@ -1,0 +1,356 @@
+//! The networked engine: malachite over libp2p, driving the same application as any other.
+//!
+//! ```text
+//!   Application ◄── driver thread ◄── malachite's actors ◄── libp2p ──► peers
+//!                    │        ▲
+//!          undecided bodies   └ write-ahead log of votes
+//! ```
+//!
+//! Malachite decides block *identifiers*; bodies travel in signed parts (`parts`, `assembler`).
+//! One thread owns the application and answers the engine (`driver`), so that slow storage never
+//! blocks the async runtime. Bodies that may yet be decided are on disk before the engine hears of
+//! them (`undecided`), which with the engine's own log makes a killed node resume without
+//! contradicting itself. A supervisor notices when the engine stops, panics or goes silent, and
+//! [`EngineHandle::stopped`] says so: the process should then exit and be restarted.
+//!
+//! Malachite's types stay inside this module.
+
+mod assembler;
+mod codec;
+mod context;
+mod convert;
+mod driver;
+mod parts;
+mod peers;
+mod settings;
+mod signing;
+mod supervisor;
+mod undecided;
+
+pub use settings::EngineConfig;
+pub use supervisor::EngineHandle;
+
+use crate::{Application, ApplicationError};
+use arc_malachitebft_signing::Signer as _;
+use codec::WireCodec;
+use context::{CairnContext, EngineAddress};
+use driver::{Driver, Place};
+use malachitebft_app_channel::{
+    ConsensusContext, EngineBuilder, NetworkIdentity, RequestContext, SyncContext, WalContext,
+    app::{
+        config::NodeConfig as _, metrics::SharedRegistry, types::Keypair, types::codec::Codec as _,
+    },
+    spawn::spawn_network_actor,
+};
+use peers::PeerGate;
+use protocol::{BlockId, Height, PublicKey};
+use settings::EngineSettings;
+use signing::{EngineSigner, EngineVerifier};
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+use supervisor::{Engine, supervise};
+use tokio::{sync::oneshot, time::timeout};
+use undecided::UndecidedStore;
+
+/// How long the engine may take to listen.
+const LISTEN_WAIT: Duration = Duration::from_secs(10);
+/// How long an engine that just stopped may still hold its log.
+const LOG_RELEASE_WAIT: Duration = Duration::from_secs(2);
+/// Requests to the engine under way at once.
+const REQUEST_COUNT_MAX: usize = 16;
+
+/// Why the engine did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Not an address to listen on or to dial.
+    #[error("{address:?} is not a usable address: {reason}")]
+    Address {
+        /// What was configured.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Somebody else listens there, or nobody may.
+    #[error("cannot listen on {address}: {source}")]
+    Port {
+        /// What was configured.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The engine's folder cannot be used.
+    #[error("cannot use folder {}: {source}", path.display())]
+    Home {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The write-ahead log cannot be used; it must not be deleted lightly, because it is what
+    /// keeps this validator from contradicting its earlier votes.
+    #[error("cannot use write-ahead log {}: {source}", path.display())]
+    Log {
+        /// The log.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: std::io::Error,
+    },
+    /// The engine's actors did not start.
+    #[error("consensus engine did not start: {reason}")]
+    Engine {
+        /// What it said.
+        reason: String,
+    },
+}
+
+/// Why a running engine stopped. The process should exit and be restarted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// A decided block could not be committed.
+    #[error("block {height} was decided but not committed: {source}")]
+    Application {
+        /// Its height.
+        height: Height,
+        /// What the application said.
+        source: ApplicationError,
+    },
+    /// Undecided bodies could not be kept.
+    #[error("cannot keep undecided blocks in {}: {reason}", path.display())]
+    Storage {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// The engine decided a block whose body this node no longer has.
+    #[error("block {block_id} was decided at height {height} but its body is lost")]
+    BodyMissing {
+        /// Its height.
+        height: Height,
+        /// The block.
+        block_id: BlockId,
+    },
+    /// The engine decided without a certificate that proves it.
+    #[error("decision at height {height} has an unusable certificate: {reason}")]
+    Certificate {
+        /// The height.
+        height: Height,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The engine does not answer.
+    #[error("consensus engine has not answered for {silent_ms} ms")]
+    Silent {
+        /// How long.
+        silent_ms: u64,
+    },
+    /// The engine ended by itself.
+    #[error("consensus engine stopped by itself: {reason}")]
+    Stopped {
+        /// What is known.
+        reason: String,
+    },
+}
+
+/// Starts the engine; it runs until it fails or the handle is shut down or dropped.
+///
+/// Must be called within a tokio runtime with time and IO enabled.
+///
+/// # Errors
+/// See [`StartError`]; nothing keeps running then.
+pub async fn start<A: Application>(
+    config: EngineConfig,
+    application: A,
+) -> Result<EngineHandle, StartError> {
+    let settings = EngineSettings::new(&config)?;
+    let undecided_folder = config.home.join("undecided");
+    let log = config.home.join("wal").join("consensus.wal");
+    for folder in [&undecided_folder, &config.home.join("wal")] {
+        std::fs::create_dir_all(folder).map_err(|source| StartError::Home {
+            path: folder.clone(),
+            source,
+        })?;
+    }
+    probe_port(&config.listen)?;
+    probe_log(&log).await?;
+    let place = Place::after_tip(&application, config.chain);
+    let undecided =
+        UndecidedStore::open(&undecided_folder, application.tip().0.next()).map_err(|source| {
+            StartError::Home {
+                path: undecided_folder.clone(),
+                source,
+            }
+        })?;
+
+    let Engine {
+        channels,
+        network,
+        node,
+    } = build(&config, settings, log).await?;
+    let refused_count = Arc::new(AtomicU64::new(0));
+    let driver = Driver {
+        application,
+        chain: config.chain,
+        key: config.key,
+        network: channels.network,
+        runtime: tokio::runtime::Handle::current(),
+        gate: PeerGate {
+            network: channels.net_requests,
+            wait_max: Duration::from_millis(config.peer_wait_ms),
+        },
+        undecided,
+        undecided_folder,
+        refused_count: Arc::clone(&refused_count),
+        place,
+    };
+    let (ready_sender, ready) = oneshot::channel();
+    let (outcome_sender, outcome) = oneshot::channel();
+    let run = move || {
+        let result = driver.run(channels.consensus, ready_sender);
+        // Nobody waits for it once the supervisor has given up.
+        outcome_sender.send(result).ok();
+    };
+    std::thread::Builder::new()
+        .name("consensus".to_owned())
+        .spawn(run)
+        .map_err(|error| StartError::Engine {
+            reason: error.to_string(),
+        })?;
+
+    let handle = supervise(network, node, channels.requests, outcome, refused_count);
+    match timeout(LISTEN_WAIT, ready).await {
+        Ok(Ok(())) => Ok(handle),
+        Ok(Err(_)) | Err(_) => {
+            let reason = match handle.shutdown().await {
+                Ok(()) => format!("it is not listening after {} s", LISTEN_WAIT.as_secs()),
+                Err(error) => error.to_string(),
+            };
+            Err(StartError::Engine { reason })
+        }
+    }
+}
+
+/// The libp2p peer id of a node that runs with this key, for `/p2p/…` in addresses.
+#[must_use]
+pub fn peer_id(key: &PublicKey) -> String {
+    assembler::peer_id(key).to_string()
+}
+
+async fn build(
+    config: &EngineConfig,
+    settings: EngineSettings,
+    log: PathBuf,
+) -> Result<Engine, StartError> {
+    let failed = |reason: String| StartError::Engine { reason };
+    let identity = identity(config, &settings).await?;
+    let address = EngineAddress(config.key.address());
+    let signer = EngineSigner {
+        chain: config.chain,
+        key: config.key.clone(),
+    };
+    let registry = SharedRegistry::global().with_moniker(settings.moniker());
+    let (network, publisher) = spawn_network_actor(
+        identity,
+        settings.consensus(),
+        settings.value_sync(),
+        &registry,
+        WireCodec,
+    )
+    .await
+    .map_err(|error| failed(error.to_string()))?;
+    let built = EngineBuilder::new(CairnContext, settings)
+        .with_default_wal(WalContext::new(log, WireCodec))
+        .with_custom_network(network.clone(), publisher)
+        .with_default_sync(SyncContext::new(WireCodec))
+        .with_default_consensus(ConsensusContext::new_validator(
+            address,
+            Box::new(EngineVerifier {
+                chain: config.chain,
+            }),
+            Box::new(signer),
+        ))
+        .with_default_request(RequestContext::new(REQUEST_COUNT_MAX))
+        .build()
+        .await;
+    match built {
+        Ok((channels, node)) => Ok(Engine {
+            channels,
+            network,
+            node,
+        }),
+        Err(error) => {
+            network.stop(None);
+            Err(failed(error.to_string()))
+        }
+    }
+}
+
+/// Validator key and network key are one: whoever publishes a part is recognised by its peer id.
+async fn identity(
+    config: &EngineConfig,
+    settings: &EngineSettings,
+) -> Result<NetworkIdentity, StartError> {
+    let failed = |reason: String| StartError::Engine { reason };
+    let key = config.key.address();
+    let keypair = Keypair::ed25519_from_bytes(config.key.to_seed())
+        .map_err(|error| failed(error.to_string()))?;
+    let signer = EngineSigner {
+        chain: config.chain,
+        key: config.key.clone(),
+    };
+    let proof = signer
+        .sign_validator_proof(key.as_bytes().to_vec(), assembler::peer_id(&key).to_bytes())
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    let proof = WireCodec
+        .encode(&proof)
+        .map_err(|error| failed(error.to_string()))?;
+    let address = EngineAddress(key).to_string();
+    Ok(NetworkIdentity::new_validator(
+        settings.moniker().to_owned(),
+        keypair,
+        address,
+        proof,
+    ))
+}
+
+/// Finds out whether the port is free: the engine itself would only log that it is not.
+fn probe_port(listen: &str) -> Result<(), StartError> {
+    let Some(socket) = settings::socket(listen) else {
+        return Ok(());
+    };
+    TcpListener::bind(socket)
+        .map(drop)
+        .map_err(|source| StartError::Port {
+            address: listen.to_owned(),
+            source,
+        })
+}
+
+/// Opens the log once: the engine itself would only log that it cannot.
+///
+/// A log that is locked may belong to an engine of this process that is just going away.
+async fn probe_log(path: &Path) -> Result<(), StartError> {
+    use malachitebft_app_channel::app::wal::Log;
+    let start = tokio::time::Instant::now();
+    loop {
+        match Log::open(path) {
+            Ok(_) => return Ok(()),
+            Err(error)
+                if error.to_string().contains("lock") && start.elapsed() < LOG_RELEASE_WAIT =>
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(source) => {
+                return Err(StartError::Log {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Signs and verifies for the engine, over our own canonical bytes.
+
+use super::context::{CairnContext, EngineProposal, EngineVote};
+use arc_malachitebft_core_types::{
+    SignedExtension, SignedMessage, SignedProposal, SignedVote, ValidatorProof, VoteExtensionScope,
+};
+use arc_malachitebft_signing::{Error, Signer, VerificationResult, Verifier};
+use async_trait::async_trait;
+use protocol::{ChainId, PublicKey, Signature, SigningKey};
+
+/// Holds the validator's key.
+#[derive(Debug, Clone)]
+pub(super) struct EngineSigner {
+    pub(super) chain: ChainId,
+    pub(super) key: SigningKey,
+}
+
+/// Checks what others signed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EngineVerifier {
+    pub(super) chain: ChainId,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Unsignable {
+    #[error("a message of no round cannot be signed")]
+    NoRound,
+    #[error("vote extensions are not part of this protocol")]
+    Extension,
+}
+
+#[async_trait]
+impl Signer<CairnContext> for EngineSigner {
+    async fn sign_vote(&self, vote: EngineVote) -> Result<SignedVote<CairnContext>, Error> {
+        let content = vote
+            .to_vote()
+            .ok_or_else(|| Error::from_source(Unsignable::NoRound))?;
+        let signature = self.key.sign(&content.signing_bytes(self.chain));
+        Ok(SignedMessage::new(vote, signature))
+    }
+
+    async fn sign_proposal(
+        &self,
+        proposal: EngineProposal,
+    ) -> Result<SignedProposal<CairnContext>, Error> {
+        let content = proposal
+            .to_proposal()
+            .ok_or_else(|| Error::from_source(Unsignable::NoRound))?;
+        let signature = self.key.sign(&content.signing_bytes(self.chain));
+        Ok(SignedMessage::new(proposal, signature))
+    }
+
+    async fn sign_vote_extension(
+        &self,
+        _: VoteExtensionScope<CairnContext>,
+        (): (),
+    ) -> Result<SignedExtension<CairnContext>, Error> {
+        Err(Error::from_source(Unsignable::Extension))
+    }
+
+    async fn sign_validator_proof(
+        &self,
+        public_key: Vec<u8>,
+        peer_id: Vec<u8>,
+    ) -> Result<ValidatorProof<CairnContext>, Error> {
+        let bytes = ValidatorProof::<CairnContext>::signing_bytes(&public_key, &peer_id);
+        Ok(ValidatorProof::new(
+            public_key,
+            peer_id,
+            self.key.sign(&bytes),
+        ))
+    }
+}
+
+#[async_trait]
+impl Verifier<CairnContext> for EngineVerifier {
+    async fn verify_signed_vote(
+        &self,
+        vote: &EngineVote,
+        signature: &Signature,
+        public_key: &PublicKey,
+    ) -> Result<VerificationResult, Error> {
+        let valid = vote.to_vote().is_some_and(|content| {
+            public_key
+                .verify(&content.signing_bytes(self.chain), signature)
+                .is_ok()
+        });
+        Ok(VerificationResult::from_bool(valid))
+    }
+
+    async fn verify_signed_proposal(
+        &self,
+        proposal: &EngineProposal,
+        signature: &Signature,
+        public_key: &PublicKey,
+    ) -> Result<VerificationResult, Error> {
+        let valid = proposal.to_proposal().is_some_and(|content| {
+            public_key
+                .verify(&content.signing_bytes(self.chain), signature)
+                .is_ok()
+        });
+        Ok(VerificationResult::from_bool(valid))
+    }
+
+    async fn verify_signed_vote_extension(
+        &self,
+        _: &VoteExtensionScope<CairnContext>,
+        (): &(),
+        _: &Signature,
+        _: &PublicKey,
+    ) -> Result<VerificationResult, Error> {
+        Ok(VerificationResult::Invalid)
+    }
+
+    async fn verify_validator_proof(
+        &self,
+        proof: &ValidatorProof<CairnContext>,
+    ) -> Result<VerificationResult, Error> {
+        let valid = proof
+            .decoded_public_key()
+            .is_ok_and(|key| key.verify(&proof.preimage(), &proof.signature).is_ok());
+        Ok(VerificationResult::from_bool(valid))
+    }
+}

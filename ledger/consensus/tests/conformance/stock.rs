@@ -1,0 +1,230 @@
+//! The networked engine: real sockets, real logs, several nodes in one process.
+
+use crate::ledger::{MemoryApplication, block_id};
+use ledger_consensus::{
+    EngineConfig, EngineHandle, HeightParams, StartError, Validator, ValidatorSet, start,
+};
+use protocol::{ChainId, SigningKey};
+use std::{net::TcpListener, path::PathBuf, time::Duration};
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+const CHAIN: ChainId = ChainId::from_bytes([6; 32]);
+/// Generous: a loaded machine is slow, a broken engine never arrives.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed([seed; 32])
+}
+
+/// Ports that were free a moment ago, all different.
+fn free_ports(count: usize) -> Vec<u16> {
+    let listeners: Vec<_> = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    listeners
+        .iter()
+        .map(|listener| listener.local_addr().unwrap().port())
+        .collect()
+}
+
+fn address(port: u16) -> String {
+    format!("/ip4/127.0.0.1/tcp/{port}")
+}
+
+/// A network of validators that can be started and stopped one by one.
+struct Network {
+    folder: TempDir,
+    ports: Vec<u16>,
+    set: ValidatorSet,
+    applications: Vec<MemoryApplication>,
+    engines: Vec<Option<EngineHandle>>,
+}
+
+impl Network {
+    fn new(count: u8, block_interval_ms: u64, payload_bytes: usize) -> Self {
+        let validators = (1..=count).map(|seed| Validator {
+            key: key(seed).address(),
+            power: 1,
+        });
+        let set = ValidatorSet::new(validators.collect()).unwrap();
+        let params = HeightParams {
+            block_interval_ms,
+            ..HeightParams::new(set.clone())
+        };
+        let application = |_| MemoryApplication::new(params.clone(), payload_bytes);
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            ports: free_ports(count.into()),
+            set,
+            applications: (0..count).map(application).collect(),
+            engines: (0..count).map(|_| None).collect(),
+        }
+    }
+
+    fn home(&self, index: usize) -> PathBuf {
+        self.folder.path().join(index.to_string())
+    }
+
+    fn config(&self, index: usize) -> EngineConfig {
+        let seed = u8::try_from(index + 1).unwrap();
+        let listen = address(self.ports[index]);
+        let others = self
+            .ports
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != index);
+        EngineConfig {
+            peers: others.map(|(_, &port)| address(port)).collect(),
+            ..EngineConfig::new(CHAIN, key(seed), self.home(index), listen)
+        }
+    }
+
+    async fn start(&mut self, index: usize) {
+        let application = self.applications[index].clone();
+        self.engines[index] = Some(start(self.config(index), application).await.unwrap());
+    }
+
+    async fn start_all(&mut self) {
+        for index in 0..self.engines.len() {
+            self.start(index).await;
+        }
+    }
+
+    async fn stop(&mut self, index: usize) {
+        self.engines[index]
+            .take()
+            .unwrap()
+            .shutdown()
+            .await
+            .unwrap();
+    }
+
+    async fn stop_all(&mut self) {
+        for engine in self.engines.iter_mut().filter_map(Option::take) {
+            engine.shutdown().await.unwrap();
+        }
+    }
+
+    async fn all_reach(&self, height: u64) {
+        for application in &self.applications {
+            timeout(PATIENCE, application.reached(height))
+                .await
+                .unwrap();
+        }
+    }
+
+    /// No fork, no gap, and a certificate anyone can check under every block.
+    fn assert_one_chain(&self) {
+        let chains: Vec<_> = self
+            .applications
+            .iter()
+            .map(MemoryApplication::blocks)
+            .collect();
+        for chain in &chains {
+            for ((block, certificate), height) in chain.iter().zip(1..) {
+                assert_eq!(certificate.height.get(), height);
+                assert_eq!(certificate.block_id, block_id(block));
+                assert_eq!(certificate.verify(CHAIN, &self.set), Ok(()));
+            }
+        }
+        for pair in chains.windows(2) {
+            for (left, right) in pair[0].iter().zip(&pair[1]) {
+                assert_eq!(left.0, right.0);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_nodes_commit_the_same_blocks() {
+    let mut network = Network::new(4, 50, 200);
+    network.start_all().await;
+    network.all_reach(20).await;
+    network.stop_all().await;
+    network.assert_one_chain();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_blocks_travel_in_many_parts() {
+    let mut network = Network::new(4, 50, 1_000_000);
+    network.start_all().await;
+    network.all_reach(5).await;
+    network.stop_all().await;
+    network.assert_one_chain();
+    assert!(
+        network.applications[0]
+            .blocks()
+            .iter()
+            .all(|(block, _)| block.len() >= 1_000_000)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_node_catches_up() {
+    let mut network = Network::new(4, 50, 200);
+    network.start_all().await;
+    network.all_reach(5).await;
+    network.stop(3).await;
+    let left_at = network.applications[3].blocks().len() as u64;
+    timeout(PATIENCE, network.applications[0].reached(left_at + 10))
+        .await
+        .unwrap();
+    network.start(3).await;
+    network.all_reach(left_at + 30).await;
+    network.stop_all().await;
+    network.assert_one_chain();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_validator_alone_commits() {
+    let mut network = Network::new(1, 0, 200);
+    network.start_all().await;
+    network.all_reach(20).await;
+    network.stop_all().await;
+    network.assert_one_chain();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_without_a_vote_receives_blocks() {
+    let mut network = Network::new(1, 50, 200);
+    network.start_all().await;
+    let follower = MemoryApplication::new(HeightParams::new(network.set.clone()), 0);
+    let config = EngineConfig {
+        peers: vec![address(network.ports[0])],
+        ..EngineConfig::new(CHAIN, key(99), network.home(9), address(free_ports(1)[0]))
+    };
+    let handle = start(config, follower.clone()).await.unwrap();
+    timeout(PATIENCE, follower.reached(20)).await.unwrap();
+    handle.shutdown().await.unwrap();
+    network.applications.push(follower);
+    network.stop_all().await;
+    network.assert_one_chain();
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let network = Network::new(1, 50, 200);
+    let _taken = TcpListener::bind(("127.0.0.1", network.ports[0])).unwrap();
+    let error = start(network.config(0), network.applications[0].clone())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StartError::Port { .. }), "{error}");
+    assert!(
+        error.to_string().contains(&network.ports[0].to_string()),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_unreadable_log_is_named() {
+    let network = Network::new(1, 50, 200);
+    let log = network.home(0).join("wal/consensus.wal");
+    std::fs::create_dir_all(log.parent().unwrap()).unwrap();
+    std::fs::write(&log, b"this is not a write-ahead log").unwrap();
+    let error = start(network.config(0), network.applications[0].clone())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StartError::Log { .. }), "{error}");
+    assert!(error.to_string().contains("consensus.wal"), "{error}");
+}
