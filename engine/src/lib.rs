@@ -63,6 +63,8 @@
 
 pub mod arithmetic;
 pub mod sampler;
+#[cfg(test)]
+mod testing;
 pub mod trainer;
 mod transformer;
 mod weights;

@@ -11,3 +11,6 @@ pub(crate) mod forward;
 pub(crate) mod parameters;
 pub(crate) mod prefill;
 pub(crate) mod rope;
+
+#[cfg(test)]
+mod tests;

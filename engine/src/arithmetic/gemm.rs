@@ -148,7 +148,10 @@ pub(crate) fn multiply(threads: &Threads, a: View<'_>, b: &Packed, c: &mut [f32]
         a.rows * b.columns,
         "output of a matrix product has another size"
     );
-    if c.is_empty() {
+    if b.depth == 0 && start == Start::Zero {
+        c.fill(0.0);
+    }
+    if c.is_empty() || b.depth == 0 {
         return;
     }
     let kernels = threads.kernels();

@@ -1,1 +1,57 @@
-//! Tests.
+//! The sampler's distribution, ties and margins.
+
+use super::*;
+
+#[test]
+fn samples_follow_the_softmax() {
+    let logits = [1.0_f32, 0.0, -1.0, 2.0];
+    let sum: f32 = logits.iter().map(|x| x.exp()).sum();
+    let mut counts = [0_u32; 4];
+    for position in 0..40_000 {
+        counts[sample(&logits, &[5; 32], position, 1.0) as usize] += 1;
+    }
+    for (count, logit) in counts.iter().zip(logits) {
+        let expected = f64::from(logit.exp() / sum) * 40_000.0;
+        assert!(
+            (f64::from(*count) - expected).abs() < 5.0 * expected.sqrt(),
+            "{counts:?}"
+        );
+    }
+}
+
+#[test]
+fn margin_is_zero_for_the_honest_token_only() {
+    let logits: Vec<f32> = (0_u8..50).map(|i| f32::from(i % 7)).collect();
+    for position in 0..100 {
+        let honest = sample(&logits, &[1; 32], position, 1.3);
+        for token in 0..50 {
+            let margin = margin(&logits, &[1; 32], position, 1.3, token);
+            assert_eq!(margin == 0.0, token == honest);
+            assert!(margin >= 0.0);
+        }
+    }
+    assert_eq!(margin(&logits, &[1; 32], 0, 1.0, 50), f32::INFINITY);
+}
+
+#[test]
+fn ties_go_to_the_lower_id() {
+    assert_eq!(greedy(&[0.0, 3.0, 3.0, 1.0]), 1);
+    assert_eq!(greedy(&[-0.0, 0.0]), 0);
+}
+
+#[test]
+fn words_are_the_keyed_stream_of_the_position() {
+    let logits = [0.0; 3];
+    let mut scratch = Scratch::default();
+    scratch.perturb(&logits, &[8; 32], 258, 1.0);
+    let mut message = b"gumbel/v1".to_vec();
+    message.extend([2, 1, 0, 0, 0, 0, 0, 0]);
+    let hash = blake3::keyed_hash(&[8; 32], &message);
+    let words = hash
+        .as_bytes()
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|w| u32::from_le_bytes(*w));
+    assert_eq!(scratch.words, words.take(3).collect::<Vec<_>>());
+}
