@@ -152,12 +152,13 @@ fn message_id(message: &gossipsub::Message) -> MessageId {
     MessageId::new(hasher.finalize().as_bytes())
 }
 
-/// One malformed message costs 25 here and in the application score together; about three end
-/// the exchange of gossip, four the reading of it.
+/// Malformed messages cost 2 times their count squared, and 20 points each in the application
+/// score until a ban at 100: three end the exchange of gossip. The graylist lies beyond the ban,
+/// for peers that keep trying after one.
 const THRESHOLDS: PeerScoreThresholds = PeerScoreThresholds {
     gossip_threshold: -60.0,
     publish_threshold: -100.0,
-    graylist_threshold: -150.0,
+    graylist_threshold: -200.0,
     accept_px_threshold: 10.0,
     opportunistic_graft_threshold: 1.0,
 };
@@ -175,7 +176,7 @@ fn score(chain: &str) -> PeerScoreParams {
         first_message_deliveries_cap: 100.0,
         mesh_message_deliveries_weight: 0.0,
         mesh_failure_penalty_weight: 0.0,
-        invalid_message_deliveries_weight: -5.0,
+        invalid_message_deliveries_weight: -2.0,
         invalid_message_deliveries_decay: gossipsub::score_parameter_decay(Duration::from_secs(
             600,
         )),

@@ -78,6 +78,8 @@ pub struct PeerStatus {
     pub address: String,
     /// Gossip score, our penalty points included: 0 is neutral, negative is suspect.
     pub score: f64,
+    /// How many of our gossip topics it takes part in.
+    pub topic_count: usize,
     /// Malformed or false things it sent, ever.
     pub malformed_count: u64,
     /// Verified blob bytes it sent us.

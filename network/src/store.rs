@@ -146,3 +146,7 @@ impl StoreError {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::items_after_statements, reason = "tests")]
+mod tests;

@@ -6,7 +6,7 @@ use libp2p::{
     Multiaddr, PeerId,
     swarm::dial_opts::{DialOpts, PeerCondition},
 };
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
 
 impl Driver {
     pub(super) fn on_command(&mut self, command: Command) {
@@ -48,12 +48,17 @@ impl Driver {
     fn statuses(&mut self) -> Vec<PeerStatus> {
         let now = Instant::now();
         let gossip = &self.swarm.behaviour().gossip;
+        let topic_counts: BTreeMap<&PeerId, usize> = gossip
+            .all_peers()
+            .map(|(peer, topics)| (peer, topics.len()))
+            .collect();
         let status = |(peer, link): (&PeerId, &super::Link)| {
             let record = self.reputations.record(*peer, now);
             PeerStatus {
                 peer: *peer,
                 address: link.address.to_string(),
                 score: gossip.peer_score(peer).unwrap_or_default(),
+                topic_count: topic_counts.get(peer).copied().unwrap_or_default(),
                 malformed_count: record.malformed_count,
                 received_bytes: record.received_bytes,
                 sent_bytes: record.sent_bytes,

@@ -16,6 +16,15 @@ async fn transaction_reaches_all_of_four_nodes_over_one_hop_or_more() {
     let mut third = Node::start(3, &[&second]).await;
     let mut fourth = Node::start(4, &[&third]).await;
     first
+        .status(second.peer(), |status| status.topic_count == 2)
+        .await;
+    second
+        .status(third.peer(), |status| status.topic_count == 2)
+        .await;
+    third
+        .status(fourth.peer(), |status| status.topic_count == 2)
+        .await;
+    first
         .network
         .publish_transaction(b"a stone".to_vec())
         .await
@@ -135,17 +144,14 @@ async fn frame_of_many_megabytes_does_not_reach_the_node() {
     hostile.dial(&node.network.listen_addresses()[0]).await;
     hostile.gossip(noise(1, 8 * 1024 * 1024)).await;
     let mut honest = Node::start(2, &[&node]).await;
-    node.network
-        .publish_transaction(b"still alive".to_vec())
-        .await
-        .unwrap();
-    assert_eq!(honest.accept().await, b"still alive");
-    honest
+    let early = honest
         .network
-        .publish_transaction(b"still listening".to_vec())
-        .await
-        .unwrap();
+        .publish_transaction(b"still listening".to_vec());
+    early.await.unwrap();
     assert_eq!(node.accept().await, b"still listening");
+    let late = node.network.publish_transaction(b"still alive".to_vec());
+    late.await.unwrap();
+    assert_eq!(honest.accept().await, b"still alive");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
