@@ -1,0 +1,144 @@
+//! The first round: one auditor, drawn by stake.
+
+use crate::support::{Chain, RUN, Setup, accepting, rejecting};
+use governance::parameters::Name;
+use ledger_state::{
+    Event,
+    unit::{Draw, Tier},
+    validator::Validator,
+};
+use protocol::{task::UnitKind, transaction::Body, verdict::Check};
+
+#[test]
+fn an_accepting_auditor_settles_the_unit() {
+    let (mut chain, id) = Chain::audited(&Setup::default());
+    let auditor = chain.seats(id)[0].address();
+    let drawn = chain.count(|event| *event == Event::AuditDrawn { unit: id, auditor });
+    assert_eq!(drawn, 1);
+    chain.judge(id, |_| Some(accepting()));
+    assert!(chain.is_accepted(id));
+    assert_eq!(chain.unit(id).audits.len(), 1);
+}
+
+#[test]
+fn audit_pay_goes_to_the_holder() {
+    let (mut chain, id) = Chain::audited(&Setup::default());
+    let auditor = chain.seats(id)[0].address();
+    let escrow = chain.run().escrow.get();
+    chain.bind(id, |_| Some(rejecting(Check::Sampling, 3)));
+    assert_eq!(
+        chain.run().escrow.get(),
+        escrow,
+        "nothing before the opening"
+    );
+    chain.reveal(id, |_| Some(rejecting(Check::Sampling, 3)));
+    let record: Validator = chain.view().get(&auditor).unwrap();
+    assert_eq!((record.audits_count, record.earned.get()), (1, 20));
+    assert_eq!(chain.balance(record.holder), 20);
+    assert_eq!(chain.balance(auditor), 0);
+    assert_eq!(chain.run().escrow.get(), escrow - 20);
+}
+
+#[test]
+fn a_rejecting_auditor_makes_everyone_re_execute() {
+    let (mut chain, id) = Chain::audited(&Setup::default());
+    chain.judge(id, |_| Some(rejecting(Check::Reward, 1)));
+    let unit = chain.unit(id);
+    assert_eq!(unit.outcome(), None, "one verdict never punishes");
+    assert_eq!(unit.audits[1].tier, Tier::All);
+    assert_eq!(unit.audits[1].seats.len(), 4);
+    assert_eq!(
+        chain.count(|event| *event == Event::AuditEscalated { unit: id }),
+        1
+    );
+}
+
+#[test]
+fn a_silent_auditor_is_replaced_by_everyone_after_its_deadline() {
+    let (mut chain, id) = Chain::audited(&Setup::default());
+    let commit_by = chain.unit(id).audits[0].commit_by;
+    chain.wait_for(commit_by);
+    assert_eq!(chain.unit(id).audits.len(), 1);
+    chain.wait(1);
+    assert_eq!(chain.unit(id).audits.len(), 2);
+    chain.judge(id, |_| Some(accepting()));
+    assert!(chain.is_accepted(id));
+    assert_eq!(
+        chain.count(|event| matches!(event, Event::AuditorFined { .. })),
+        0
+    );
+}
+
+#[test]
+fn an_auditor_that_binds_and_never_opens_is_replaced_after_its_second_deadline() {
+    let (mut chain, id) = Chain::audited(&Setup::default());
+    let reveal_by = chain.unit(id).audits[0].reveal_by;
+    chain.bind(id, |_| Some(accepting()));
+    chain.wait_for(reveal_by);
+    assert_eq!(chain.unit(id).audits.len(), 1);
+    chain.wait(1);
+    assert_eq!(chain.unit(id).audits.len(), 2);
+}
+
+#[test]
+fn an_opening_at_the_last_height_counts() {
+    let (mut chain, id) = Chain::audited(&Setup::default());
+    let audit = chain.unit(id).audits[0].clone();
+    chain.wait_for(audit.commit_by.saturating_sub(1));
+    chain.bind(id, |_| Some(accepting()));
+    assert_eq!(chain.height(), audit.commit_by);
+    chain.wait_for(audit.reveal_by.saturating_sub(1));
+    chain.reveal(id, |_| Some(accepting()));
+    assert_eq!(chain.height(), audit.reveal_by);
+    assert!(chain.is_accepted(id));
+}
+
+#[test]
+fn at_a_low_rate_most_units_are_spared_and_accepted_at_once() {
+    let mut setup = Setup::default();
+    setup.parameters = vec![(Name::AuditRate, 10_000)];
+    setup.recipe.pretrain.units_count = 400;
+    setup.recipe.schedule.deadline_blocks = 20;
+    let mut chain = Chain::working(&setup);
+    let ids = chain.units_of(UnitKind::Gradient);
+    for some in ids.chunks(64) {
+        chain.commit(some);
+        chain.attest_by_all(some);
+    }
+    chain.draw(&ids);
+    let draw = |id| chain.unit(id).commitment.unwrap().draw;
+    let spared = ids.iter().filter(|id| draw(**id) == Draw::Spared).count();
+    assert!((380..400).contains(&spared), "{spared} of 400 are spared");
+    let accepted = ids.iter().filter(|id| chain.is_accepted(**id)).count();
+    assert_eq!(accepted, spared);
+}
+
+/// A validator may mine, but never judges a unit of its own keys alone.
+#[test]
+fn an_auditor_is_never_drawn_for_a_unit_of_its_own_key() {
+    let mut setup = Setup::default();
+    setup.recipe.pretrain.units_count = 60;
+    setup.recipe.schedule.miners_at_start_count = 2;
+    let mut chain = Chain::start(&setup);
+    let bond = protocol::Amount::new(10_000);
+    let miners = [chain.operator(0), chain.holder(1)];
+    let fund = |to: &protocol::SigningKey, from: usize| {
+        let (to, amount) = (to.address(), protocol::Amount::new(20_000));
+        (chain.miner(from), Body::Transfer { to, amount })
+    };
+    let funds = vec![fund(&miners[0], 0), fund(&miners[1], 1)];
+    chain.block(funds);
+    let register = |key: &protocol::SigningKey| (key.clone(), Body::RegisterMiner { bond });
+    chain.block(miners.iter().map(register).collect());
+    chain.open_step();
+    let ids = chain.commit_all();
+    chain.attest_by_all(&ids);
+    chain.draw(&ids);
+    for id in ids {
+        let unit = chain.unit(id);
+        let auditor = unit.audits[0].seats[0].auditor;
+        let record: Validator = chain.view().get(&auditor).unwrap();
+        assert!(auditor != unit.miner && record.holder != unit.miner, "{id}");
+    }
+    assert_eq!(chain.run().step, protocol::Step::ZERO, "of run {RUN}");
+}

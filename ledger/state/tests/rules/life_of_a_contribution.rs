@@ -1,0 +1,204 @@
+//! One contribution from assignment to checkpoint, one function a word.
+//!
+//! Here the nine words are followed on the level of rules: what the model computed is made up,
+//! what the ledger does about it is real.
+
+use crate::support::{Chain, RUN, Setup, accepting, audit_bodies};
+use ledger_state::{
+    Event,
+    run::{self, Stage},
+    unit::{self, Draw, Outcome, Tier},
+};
+use protocol::{
+    Amount, BlobId, Height,
+    codec::{BoundedVec, Bytes, encode},
+    proof::toploc,
+    rollout::{Finish, Group, PROOF_TOP_COUNT, Payload, Sample, Totals},
+    task::{RolloutTask, UnitId, UnitKind},
+    transaction::{Body, Unverified},
+};
+
+#[test]
+fn a_contribution_passes_through_nine_stages() {
+    let mut chain = Chain::start(&Setup::default());
+    let unit = task(&mut chain);
+    let payload = rollout(&chain, unit);
+    let payload = proof(payload);
+    let signed = transaction(&chain, &payload);
+    block(&mut chain, unit, signed);
+    sample(&mut chain, unit);
+    verdict(&mut chain, unit);
+    reward(&mut chain, unit);
+    checkpoint(&mut chain, unit);
+}
+
+/// A step opens, and its beacon says which unit is whose.
+fn task(chain: &mut Chain) -> UnitId {
+    chain.register_miners();
+    chain.open_step();
+    let Stage::Working { beacon, .. } = chain.run().stage else {
+        panic!("the step is open");
+    };
+    let rollouts = chain.units_of(UnitKind::Rollout);
+    let mut miners: Vec<_> = chain.miners.iter().map(|key| key.address()).collect();
+    miners.sort_unstable();
+    let dealt = protocol::task::assign(&beacon, UnitKind::Rollout, 4, &miners);
+    let owners: Vec<_> = rollouts.iter().map(|id| chain.unit(*id).miner).collect();
+    assert_eq!(owners, dealt, "anybody can repeat the assignment");
+    rollouts[0]
+}
+
+/// The miner generates all samples; their seeds bind everything the task fixed.
+fn rollout(chain: &Chain, unit: UnitId) -> Payload {
+    let recipe = run::recipe(&chain.view(), RUN).unwrap();
+    let task = RolloutTask {
+        chain: chain.id,
+        checkpoint: chain.next_checkpoint().model,
+        environment: recipe.environment,
+        beacon: run::beacon(&chain.view(), RUN, unit.step).unwrap(),
+        unit,
+        miner: chain.unit(unit).miner,
+    };
+    let sample = |group: u32, slot: u32| {
+        let seed = task.sample_seed(group, slot);
+        Sample {
+            tokens: BoundedVec::new(seed.iter().map(|byte| u32::from(*byte)).collect()).unwrap(),
+            finish: Finish::Cap,
+            reward_micro: if slot == 0 { 1_000_000 } else { 250_000 },
+            proofs: BoundedVec::new(Vec::new()).unwrap(),
+        }
+    };
+    let group = |group: u32| {
+        let slots = 0..recipe.reinforce.samples_per_group_count;
+        let samples = slots.map(|slot| sample(group, slot)).collect();
+        let samples = BoundedVec::new(samples).unwrap();
+        Group { samples }
+    };
+    let groups = (0..recipe.reinforce.groups_per_unit_count).map(group);
+    Payload {
+        unit,
+        miner: task.miner,
+        groups: BoundedVec::new(groups.collect()).unwrap(),
+    }
+}
+
+/// Each sample carries proofs over last hidden states; all is one content-addressed blob.
+fn proof(payload: Payload) -> Payload {
+    let prove = |sample: Sample| {
+        let hidden: Vec<u16> = (0..512_u16).map(|value| 0x3c00 + value).collect();
+        let proof = toploc::build_chunk(&hidden, PROOF_TOP_COUNT).unwrap();
+        let proof = Bytes::new(proof.to_bytes()).unwrap();
+        Sample {
+            proofs: BoundedVec::new(vec![proof]).unwrap(),
+            ..sample
+        }
+    };
+    let prove_group = |group: Group| {
+        let samples = group.samples.into_vec().into_iter().map(prove).collect();
+        let samples = BoundedVec::new(samples).unwrap();
+        Group { samples }
+    };
+    let Payload {
+        unit,
+        miner,
+        groups,
+    } = payload;
+    let groups = groups.into_vec().into_iter().map(prove_group).collect();
+    let payload = Payload {
+        unit,
+        miner,
+        groups: BoundedVec::new(groups).unwrap(),
+    };
+    assert_eq!(Payload::decode(&encode(&payload)).unwrap(), payload);
+    payload
+}
+
+/// A small signed commitment binds the blob.
+fn transaction(chain: &Chain, payload: &Payload) -> Unverified {
+    let bytes = encode(payload);
+    let totals = payload.totals(1_000_000);
+    assert_eq!(
+        totals,
+        Totals {
+            samples_count: 4,
+            tokens_count: 128,
+            reward_micro: 2_500_000,
+            exact_count: 2,
+        }
+    );
+    let body = Body::CommitRollouts {
+        unit: payload.unit,
+        blob: BlobId::of(&bytes),
+        blob_bytes: bytes.len() as u64,
+        totals,
+    };
+    let signed = chain.sign(vec![(chain.key_of(payload.miner), body)]);
+    let signed = signed[0].as_unverified().clone();
+    assert!(signed.encode().len() < 260, "a commitment is small");
+    signed
+}
+
+/// Consensus orders it, the rules apply it.
+fn block(chain: &mut Chain, unit: UnitId, signed: Unverified) {
+    let bytes = signed.encode();
+    let received = Unverified::decode(&bytes).unwrap();
+    let events = chain.extend(vec![received.verify(chain.id).unwrap()]);
+    assert!(matches!(events[..], [Event::UnitCommitted { unit: bound, .. }] if bound == unit));
+    assert_eq!(chain.unit(unit).stage, unit::Stage::Committed);
+}
+
+/// Once enough validators hold the blob, a later beacon draws the audit and the auditor.
+fn sample(chain: &mut Chain, unit: UnitId) {
+    chain.wait(5);
+    let draw = |chain: &Chain| chain.unit(unit).commitment.unwrap().draw;
+    assert_eq!(draw(chain), Draw::Pending, "nobody attested the blob yet");
+    chain.attest(&[0, 1, 2], &[unit]);
+    chain.wait(1);
+    assert_eq!(draw(chain), Draw::Pending, "the beacon is not known yet");
+    chain.wait(1);
+    assert_eq!(draw(chain), Draw::Drawn);
+    let audits = chain.unit(unit).audits;
+    assert!(matches!(&audits[..], [audit] if audit.tier == Tier::One && audit.seats.len() == 1));
+}
+
+/// The auditor binds its verdict, then opens it.
+fn verdict(chain: &mut Chain, unit: UnitId) {
+    let auditor = chain.seats(unit)[0].clone();
+    let (bind, open) = audit_bodies(&auditor, unit, accepting());
+    assert!(chain.block(vec![(auditor.clone(), bind)]).is_empty());
+    let events = chain.block(vec![(auditor.clone(), open)]);
+    let revealed = Event::VerdictRevealed {
+        unit,
+        auditor: auditor.address(),
+        contradiction: None,
+    };
+    assert_eq!(events[0], revealed);
+}
+
+/// The unit is paid at once and vests later.
+fn reward(chain: &mut Chain, unit: UnitId) {
+    let paid = Amount::new(300);
+    let accepted = Outcome::Accepted { paid };
+    assert_eq!(chain.outcome(unit), Some(accepted));
+    let miner = chain.unit(unit).miner;
+    let balance = chain.balance(miner);
+    let record: ledger_state::bond::Miner = chain.view().get(&miner).unwrap();
+    assert_eq!((record.earned, record.vesting_total()), (paid, paid));
+    let vests_at = record.vesting[0].vests_at;
+    chain.wait_for(Height::new(vests_at.get() - 1));
+    assert_eq!(chain.balance(miner), balance);
+    chain.wait(1);
+    assert_eq!(chain.balance(miner), balance + 300);
+}
+
+/// The step closes with what was accepted, and validators agree on what follows from it.
+fn checkpoint(chain: &mut Chain, unit: UnitId) {
+    assert!(chain.is_attesting(), "units that nobody bound are missed");
+    let used = unit::accepted(&chain.view(), RUN, unit.step, UnitKind::Rollout);
+    assert_eq!(used.iter().map(|(id, ..)| *id).collect::<Vec<_>>(), [unit]);
+    let expected = chain.next_checkpoint();
+    chain.attest_checkpoint();
+    let agreed = run::agreed(&chain.view(), RUN, expected.step).unwrap();
+    assert_eq!(agreed.checkpoint, expected);
+    assert!(matches!(chain.run().stage, Stage::Opening { .. }));
+}

@@ -1,0 +1,14 @@
+//! Tests of the rules, from outside: blocks in, state and events out.
+//!
+//! [`support`] holds a chain in memory that checks the invariants at every block; the other
+//! modules are the tests, one topic each. Run one topic with `cargo test -p ledger-state steps::`.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod audits;
+mod life_of_a_contribution;
+mod proposals;
+mod rejections;
+mod selection;
+mod simulation;
+mod steps;
+mod support;

@@ -1,0 +1,196 @@
+//! Accounts, bonds, checkpoints and proposals.
+
+use super::Row;
+use crate::support::{Chain, Setup, key};
+use ledger_state::Rejection;
+use protocol::{
+    Amount, Height, Nonce, ProposalId, RunId, SigningKey, Step,
+    checkpoint::{Checkpoint, Evaluation},
+    codec::Text,
+    transaction::{Action, Body, Choice},
+};
+
+pub(super) const ROWS: &[Row] = &[
+    ("NonceMismatch", || numbered(1)),
+    ("NonceMismatch", || numbered(u64::MAX)),
+    ("NonceMismatch", replayed),
+    ("BalanceTooLow", || transfer(50_001)),
+    ("BalanceTooLow", || transfer(u64::MAX)),
+    ("BalanceTooLow", || {
+        fresh(Body::RegisterMiner {
+            bond: Amount::new(50_001),
+        })
+    }),
+    ("TransferOfNothing", || transfer(0)),
+    ("AlreadyRegistered", || {
+        let bond = Amount::new(10_000);
+        registered().reject(key("miner", 0), Body::RegisterMiner { bond })
+    }),
+    ("MinerUnknown", || fresh(Body::Resume)),
+    ("BondTooLow", || {
+        fresh(Body::RegisterMiner {
+            bond: Amount::new(9_999),
+        })
+    }),
+    ("MinerNotIdle", || {
+        registered().reject(key("miner", 0), Body::Resume)
+    }),
+    ("NotValidator", || attested_by(&key("miner", 0), |_| {})),
+    ("NotValidator", || attested_by(&key("holder", 0), |_| {})),
+    ("CheckpointNotDue", || {
+        attested(|checkpoint| checkpoint.step = Step::new(2))
+    }),
+    ("CheckpointNotDue", || {
+        attested(|checkpoint| checkpoint.step = Step::ZERO)
+    }),
+    ("CheckpointNotDue", || {
+        attested(|checkpoint| checkpoint.run = RunId::new(1))
+    }),
+    ("CheckpointNotDue", before_the_step_is_settled),
+    ("CheckpointAttestedBefore", attested_twice),
+    ("EvaluationMismatch", || {
+        attested(|checkpoint| {
+            checkpoint.evaluation = Some(Evaluation {
+                prompts_count: 4,
+                exact_count: 4,
+            });
+        })
+    }),
+    ("EvaluationMismatch", without_a_due_evaluation),
+    ("ParameterUnknown", || proposed("no-such-thing", 5, 100)),
+    ("ParameterOutOfBounds", || {
+        proposed("audit-rate", 9_999, 100)
+    }),
+    ("EnactmentEarly", || proposed("audit-rate", 500_000, 9)),
+    ("NoVotingPower", || {
+        let chain = Chain::start(&Setup::default());
+        chain.reject(key("miner", 0), proposal("audit-rate", 500_000, 100))
+    }),
+    ("NoVotingPower", || {
+        let (chain, vote) = voting();
+        chain.reject(key("operator", 0), vote)
+    }),
+    ("ProposalUnknown", || {
+        let chain = Chain::start(&Setup::default());
+        chain.reject(key("holder", 0), vote(ProposalId::from_bytes([1; 32])))
+    }),
+    ("VotingClosed", || {
+        let (mut chain, vote) = voting();
+        chain.wait(6);
+        chain.reject(key("holder", 0), vote)
+    }),
+    ("ProposalDuplicate", || {
+        let chain = Chain::start(&Setup::default());
+        let body = || proposal("audit-rate", 500_000, 100);
+        let first = vec![(key("holder", 0), body())];
+        chain.reject_after(first, key("holder", 0), body())
+    }),
+];
+
+fn fresh(body: Body) -> Rejection {
+    Chain::start(&Setup::default()).reject(key("miner", 0), body)
+}
+
+fn transfer(amount: u64) -> Rejection {
+    let (to, amount) = (key("miner", 1).address(), Amount::new(amount));
+    fresh(Body::Transfer { to, amount })
+}
+
+fn numbered(nonce: u64) -> Rejection {
+    let chain = Chain::start(&Setup::default());
+    let (to, amount) = (key("miner", 1).address(), Amount::new(1));
+    let body = Body::Transfer { to, amount };
+    let signed = chain.sign_numbered(&key("miner", 0), Nonce::new(nonce), body);
+    chain.reject_signed(vec![signed])
+}
+
+fn replayed() -> Rejection {
+    let mut chain = Chain::start(&Setup::default());
+    let (to, amount) = (key("miner", 1).address(), Amount::new(1));
+    let signed = chain.sign(vec![(key("miner", 0), Body::Transfer { to, amount })]);
+    chain.extend(signed.clone());
+    chain.reject_signed(signed)
+}
+
+fn registered() -> Chain {
+    let mut chain = Chain::start(&Setup::default());
+    chain.register_miners();
+    chain
+}
+
+/// A chain whose first checkpoint is due.
+fn due() -> Chain {
+    let mut chain = Chain::working(&Setup::default());
+    chain.work_honestly();
+    chain.wait_until("the end of the step", Chain::is_attesting);
+    chain
+}
+
+fn attested_by(sender: &SigningKey, change: impl FnOnce(&mut Checkpoint)) -> Rejection {
+    let chain = due();
+    let mut checkpoint = chain.next_checkpoint();
+    change(&mut checkpoint);
+    chain.reject(sender.clone(), Body::AttestCheckpoint { checkpoint })
+}
+
+fn attested(change: impl FnOnce(&mut Checkpoint)) -> Rejection {
+    attested_by(&key("operator", 0), change)
+}
+
+fn before_the_step_is_settled() -> Rejection {
+    let chain = Chain::working(&Setup::default());
+    let checkpoint = chain.next_checkpoint();
+    chain.reject(key("operator", 0), Body::AttestCheckpoint { checkpoint })
+}
+
+fn attested_twice() -> Rejection {
+    let mut chain = due();
+    let checkpoint = chain.next_checkpoint();
+    let body = Body::AttestCheckpoint { checkpoint };
+    chain.block(vec![(key("operator", 0), body.clone())]);
+    chain.reject(key("operator", 0), body)
+}
+
+fn without_a_due_evaluation() -> Rejection {
+    let mut chain = Chain::working(&Setup::default());
+    chain.honest_step();
+    chain.work_honestly();
+    chain.wait_until("the end of the step", Chain::is_attesting);
+    let mut checkpoint = chain.next_checkpoint();
+    assert!(checkpoint.evaluation.take().is_some());
+    chain.reject(key("operator", 0), Body::AttestCheckpoint { checkpoint })
+}
+
+fn proposal(parameter: &str, value: u64, enact_at: u64) -> Body {
+    Body::Propose {
+        title: Text::new("a change").unwrap(),
+        action: Action::ChangeParameter {
+            parameter: Text::new(parameter).unwrap(),
+            value,
+            enact_at: Height::new(enact_at),
+        },
+    }
+}
+
+fn proposed(parameter: &str, value: u64, enact_at: u64) -> Rejection {
+    let chain = Chain::start(&Setup::default());
+    chain.reject(key("holder", 0), proposal(parameter, value, enact_at))
+}
+
+fn vote(proposal: ProposalId) -> Body {
+    let choice = Choice::Yes;
+    Body::Vote { proposal, choice }
+}
+
+/// A chain with an open proposal, and a vote on it.
+fn voting() -> (Chain, Body) {
+    let mut chain = Chain::start(&Setup::default());
+    let body = proposal("audit-rate", 500_000, 100);
+    let Body::Propose { title, action } = &body else {
+        panic!("it is a proposal");
+    };
+    let proposer = key("holder", 0);
+    let id = governance::proposal::id(proposer.address(), title, action, Height::new(1));
+    chain.block(vec![(proposer, body)]);
+    (chain, vote(id))
+}

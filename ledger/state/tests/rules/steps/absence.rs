@@ -1,0 +1,142 @@
+//! Miners that come late, or not at all.
+
+use crate::support::{Chain, Setup, accepting, commitment_body};
+use ledger_state::{
+    Event,
+    bond::Status,
+    run::Stage,
+    unit::{Outcome, Tier},
+};
+use protocol::{Height, task::UnitKind, transaction::Body};
+
+fn deadline(chain: &Chain) -> Height {
+    match chain.run().stage {
+        Stage::Working { deadline, .. } => deadline,
+        stage => panic!("the run is {stage:?}"),
+    }
+}
+
+#[test]
+fn step_zero_waits_for_the_recipes_number_of_miners() {
+    let mut chain = Chain::start(&Setup::default());
+    let bond = protocol::Amount::new(10_000);
+    for index in 0..2 {
+        chain.block(vec![(chain.miner(index), Body::RegisterMiner { bond })]);
+    }
+    chain.wait(20);
+    assert!(matches!(chain.run().stage, Stage::Opening { .. }));
+    chain.block(vec![(chain.miner(2), Body::RegisterMiner { bond })]);
+    assert!(chain.is_working());
+}
+
+#[test]
+fn a_later_step_needs_one_miner_only() {
+    let mut chain = Chain::working(&Setup::default());
+    let alone = chain.units_of_miner(0);
+    chain.commit(&alone);
+    chain.attest_by_all(&alone);
+    chain.draw(&alone);
+    chain.accept_all();
+    chain.wait_until("the end of the step", Chain::is_attesting);
+    chain.attest_checkpoint();
+    chain.open_step();
+    let owner = chain.miner(0).address();
+    assert!(chain.units().iter().all(|(_, unit)| unit.miner == owner));
+}
+
+#[test]
+fn a_commitment_counts_at_the_deadline_and_not_after_it() {
+    let mut chain = Chain::working(&Setup::default());
+    let ids = chain.units_of(UnitKind::Gradient);
+    chain.wait_for(Height::new(deadline(&chain).get() - 1));
+    chain.commit(&ids[..1]);
+    assert_eq!(chain.height(), deadline(&chain));
+    assert_eq!(chain.outcome(ids[1]), None);
+    let late = chain.key_of(chain.unit(ids[1]).miner);
+    let rejection = chain.reject(late, commitment_body(ids[1]));
+    assert_eq!(rejection.name(), "DeadlinePassed");
+    chain.wait(1);
+    assert_eq!(chain.outcome(ids[0]), None, "it waits for attestations");
+    assert_eq!(chain.outcome(ids[1]), Some(Outcome::Missed));
+}
+
+#[test]
+fn a_step_closes_without_an_absent_miner_which_rests_until_it_resumes() {
+    let mut chain = Chain::working(&Setup::default());
+    let absent = chain.units_of_miner(2);
+    let present = [chain.units_of_miner(0), chain.units_of_miner(1)].concat();
+    chain.commit(&present);
+    chain.attest_by_all(&present);
+    chain.draw(&present);
+    chain.accept_all();
+    assert!(present.iter().all(|id| chain.is_accepted(*id)));
+    assert!(
+        chain.is_working(),
+        "the absent miner has until the deadline"
+    );
+    chain.wait_for(deadline(&chain).next());
+
+    assert!(chain.is_attesting());
+    let record = chain.miner_record(2);
+    assert_eq!(record.status, Status::Idle);
+    assert_eq!(record.units.missed, absent.len() as u64);
+    assert_eq!(record.bond.get(), 10_000, "absence costs no bond");
+    assert_eq!(
+        chain.count(|event| matches!(event, Event::MinerIdle { .. })),
+        1
+    );
+
+    chain.attest_checkpoint();
+    chain.open_step();
+    assert!(chain.units_of_miner(2).is_empty());
+    chain.block(vec![(chain.miner(2), Body::Resume)]);
+    chain.work_honestly();
+    chain.wait_until("the end of the step", Chain::is_attesting);
+    chain.attest_checkpoint();
+    chain.open_step();
+    assert!(!chain.units_of_miner(2).is_empty());
+}
+
+#[test]
+fn a_miner_that_resumes_while_others_are_still_judged_stays_active() {
+    let mut chain = Chain::working(&Setup::default());
+    let late = chain.units_of_miner(0);
+    chain.wait_for(Height::new(deadline(&chain).get() - 1));
+    chain.commit(&late);
+    chain.attest_by_all(&late);
+    assert_eq!(chain.miner_record(2).status, Status::Idle);
+    chain.block(vec![(chain.miner(2), Body::Resume)]);
+    chain.draw(&late);
+    chain.wait(2);
+    assert!(chain.is_working(), "audits are open");
+    assert_eq!(chain.miner_record(2).status, Status::Active);
+}
+
+#[test]
+fn a_miner_that_missed_only_some_units_stays_active() {
+    let mut chain = Chain::working(&Setup::default());
+    let own = chain.units_of_miner(1);
+    assert!(own.len() > 1);
+    chain.commit(&own[..1]);
+    chain.wait_for(deadline(&chain).next());
+    let record = chain.miner_record(1);
+    assert_eq!(record.status, Status::Active);
+    assert_eq!(record.units.missed, own.len() as u64 - 1);
+}
+
+#[test]
+fn audits_outstanding_past_the_settlement_are_still_judged() {
+    let mut setup = Setup::default();
+    setup.recipe.schedule.settlement_blocks = 1;
+    let (mut chain, id) = Chain::audited(&setup);
+    let settle_by = deadline(&chain).saturating_add(1);
+    // The first auditor is silent until everyone is asked; everyone answers late.
+    chain.wait_until("escalation", |chain| chain.unit(id).audits.len() == 2);
+    chain.wait_for(settle_by.next());
+    assert_eq!(chain.outcome(id), None);
+    assert_eq!(chain.unit(id).audits[1].tier, Tier::All);
+    assert!(chain.is_working());
+    chain.judge(id, |_| Some(accepting()));
+    assert!(chain.is_accepted(id));
+    assert!(chain.is_attesting());
+}

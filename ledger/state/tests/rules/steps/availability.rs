@@ -1,0 +1,97 @@
+//! Blobs that validators hold, or not.
+
+use crate::support::{Chain, Setup, rejecting};
+use ledger_state::unit::{Draw, Outcome, VoidReason};
+use protocol::{task::UnitKind, verdict::Check};
+
+const UNAVAILABLE: Outcome = Outcome::Void {
+    reason: VoidReason::Unavailable,
+};
+
+#[test]
+fn a_blob_that_too_few_validators_hold_voids_its_unit() {
+    let mut chain = Chain::working(&Setup::default());
+    let ids = chain.commit_all();
+    chain.attest(&[0, 1], &ids);
+    chain.wait_until("the end of the step", Chain::is_attesting);
+    for id in ids {
+        assert_eq!(chain.outcome(id), Some(UNAVAILABLE));
+        assert!(chain.unit(id).audits.is_empty());
+    }
+    for index in 0..3 {
+        let record = chain.miner_record(index);
+        assert_eq!((record.bond.get(), record.earned.get()), (10_000, 0));
+        assert!(record.units.void > 0);
+    }
+}
+
+#[test]
+fn attestations_weigh_by_stake() {
+    let setup = Setup {
+        stakes: vec![300_000, 50_000, 50_000, 50_000],
+        ..Setup::default()
+    };
+    let mut chain = Chain::working(&setup);
+    let id = chain.units_of(UnitKind::Gradient)[0];
+    chain.commit(&[id]);
+    let available_at = |chain: &Chain| chain.unit(id).commitment.unwrap().available_at;
+    chain.attest(&[1, 2, 3], &[id]);
+    assert_eq!(available_at(&chain), None);
+    chain.attest(&[0], &[id]);
+    assert_eq!(available_at(&chain), Some(chain.height()));
+}
+
+#[test]
+fn exactly_two_thirds_of_stake_are_not_a_quorum() {
+    let setup = Setup {
+        stakes: vec![100_000; 3],
+        ..Setup::default()
+    };
+    let mut chain = Chain::working(&setup);
+    let id = chain.units_of(UnitKind::Gradient)[0];
+    chain.commit(&[id]);
+    chain.attest(&[0, 2], &[id]);
+    assert_eq!(chain.unit(id).commitment.unwrap().available_at, None);
+    chain.attest(&[1], &[id]);
+    assert!(chain.unit(id).commitment.unwrap().available_at.is_some());
+}
+
+/// A miner that could wait for the draw before it serves its blob would choose to be void
+/// instead of slashed; so the draw waits for the blob.
+#[test]
+fn a_withheld_blob_is_not_drawn_until_validators_hold_it() {
+    let mut chain = Chain::working(&Setup::default());
+    let id = chain.units_of(UnitKind::Gradient)[0];
+    chain.commit(&[id]);
+    chain.wait(6);
+    assert_eq!(chain.unit(id).commitment.unwrap().draw, Draw::Pending);
+    chain.attest_by_all(&[id]);
+    chain.wait(2);
+    assert_eq!(chain.unit(id).commitment.unwrap().draw, Draw::Drawn);
+}
+
+#[test]
+fn a_blob_that_became_available_in_the_last_block_is_judged() {
+    let mut chain = Chain::working(&Setup::default());
+    let id = chain.units_of(UnitKind::Gradient)[0];
+    chain.commit(&[id]);
+    let settle_by = chain.unit(id).deadline.saturating_add(6);
+    chain.wait_for(settle_by);
+    assert_eq!(chain.outcome(id), None);
+    chain.attest_by_all(&[id]);
+    chain.draw(&[id]);
+    chain.accept_all();
+    assert!(chain.is_accepted(id));
+}
+
+#[test]
+fn a_blob_that_everyone_lost_since_voids_its_unit_without_punishment() {
+    let (mut chain, id) = Chain::audited(&Setup::default());
+    let lost = || Some(rejecting(Check::Availability, 1));
+    chain.judge(id, |_| lost());
+    chain.judge(id, |_| lost());
+    assert_eq!(chain.outcome(id), Some(UNAVAILABLE));
+    let miner = chain.unit(id).miner;
+    let record: ledger_state::bond::Miner = chain.view().get(&miner).unwrap();
+    assert_eq!(record.bond.get(), 10_000);
+}

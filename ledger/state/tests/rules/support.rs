@@ -1,0 +1,11 @@
+//! A chain in memory for tests: keys, genesis, blocks that check the invariants, and steps.
+
+mod chain;
+mod keys;
+mod setup;
+mod step;
+
+pub(crate) use chain::Chain;
+pub(crate) use keys::key;
+pub(crate) use setup::Setup;
+pub(crate) use step::{RUN, accepting, audit_bodies, commitment_body, rejecting};

@@ -1,0 +1,212 @@
+//! A chain and its replica. Every block goes through its bytes and is checked against the
+//! invariants: supply, root, replica.
+
+use super::{
+    Setup,
+    keys::{Validator, key},
+};
+use ledger_state::{
+    Event, Rejection, State, View, account, apply, check_transaction, genesis, run, select, supply,
+};
+use protocol::{
+    Address, ChainId, Height, Nonce, SigningKey, StateRoot,
+    block::{self, Block, Header},
+    transaction::{self, Body, Transaction},
+};
+use std::collections::BTreeMap;
+
+/// A chain in memory.
+pub(crate) struct Chain {
+    /// After the last block.
+    pub(crate) state: State,
+    /// Applies the same blocks from their bytes.
+    replica: State,
+    /// Its identity.
+    pub(crate) id: ChainId,
+    /// Its validators.
+    pub(crate) validators: Vec<Validator>,
+    /// Its funded miners.
+    pub(crate) miners: Vec<SigningKey>,
+    /// Everything that happened.
+    pub(crate) log: Vec<(Height, Event)>,
+}
+
+impl Chain {
+    /// A chain at height zero; its miners are not registered yet.
+    pub(crate) fn start(setup: &Setup) -> Self {
+        let genesis = setup.genesis();
+        let state = genesis::state(&genesis).unwrap();
+        Self {
+            replica: state.clone(),
+            state,
+            id: genesis.chain_id(),
+            validators: setup.validators(),
+            miners: (0..setup.miners_count)
+                .map(|index| key("miner", index))
+                .collect(),
+            log: Vec::new(),
+        }
+    }
+    /// A view of the state.
+    pub(crate) const fn view(&self) -> View<'_> {
+        self.state.view()
+    }
+    /// The last applied height.
+    pub(crate) fn height(&self) -> Height {
+        run::tip(&self.view()).height
+    }
+    /// Spendable tokens of an account.
+    pub(crate) fn balance(&self, address: Address) -> u64 {
+        account::account(&self.view(), address).balance.get()
+    }
+    /// A miner's key.
+    pub(crate) fn miner(&self, index: usize) -> SigningKey {
+        self.miners[index].clone()
+    }
+    /// A validator's operator key.
+    pub(crate) fn operator(&self, index: usize) -> SigningKey {
+        self.validators[index].operator.clone()
+    }
+    /// A validator's holder key.
+    pub(crate) fn holder(&self, index: usize) -> SigningKey {
+        self.validators[index].holder.clone()
+    }
+    /// The key behind an address.
+    pub(crate) fn key_of(&self, address: Address) -> SigningKey {
+        let validators = self
+            .validators
+            .iter()
+            .flat_map(|v| [&v.operator, &v.holder]);
+        let mut all = self.miners.iter().chain(validators);
+        all.find(|key| key.address() == address).unwrap().clone()
+    }
+
+    /// Signs, numbering each sender's transactions on from its account.
+    pub(crate) fn sign(&self, content: Vec<(SigningKey, Body)>) -> Vec<transaction::Verified> {
+        let mut nonces: BTreeMap<Address, Nonce> = BTreeMap::new();
+        let view = self.view();
+        let sign = |(key, body): (SigningKey, Body)| {
+            let sender = key.address();
+            let next = nonces
+                .entry(sender)
+                .or_insert_with(|| account::account(&view, sender).nonce);
+            let nonce = *next;
+            *next = next.next();
+            self.sign_numbered(&key, nonce, body)
+        };
+        content.into_iter().map(sign).collect()
+    }
+    /// Signs with a given number.
+    pub(crate) fn sign_numbered(
+        &self,
+        key: &SigningKey,
+        nonce: Nonce,
+        body: Body,
+    ) -> transaction::Verified {
+        let transaction = Transaction::new(self.id, key.address(), nonce, body);
+        transaction.sign(key).verify(self.id).unwrap()
+    }
+
+    /// The header that the next block should have.
+    pub(crate) fn header(&self) -> Header {
+        let tip = run::tip(&self.view());
+        let turn = usize::try_from(tip.height.get()).unwrap() % self.validators.len();
+        Header {
+            chain: self.id,
+            height: tip.height.next(),
+            parent: tip.block,
+            time_ms: tip.time_ms + 1_000,
+            proposer: self.operator(turn).address(),
+            state_root: self.state.root(),
+            transactions_root: StateRoot::from_bytes([0; 32]),
+        }
+    }
+    /// The next block with these transactions.
+    pub(crate) fn assemble(&self, transactions: Vec<transaction::Verified>) -> block::Verified {
+        block::Verified::assemble(self.header(), transactions)
+    }
+    /// Signs and applies a block; returns what happened.
+    pub(crate) fn block(&mut self, content: Vec<(SigningKey, Body)>) -> Vec<Event> {
+        let transactions = self.sign(content);
+        self.extend(transactions)
+    }
+    /// Applies a block of signed transactions and checks the invariants.
+    pub(crate) fn extend(&mut self, transactions: Vec<transaction::Verified>) -> Vec<Event> {
+        let block = self.assemble(transactions);
+        let height = block.header().height;
+        let transition = apply(&self.state, &block)
+            .unwrap_or_else(|rejection| panic!("block {height} is rejected: {rejection}"));
+
+        let bytes = block.to_block().unwrap().encode();
+        let received = Block::decode(&bytes).unwrap().verify(self.id).unwrap();
+        let again = apply(&self.replica, &received).unwrap();
+        assert_eq!(again, transition, "the replica differs at height {height}");
+
+        self.state.advance(transition.writes);
+        self.replica.advance(again.writes);
+        let entries = self.replica.entries().clone();
+        assert_eq!(self.state.root(), transition.root);
+        assert_eq!(State::from_entries(entries).root(), transition.root);
+        assert!(
+            supply::is_conserved(&self.view()),
+            "supply changed at {height}"
+        );
+        let happened = transition.events.iter().cloned();
+        self.log.extend(happened.map(|event| (height, event)));
+        transition.events
+    }
+    /// Applies empty blocks.
+    pub(crate) fn wait(&mut self, blocks_count: u64) {
+        for _ in 0..blocks_count {
+            self.block(Vec::new());
+        }
+    }
+    /// Applies empty blocks until something holds.
+    pub(crate) fn wait_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        for _ in 0..200 {
+            if holds(self) {
+                return;
+            }
+            self.wait(1);
+        }
+        panic!("{what} did not happen within 200 blocks");
+    }
+    /// Applies empty blocks up to a height.
+    pub(crate) fn wait_for(&mut self, height: Height) {
+        self.wait_until("the height", |chain| chain.height() >= height);
+    }
+
+    /// Why a transaction cannot be in the next block. Mempool, proposer and block agree on it,
+    /// and it leaves no trace.
+    pub(crate) fn reject(&self, key: SigningKey, body: Body) -> Rejection {
+        self.reject_after(Vec::new(), key, body)
+    }
+    /// The same, after others in the same block.
+    pub(crate) fn reject_after(
+        &self,
+        before: Vec<(SigningKey, Body)>,
+        key: SigningKey,
+        body: Body,
+    ) -> Rejection {
+        let mut content = before;
+        content.push((key, body));
+        self.reject_signed(self.sign(content))
+    }
+    /// The same, for the last of some signed transactions.
+    pub(crate) fn reject_signed(&self, transactions: Vec<transaction::Verified>) -> Rejection {
+        let (last, before) = transactions.split_last().unwrap();
+        let mut view = self.view();
+        for transaction in before {
+            check_transaction(&mut view, transaction).unwrap();
+        }
+        let root = view.root();
+        let rejection = check_transaction(&mut view, last).unwrap_err();
+        assert_eq!(view.root(), root, "{rejection} left a trace");
+
+        let block = self.assemble(transactions.clone());
+        assert_eq!(apply(&self.state, &block), Err(rejection.clone()));
+        let chosen = select(&self.state, transactions.clone(), transactions.len());
+        assert_eq!(chosen, before);
+        rejection
+    }
+}
