@@ -1,1 +1,65 @@
 //! Does: executes units of work.
+//!
+//! A miner has no free variable. The chain's beacon decides which prompts it answers and with
+//! which randomness, or which rows it trains on; the recipe decides everything else; and the
+//! engine gives the same bits on every machine. So a unit of work is a *function*, and this crate
+//! is those functions, without IO, network or clock:
+//!
+//! * [`rollout::execute`] draws every sample of the unit's prompts with the step's checkpoint,
+//!   rewards them and proves the activations (TOPLOC);
+//! * [`gradient::execute`] runs inner optimiser steps from the checkpoint (pre-training), or one
+//!   policy gradient over accepted rollouts of the step before (reinforcement learning), and
+//!   compresses the result;
+//! * [`model`] turns a recipe's integers into the engine's numbers, and gives checkpoint 0;
+//! * [`World`] finds the environment and corpus that a recipe names, and checks that all of its
+//!   units can be executed;
+//! * [`cheat`] does the same work dishonestly, one lie at a time.
+//!
+//! Because an audit is the same function computed again, the crate `verifier` is made of these
+//! pieces: nothing is written twice that could then differ.
+//!
+//! ```
+//! use engine::Threads;
+//! use miner::{RolloutInputs, model, rollout};
+//! use protocol::{
+//!     Address, ChainId, CheckpointId, RunId, Step,
+//!     recipe::Recipe,
+//!     task::{Beacon, RolloutTask, UnitId, UnitKind},
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let recipe: Recipe = serde_json::from_str(include_str!("../recipes/tiny.json"))?;
+//! let model = model::initial_model(&recipe)?;
+//! let unit = UnitId { run: RunId::ZERO, step: Step::ZERO, kind: UnitKind::Rollout, index: 0 };
+//! let task = RolloutTask {
+//!     chain: ChainId::from_bytes([1; 32]),
+//!     checkpoint: CheckpointId::of(&model.to_safetensors()),
+//!     environment: recipe.environment,
+//!     beacon: Beacon::from_bytes([2; 32]),
+//!     unit,
+//!     miner: Address::from_bytes([3; 32]),
+//! };
+//! let inputs = RolloutInputs { task: &task, recipe: &recipe, model: &model };
+//! let payload = rollout::execute(&inputs, &Threads::new(1))?;
+//! assert_eq!(payload.samples().count(), recipe.samples_per_unit_count() as usize);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Spec: 02-rollout, 02-gradient, arithmetic.
+#![forbid(unsafe_code)]
+
+pub mod cheat;
+mod error;
+pub mod gradient;
+pub mod model;
+pub mod parallel;
+pub mod rollout;
+mod world;
+
+pub use cheat::Cheat;
+pub use error::ExecuteError;
+pub use gradient::{Generation, GradientInputs};
+pub use model::{initial_model, initial_outer};
+pub use rollout::RolloutInputs;
+pub use world::World;

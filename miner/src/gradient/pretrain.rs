@@ -1,0 +1,179 @@
+//! Pre-training units: H steps of `AdamW` from the checkpoint, over rows that the beacon draws.
+//!
+//! An inner batch has two parts of different length, corpus rows and demonstrations; both add to
+//! one gradient, which is divided by the number of tokens that carried loss. Of a demonstration
+//! only the answer carries loss: the prompt is chance, and there is nothing to learn about it.
+
+use super::{GradientInputs, Learned};
+use crate::{
+    ExecuteError, World,
+    model::{ADAM_EPSILON, BETA1, micro_of, number},
+};
+use engine::{
+    Threads,
+    trainer::{AdamW, Batch, Gradients, Loss, Workspace, cross_entropy, inner::InnerState},
+};
+use environment::{END_OF_SEQUENCE, Split};
+use protocol::{
+    recipe::Pretrain,
+    task::{RowSource, row_seed},
+};
+
+/// The parts of one inner batch; empty parts are left out.
+pub(crate) type Parts = Vec<Batch>;
+
+/// The batches that the beacon assigns to the unit, in the order of inner steps.
+pub(crate) fn assigned(inputs: &GradientInputs<'_>, world: &World) -> Vec<Parts> {
+    (0..inputs.recipe.pretrain.inner_steps_count)
+        .map(|inner_step| parts(inputs, world, inner_step))
+        .collect()
+}
+
+fn parts(inputs: &GradientInputs<'_>, world: &World, inner_step: u32) -> Parts {
+    let pretrain = &inputs.recipe.pretrain;
+    let seed = |source, row| row_seed(inputs.beacon, inputs.unit, inner_step, source, row);
+    let length = pretrain.corpus_row_tokens as usize;
+    let runs: Vec<u32> = (0..pretrain.corpus_rows_count)
+        .flat_map(|row| {
+            let seed = seed(RowSource::Corpus, row);
+            world.corpus.tokens(&seed, length, Split::Train)
+        })
+        .collect();
+    let rows: Vec<Vec<u32>> = (0..pretrain.demonstration_rows_count)
+        .map(|row| {
+            let seed = seed(RowSource::Demonstration, row);
+            world.environment.demonstration(&seed)
+        })
+        .collect();
+    let corpus = Batch::next_token(&runs, length.saturating_sub(1));
+    let demonstrations = demonstrations(&rows, world);
+    let parts = [corpus, demonstrations].into_iter();
+    parts.filter(|part| !part.tokens.is_empty()).collect()
+}
+
+/// Rows of equal length, padded with the end of sequence; loss on answers only.
+fn demonstrations(rows: &[Vec<u32>], world: &World) -> Batch {
+    let prompt = world.environment.prompt_tokens();
+    let length = prompt + world.environment.response_tokens_max() - 1;
+    let mut batch = Batch {
+        tokens: Vec::new(),
+        targets: Vec::new(),
+        weights: Vec::new(),
+        length,
+    };
+    for row in rows {
+        for position in 0..length {
+            let at = |index: usize| row.get(index).copied();
+            let target = at(position + 1);
+            let carries_loss = target.is_some() && position + 1 >= prompt;
+            batch.tokens.push(at(position).unwrap_or(END_OF_SEQUENCE));
+            batch.targets.push(target.unwrap_or(END_OF_SEQUENCE));
+            batch.weights.push(if carries_loss { 1.0 } else { 0.0 });
+        }
+    }
+    batch
+}
+
+/// Tokens of a batch that carry loss.
+pub(crate) fn tokens_count(parts: &Parts) -> u32 {
+    let weights = parts.iter().flat_map(|part| &part.weights);
+    u32::try_from(weights.filter(|weight| **weight > 0.0).count()).unwrap_or(u32::MAX)
+}
+
+/// Takes one inner step on every batch and gives `theta_0 - theta_H`.
+pub(crate) fn learn(
+    inputs: &GradientInputs<'_>,
+    batches: impl IntoIterator<Item = Parts>,
+    threads: &Threads,
+) -> Result<Learned, ExecuteError> {
+    let mut inner = Inner::new(inputs);
+    let mut losses_micro = Vec::new();
+    let mut tokens = 0_u32;
+    for (inner_step, parts) in batches.into_iter().enumerate() {
+        let loss = inner.step(&parts, threads)?;
+        losses_micro
+            .push(micro_of(loss.mean()).ok_or(ExecuteError::LossNotFinite { inner_step })?);
+        tokens = tokens.saturating_add(tokens_count(&parts));
+    }
+    let pairs = inputs.model.as_slice().iter();
+    let pairs = pairs.zip(inner.state.parameters.as_slice());
+    Ok(Learned {
+        values: pairs.map(|(before, after)| before - after).collect(),
+        tokens_count: tokens,
+        losses_micro,
+    })
+}
+
+/// The inner optimiser on its way: fresh moments at the start of every unit.
+struct Inner<'a> {
+    pretrain: &'a Pretrain,
+    optimizer: AdamW,
+    state: InnerState,
+    gradients: Gradients,
+    workspace: Workspace,
+}
+
+impl<'a> Inner<'a> {
+    fn new(inputs: &GradientInputs<'a>) -> Self {
+        let pretrain = &inputs.recipe.pretrain;
+        Self {
+            pretrain,
+            optimizer: AdamW {
+                lr: number(pretrain.learning_rate),
+                beta1: BETA1,
+                beta2: number(pretrain.beta2),
+                eps: ADAM_EPSILON,
+                weight_decay: number(pretrain.weight_decay),
+            },
+            state: InnerState::new(inputs.model.clone()),
+            gradients: Gradients::zeros(inputs.model),
+            workspace: Workspace::new(),
+        }
+    }
+
+    /// One step; returns the loss before it.
+    fn step(&mut self, parts: &Parts, threads: &Threads) -> Result<Loss, ExecuteError> {
+        self.gradients.clear();
+        let mut loss = Loss::default();
+        for part in parts {
+            let model = &self.state.parameters;
+            let (gradients, workspace) = (&mut self.gradients, &mut self.workspace);
+            let part = cross_entropy(model, part, gradients, workspace, threads)?;
+            loss.sum += part.sum;
+            loss.weight += part.weight;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "rounded to f32 on purpose")]
+        let reciprocal = (1.0 / loss.weight) as f32;
+        self.gradients.scale(reciprocal, threads);
+        self.gradients
+            .clip_norm(number(self.pretrain.gradient_norm_max), threads);
+        let warmup = warmup(self.state.moments.step_count, self.pretrain);
+        let InnerState {
+            parameters,
+            moments,
+        } = &mut self.state;
+        let gradient = self.gradients.as_slice();
+        moments.step(
+            &self.optimizer,
+            warmup,
+            parameters.as_mut_slice(),
+            gradient,
+            threads,
+        );
+        Ok(loss)
+    }
+}
+
+/// `min(1, (step + 1) / warmup_steps_count)`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "step counts are far below 2^53; the factor is rounded to f32 on purpose"
+)]
+fn warmup(step: u64, pretrain: &Pretrain) -> f32 {
+    let count = u64::from(pretrain.warmup_steps_count);
+    if step + 1 >= count {
+        return 1.0;
+    }
+    ((step + 1) as f64 / count as f64) as f32
+}

@@ -1,0 +1,194 @@
+//! Rollout units: all samples of a few prompts, with their rewards and proofs. Spec: 02-rollout.
+//!
+//! The pieces are public because an audit is made of the same ones: prompts, seeds, the rule of
+//! how a response ends, proofs of hidden states.
+
+use crate::{ExecuteError, World, model, parallel};
+use engine::{
+    Generation, GenerationOptions, GenerationRequest, Parameters, Sampling, Threads, bf16_bits,
+};
+use environment::END_OF_SEQUENCE;
+use protocol::{
+    codec::{BoundedVec, Bytes},
+    proof::toploc,
+    recipe::Recipe,
+    rollout::{Finish, Group, PROOF_CHUNK_TOKENS, PROOF_TOP_COUNT, Payload, Sample},
+    task::RolloutTask,
+};
+
+/// Everything a rollout unit follows from.
+#[derive(Clone, Copy, Debug)]
+pub struct RolloutInputs<'a> {
+    /// Whose unit, and its seeds.
+    pub task: &'a RolloutTask,
+    /// The run's recipe.
+    pub recipe: &'a Recipe,
+    /// The checkpoint that the task names.
+    pub model: &'a Parameters,
+}
+
+/// Generates, rewards and proves all samples of the unit.
+///
+/// # Errors
+/// When this software cannot execute the recipe, or the model has diverged.
+pub fn execute(inputs: &RolloutInputs<'_>, threads: &Threads) -> Result<Payload, ExecuteError> {
+    let world = World::of(inputs.recipe)?;
+    let draw = Draw::assigned(inputs, &world);
+    let generations = draw.generate(&world, threads)?;
+    payload(inputs, &world, &draw.prompts, &generations, threads)
+}
+
+/// How the samples of a unit are drawn. An honest miner has exactly one.
+#[derive(Debug)]
+pub(crate) struct Draw<'a> {
+    pub(crate) model: &'a Parameters,
+    /// By group.
+    pub(crate) prompts: Vec<Vec<u32>>,
+    /// By group and slot.
+    pub(crate) seeds: Vec<Vec<[u8; 32]>>,
+    pub(crate) sampling: Sampling,
+}
+
+impl<'a> Draw<'a> {
+    /// The one that the task assigns.
+    pub(crate) fn assigned(inputs: &RolloutInputs<'a>, world: &World) -> Self {
+        let reinforce = &inputs.recipe.reinforce;
+        let groups = 0..reinforce.groups_per_unit_count;
+        let seeds = |group| {
+            (0..reinforce.samples_per_group_count)
+                .map(|slot| inputs.task.sample_seed(group, slot))
+                .collect()
+        };
+        Self {
+            model: inputs.model,
+            prompts: world.prompts(inputs.task, reinforce.groups_per_unit_count),
+            seeds: groups.map(seeds).collect(),
+            sampling: Sampling::Gumbel {
+                temperature: model::number(reinforce.temperature),
+            },
+        }
+    }
+
+    /// All samples, group after group.
+    pub(crate) fn generate(
+        &self,
+        world: &World,
+        threads: &Threads,
+    ) -> Result<Vec<Generation>, ExecuteError> {
+        let groups = self.prompts.iter().zip(&self.seeds);
+        let requests: Vec<_> = groups
+            .flat_map(|(prompt, seeds)| {
+                seeds.iter().map(|seed| GenerationRequest {
+                    prompt: prompt.clone(),
+                    seed: *seed,
+                })
+            })
+            .collect();
+        let options = GenerationOptions {
+            sampling: self.sampling,
+            tokens_max: world.environment.response_tokens_max(),
+            eos: END_OF_SEQUENCE,
+        };
+        Ok(engine::generate(self.model, &requests, &options, threads)?)
+    }
+}
+
+/// The unit's blob, from the samples of all groups in order.
+pub(crate) fn payload(
+    inputs: &RolloutInputs<'_>,
+    world: &World,
+    prompts: &[Vec<u32>],
+    generations: &[Generation],
+    threads: &Threads,
+) -> Result<Payload, ExecuteError> {
+    let per_group = inputs.recipe.reinforce.samples_per_group_count.max(1) as usize;
+    let prompted: Vec<_> = prompts
+        .iter()
+        .zip(generations.chunks(per_group))
+        .flat_map(|(prompt, group)| group.iter().map(move |generation| (prompt, generation)))
+        .collect();
+    let width = inputs.model.config().hidden_size;
+    let samples = parallel::map(&prompted, threads, |(prompt, generation)| {
+        sample(world, prompt, generation, width)
+    });
+    let samples = samples.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let groups = samples.chunks(per_group).map(|samples| {
+        let samples = BoundedVec::new(samples.to_vec())?;
+        Ok(Group { samples })
+    });
+    Ok(Payload {
+        unit: inputs.task.unit,
+        miner: inputs.task.miner,
+        groups: BoundedVec::new(groups.collect::<Result<_, ExecuteError>>()?)?,
+    })
+}
+
+fn sample(
+    world: &World,
+    prompt: &[u32],
+    generation: &Generation,
+    width: usize,
+) -> Result<Sample, ExecuteError> {
+    let proofs = proofs(&generation.hidden, prompt.len(), width)?;
+    let proofs = proofs.into_iter().map(Bytes::new);
+    Ok(Sample {
+        finish: match generation.finish {
+            engine::Finish::EndOfSequence => Finish::EndOfSequence,
+            engine::Finish::Cap => Finish::Cap,
+        },
+        reward_micro: world.reward_micro(prompt, &generation.tokens),
+        tokens: BoundedVec::new(generation.tokens.clone())?,
+        proofs: BoundedVec::new(proofs.collect::<Result<_, _>>()?)?,
+    })
+}
+
+/// The proofs of one sample, as they are sent.
+///
+/// `hidden` is `[prompt + response - 1, width]` f32 row-major, the last hidden state of every
+/// token that was fed: the last token of a response never is, because nothing is drawn after it.
+/// The prompt's rows are the first chunk, the rest follow 32 at a time, and a chunk of fewer than
+/// 128 values is covered whole.
+///
+/// # Errors
+/// When the hidden states have another layout or are not finite numbers.
+pub fn proofs(
+    hidden: &[f32],
+    prompt_tokens: usize,
+    width: usize,
+) -> Result<Vec<Vec<u8>>, ExecuteError> {
+    let states: Vec<u16> = hidden.iter().map(|value| bf16_bits(*value)).collect();
+    let layout = toploc::Layout {
+        hidden: width,
+        prefill_tokens: prompt_tokens,
+        chunk_tokens: PROOF_CHUNK_TOKENS,
+        top_count: PROOF_TOP_COUNT,
+    };
+    let proofs = toploc::build(&toploc::Activations::new(&states, layout)?)?;
+    Ok(proofs.iter().map(toploc::Proof::to_bytes).collect())
+}
+
+/// How many proofs a response of that many tokens has.
+#[must_use]
+pub fn proofs_count(response_tokens: usize) -> usize {
+    1 + response_tokens
+        .saturating_sub(1)
+        .div_ceil(PROOF_CHUNK_TOKENS)
+}
+
+/// Whether a response ends as it must: with its only end-of-sequence token, or at the limit.
+#[must_use]
+pub fn ends_lawfully(tokens: &[u32], finish: Finish, tokens_max: usize) -> bool {
+    let Some((last, before)) = tokens.split_last() else {
+        return false;
+    };
+    let lawful = if *last == END_OF_SEQUENCE {
+        Finish::EndOfSequence
+    } else {
+        Finish::Cap
+    };
+    let long_enough = lawful == Finish::EndOfSequence || tokens.len() == tokens_max;
+    finish == lawful
+        && long_enough
+        && tokens.len() <= tokens_max
+        && !before.contains(&END_OF_SEQUENCE)
+}
