@@ -8,8 +8,9 @@ use crate::{
     address_book::AddressBook,
     behaviour::{Behaviour, BehaviourEvent},
     event::NetworkEvent,
-    handle::Command,
+    handle::{Command, CommandSender},
     limits::PROVIDED_COUNT_MAX,
+    recent::Recent,
     reputation::{Consequence, Offence, Reputations},
     store::BlobStore,
     topic::Topic,
@@ -17,7 +18,7 @@ use crate::{
 pub(crate) use discovery::Bootstrap;
 use futures::StreamExt as _;
 use libp2p::{
-    Multiaddr, PeerId, Swarm,
+    Multiaddr, PeerId, StreamProtocol, Swarm,
     core::ConnectedPoint,
     kad::QueryId,
     swarm::{ConnectionId, DialError, SwarmEvent},
@@ -63,22 +64,48 @@ pub(crate) struct Driver {
     announcing: HashMap<QueryId, BlobId>,
     lookups: HashMap<QueryId, mpsc::Sender<PeerId>>,
     dropped_event_count: u64,
+    recent: Recent,
+    recent_protocol: StreamProtocol,
+    /// When peers were asked what we missed, oldest first.
+    pulls: VecDeque<Instant>,
+    /// Our own way in, for tasks that report back.
+    commands: CommandSender,
+}
+
+/// What the driver is made of.
+pub(crate) struct Parts {
+    pub(crate) swarm: Swarm<Behaviour>,
+    pub(crate) chain: String,
+    pub(crate) events: mpsc::Sender<NetworkEvent>,
+    pub(crate) bootstrap: Vec<Bootstrap>,
+    pub(crate) book: AddressBook,
+    pub(crate) recent: Recent,
+    pub(crate) recent_protocol: StreamProtocol,
+    pub(crate) commands: CommandSender,
 }
 
 impl Driver {
-    pub(crate) fn new(
-        swarm: Swarm<Behaviour>,
-        chain: String,
-        events: mpsc::Sender<NetworkEvent>,
-        bootstrap: Vec<Bootstrap>,
-        book: AddressBook,
-    ) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts {
+            swarm,
+            chain,
+            events,
+            bootstrap,
+            book,
+            recent,
+            recent_protocol,
+            commands,
+        } = parts;
         Self {
             swarm,
             chain,
             events,
             bootstrap,
             book,
+            recent,
+            recent_protocol,
+            commands,
+            pulls: VecDeque::new(),
             reputations: Reputations::default(),
             links: BTreeMap::new(),
             dials: BTreeMap::new(),
@@ -96,7 +123,7 @@ impl Driver {
         mut self,
         mut commands: mpsc::Receiver<Command>,
         mut handles_gone: oneshot::Receiver<()>,
-        server: JoinHandle<()>,
+        servers: Vec<JoinHandle<()>>,
         store: Arc<dyn BlobStore>,
     ) {
         let mut stored = spawn_blocking(move || store.list(PROVIDED_COUNT_MAX));
@@ -123,7 +150,7 @@ impl Driver {
                 }
             }
         };
-        server.abort();
+        servers.iter().for_each(JoinHandle::abort);
         if let Some(snapshot) = self.book.take_changes() {
             snapshot.write();
         }

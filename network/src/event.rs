@@ -2,6 +2,7 @@
 
 use crate::reputation::Offence;
 use libp2p::{PeerId, gossipsub::MessageId};
+use std::sync::Arc;
 
 /// Something the node should know. The queue is bounded: a node that does not read it loses
 /// gossip, never memory.
@@ -46,8 +47,19 @@ pub enum NetworkEvent {
 /// Names one received gossip message until it is judged.
 #[derive(Debug, Clone)]
 pub struct MessageToken {
-    pub(crate) id: MessageId,
+    pub(crate) origin: Origin,
     pub(crate) source: PeerId,
+    /// The message, if those who missed it should get it from us.
+    pub(crate) transaction: Option<Arc<[u8]>>,
+}
+
+/// How a message came.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// By gossip, which holds it back until it is judged.
+    Gossip(MessageId),
+    /// By asking a peer what we missed.
+    Pulled,
 }
 
 impl MessageToken {

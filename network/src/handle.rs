@@ -44,6 +44,10 @@ pub(crate) enum Command {
     Peers {
         reply: oneshot::Sender<Vec<PeerStatus>>,
     },
+    Missed {
+        peer: PeerId,
+        bytes: Vec<u8>,
+    },
     Offence {
         peer: PeerId,
         offence: Offence,

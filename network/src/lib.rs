@@ -15,7 +15,8 @@
 //!
 //! 1. *Gossip.* A received transaction goes to the node with a token. Only after
 //!    [`NetworkHandle::judge`] says [`Judgement::Accept`] does it travel on, so what is malformed
-//!    dies at its first honest hop. [`Judgement::Reject`] blames the peer that passed it on.
+//!    dies at its first honest hop. [`Judgement::Reject`] blames the peer that passed it on. A node
+//!    that meets a peer also asks it for the transactions of the last minute.
 //! 2. *Discovery.* Bootstrap addresses are redialled for ever. Peers say where they listen, go
 //!    into the Kademlia table and into `<home>/peers`, and are dialled until there are enough.
 //! 3. *Blobs.* [`NetworkHandle::fetch`] asks hinted peers, then connected ones, then those whom the
@@ -61,6 +62,7 @@ mod error;
 mod event;
 mod handle;
 pub mod limits;
+mod recent;
 mod reputation;
 mod start;
 mod store;

@@ -22,6 +22,15 @@ pub(crate) const COMMAND_COUNT_MAX: usize = 1024;
 /// Messages kept for a first subscriber.
 pub(crate) const OUTBOX_COUNT_MAX: usize = 256;
 
+/// Transactions kept for peers that were away.
+pub(crate) const RECENT_COUNT_MAX: usize = 512;
+/// What they may weigh together.
+pub(crate) const RECENT_BYTES_MAX: usize = 1024 * 1024;
+/// How long they are kept: about as long as gossip remembers what it saw.
+pub(crate) const RECENT_TIME_MAX: Duration = Duration::from_secs(60);
+/// Newly met peers that are asked what we missed, per [`RECENT_TIME_MAX`].
+pub(crate) const PULL_COUNT_MAX: usize = 16;
+
 /// Blobs this node names itself a provider of.
 pub(crate) const PROVIDED_COUNT_MAX: usize = 4096;
 /// Provider queries in flight at once.

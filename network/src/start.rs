@@ -4,17 +4,18 @@ use crate::{
     address_book::{AddressBook, Retry, peer_in},
     behaviour::{Behaviour, protocol},
     blob::{fetch::Fetcher, serve::serve},
-    driver::{Bootstrap, Driver},
+    driver::{Bootstrap, Driver, Parts},
     error::StartError,
     event::NetworkEvent,
     handle::{CommandSender, NetworkHandle},
     limits::{COMMAND_COUNT_MAX, DIAL_TIME_MAX, EVENT_COUNT_MAX},
+    recent::{self, Recent},
     store::BlobStore,
 };
 use futures::StreamExt as _;
 use libp2p::{
-    Multiaddr, Swarm, SwarmBuilder, TransportError, core::transport::ListenerId, identity::Keypair,
-    multiaddr::Protocol, noise, swarm::SwarmEvent, tcp, yamux,
+    Multiaddr, StreamProtocol, Swarm, SwarmBuilder, TransportError, core::transport::ListenerId,
+    identity::Keypair, multiaddr::Protocol, noise, swarm::SwarmEvent, tcp, yamux,
 };
 use std::{
     collections::HashSet,
@@ -88,13 +89,8 @@ impl Network {
         let (alive, handles_gone) = oneshot::channel();
         let sender = CommandSender(sender);
         let blob_protocol = protocol(&config.chain, "blob")?;
-        let mut control = swarm.behaviour().stream.new_control();
-        let incoming =
-            control
-                .accept(blob_protocol.clone())
-                .map_err(|error| StartError::Transport {
-                    reason: error.to_string(),
-                })?;
+        let incoming = accept(&mut swarm, &blob_protocol)?;
+        let control = swarm.behaviour().stream.new_control();
         let fetcher = Fetcher::new(Arc::clone(&store), sender.clone(), control, blob_protocol);
         let handle = NetworkHandle {
             commands: sender.clone(),
@@ -103,7 +99,13 @@ impl Network {
             listen_addresses,
             _alive: Arc::new(alive),
         };
-        let server = tokio::spawn(serve(incoming, Arc::clone(&store), sender));
+        let recent = Recent::default();
+        let recent_protocol = protocol(&config.chain, "recent")?;
+        let incoming_recent = accept(&mut swarm, &recent_protocol)?;
+        let servers = vec![
+            tokio::spawn(serve(incoming, Arc::clone(&store), sender.clone())),
+            tokio::spawn(recent::serve(incoming_recent, recent.clone())),
+        ];
         let bootstrap = bootstrap
             .into_iter()
             .map(|address| Bootstrap {
@@ -112,10 +114,30 @@ impl Network {
                 retry: Retry::default(),
             })
             .collect();
-        let driver = Driver::new(swarm, config.chain, events, bootstrap, book);
-        tokio::spawn(driver.run(commands, handles_gone, server, store));
+        let driver = Driver::new(Parts {
+            swarm,
+            chain: config.chain,
+            events,
+            bootstrap,
+            book,
+            recent,
+            recent_protocol,
+            commands: sender,
+        });
+        tokio::spawn(driver.run(commands, handles_gone, servers, store));
         Ok((handle, received_events))
     }
+}
+
+fn accept(
+    swarm: &mut Swarm<Behaviour>,
+    protocol: &StreamProtocol,
+) -> Result<libp2p_stream::IncomingStreams, StartError> {
+    let mut control = swarm.behaviour().stream.new_control();
+    let accepted = control.accept(protocol.clone());
+    accepted.map_err(|error| StartError::Transport {
+        reason: error.to_string(),
+    })
 }
 
 fn check_chain_name(name: &str) -> Result<(), StartError> {

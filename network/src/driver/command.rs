@@ -12,11 +12,12 @@ impl Driver {
     pub(super) fn on_command(&mut self, command: Command) {
         match command {
             Command::Publish { topic, bytes } => self.publish(topic, bytes),
-            Command::Judge { token, judgement } => self.judge(&token, judgement),
+            Command::Judge { token, judgement } => self.judge(token, judgement),
             Command::Provide { id } => self.provide(id),
             Command::StopProviding { id } => self.stop_providing(id),
             Command::Providers { id, found } => self.look_up(id, found),
             Command::Offence { peer, offence } => self.offend(peer, offence),
+            Command::Missed { peer, bytes } => self.on_missed(peer, bytes),
             Command::Connect {
                 peer,
                 address,

@@ -2,8 +2,9 @@
 
 use super::{Delivery, Driver};
 use crate::{
-    event::{Judgement, MessageToken, NetworkEvent},
-    limits::OUTBOX_COUNT_MAX,
+    event::{Judgement, MessageToken, NetworkEvent, Origin},
+    limits::{OUTBOX_COUNT_MAX, PULL_COUNT_MAX, RECENT_TIME_MAX},
+    recent::pull,
     reputation::Offence,
     topic::Topic,
 };
@@ -11,7 +12,7 @@ use libp2p::{
     PeerId,
     gossipsub::{Event, MessageAcceptance, PublishError},
 };
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 /// A gossip score, without our own points, that no honest peer earns.
 const SCORE_MIN: f64 = -100.0;
@@ -24,16 +25,20 @@ impl Driver {
                 message_id,
                 message,
             } => {
-                let token = MessageToken {
-                    id: message_id,
-                    source: propagation_source,
-                };
+                let origin = Origin::Gossip(message_id);
                 match Topic::of(&message.topic, &self.chain) {
-                    Some(topic) => self.on_message(topic, token, message.data),
-                    None => self.judge(&token, Judgement::Ignore),
+                    Some(topic) => {
+                        self.on_message(topic, origin, propagation_source, message.data);
+                    }
+                    None => self.report(&origin, propagation_source, MessageAcceptance::Ignore),
                 }
             }
-            Event::Subscribed { .. } => self.flush_outbox(),
+            Event::Subscribed { peer_id, topic } => {
+                self.flush_outbox();
+                if Topic::of(&topic, &self.chain) == Some(Topic::Transactions) {
+                    self.pull_from(peer_id);
+                }
+            }
             Event::GossipsubNotSupported { peer_id } => {
                 tracing::debug!(peer = %peer_id, "peer speaks no gossip of this chain");
             }
@@ -41,53 +46,100 @@ impl Driver {
         }
     }
 
-    fn on_message(&mut self, topic: Topic, token: MessageToken, bytes: Vec<u8>) {
+    fn on_message(&mut self, topic: Topic, origin: Origin, source: PeerId, bytes: Vec<u8>) {
         if bytes.is_empty() || bytes.len() > topic.bytes_max() {
-            let offence = if bytes.is_empty() {
-                Offence::MalformedMessage
-            } else {
-                Offence::OversizedMessage
-            };
-            self.report(&token, MessageAcceptance::Reject);
-            self.offend(token.source, offence);
+            self.report(&origin, source, MessageAcceptance::Reject);
+            self.offend(
+                source,
+                match bytes.len() {
+                    0 => Offence::MalformedMessage,
+                    _ => Offence::OversizedMessage,
+                },
+            );
             return;
         }
         let event = match topic {
-            Topic::Transactions => NetworkEvent::Transaction {
-                bytes,
-                token: token.clone(),
-            },
-            Topic::Announcements => NetworkEvent::Announcement {
-                bytes,
-                token: token.clone(),
-            },
+            Topic::Transactions => {
+                let transaction = Some(Arc::from(bytes.as_slice()));
+                let token = MessageToken {
+                    origin: origin.clone(),
+                    source,
+                    transaction,
+                };
+                NetworkEvent::Transaction { bytes, token }
+            }
+            Topic::Announcements => {
+                let token = MessageToken {
+                    origin: origin.clone(),
+                    source,
+                    transaction: None,
+                };
+                NetworkEvent::Announcement { bytes, token }
+            }
         };
         if self.emit(event) == Delivery::Dropped {
-            self.judge(&token, Judgement::Ignore);
+            self.report(&origin, source, MessageAcceptance::Ignore);
         }
     }
 
-    pub(super) fn judge(&mut self, token: &MessageToken, judgement: Judgement) {
+    pub(super) fn judge(&mut self, token: MessageToken, judgement: Judgement) {
+        let MessageToken {
+            origin,
+            source,
+            transaction,
+        } = token;
         let acceptance = match judgement {
             Judgement::Accept => MessageAcceptance::Accept,
             Judgement::Reject => MessageAcceptance::Reject,
             Judgement::Ignore => MessageAcceptance::Ignore,
         };
-        self.report(token, acceptance);
-        if judgement == Judgement::Reject {
-            self.offend(token.source, Offence::MalformedMessage);
+        self.report(&origin, source, acceptance);
+        match (judgement, transaction) {
+            (Judgement::Accept, Some(transaction)) => {
+                self.recent.remember(transaction, Instant::now());
+            }
+            (Judgement::Reject, _) => self.offend(source, Offence::MalformedMessage),
+            _ => {}
         }
     }
 
-    fn report(&mut self, token: &MessageToken, acceptance: MessageAcceptance) {
+    fn report(&mut self, origin: &Origin, source: PeerId, acceptance: MessageAcceptance) {
+        let Origin::Gossip(id) = origin else {
+            return;
+        };
         let gossip = &mut self.swarm.behaviour_mut().gossip;
-        if !gossip.report_message_validation_result(&token.id, &token.source, acceptance) {
-            tracing::debug!(source = %token.source, "judgement came after the cache forgot");
+        if !gossip.report_message_validation_result(id, &source, acceptance) {
+            tracing::debug!(%source, "judgement came after the cache forgot");
+        }
+    }
+
+    /// Asks a newly met peer for the transactions we missed, unless we just asked many.
+    fn pull_from(&mut self, peer: PeerId) {
+        let now = Instant::now();
+        self.pulls
+            .retain(|at| now.saturating_duration_since(*at) < RECENT_TIME_MAX);
+        if self.pulls.len() >= PULL_COUNT_MAX {
+            return;
+        }
+        self.pulls.push_back(now);
+        let control = self.swarm.behaviour().stream.new_control();
+        let (protocol, commands) = (self.recent_protocol.clone(), self.commands.clone());
+        tokio::spawn(pull(control, protocol, peer, commands));
+    }
+
+    /// A transaction came by asking. What we know already is not shown to the node again.
+    pub(super) fn on_missed(&mut self, peer: PeerId, bytes: Vec<u8>) {
+        if !self.recent.contains(&bytes) {
+            self.on_message(Topic::Transactions, Origin::Pulled, peer, bytes);
         }
     }
 
     /// Publishes, or keeps the message for the first subscriber.
     pub(super) fn publish(&mut self, topic: Topic, bytes: Vec<u8>) {
+        if topic == Topic::Transactions {
+            self.recent
+                .remember(Arc::from(bytes.as_slice()), Instant::now());
+        }
         let name = topic.name(&self.chain);
         match self
             .swarm

@@ -176,3 +176,17 @@ async fn own_oversized_messages_are_refused_with_the_limit() {
     let error = node.network.publish_transaction(vec![1]).await;
     assert_eq!(error, Err(PublishError::Stopped));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn newcomer_learns_what_it_missed() {
+    let first = Node::start(1, &[]).await;
+    let mut second = Node::start(2, &[&first]).await;
+    let early = first.network.publish_transaction(b"early".to_vec());
+    early.await.unwrap();
+    assert_eq!(second.accept().await, b"early");
+    first.network.shutdown().await;
+    let mut third = Node::start(3, &[&second]).await;
+    assert_eq!(third.accept().await, b"early");
+    let mut fourth = Node::start(4, &[&third]).await;
+    assert_eq!(fourth.accept().await, b"early");
+}
