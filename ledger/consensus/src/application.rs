@@ -115,7 +115,7 @@ impl Default for Timeouts {
         Self {
             propose_ms: 1_000,
             prevote_ms: 500,
-            precommit_ms: 500,
+            precommit_ms: 250,
             rebroadcast_ms: 2_000,
             round_extra_ms: 250,
             wait_ms_max: 10_000,

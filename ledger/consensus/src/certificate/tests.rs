@@ -55,6 +55,7 @@ fn with_signatures(
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn only_a_quorum_of_validators_over_these_exact_fields_is_accepted() {
     let keys = keys();
     let set = set(&keys);

@@ -260,7 +260,10 @@ impl Assembler {
                 announced,
             });
         }
-        let body: Vec<u8> = stream.chunks.into_values().flatten().collect();
+        let mut body = Vec::with_capacity(bytes);
+        for chunk in stream.chunks.values() {
+            body.extend_from_slice(chunk);
+        }
         let found = BlobId::of(&body);
         if found != body_hash {
             return Err(PartError::Hash {

@@ -117,3 +117,6 @@ impl HasEncodedLen<Response<CairnContext>> for WireCodec {
         self.encode(response).map(|bytes| bytes.len())
     }
 }
+
+#[cfg(test)]
+mod tests;

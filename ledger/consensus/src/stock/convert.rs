@@ -85,3 +85,78 @@ fn signed_proposal(signed: &SignedMessage<CairnContext, EngineProposal>) -> Opti
         signature: signed.signature,
     })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::stock::{
+        context::EngineValue,
+        signing::{EngineSigner, EngineVerifier},
+    };
+    use arc_malachitebft_core_types::{Context as _, NilOrVal};
+    use arc_malachitebft_signing::{Signer as _, Verifier as _};
+    use protocol::{BlockId, ChainId, Height, SigningKey};
+
+    const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
+    const HEIGHT: EngineHeight = EngineHeight(Height::new(5));
+
+    #[test]
+    fn certificates_survive_the_way_there_and_back() {
+        let key = SigningKey::from_seed([1; 32]);
+        let ours = Certificate::sign(CHAIN, HEIGHT.0, BlockId::from_bytes([2; 32]), &key);
+        let theirs = certificate_to_engine(&ours).trim_vote_extensions();
+        assert_eq!(certificate_from_engine(&theirs), Some(ours));
+    }
+
+    #[tokio::test]
+    async fn what_the_engine_signs_is_evidence_when_it_contradicts_itself() {
+        let signer = EngineSigner {
+            chain: CHAIN,
+            key: SigningKey::from_seed([1; 32]),
+        };
+        let verifier = EngineVerifier { chain: CHAIN };
+        let key = signer.key.address();
+        let (address, round) = (EngineAddress(key), Round::new(1));
+        let mut evidence = MisbehaviorEvidence::<CairnContext> {
+            proposals: Default::default(),
+            votes: Default::default(),
+        };
+        let mut votes = Vec::new();
+        let mut proposals = Vec::new();
+        for id in [2, 3].map(|byte| BlockId::from_bytes([byte; 32])) {
+            let vote = CairnContext.new_prevote(HEIGHT, round, NilOrVal::Val(id), address);
+            let signed = signer.sign_vote(vote.clone()).await.unwrap();
+            let checked = verifier
+                .verify_signed_vote(&vote, &signed.signature, &key)
+                .await;
+            assert!(checked.unwrap().is_valid());
+            votes.push(signed);
+            let value = EngineValue(id);
+            let proposal = CairnContext.new_proposal(HEIGHT, round, value, Round::Nil, address);
+            proposals.push(signer.sign_proposal(proposal).await.unwrap());
+        }
+        evidence.votes.add(votes[0].clone(), votes[1].clone());
+        evidence
+            .proposals
+            .add(proposals[0].clone(), proposals[1].clone());
+
+        let found = equivocations(evidence);
+        assert_eq!(found.len(), 2);
+        for equivocation in found {
+            assert_eq!(equivocation.signer(), key);
+            assert_eq!(equivocation.verify(CHAIN), Ok(()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_vote_of_no_round_is_never_signed() {
+        let signer = EngineSigner {
+            chain: CHAIN,
+            key: SigningKey::from_seed([1; 32]),
+        };
+        let address = EngineAddress(signer.key.address());
+        let vote = CairnContext.new_prevote(HEIGHT, Round::Nil, NilOrVal::Nil, address);
+        assert!(signer.sign_vote(vote).await.is_err());
+    }
+}

@@ -4,48 +4,35 @@
 //! messages and wait. Blocking here is therefore fine and nothing is locked. Each arm below is
 //! small: ask the application, keep what a crash must not lose, answer.
 
+mod bodies;
+
 use super::{
     EngineError,
     assembler::{Assembler, Body},
-    context::{CairnContext, EngineAddress, EngineHeight, EngineValue, engine_params},
+    context::{CairnContext, EngineAddress, EngineHeight, engine_params},
     convert::{certificate_from_engine, certificate_to_engine, equivocations},
-    parts::{SignedHead, split},
     peers::PeerGate,
-    undecided::{Undecided, UndecidedStore},
+    undecided::UndecidedStore,
 };
-use crate::{Application, BLOCK_BYTES_MAX, Check, HeightParams};
+use crate::{Application, BLOCK_BYTES_MAX, HeightParams};
 use arc_malachitebft_core_consensus::MisbehaviorEvidence;
-use arc_malachitebft_core_types::{CommitCertificate, Round, Validity};
-use arc_malachitebft_engine::host::{Next, SyncedValueOutcome};
+use arc_malachitebft_core_types as core;
+use arc_malachitebft_core_types::{CommitCertificate, Round};
+use arc_malachitebft_engine::host::Next;
 use arc_malachitebft_sync::RawDecidedValue;
-use bytes::Bytes;
 use malachitebft_app_channel::{
     AppMsg, NetworkMsg, Reply,
-    app::{
-        consensus::VoteExtensionError,
-        streaming::{StreamContent, StreamId, StreamMessage},
-        types::{LocallyProposedValue, PeerId, ProposedValue},
-    },
+    app::{consensus::VoteExtensionError, types::ProposedValue},
 };
-use protocol::{BlockId, ChainId, Height, SigningKey};
+use protocol::{ChainId, Height, SigningKey};
 use std::{
     ops::RangeInclusive,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{SystemTime, UNIX_EPOCH},
+    sync::{Arc, atomic::AtomicU64},
 };
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 
-/// Bodies one proposer may have judged in one round: its own and one contradiction.
-const BODY_COUNT_PER_ROUND_MAX: usize = 2;
-/// Rounds above the current one from which bodies are accepted.
-const ROUND_LOOKAHEAD: u32 = 10;
-/// Bodies that cannot be judged yet.
-const WAITING_COUNT_MAX: usize = 16;
 /// Blocks and bytes in one answer to a peer that catches up.
 const HISTORY_COUNT_MAX: u64 = 64;
 const HISTORY_BYTES_MAX: usize = 2 * BLOCK_BYTES_MAX as usize;
@@ -110,6 +97,10 @@ impl<A: Application> Driver<A> {
         Ok(())
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm per question the engine can ask"
+    )]
     fn handle(&mut self, message: AppMsg<CairnContext>) -> Result<(), EngineError> {
         match message {
             AppMsg::ConsensusReady { reply } => self.start(reply),
@@ -177,21 +168,17 @@ impl<A: Application> Driver<A> {
             AppMsg::VerifyVoteExtensions {
                 extensions, reply, ..
             } => {
-                let refuse = |(signer, ())| (signer, Err(VoteExtensionError::InvalidVoteExtension));
-                answer(reply, extensions.into_iter().map(refuse).collect());
+                answer(
+                    reply,
+                    extensions.into_iter().map(refuse_extension).collect(),
+                );
             }
         }
         Ok(())
     }
 
     /// Waits a little for other validators: a first round that nobody hears is a lost round.
-    fn start(
-        &self,
-        reply: Reply<(
-            EngineHeight,
-            arc_malachitebft_core_types::HeightParams<CairnContext>,
-        )>,
-    ) {
+    fn start(&self, reply: Reply<(EngineHeight, core::HeightParams<CairnContext>)>) {
         let Place { height, params, .. } = &self.place;
         self.runtime
             .block_on(self.gate.wait(&params.validators, self.key.address()));
@@ -210,174 +197,12 @@ impl<A: Application> Driver<A> {
             .undecided
             .take_untold(height)
             .into_iter()
-            .map(proposed)
+            .map(bodies::proposed)
             .collect();
         for body in std::mem::take(&mut self.place.waiting) {
             values.extend(self.judge(body)?);
         }
         Ok(values)
-    }
-
-    /// Builds a block, or finds the one this validator proposed here before a crash.
-    fn propose(
-        &mut self,
-        height: EngineHeight,
-        round: Round,
-    ) -> Result<Option<LocallyProposedValue<CairnContext>>, EngineError> {
-        let Some(round_number) = round.as_u32() else {
-            return Ok(None);
-        };
-        if height.0 != self.place.height {
-            return Ok(None);
-        }
-        let own = self.key.address();
-        if let Some(earlier) = self.undecided.proposed_by(&own, height.0, round_number) {
-            let block_id = earlier.block_id;
-            self.send_again(height.0, block_id);
-            return Ok(Some(LocallyProposedValue::new(
-                height,
-                round,
-                EngineValue(block_id),
-            )));
-        }
-        let Some((block_id, body)) = self.build(height.0) else {
-            return Ok(None);
-        };
-        let head = SignedHead::new(
-            self.chain,
-            (height.0, round_number),
-            block_id,
-            &body,
-            &self.key,
-        );
-        self.keep(Undecided {
-            height: height.0,
-            round: round_number,
-            proposer: own,
-            block_id,
-            head: Some(head),
-            body: body.clone(),
-        })?;
-        self.send(head, &body);
-        Ok(Some(LocallyProposedValue::new(
-            height,
-            round,
-            EngineValue(block_id),
-        )))
-    }
-
-    fn build(&mut self, height: Height) -> Option<(BlockId, Vec<u8>)> {
-        let bytes_max = self.place.params.block_bytes_max.min(BLOCK_BYTES_MAX);
-        let body = match self.application.propose(height, bytes_max, now_ms()) {
-            Ok(body) => body,
-            Err(error) => {
-                warn!(%height, %error, "no block proposed");
-                return None;
-            }
-        };
-        if body.is_empty() || body.len() > bytes_max as usize {
-            error!(%height, bytes = body.len(), bytes_max, "own block has a size nobody accepts");
-            return None;
-        }
-        match self.application.check(height, &body) {
-            Check::Valid(block_id) => Some((block_id, body)),
-            refused => {
-                error!(%height, ?refused, "own block is refused");
-                None
-            }
-        }
-    }
-
-    fn received_part(
-        &mut self,
-        from: PeerId,
-        publisher: Option<PeerId>,
-        part: StreamMessage<super::parts::Part>,
-    ) -> Result<Option<ProposedValue<CairnContext>>, EngineError> {
-        match self.place.assembler.receive(publisher, part) {
-            Ok(Some(body)) => self.judge(body),
-            Ok(None) => Ok(None),
-            Err(refusal) => {
-                self.refuse(&refusal.to_string(), &from.to_string());
-                Ok(None)
-            }
-        }
-    }
-
-    /// Asks the application about a whole body, and keeps it before the engine may vote for it.
-    ///
-    /// An invalid body is not reported to the engine: it names a block by identifier only, and
-    /// whoever sends rubbish under a good block's name must not spoil that block.
-    fn judge(&mut self, body: Body) -> Result<Option<ProposedValue<CairnContext>>, EngineError> {
-        let Body {
-            head: SignedHead { head, proposer, .. },
-            ref bytes,
-        } = body;
-        let Place {
-            height,
-            round,
-            params,
-            ..
-        } = &self.place;
-        if head.height < *height || self.undecided.get(head.height, head.block_id).is_some() {
-            return Ok(None);
-        }
-        if head.height > *height {
-            self.wait(body);
-            return Ok(None);
-        }
-        let expected = params.validators.proposer(head.height, head.round).key;
-        let crowded = self.undecided.count(head.height, head.round) >= BODY_COUNT_PER_ROUND_MAX;
-        let distant = head.round > round.saturating_add(ROUND_LOOKAHEAD);
-        let large = head.body_bytes > params.block_bytes_max;
-        if expected != proposer || crowded || distant || large {
-            self.refuse(
-                "body is out of turn, one too many or too large",
-                &proposer.short(),
-            );
-            return Ok(None);
-        }
-        match self.application.check(head.height, bytes) {
-            Check::Valid(block_id) if block_id == head.block_id => {
-                let undecided = Undecided {
-                    height: head.height,
-                    round: head.round,
-                    proposer,
-                    block_id,
-                    head: Some(body.head),
-                    body: body.bytes,
-                };
-                let value = proposed(&undecided);
-                self.keep(undecided)?;
-                Ok(Some(value))
-            }
-            Check::Valid(_) => {
-                self.refuse(
-                    "body is of another block than its head says",
-                    &proposer.short(),
-                );
-                Ok(None)
-            }
-            Check::Invalid { reason } => {
-                self.refuse(&reason, &proposer.short());
-                Ok(None)
-            }
-            Check::Later => {
-                self.wait(body);
-                Ok(None)
-            }
-        }
-    }
-
-    fn wait(&mut self, body: Body) {
-        if self.place.waiting.len() < WAITING_COUNT_MAX {
-            self.place.waiting.push(body);
-        } else {
-            self.refuse(
-                "too many bodies wait to be judged",
-                &body.head.proposer.short(),
-            );
-        }
     }
 
     fn decided(&mut self, decision: &CommitCertificate<CairnContext>) -> Result<(), EngineError> {
@@ -451,108 +276,6 @@ impl<A: Application> Driver<A> {
             })
             .collect()
     }
-
-    /// Judges a block that a peer says is decided; the engine has checked its certificate.
-    fn synced(
-        &mut self,
-        height: EngineHeight,
-        round: Round,
-        proposer: EngineAddress,
-        body: &[u8],
-    ) -> Result<SyncedValueOutcome<CairnContext>, EngineError> {
-        if body.is_empty() || body.len() > BLOCK_BYTES_MAX as usize {
-            return Ok(SyncedValueOutcome::PeerFault);
-        }
-        let (Some(round), true) = (round.as_u32(), height.0 == self.place.height) else {
-            return Ok(SyncedValueOutcome::LocalTransientError);
-        };
-        match self.application.check(height.0, body) {
-            Check::Valid(block_id) => {
-                let undecided = Undecided {
-                    height: height.0,
-                    round,
-                    proposer: proposer.0,
-                    block_id,
-                    head: None,
-                    body: body.to_vec(),
-                };
-                let value = proposed(&undecided);
-                self.keep(undecided)?;
-                Ok(SyncedValueOutcome::Verdict(value))
-            }
-            Check::Invalid { reason } => {
-                warn!(%height, %reason, "a peer sent a decided block that is refused here");
-                Ok(SyncedValueOutcome::PeerFault)
-            }
-            Check::Later => Ok(SyncedValueOutcome::LocalTransientError),
-        }
-    }
-
-    fn keep(&mut self, undecided: Undecided) -> Result<(), EngineError> {
-        self.undecided
-            .keep(undecided)
-            .map_err(|error| storage(&self.undecided_folder, &error))
-    }
-
-    /// Sends a kept body once more, under the announcement of its proposer.
-    fn send_again(&mut self, height: Height, block_id: BlockId) {
-        let kept = self.undecided.get(height, block_id);
-        match kept.and_then(|kept| Some((kept.head?, kept.body.clone()))) {
-            Some((head, body)) => self.send(head, &body),
-            None => debug!(%height, block = %block_id.short(), "no body to send again"),
-        }
-    }
-
-    /// Publishes a body's parts in order, without waiting for the network.
-    ///
-    /// The stream's name is new every time, even across restarts: peers drop a message they have
-    /// seen before.
-    fn send(&mut self, head: SignedHead, body: &[u8]) {
-        self.place.streams_sent += 1;
-        let name = protocol::codec::encode(&(now_ms(), self.place.streams_sent));
-        let stream = StreamId::new(Bytes::from(name));
-        let network = self.network.clone();
-        let parts = split(head, body);
-        self.runtime.spawn(async move {
-            for (sequence, part) in (0..).zip(parts) {
-                let content = StreamContent::Data(part);
-                let message = StreamMessage::new(stream.clone(), sequence, content);
-                if network
-                    .send(NetworkMsg::PublishProposalPart(message))
-                    .await
-                    .is_err()
-                {
-                    return;
-                }
-            }
-        });
-    }
-
-    fn refuse(&self, reason: &str, sender: &str) {
-        self.refused_count.fetch_add(1, Ordering::Relaxed);
-        debug!(
-            reason,
-            sender, "a proposed body or a part of one is refused"
-        );
-    }
-}
-
-fn proposed(undecided: &Undecided) -> ProposedValue<CairnContext> {
-    let Undecided {
-        height,
-        round,
-        proposer,
-        block_id,
-        ..
-    } = *undecided;
-    ProposedValue {
-        height: EngineHeight(height),
-        round: Round::new(round),
-        valid_round: Round::Nil,
-        proposer: EngineAddress(proposer),
-        value: EngineValue(block_id),
-        validity: Validity::Valid,
-    }
 }
 
 fn storage(folder: &std::path::Path, error: &std::io::Error) -> EngineError {
@@ -562,16 +285,16 @@ fn storage(folder: &std::path::Path, error: &std::io::Error) -> EngineError {
     }
 }
 
+/// Votes carry no extensions in this protocol.
+fn refuse_extension(
+    (signer, ()): (EngineAddress, ()),
+) -> (EngineAddress, Result<(), VoteExtensionError>) {
+    (signer, Err(VoteExtensionError::InvalidVoteExtension))
+}
+
 /// Answers a question; whoever asked may be gone.
 fn answer<T>(reply: Reply<T>, value: T) {
     if reply.send(value).is_err() {
         debug!("the engine no longer waits for an answer");
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -4,20 +4,52 @@ use ledger_consensus::{
     Application, ApplicationError, Certificate, Check, Equivocation, HeightParams,
 };
 use protocol::{BlobId, BlockId, Height, codec};
-use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(feature = "stock")]
+use std::path::Path;
+use std::{
+    fs::File,
+    io::Write as _,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tokio::sync::watch;
 
 /// Height, parent and payload; nothing of the round.
 type Body = (Height, BlockId, Vec<u8>);
 
+/// A block with its certificate.
+pub(crate) type Committed = (Vec<u8>, Certificate);
+
+fn record(committed: &Committed) -> Vec<u8> {
+    let content = codec::encode(committed);
+    codec::encode(&content)
+}
+
+/// The blocks of a journal.
+#[cfg(feature = "stock")]
+pub(crate) fn read_journal(path: &Path) -> Vec<Committed> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let mut rest = bytes.as_slice();
+    let mut blocks = Vec::new();
+    while let Some((length, after)) = rest.split_first_chunk::<4>() {
+        let length = u32::from_le_bytes(*length) as usize;
+        let Some((content, after)) = after.split_at_checked(length) else {
+            break;
+        };
+        blocks.push(codec::decode("record", content, length).unwrap());
+        rest = after;
+    }
+    blocks
+}
+
 /// What is kept; survives the engine, as a disk would.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    pub(crate) blocks: Mutex<Vec<(Vec<u8>, Certificate)>>,
+    pub(crate) blocks: Mutex<Vec<Committed>>,
     pub(crate) evidence: Mutex<Vec<Equivocation>>,
     height: watch::Sender<u64>,
     params: HeightParams,
     payload_bytes: usize,
+    journal: Option<Mutex<File>>,
 }
 
 /// A handle that an engine may own.
@@ -36,10 +68,28 @@ impl MemoryApplication {
             height: watch::Sender::new(0),
             params,
             payload_bytes,
+            journal: None,
         }))
     }
 
-    pub(crate) fn blocks(&self) -> Vec<(Vec<u8>, Certificate)> {
+    /// Keeps its blocks in a file, one length-prefixed record each; a torn last record is dropped.
+    #[cfg(feature = "stock")]
+    pub(crate) fn journaled(params: HeightParams, payload_bytes: usize, path: &Path) -> Self {
+        let blocks = read_journal(path);
+        let whole: Vec<u8> = blocks.iter().flat_map(record).collect();
+        std::fs::write(path, whole).unwrap();
+        let journal = File::options().append(true).open(path).unwrap();
+        Self(Arc::new(Ledger {
+            height: watch::Sender::new(blocks.len() as u64),
+            blocks: Mutex::new(blocks),
+            evidence: Mutex::default(),
+            params,
+            payload_bytes,
+            journal: Some(Mutex::new(journal)),
+        }))
+    }
+
+    pub(crate) fn blocks(&self) -> Vec<Committed> {
         self.0
             .blocks
             .lock()
@@ -110,11 +160,15 @@ impl Application for MemoryApplication {
             self.check(height, block),
             Check::Valid(certificate.block_id)
         );
-        self.0
-            .blocks
-            .lock()
-            .unwrap()
-            .push((block.to_vec(), certificate.clone()));
+        let committed = (block.to_vec(), certificate.clone());
+        if let Some(journal) = &self.0.journal {
+            let mut journal = journal.lock().unwrap();
+            journal
+                .write_all(&record(&committed))
+                .and_then(|()| journal.sync_all())
+                .unwrap();
+        }
+        self.0.blocks.lock().unwrap().push(committed);
         self.0.height.send_replace(height.get());
         Ok(())
     }

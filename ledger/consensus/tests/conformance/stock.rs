@@ -1,6 +1,9 @@
 //! The networked engine: real sockets, real logs, several nodes in one process.
 
-use crate::ledger::{MemoryApplication, block_id};
+mod failures;
+mod kills;
+
+use crate::ledger::{Committed, MemoryApplication, block_id};
 use ledger_consensus::{
     EngineConfig, EngineHandle, HeightParams, StartError, Validator, ValidatorSet, start,
 };
@@ -121,17 +124,21 @@ impl Network {
             .iter()
             .map(MemoryApplication::blocks)
             .collect();
-        for chain in &chains {
-            for ((block, certificate), height) in chain.iter().zip(1..) {
-                assert_eq!(certificate.height.get(), height);
-                assert_eq!(certificate.block_id, block_id(block));
-                assert_eq!(certificate.verify(CHAIN, &self.set), Ok(()));
-            }
+        assert_same_chain(&chains, &self.set);
+    }
+}
+
+fn assert_same_chain(chains: &[Vec<Committed>], set: &ValidatorSet) {
+    for chain in chains {
+        for ((block, certificate), height) in chain.iter().zip(1..) {
+            assert_eq!(certificate.height.get(), height);
+            assert_eq!(certificate.block_id, block_id(block));
+            assert_eq!(certificate.verify(CHAIN, set), Ok(()));
         }
-        for pair in chains.windows(2) {
-            for (left, right) in pair[0].iter().zip(&pair[1]) {
-                assert_eq!(left.0, right.0);
-            }
+    }
+    for pair in chains.windows(2) {
+        for (left, right) in pair[0].iter().zip(&pair[1]) {
+            assert_eq!(left.0, right.0);
         }
     }
 }
@@ -173,6 +180,17 @@ async fn a_restarted_node_catches_up() {
     network.start(3).await;
     network.all_reach(left_at + 30).await;
     network.stop_all().await;
+    network.assert_one_chain();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_stopped_as_a_whole_resumes() {
+    let mut network = Network::new(4, 50, 200);
+    for round in 1..=3 {
+        network.start_all().await;
+        network.all_reach(round * 5).await;
+        network.stop_all().await;
+    }
     network.assert_one_chain();
 }
 
