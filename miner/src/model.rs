@@ -2,7 +2,7 @@
 
 use crate::ExecuteError;
 use engine::{
-    ModelConfig, Parameters,
+    Layout, ModelConfig, Parameters,
     trainer::{OuterOptimizer, OuterState},
 };
 use protocol::{
@@ -63,6 +63,14 @@ pub fn config(shape: &ModelShape) -> Result<ModelConfig, ExecuteError> {
     Ok(config)
 }
 
+/// How many parameters the recipe's model has.
+///
+/// # Errors
+/// When the engine cannot run it.
+pub fn parameters_count(recipe: &Recipe) -> Result<usize, ExecuteError> {
+    Ok(Layout::new(&config(&recipe.model)?).length())
+}
+
 /// The weights of checkpoint 0, which follow from the recipe alone.
 ///
 /// # Errors
@@ -78,7 +86,10 @@ pub fn initial_model(recipe: &Recipe) -> Result<Parameters, ExecuteError> {
 /// When the engine cannot run the recipe's model.
 pub fn initial_outer(recipe: &Recipe) -> Result<OuterState, ExecuteError> {
     let config = config(&recipe.model)?;
-    Ok(OuterState::new(&outer_optimizer(recipe, Step::ZERO), &config))
+    Ok(OuterState::new(
+        &outer_optimizer(recipe, Step::ZERO),
+        &config,
+    ))
 }
 
 /// The rule by which the gradients of `step` move the model. After the last step it stays that of

@@ -1,1 +1,56 @@
 //! Judges: re-executes sampled units and aggregates checkpoints.
+//!
+//! Honest work is a pure function of what the chain fixes, and the engine gives the same bits
+//! everywhere. So an audit computes the function again and counts differences, and the only
+//! number that an honest miner can get is zero. There is no tolerance for a cheat to hide in, and
+//! no honest machine to be framed by rounding.
+//!
+//! In the order of a unit's life:
+//!
+//! 1. [`admit`]: is this blob a canonical payload of this unit, of the right sizes? Cheap, and
+//!    done by every validator before it attests that it holds the blob.
+//! 2. [`rollout::judge`] and [`gradient::judge`]: the audit, a [`Verdict`] with a finding for every
+//!    check. A rollout's tokens are all checked in one teacher-forced pass, which costs a fraction
+//!    of drawing them one by one.
+//! 3. [`checkpoint::advance`]: accepted gradients become the next checkpoint, in integer
+//!    arithmetic that does not depend on their order. [`checkpoint::evaluate`] measures it on
+//!    prompts that nobody trains on.
+//!
+//! Everything here is made of the miner's own functions, so that the two sides cannot drift apart,
+//! and is as pure as they are: no IO, no clock, and hostile bytes never panic.
+//!
+//! Spec: 07-verdict, 09-checkpoint.
+#![forbid(unsafe_code)]
+
+mod admission;
+pub mod checkpoint;
+pub mod gradient;
+pub mod rollout;
+
+pub use admission::{AdmitError, admit};
+pub use checkpoint::{AdvanceError, Successor};
+
+use protocol::verdict::{Check, Finding, Verdict};
+
+/// The verdict of an auditor that could not get the blob, or whose software cannot execute the
+/// recipe at all: nobody is accused of anything.
+#[must_use]
+pub fn unavailable() -> Verdict {
+    verdict(vec![Finding::exact(Check::Availability, 1)])
+}
+
+/// The verdict on bytes that are no payload: there is nothing else to check.
+fn undecodable() -> Verdict {
+    verdict(vec![Finding::exact(Check::Encoding, 1)])
+}
+
+fn verdict(findings: Vec<Finding>) -> Verdict {
+    Verdict::new(findings).expect("invariant: no audit has more than ten checks")
+}
+
+/// Positions at which two sequences differ; what one has beyond the other's end differs.
+fn differences<T: PartialEq>(found: &[T], expected: &[T]) -> u64 {
+    let pairs = found.iter().zip(expected);
+    let unequal = pairs.filter(|(found, expected)| found != expected).count();
+    (unequal + found.len().abs_diff(expected.len())) as u64
+}

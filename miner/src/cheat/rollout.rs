@@ -3,7 +3,7 @@
 use super::{Cheat, noise};
 use crate::{
     ExecuteError, World, model,
-    rollout::{self, Draw, RolloutInputs, payload},
+    rollout::{Draw, RolloutInputs, payload},
 };
 use engine::{Finish, Generation, ModelConfig, Parameters, Sampling, Threads, bf16_bits, prefill};
 use environment::END_OF_SEQUENCE;
@@ -15,7 +15,7 @@ use protocol::{
 /// Does the unit as this cheat does it; honestly if the cheat is not about rollouts.
 ///
 /// # Errors
-/// As [`rollout::execute`].
+/// As [`crate::rollout::execute`].
 pub fn execute(
     cheat: Cheat,
     inputs: &RolloutInputs<'_>,
@@ -73,7 +73,10 @@ fn replacement(
                 num_hidden_layers: 1,
                 ..inputs.model.config().clone()
             };
-            Some(Parameters::initialize(&config, *inputs.recipe.seed.as_bytes()))
+            Some(Parameters::initialize(
+                &config,
+                *inputs.recipe.seed.as_bytes(),
+            ))
         }
         Cheat::LowPrecision => {
             let mut rounded = inputs.model.clone();
@@ -123,7 +126,10 @@ fn feed(
     let per_group = inputs.recipe.reinforce.samples_per_group_count as usize;
     for (prompt, group) in prompts.iter().zip(generations.chunks_mut(per_group)) {
         for generation in group {
-            let response = generation.tokens.split_last().map_or(&[][..], |(_, fed)| fed);
+            let response = generation
+                .tokens
+                .split_last()
+                .map_or(&[][..], |(_, fed)| fed);
             let fed = [prompt.as_slice(), response].concat();
             let replay = prefill(inputs.model, &[&fed], threads)?;
             generation.hidden = replay.into_iter().flat_map(|pass| pass.hidden).collect();

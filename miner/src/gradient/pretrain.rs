@@ -91,8 +91,7 @@ pub(crate) fn learn(
     let mut tokens = 0_u32;
     for (inner_step, parts) in batches.into_iter().enumerate() {
         let loss = inner.step(&parts, threads)?;
-        losses_micro
-            .push(micro_of(loss.mean()).ok_or(ExecuteError::LossNotFinite { inner_step })?);
+        losses_micro.push(micro_of(loss.mean()).ok_or(ExecuteError::LossNotFinite { inner_step })?);
         tokens = tokens.saturating_add(tokens_count(&parts));
     }
     let pairs = inputs.model.as_slice().iter();

@@ -1,0 +1,254 @@
+//! The cheap look at a blob, before a validator attests that it is there.
+//!
+//! What is accepted without an audit still enters training, so everything that can be checked
+//! without running the model is checked for every blob: sizes, token ids, ends of responses, the
+//! weight in the aggregate, the form of proofs and updates.
+
+use engine::trainer::{CompressedUpdate, compress};
+use miner::{
+    ExecuteError, World,
+    gradient::{losses_count, tokens_count_max},
+    model,
+    rollout::{ends_lawfully, proofs_count},
+};
+use protocol::{
+    Address, Step,
+    codec::DecodeError,
+    gradient,
+    proof::toploc,
+    recipe::Recipe,
+    rollout::{self, Sample},
+    task::{UnitId, UnitKind},
+};
+
+/// Why a blob is not what its unit needs.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum AdmitError {
+    /// Not the canonical encoding of a payload.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The payload of another unit.
+    #[error("payload is of unit {found}; unit {expected} is needed")]
+    Unit {
+        /// The payload's.
+        found: UnitId,
+        /// The one asked for.
+        expected: UnitId,
+    },
+    /// The payload of another miner.
+    #[error("payload is of miner {}; the unit is of miner {}", found.short(), expected.short())]
+    Miner {
+        /// The payload's.
+        found: Address,
+        /// The unit's.
+        expected: Address,
+    },
+    /// Too few or too many of something.
+    #[error("payload has {found} {what}; {expected} are needed")]
+    Count {
+        /// What is counted.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there must be.
+        expected: usize,
+    },
+    /// A sample that breaks a rule.
+    #[error("sample {slot} of group {group}: {fault}")]
+    Sample {
+        /// Index of the group.
+        group: usize,
+        /// Index in the group.
+        slot: usize,
+        /// The rule.
+        fault: SampleFault,
+    },
+    /// A weight that no unit of this recipe has.
+    #[error("payload claims {found} tokens; 1 to {limit} are possible")]
+    Weight {
+        /// Tokens claimed.
+        found: u32,
+        /// The most.
+        limit: u64,
+    },
+    /// Bytes that are no compressed update of this model.
+    #[error(transparent)]
+    Update(#[from] compress::DecodeError),
+    /// A step that has no such units.
+    #[error("step {step} is not one of the run's {steps_count} steps")]
+    Step {
+        /// The step.
+        step: Step,
+        /// Steps of the run.
+        steps_count: u64,
+    },
+    /// A recipe that this software cannot execute: not the miner's fault.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+}
+
+/// What is wrong with a sample.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SampleFault {
+    /// A token that the model does not have.
+    #[error("token {token} is outside the vocabulary of {limit}")]
+    Token {
+        /// The token.
+        token: u32,
+        /// Number of token ids.
+        limit: u32,
+    },
+    /// An end that breaks the rules.
+    #[error("{tokens} tokens do not end as a response of at most {limit} must")]
+    End {
+        /// Response tokens.
+        tokens: usize,
+        /// The most.
+        limit: usize,
+    },
+    /// A reward that no response has.
+    #[error("reward is {reward_micro} millionths; at most 1000000 are possible")]
+    Reward {
+        /// The reward.
+        reward_micro: u32,
+    },
+    /// Too few or too many proofs.
+    #[error("there are {found} proofs; {expected} are needed")]
+    Proofs {
+        /// How many there are.
+        found: usize,
+        /// How many there must be.
+        expected: usize,
+    },
+    /// Bytes that are no proof.
+    #[error(transparent)]
+    Proof(#[from] toploc::WireError),
+}
+
+/// Checks everything about a blob that needs no model: that it is one canonical payload of this
+/// unit and miner, complete, and within the limits of the recipe.
+///
+/// # Errors
+/// The first rule that the bytes break.
+pub fn admit(
+    unit: UnitId,
+    miner: Address,
+    bytes: &[u8],
+    recipe: &Recipe,
+) -> Result<(), AdmitError> {
+    let world = World::of(recipe)?;
+    match unit.kind {
+        UnitKind::Rollout => {
+            let payload = rollout::Payload::decode(bytes)?;
+            check_identity((payload.unit, payload.miner), (unit, miner))?;
+            check_groups(&payload, recipe, &world)
+        }
+        UnitKind::Gradient => {
+            let payload = gradient::Payload::decode(bytes)?;
+            check_identity((payload.unit, payload.miner), (unit, miner))?;
+            check_update(&payload, recipe, &world)
+        }
+    }
+}
+
+fn check_identity(
+    (unit, miner): (UnitId, Address),
+    expected: (UnitId, Address),
+) -> Result<(), AdmitError> {
+    if unit != expected.0 {
+        let (found, expected) = (unit, expected.0);
+        return Err(AdmitError::Unit { found, expected });
+    }
+    if miner != expected.1 {
+        let (found, expected) = (miner, expected.1);
+        return Err(AdmitError::Miner { found, expected });
+    }
+    Ok(())
+}
+
+fn check_count(what: &'static str, found: usize, expected: u32) -> Result<(), AdmitError> {
+    let expected = expected as usize;
+    if found != expected {
+        return Err(AdmitError::Count {
+            what,
+            found,
+            expected,
+        });
+    }
+    Ok(())
+}
+
+fn check_groups(
+    payload: &rollout::Payload,
+    recipe: &Recipe,
+    world: &World,
+) -> Result<(), AdmitError> {
+    let groups = payload.groups.as_slice();
+    check_count(
+        "groups",
+        groups.len(),
+        recipe.reinforce.groups_per_unit_count,
+    )?;
+    for (group, samples) in groups.iter().enumerate() {
+        let samples = samples.samples.as_slice();
+        let expected = recipe.reinforce.samples_per_group_count;
+        check_count("samples in a group", samples.len(), expected)?;
+        for (slot, sample) in samples.iter().enumerate() {
+            check_sample(sample, recipe, world).map_err(|fault| AdmitError::Sample {
+                group,
+                slot,
+                fault,
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn check_sample(sample: &Sample, recipe: &Recipe, world: &World) -> Result<(), SampleFault> {
+    let tokens = sample.tokens.as_slice();
+    let limit = recipe.model.vocab_size;
+    if let Some(&token) = tokens.iter().find(|token| **token >= limit) {
+        return Err(SampleFault::Token { token, limit });
+    }
+    let limit = world.environment.response_tokens_max();
+    if !ends_lawfully(tokens, sample.finish, limit) {
+        let tokens = tokens.len();
+        return Err(SampleFault::End { tokens, limit });
+    }
+    let reward_micro = sample.reward_micro;
+    if reward_micro > 1_000_000 {
+        return Err(SampleFault::Reward { reward_micro });
+    }
+    let (found, expected) = (sample.proofs.as_slice().len(), proofs_count(tokens.len()));
+    if found != expected {
+        return Err(SampleFault::Proofs { found, expected });
+    }
+    for proof in sample.proofs.as_slice() {
+        toploc::Proof::from_bytes(proof.as_slice())?;
+    }
+    Ok(())
+}
+
+fn check_update(
+    payload: &gradient::Payload,
+    recipe: &Recipe,
+    world: &World,
+) -> Result<(), AdmitError> {
+    let step = payload.unit.step;
+    let phase = recipe.phase(step).ok_or(AdmitError::Step {
+        step,
+        steps_count: recipe.steps_count(),
+    })?;
+    check_count(
+        "losses",
+        payload.losses_micro.as_slice().len(),
+        losses_count(recipe, phase),
+    )?;
+    let (found, limit) = (payload.tokens_count, tokens_count_max(recipe, world, phase));
+    if found == 0 || u64::from(found) > limit {
+        return Err(AdmitError::Weight { found, limit });
+    }
+    let length = model::parameters_count(recipe)?;
+    CompressedUpdate::decode(payload.update.as_slice(), length)?;
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! The audit of a rollout unit: one teacher-forced pass, then the seeded draw of every token.
+//!
+//! A miner draws a response token by token; an auditor, who has the tokens, runs all positions at
+//! once. Hidden states and logits have the same bits either way, so each token must be *the*
+//! draw, each proof must be *the* proof.
+
+use crate::{differences, unavailable, undecodable, verdict};
+use engine::{Prefill, Threads, prefill, sampler};
+use miner::{
+    ExecuteError, RolloutInputs, World,
+    model::number,
+    parallel,
+    rollout::{ends_lawfully, proofs},
+};
+use protocol::{
+    rollout::{Payload, Sample, Totals},
+    verdict::{Check, Finding, Verdict},
+};
+
+/// Reward of an exactly right response, in millionths.
+const EXACT_MICRO: u32 = environment::Reward::EXACT.millionths();
+/// Samples that are replayed together; bounds memory.
+const BATCH_SAMPLES: usize = 64;
+
+/// Repeats the unit and reports every check, in the order of [`Check`].
+#[must_use]
+pub fn judge(
+    inputs: &RolloutInputs<'_>,
+    totals: &Totals,
+    blob: &[u8],
+    threads: &Threads,
+) -> Verdict {
+    let Ok(payload) = Payload::decode(blob) else {
+        return undecodable();
+    };
+    match examine(inputs, totals, &payload, threads) {
+        Ok(findings) => verdict(findings),
+        Err(_) => unavailable(),
+    }
+}
+
+fn examine(
+    inputs: &RolloutInputs<'_>,
+    totals: &Totals,
+    payload: &Payload,
+    threads: &Threads,
+) -> Result<Vec<Finding>, ExecuteError> {
+    let world = World::of(inputs.recipe)?;
+    let identity = [
+        payload.unit != inputs.task.unit,
+        payload.miner != inputs.task.miner,
+    ];
+    let replayed = replay(inputs, &world, payload, threads)?;
+    Ok(vec![
+        Finding::exact(Check::Encoding, count(&identity)),
+        Finding::exact(Check::Completeness, incomplete(inputs, payload)),
+        Finding::exact(
+            Check::Commitment,
+            uncommitted(totals, &payload.totals(EXACT_MICRO)),
+        ),
+        Finding::exact(Check::Finish, replayed.finish),
+        Finding::exact(Check::Sampling, replayed.sampling),
+        Finding::exact(Check::Activations, replayed.activations),
+        Finding::exact(Check::Reward, replayed.reward),
+    ])
+}
+
+fn count(faults: &[bool]) -> u64 {
+    faults.iter().filter(|fault| **fault).count() as u64
+}
+
+/// Groups missing or too many, and samples missing or too many in the groups that are there.
+fn incomplete(inputs: &RolloutInputs<'_>, payload: &Payload) -> u64 {
+    let reinforce = &inputs.recipe.reinforce;
+    let groups = payload.groups.as_slice();
+    let expected = reinforce.samples_per_group_count as usize;
+    let samples = groups
+        .iter()
+        .map(|group| group.samples.as_slice().len().abs_diff(expected));
+    let groups = groups
+        .len()
+        .abs_diff(reinforce.groups_per_unit_count as usize);
+    (groups + samples.sum::<usize>()) as u64
+}
+
+/// Fields of the commitment that differ from the payload's sums.
+fn uncommitted(committed: &Totals, found: &Totals) -> u64 {
+    let Totals {
+        samples_count,
+        tokens_count,
+        reward_micro,
+        exact_count,
+    } = committed;
+    count(&[
+        *samples_count != found.samples_count,
+        *tokens_count != found.tokens_count,
+        *reward_micro != found.reward_micro,
+        *exact_count != found.exact_count,
+    ])
+}
+
+/// Faults found by replaying samples, one counter a check.
+#[derive(Clone, Copy, Debug, Default)]
+struct Faults {
+    finish: u64,
+    sampling: u64,
+    activations: u64,
+    reward: u64,
+}
+
+impl Faults {
+    fn add(&mut self, other: Self) {
+        let Self {
+            finish,
+            sampling,
+            activations,
+            reward,
+        } = other;
+        self.finish += finish;
+        self.sampling += sampling;
+        self.activations += activations;
+        self.reward += reward;
+    }
+}
+
+/// A sample beside what the task says about it.
+struct Case<'a> {
+    sample: &'a Sample,
+    seed: [u8; 32],
+    prompt_tokens: usize,
+    /// The prompt, then as much of the response as a model can be fed.
+    tokens: Vec<u32>,
+    finish: u64,
+    reward: u64,
+}
+
+impl Case<'_> {
+    /// Response tokens that can be checked; those after them cannot be draws.
+    fn playable_tokens(&self) -> usize {
+        self.tokens.len() - self.prompt_tokens
+    }
+
+    /// What goes into the model: all but the last response token, after which nothing is drawn.
+    fn fed(&self) -> &[u32] {
+        let drawn_after = self.playable_tokens().min(1);
+        &self.tokens[..self.tokens.len() - drawn_after]
+    }
+}
+
+/// Replays all samples that the task has a seed for; others are counted as incomplete.
+fn replay(
+    inputs: &RolloutInputs<'_>,
+    world: &World,
+    payload: &Payload,
+    threads: &Threads,
+) -> Result<Faults, ExecuteError> {
+    let reinforce = &inputs.recipe.reinforce;
+    let mut cases = Vec::new();
+    let groups = (0..reinforce.groups_per_unit_count).zip(payload.groups.as_slice());
+    for (group, samples) in groups {
+        let prompt = world.prompt(inputs.task, group);
+        let samples = samples.samples.as_slice();
+        for (slot, sample) in (0..reinforce.samples_per_group_count).zip(samples) {
+            let seed = inputs.task.sample_seed(group, slot);
+            cases.push(case(inputs, world, &prompt, seed, sample));
+        }
+    }
+    let mut faults = Faults::default();
+    for batch in cases.chunks(BATCH_SAMPLES) {
+        let fed: Vec<&[u32]> = batch.iter().map(Case::fed).collect();
+        let passes = prefill(inputs.model, &fed, threads)?;
+        let pairs: Vec<_> = batch.iter().zip(&passes).collect();
+        let found = parallel::map(&pairs, threads, |(case, pass)| check(inputs, case, pass));
+        found.into_iter().for_each(|more| faults.add(more));
+    }
+    Ok(faults)
+}
+
+fn case<'a>(
+    inputs: &RolloutInputs<'_>,
+    world: &World,
+    prompt: &[u32],
+    seed: [u8; 32],
+    sample: &'a Sample,
+) -> Case<'a> {
+    let response = sample.tokens.as_slice();
+    let tokens_max = world.environment.response_tokens_max();
+    let vocabulary = inputs.recipe.model.vocab_size;
+    let playable = response.iter().take(tokens_max);
+    let playable = playable.take_while(|token| **token < vocabulary);
+    let reward = world.reward_micro(prompt, response);
+    Case {
+        sample,
+        seed,
+        prompt_tokens: prompt.len(),
+        tokens: prompt.iter().chain(playable).copied().collect(),
+        finish: u64::from(!ends_lawfully(response, sample.finish, tokens_max)),
+        reward: u64::from(reward != sample.reward_micro),
+    }
+}
+
+fn check(inputs: &RolloutInputs<'_>, case: &Case<'_>, pass: &Prefill) -> Faults {
+    Faults {
+        finish: case.finish,
+        sampling: undrawn(inputs, case, &pass.logits),
+        activations: unproven(inputs, case, &pass.hidden),
+        reward: case.reward,
+    }
+}
+
+/// Response tokens that are not the seeded draw.
+fn undrawn(inputs: &RolloutInputs<'_>, case: &Case<'_>, logits: &[f32]) -> u64 {
+    let temperature = number(inputs.recipe.reinforce.temperature);
+    let rows = logits.chunks_exact(inputs.model.config().vocab_size);
+    let first = case.prompt_tokens;
+    let drawn = case.tokens.iter().enumerate().skip(first);
+    let wrong = rows
+        .skip(first - 1)
+        .zip(drawn)
+        .filter(|(row, (position, token))| {
+            sampler::sample(row, &case.seed, *position as u64, temperature) != **token
+        });
+    let beyond = case.sample.tokens.as_slice().len() - case.playable_tokens();
+    (wrong.count() + beyond) as u64
+}
+
+/// Proofs that differ from those of the replayed hidden states. States that no proof can hold have
+/// none, so that every proof given is one too many, and giving none is a fault as well.
+fn unproven(inputs: &RolloutInputs<'_>, case: &Case<'_>, hidden: &[f32]) -> u64 {
+    let found: Vec<&[u8]> = case
+        .sample
+        .proofs
+        .as_slice()
+        .iter()
+        .map(|proof| proof.as_slice())
+        .collect();
+    match proofs(
+        hidden,
+        case.prompt_tokens,
+        inputs.model.config().hidden_size,
+    ) {
+        Ok(expected) => {
+            let expected: Vec<&[u8]> = expected.iter().map(Vec::as_slice).collect();
+            differences(&found, &expected)
+        }
+        Err(_) => found.len().max(1) as u64,
+    }
+}
