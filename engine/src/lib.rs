@@ -13,8 +13,8 @@
 //! - [`transformer`](ModelConfig) is a Llama-family decoder under Hugging Face names, with
 //!   hand-written forward and backward passes: [`generate`], [`prefill`], [`logprobs`];
 //! - [`sampler`] draws tokens by seeded Gumbel-max;
-//! - [`trainer`] has the losses, AdamW, DiLoCo's inner loop, compression, order-free aggregation
-//!   and the outer step;
+//! - [`trainer`] has the losses, `AdamW`, `DiLoCo`'s inner loop, compression, order-free
+//!   aggregation and the outer step;
 //! - `weights` writes and reads canonical safetensors files ([`Parameters::to_safetensors`]).
 //!
 //! It knows no chain and imports nothing of the project's.

@@ -1,7 +1,7 @@
 //! Training: losses, gradients, optimisers, and the exact exchange of pseudo-gradients.
 //!
 //! A gradient unit is one of two things, and both end in [`compress`] and [`aggregate`]:
-//! [`inner`] runs H AdamW steps and gives the pseudo-gradient `theta_0 - theta_H` (pre-training);
+//! [`inner`] runs H `AdamW` steps and gives the pseudo-gradient `theta_0 - theta_H` (pre-training);
 //! [`grpo`] gives one plain gradient over a share of the rollouts (reinforcement learning). The
 //! [`outer`] optimiser turns the aggregate into the next checkpoint.
 

@@ -24,29 +24,26 @@ const LN2_HI: f32 = 0.693_359_375;
 const LN2_LO: f32 = -2.121_944_4e-4;
 /// `1.5 * 2^23`: adding it rounds to the nearest integer, ties to even.
 const ROUND: f32 = 12_582_912.0;
-/// Below this, exp is 0 after rounding.
-const EXP_ARGUMENT_MIN: f32 = -104.0;
+/// Below this, exp is 0: no result is subnormal, which would be slow and is never needed.
+const EXP_ARGUMENT_MIN: f32 = -87.0;
 /// Above this, exp is infinite.
 const EXP_ARGUMENT_MAX: f32 = 89.0;
 
 /// `2^n` for `-126 <= n <= 127`.
 #[inline(always)]
 fn power_of_two(n: i32) -> f32 {
-    f32::from_bits(((n + 127) as u32) << 23)
+    f32::from_bits((n.wrapping_add(127) as u32) << 23)
 }
 
-/// `e^x`; 0 below -104, infinite above 88.73, NaN for NaN.
+/// `e^x`; 0 below -87, infinite above 88.73, NaN for NaN.
 ///
 /// `x = n ln 2 + r`, `|r| <= ln 2 / 2`; `e^x = 2^n (1 + r + r² p(r))`. The power of two is
-/// applied in two halves so that subnormal results round once.
+/// applied in two halves, because `2^128` is not a number.
 #[inline(always)]
 #[must_use]
 pub fn exp(x: f32) -> f32 {
-    let x = if x < EXP_ARGUMENT_MIN {
-        EXP_ARGUMENT_MIN
-    } else {
-        x
-    };
+    let vanishes = x < EXP_ARGUMENT_MIN;
+    let x = if vanishes { 0.0 } else { x };
     let x = if x > EXP_ARGUMENT_MAX {
         EXP_ARGUMENT_MAX
     } else {
@@ -64,10 +61,10 @@ pub fn exp(x: f32) -> f32 {
     let p = p.mul_add(r, 5.000_000_1e-1);
     let p = p.mul_add(r * r, r) + 1.0;
     let n = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
-    // NaN leaves an arbitrary n; the mask keeps the shift in range and the product NaN.
-    let n = n.clamp(-150, 129);
+    // NaN leaves an arbitrary n; wrapping shifts of it still multiply NaN.
     let half = n >> 1;
-    (p * power_of_two(half)) * power_of_two(n - half)
+    let value = (p * power_of_two(half)) * power_of_two(n.wrapping_sub(half));
+    if vanishes { 0.0 } else { value }
 }
 
 /// `ln x`; `-inf` at 0, NaN below 0, `+inf` at `+inf`.

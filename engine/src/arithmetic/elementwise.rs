@@ -1,8 +1,9 @@
-//! Row and element kernels: norms, rotary positions, softmax, SwiGLU, optimiser steps.
+//! Row and element kernels: norms, rotary positions, softmax, `SwiGLU`, optimiser steps.
 //!
 //! Each is one formula over slices, compiled for every instruction set.
 
 use super::cpu::kernel;
+use super::reduce::LANES;
 use super::{elementary, reduce};
 
 kernel! {
@@ -81,15 +82,14 @@ kernel! {
 
 kernel! {
     /// Softmax of `scale * row[..valid]`; the rest of `row` becomes 0.
+    ///
+    /// `m = max(row) scale`, `e = exp(fma(row, scale, -m))`, `p = e (1 / Σ e)`.
     pub(crate) fn softmax(row: &mut [f32], valid: usize, scale: f32) {
-        let (head, tail) = row.split_at_mut(valid);
-        for x in head.iter_mut() {
-            *x *= scale;
-        }
-        let largest = reduce::max(head);
-        tail.fill(f32::NEG_INFINITY);
+        // The exponential of -inf is +0, so whole lanes can be worked on.
+        row[valid..].fill(f32::NEG_INFINITY);
+        let largest = reduce::max(row) * scale;
         for x in row.iter_mut() {
-            *x = elementary::exp(*x - largest);
+            *x = elementary::exp(x.mul_add(scale, -largest));
         }
         let reciprocal = 1.0 / reduce::sum(row);
         for x in row.iter_mut() {
@@ -99,7 +99,7 @@ kernel! {
 }
 
 kernel! {
-    /// `ds = p (dp - p·dp) scale` in place of `dp`, the dot over `[..valid]`; `ds` is 0 where `p` is.
+    /// `ds = p (dp - p·dp) scale` in place of `dp`, the dot over `[..valid]`; 0 where `p` is.
     pub(crate) fn softmax_backward(p: &[f32], dp: &mut [f32], valid: usize, scale: f32) {
         let mean = reduce::dot(&p[..valid], &dp[..valid]);
         for (dp, &p) in dp.iter_mut().zip(p) {
@@ -125,12 +125,24 @@ kernel! {
     pub(crate) fn swiglu_backward(gate_up: &mut [f32], dh: &[f32], width: usize) {
         for (row, dh) in gate_up.chunks_exact_mut(2 * width).zip(dh.chunks_exact(width)) {
             let (gate, up) = row.split_at_mut(width);
-            for ((g, u), &dh) in gate.iter_mut().zip(up).zip(dh) {
-                let sigmoid = elementary::sigmoid(*g);
-                let slope = sigmoid * g.mul_add(1.0 - sigmoid, 1.0);
-                let du = dh * (*g * sigmoid);
-                *g = (dh * *u) * slope;
-                *u = du;
+            let mut index = 0;
+            while index < width {
+                // Whole lanes, so that the loop below is one vector operation after another.
+                let count = LANES.min(width - index);
+                let (mut g, mut u, mut d) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+                g[..count].copy_from_slice(&gate[index..index + count]);
+                u[..count].copy_from_slice(&up[index..index + count]);
+                d[..count].copy_from_slice(&dh[index..index + count]);
+                for lane in 0..LANES {
+                    let sigmoid = elementary::sigmoid(g[lane]);
+                    let slope = sigmoid * g[lane].mul_add(1.0 - sigmoid, 1.0);
+                    let du = d[lane] * (g[lane] * sigmoid);
+                    g[lane] = (d[lane] * u[lane]) * slope;
+                    u[lane] = du;
+                }
+                gate[index..index + count].copy_from_slice(&g[..count]);
+                up[index..index + count].copy_from_slice(&u[..count]);
+                index += LANES;
             }
         }
     }
@@ -202,7 +214,7 @@ kernel! {
     }
 }
 
-/// The constants of one AdamW step.
+/// The constants of one `AdamW` step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AdamStep {
     pub(crate) lr: f32,
@@ -217,7 +229,7 @@ pub(crate) struct AdamStep {
 }
 
 kernel! {
-    /// One AdamW step:
+    /// One `AdamW` step:
     /// `m = β1 m + (1 - β1) g`, `v = β2 v + (1 - β2) g²`,
     /// `θ -= lr wd θ`, `θ -= lr (m / c1) / (sqrt(v / c2) + eps)`.
     pub(crate) fn adam(

@@ -4,9 +4,9 @@
 //! panels of [`panel_width`](super::tile::panel_width) columns; weights that serve many steps are
 //! packed once. Threads take disjoint rows of C: no fold is ever divided.
 
-use super::cpu::Kernels;
+use super::cpu::{Kernels, kernel};
 use super::threads::Threads;
-use super::tile::{Block, Shape, Target, even_tile_rows, panel_width};
+use super::tile::{Block, Shape, TILE_ROWS_MAX, Target, even_tile_rows, panel_width};
 
 /// A read-only matrix: element `(i, j)` is `data[i * row + j * column]`.
 #[derive(Clone, Copy, Debug)]
@@ -79,12 +79,14 @@ impl Packed {
             if columns < width {
                 panel.fill(0.0);
             }
-            if b.column == 1 {
+            if b.column == 1 && columns == width {
+                copy_panel(kernels, &b.data[first..], b.row, panel, width);
+            } else if b.column == 1 {
                 for (k, row) in panel.chunks_exact_mut(width).enumerate() {
                     row[..columns].copy_from_slice(&b.data[k * b.row + first..][..columns]);
                 }
             } else {
-                pack_transposed(panel, width, b, first, columns);
+                pack_transposed(kernels, panel, width, b, (first, columns));
             }
         }
     }
@@ -105,25 +107,68 @@ impl Packed {
     }
 }
 
-/// Packs columns that are contiguous in memory, 16 steps at a time so that both sides stay in
-/// cache.
-fn pack_transposed(panel: &mut [f32], width: usize, b: View<'_>, first: usize, columns: usize) {
-    const STEPS: usize = 16;
-    for (block, rows) in panel.chunks_mut(STEPS * width).enumerate() {
-        let k = block * STEPS;
-        let steps = rows.len() / width;
-        for j in 0..columns {
-            let source = (first + j) * b.column + k * b.row;
-            if b.row == 1 {
-                let source = &b.data[source..][..steps];
-                for (slot, &value) in rows[j..].iter_mut().step_by(width).zip(source) {
-                    *slot = value;
-                }
-            } else {
-                for step in 0..steps {
-                    rows[step * width + j] = b.data[source + step * b.row];
+/// Packs columns that are contiguous in memory, in squares of 16 that fit in registers.
+fn pack_transposed(
+    kernels: Kernels,
+    panel: &mut [f32],
+    width: usize,
+    b: View<'_>,
+    (first, columns): (usize, usize),
+) {
+    const SQUARE: usize = 16;
+    for step in (0..b.rows).step_by(SQUARE) {
+        for start in (0..columns).step_by(SQUARE) {
+            let source = &b.data[(first + start) * b.column + step * b.row..];
+            let target = &mut panel[step * width + start..];
+            if b.row == 1 && b.rows - step >= SQUARE && columns - start >= SQUARE {
+                transpose_square(kernels, source, b.column, target, width);
+                continue;
+            }
+            for j in 0..SQUARE.min(columns - start) {
+                for k in 0..SQUARE.min(b.rows - step) {
+                    target[k * width + j] = source[j * b.column + k * b.row];
                 }
             }
+        }
+    }
+}
+
+kernel! {
+    /// Copies whole rows of 16 or 32 values out of wider rows.
+    fn copy_panel(source: &[f32], source_row: usize, panel: &mut [f32], width: usize) {
+        if width == 32 {
+            copy_rows::<32>(source, source_row, panel);
+        } else {
+            copy_rows::<16>(source, source_row, panel);
+        }
+    }
+}
+
+#[inline(always)]
+fn copy_rows<const WIDTH: usize>(source: &[f32], source_row: usize, panel: &mut [f32]) {
+    for (k, row) in panel.as_chunks_mut::<WIDTH>().0.iter_mut().enumerate() {
+        row.copy_from_slice(&source[k * source_row..][..WIDTH]);
+    }
+}
+
+kernel! {
+    /// `target[k, j] = source[j, k]` for a square of 16.
+    fn transpose_square(
+        source: &[f32],
+        source_row: usize,
+        target: &mut [f32],
+        target_row: usize,
+    ) {
+        let mut square = [[0.0; 16]; 16];
+        for (j, row) in square.iter_mut().enumerate() {
+            row.copy_from_slice(&source[j * source_row..][..16]);
+        }
+        for k in 0..16 {
+            let mut column = [0.0; 16];
+            for (slot, row) in column.iter_mut().zip(&square) {
+                *slot = row[k];
+            }
+            target[k * target_row..][..16].copy_from_slice(&column);
         }
     }
 }
@@ -166,30 +211,117 @@ pub(crate) fn multiply(threads: &Threads, a: View<'_>, b: &Packed, c: &mut [f32]
     });
 }
 
+/// Steps of one pass over the operands: a panel of so many rows stays in the first-level cache.
+/// Between passes the folds wait in C.
+const PASS_STEPS: usize = 256;
+
 fn multiply_rows(kernels: Kernels, a: View<'_>, b: &Packed, c: &mut [f32], start: Start) {
-    let width = panel_width(kernels);
-    let step = even_tile_rows(kernels, a.rows);
-    for index in 0..b.columns.div_ceil(width) {
-        let panel = b.panel(width, index);
-        let column = index * width;
-        for first in (0..a.rows).step_by(step) {
-            let block = Block {
-                rows: step.min(a.rows - first),
-                depth: a.columns,
-                shape: Shape::Full,
-                a: &a.data[first * a.row..],
-                a_row: a.row,
-                a_step: a.column,
-                panel,
-            };
-            let target = Target {
-                c: &mut c[first * b.columns + column..],
-                row: b.columns,
-                columns: width.min(b.columns - column),
-                accumulate: start == Start::Output,
-            };
-            block.run(kernels, target);
+    let passes = b.depth.div_ceil(PASS_STEPS);
+    let steps = b.depth.div_ceil(passes);
+    for first in (0..b.depth).step_by(steps) {
+        let pass = Pass {
+            kernels,
+            first,
+            steps: steps.min(b.depth - first),
+            accumulate: first > 0 || start == Start::Output,
+        };
+        if a.column == 1 {
+            pass.panels_outside(a, b, c);
+        } else {
+            pass.rows_outside(a, b, c);
         }
+    }
+}
+
+/// Some steps of all folds.
+#[derive(Clone, Copy)]
+struct Pass {
+    kernels: Kernels,
+    first: usize,
+    steps: usize,
+    accumulate: bool,
+}
+
+impl Pass {
+    /// A row-major A is read in place, under one panel of B after another.
+    fn panels_outside(self, a: View<'_>, b: &Packed, c: &mut [f32]) {
+        let tile = even_tile_rows(self.kernels, a.rows);
+        for panel in 0..b.columns.div_ceil(panel_width(self.kernels)) {
+            for row in (0..a.rows).step_by(tile) {
+                let data = &a.data[row * a.row + self.first..];
+                let operand = (data, tile.min(a.rows - row), a.row, 1);
+                self.tile(operand, b, panel, &mut c[row * b.columns..]);
+            }
+        }
+    }
+
+    /// Any other A is copied tile by tile, and each copy meets all panels of B.
+    fn rows_outside(self, a: View<'_>, b: &Packed, c: &mut [f32]) {
+        let tile = even_tile_rows(self.kernels, a.rows);
+        let mut copy = [0.0; PASS_STEPS * TILE_ROWS_MAX];
+        for row in (0..a.rows).step_by(tile) {
+            let rows = tile.min(a.rows - row);
+            let source = &a.data[self.first * a.column + row * a.row..];
+            for (step, copy) in copy
+                .as_chunks_mut()
+                .0
+                .iter_mut()
+                .take(self.steps)
+                .enumerate()
+            {
+                gather(&source[step * a.column..], a.row, rows, copy);
+            }
+            for panel in 0..b.columns.div_ceil(panel_width(self.kernels)) {
+                self.tile(
+                    (&copy, rows, 1, TILE_ROWS_MAX),
+                    b,
+                    panel,
+                    &mut c[row * b.columns..],
+                );
+            }
+        }
+    }
+
+    /// One tile: `(data, rows, row stride, step stride)` of A against a panel of B.
+    fn tile(
+        self,
+        (data, rows, a_row, a_step): (&[f32], usize, usize, usize),
+        b: &Packed,
+        panel: usize,
+        c: &mut [f32],
+    ) {
+        let width = panel_width(self.kernels);
+        let column = panel * width;
+        let block = Block {
+            rows,
+            depth: self.steps,
+            shape: Shape::Full,
+            a: data,
+            a_row,
+            a_step,
+            panel: &b.panel(width, panel)[self.first * width..],
+        };
+        let target = Target {
+            c: &mut c[column..],
+            row: b.columns,
+            columns: width.min(b.columns - column),
+            accumulate: self.accumulate,
+        };
+        block.run(self.kernels, target);
+    }
+}
+
+/// Copies one step of a tile's rows; rows beyond the tile may come along.
+#[inline(always)]
+fn gather(source: &[f32], stride: usize, rows: usize, copy: &mut [f32; TILE_ROWS_MAX]) {
+    if stride == 1
+        && let Some(whole) = source.first_chunk()
+    {
+        *copy = *whole;
+        return;
+    }
+    for (index, slot) in copy.iter_mut().enumerate().take(rows) {
+        *slot = source[index * stride];
     }
 }
 

@@ -10,7 +10,10 @@
 pub(crate) const LANES: usize = 16;
 
 macro_rules! reduction {
-    ($(#[$meta:meta])* $name:ident, ($($arg:ident),+), $float:ty, |$acc:ident, $($x:ident),+| $step:expr) => {
+    (
+        $(#[$meta:meta])*
+        $name:ident, ($($arg:ident),+), $float:ty, |$acc:ident, $($x:ident),+| $step:expr
+    ) => {
         $(#[$meta])*
         #[inline(always)]
         pub(crate) fn $name($($arg: &[f32]),+) -> $float {

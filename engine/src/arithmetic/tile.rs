@@ -20,6 +20,9 @@ use super::cpu::{KernelPath, Kernels};
 /// The widest panel of any path.
 pub(crate) const WIDTH_MAX: usize = 32;
 
+/// The tallest tile of any path.
+pub(crate) const TILE_ROWS_MAX: usize = 12;
+
 /// Output columns in one panel of packed B.
 pub(crate) fn panel_width(kernels: Kernels) -> usize {
     match kernels.path() {
@@ -132,7 +135,7 @@ impl Block<'_> {
             return dispatch(kernels, self.rows, self.shape, &raw);
         }
         // A partial panel computes a whole tile aside and copies the columns that exist.
-        let mut whole = [0.0; 12 * WIDTH_MAX];
+        let mut whole = [0.0; TILE_ROWS_MAX * WIDTH_MAX];
         if accumulate {
             for i in 0..self.rows {
                 whole[i * width..][..columns].copy_from_slice(&c[i * row..][..columns]);
@@ -148,7 +151,10 @@ impl Block<'_> {
 }
 
 macro_rules! tile {
-    ($name:ident, $(#[$feature:meta])? $vector:ty, $lanes:expr, $zero:expr, $load:path, $store:path, $splat:path, $fma:path) => {
+    (
+        $name:ident, $(#[$feature:meta])? $vector:ty, $lanes:expr,
+        $zero:expr, $load:path, $store:path, $splat:path, $fma:path
+    ) => {
         $(#[$feature])?
         unsafe fn $name<const ROWS: usize, const CAUSAL: bool>(raw: &Raw) {
             // SAFETY: `Block::run` asserted that A covers `ROWS` rows of `depth` (+ row) steps,
@@ -161,17 +167,23 @@ macro_rules! tile {
                         acc[i][1] = $load(raw.c.add(i * raw.c_row + $lanes));
                     }
                 }
-                let mut a = raw.a;
+                // One pointer for three rows: the other two are base + row and base + 2 row, which
+                // x86 addresses without arithmetic.
+                let row = raw.a_row;
+                let mut a: [*const f32; 4] =
+                    std::array::from_fn(|group| raw.a.wrapping_add(3 * group * row));
                 let mut b = raw.b;
                 for _ in 0..raw.depth {
                     let b0 = $load(b);
                     let b1 = $load(b.add($lanes));
                     for i in 0..ROWS {
-                        let x = $splat(*a.add(i * raw.a_row));
+                        let x = $splat(*a[i / 3].add(i % 3 * row));
                         acc[i][0] = $fma(x, b0, acc[i][0]);
                         acc[i][1] = $fma(x, b1, acc[i][1]);
                     }
-                    a = a.add(raw.a_step);
+                    for a in &mut a {
+                        *a = a.wrapping_add(raw.a_step);
+                    }
                     b = b.add(2 * $lanes);
                 }
                 if CAUSAL {
@@ -179,14 +191,14 @@ macro_rules! tile {
                         let b0 = $load(b);
                         let b1 = $load(b.add($lanes));
                         for i in first..ROWS {
-                            let x = $splat(*a.add(i * raw.a_row));
+                            let x = $splat(*a[i / 3].add(i % 3 * row));
                             acc[i][0] = $fma(x, b0, acc[i][0]);
                             acc[i][1] = $fma(x, b1, acc[i][1]);
                         }
-                        if first + 1 < ROWS {
-                            a = a.add(raw.a_step);
-                            b = b.add(2 * $lanes);
+                        for a in &mut a {
+                            *a = a.wrapping_add(raw.a_step);
                         }
+                        b = b.wrapping_add(2 * $lanes);
                     }
                 }
                 for i in 0..ROWS {
@@ -235,7 +247,10 @@ mod x86 {
             // SAFETY: the caller of `run_*` upholds the contract of the kernel.
             unsafe {
                 match ($rows, $causal) {
-                    $(($n, false) => $kernel::<$n, false>($raw), ($n, true) => $kernel::<$n, true>($raw),)+
+                    $(
+                        ($n, false) => $kernel::<$n, false>($raw),
+                        ($n, true) => $kernel::<$n, true>($raw),
+                    )+
                     _ => unreachable!("tile height asserted by Block::run"),
                 }
             }

@@ -1,4 +1,4 @@
-//! AdamW with decoupled weight decay.
+//! `AdamW` with decoupled weight decay.
 //!
 //! `1 - β^t` is computed in f64 by repeated squaring and rounded to f32 once.
 
@@ -6,7 +6,7 @@ use crate::arithmetic::elementwise::{AdamStep, adam};
 use crate::arithmetic::threads::Threads;
 use serde::{Deserialize, Serialize};
 
-/// Constants of AdamW.
+/// Constants of `AdamW`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdamW {
     /// Step size.

@@ -1,4 +1,4 @@
-//! The inner loop of a pre-training unit: H AdamW steps from a checkpoint.
+//! The inner loop of a pre-training unit: H `AdamW` steps from a checkpoint.
 //!
 //! The state after every step has a digest, so a miner commits to the chain of states and an
 //! auditor repeats any stretch of it from the state before.

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! Nesterov: b = μ b + g,  θ = θ - lr (g + μ b)
-//! AdamW:    clip g to clip_norm, then one AdamW step
+//! `AdamW`:    clip g to clip_norm, then one `AdamW` step
 //! ```
 //!
 //! Pre-training aggregates pseudo-gradients `theta_0 - theta_H` and uses Nesterov;
-//! reinforcement learning aggregates plain gradients and uses AdamW.
+//! reinforcement learning aggregates plain gradients and uses `AdamW`.
 
 use super::adamw::{AdamW, AdamWState};
 use super::{clip_gradient_norm, state_sources};
@@ -27,7 +27,7 @@ pub enum OuterOptimizer {
         /// Decay of the momentum.
         momentum: f32,
     },
-    /// One AdamW step a network step.
+    /// One `AdamW` step a network step.
     AdamW {
         /// Step size.
         lr: f32,

