@@ -120,8 +120,10 @@ fn a_later_vote_replaces_an_earlier_one() {
 /// A holder votes with what it holds when voting ends, however much it held before.
 #[test]
 fn votes_weigh_by_the_stake_at_the_end_of_voting() {
-    let mut setup = Setup::default();
-    setup.parameters = vec![(Name::AuditFaultPenalty, 90_000)];
+    let setup = Setup {
+        parameters: vec![(Name::AuditFaultPenalty, 90_000)],
+        ..Setup::default()
+    };
     let (mut chain, unit) = Chain::audited(&setup);
     let first = chain.seats(unit)[0].address();
     let fined = (0..4)

@@ -7,5 +7,5 @@ mod step;
 
 pub(crate) use chain::Chain;
 pub(crate) use keys::key;
-pub(crate) use setup::Setup;
+pub(crate) use setup::{Setup, recipe};
 pub(crate) use step::{RUN, accepting, audit_bodies, commitment_body, rejecting};

@@ -95,8 +95,10 @@ fn an_opening_at_the_last_height_counts() {
 
 #[test]
 fn at_a_low_rate_most_units_are_spared_and_accepted_at_once() {
-    let mut setup = Setup::default();
-    setup.parameters = vec![(Name::AuditRate, 10_000)];
+    let mut setup = Setup {
+        parameters: vec![(Name::AuditRate, 10_000)],
+        ..Setup::default()
+    };
     setup.recipe.pretrain.units_count = 400;
     setup.recipe.schedule.deadline_blocks = 20;
     let mut chain = Chain::working(&setup);

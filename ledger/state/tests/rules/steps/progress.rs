@@ -168,7 +168,7 @@ fn only_equal_checkpoints_count_towards_a_quorum() {
     let right = chain.next_checkpoint();
     let wrong = Checkpoint {
         model: CheckpointId::of(b"something else"),
-        ..right.clone()
+        ..chain.next_checkpoint()
     };
     for (index, checkpoint) in [(0, &right), (1, &wrong), (2, &right)] {
         let checkpoint = checkpoint.clone();

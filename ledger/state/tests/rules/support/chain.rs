@@ -144,9 +144,12 @@ impl Chain {
 
         self.state.advance(transition.writes);
         self.replica.advance(again.writes);
-        let entries = self.replica.entries().clone();
         assert_eq!(self.state.root(), transition.root);
-        assert_eq!(State::from_entries(entries).root(), transition.root);
+        // Reading everything back takes longest, so not at every height.
+        if height.get().is_multiple_of(7) {
+            self.replica = State::from_entries(self.replica.entries().clone());
+        }
+        assert_eq!(self.replica.root(), transition.root);
         assert!(
             supply::is_conserved(&self.view()),
             "supply changed at {height}"
