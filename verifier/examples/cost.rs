@@ -1,0 +1,193 @@
+//! What an audit costs beside the work it checks, on this machine.
+//!
+//! Run with `cargo run --release -p verifier --example cost`; arguments: threads, then repetitions.
+#![expect(clippy::print_stdout, reason = "a table is what this program is for")]
+
+use engine::{Parameters, Threads};
+use miner::{Generation, GradientInputs, RolloutInputs, World, gradient, initial_model, rollout};
+use protocol::{
+    Address, ChainId, CheckpointId, RunId, Step,
+    codec::encode,
+    recipe::Recipe,
+    task::{Beacon, RolloutTask, UnitId, UnitKind},
+};
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
+
+/// About 0.6 million parameters, sorting eight digits, 12 prompts of 16 samples.
+fn recipe() -> Result<Recipe, Box<dyn Error>> {
+    let mut recipe: Recipe = serde_json::from_str(include_str!("../../miner/recipes/tiny.json"))?;
+    let environment = environment::by_name("sort-digits-8").ok_or("no such environment")?;
+    recipe.environment = protocol::EnvironmentHash::from_bytes(environment.hash());
+    recipe.model.hidden_size = 128;
+    recipe.model.intermediate_size = 256;
+    recipe.model.layers_count = 4;
+    recipe.model.head_dim = 32;
+    recipe.model.positions_max = 64;
+    recipe.pretrain.inner_steps_count = 10;
+    recipe.pretrain.corpus_rows_count = 4;
+    recipe.pretrain.corpus_row_tokens = 64;
+    recipe.pretrain.demonstration_rows_count = 32;
+    recipe.reinforce.groups_per_unit_count = 12;
+    recipe.reinforce.samples_per_group_count = 16;
+    Ok(recipe)
+}
+
+fn least<T>(repetitions: usize, mut work: impl FnMut() -> T) -> (Duration, T) {
+    let mut timed = || {
+        let start = Instant::now();
+        let value = work();
+        (start.elapsed(), value)
+    };
+    let (mut best, mut value) = timed();
+    for _ in 1..repetitions {
+        let (time, again) = timed();
+        (best, value) = (best.min(time), again);
+    }
+    (best, value)
+}
+
+fn unit(step: u64, kind: UnitKind) -> UnitId {
+    UnitId {
+        run: RunId::ZERO,
+        step: Step::new(step),
+        kind,
+        index: 0,
+    }
+}
+
+struct Bench {
+    recipe: Recipe,
+    model: Parameters,
+    threads: Threads,
+    repetitions: usize,
+}
+
+const MINER: Address = Address::from_bytes([3; 32]);
+
+impl Bench {
+    fn rollouts(&self) -> Result<(RolloutTask, protocol::rollout::Payload), Box<dyn Error>> {
+        let task = RolloutTask {
+            chain: ChainId::from_bytes([1; 32]),
+            checkpoint: CheckpointId::of(&self.model.to_safetensors()),
+            environment: self.recipe.environment,
+            beacon: Beacon::from_bytes([2; 32]),
+            unit: unit(3, UnitKind::Rollout),
+            miner: MINER,
+        };
+        let inputs = RolloutInputs {
+            task: &task,
+            recipe: &self.recipe,
+            model: &self.model,
+        };
+        let (execution, payload) = least(self.repetitions, || {
+            rollout::execute(&inputs, &self.threads)
+        });
+        let payload = payload?;
+        let bytes = encode(&payload);
+        let totals = payload.totals(1_000_000);
+        let (audit, verdict) = least(self.repetitions, || {
+            verifier::rollout::judge(&inputs, &totals, &bytes, &self.threads)
+        });
+        assert!(verdict.accepts(), "{verdict:?}");
+        let (admission, admitted) = least(self.repetitions, || {
+            verifier::admit(task.unit, MINER, &bytes, &self.recipe)
+        });
+        admitted?;
+        let (samples, tokens) = (totals.samples_count, totals.tokens_count);
+        println!(
+            "rollout unit: {samples} samples, {tokens} tokens, {} bytes",
+            bytes.len()
+        );
+        report("rollout", execution, audit, admission);
+        self.proofs(&payload, &task)?;
+        Ok((task, payload))
+    }
+
+    /// The part that is the same for miner and auditor.
+    fn proofs(
+        &self,
+        payload: &protocol::rollout::Payload,
+        task: &RolloutTask,
+    ) -> Result<(), Box<dyn Error>> {
+        let prompt = World::of(&self.recipe)?.prompt(task, 0);
+        let width = self.model.config().hidden_size;
+        let rows = prompt.len() + 8;
+        let hidden: Vec<f32> = (0..rows * width)
+            .map(|index| ((index * 7919) % 4093) as f32 / 4093.0 - 0.5)
+            .collect();
+        let (time, proofs) = least(self.repetitions * 10, || {
+            rollout::proofs(&hidden, prompt.len(), width)
+        });
+        proofs?;
+        let all = time * u32::try_from(payload.samples().count())?;
+        println!("  proofs of all samples, one thread: {all:.1?}");
+        Ok(())
+    }
+
+    fn gradient(&self, name: &str, inputs: &GradientInputs<'_>) -> Result<(), Box<dyn Error>> {
+        let (execution, payload) = least(self.repetitions, || {
+            gradient::execute(inputs, &self.threads)
+        });
+        let payload = payload?;
+        let bytes = encode(&payload);
+        let (tokens, loss) = (payload.tokens_count, payload.loss_micro());
+        let (audit, verdict) = least(self.repetitions, || {
+            verifier::gradient::judge(inputs, tokens, loss, &bytes, &self.threads)
+        });
+        assert!(verdict.accepts(), "{verdict:?}");
+        let (admission, admitted) = least(self.repetitions, || {
+            verifier::admit(inputs.unit, MINER, &bytes, &self.recipe)
+        });
+        admitted?;
+        println!("{name} unit: {tokens} tokens, {} bytes", bytes.len());
+        report(name, execution, audit, admission);
+        Ok(())
+    }
+}
+
+fn report(name: &str, execution: Duration, audit: Duration, admission: Duration) {
+    let ratio = audit.as_secs_f64() / execution.as_secs_f64();
+    println!("  {name}: execution {execution:.1?}, audit {audit:.1?} (ratio {ratio:.2})");
+    println!("  {name}: admission {admission:.1?}");
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let mut number = |default| {
+        let text = arguments.next();
+        text.map_or(Ok(default), |text| text.parse::<usize>())
+    };
+    let (threads, repetitions) = (number(1)?, number(5)?);
+    let recipe = recipe()?;
+    let bench = Bench {
+        model: initial_model(&recipe)?,
+        recipe,
+        threads: Threads::new(threads),
+        repetitions,
+    };
+    println!(
+        "{} parameters, {threads} threads, {:?}",
+        bench.model.as_slice().len(),
+        bench.threads.kernel_path()
+    );
+    let (task, payload) = bench.rollouts()?;
+    let mut inputs = GradientInputs {
+        unit: unit(3, UnitKind::Gradient),
+        miner: MINER,
+        recipe: &bench.recipe,
+        beacon: &Beacon::from_bytes([2; 32]),
+        model: &bench.model,
+        generation: None,
+    };
+    bench.gradient("pre-training", &inputs)?;
+    inputs.unit = unit(4, UnitKind::Gradient);
+    inputs.generation = Some(Generation {
+        model: &bench.model,
+        rollouts: vec![(task, payload)],
+    });
+    bench.gradient("reinforcement", &inputs)?;
+    Ok(())
+}

@@ -1,0 +1,125 @@
+use crate::scene::{SCENE, beacon, pretrain_updates, recipe, threads};
+use engine::trainer::OuterState;
+use miner::{gradient, initial_model, initial_outer};
+use protocol::{Step, codec::Bytes, gradient::Payload, recipe::Recipe};
+use verifier::{AdvanceError, Successor, checkpoint};
+
+fn start(recipe: &Recipe) -> Successor {
+    Successor {
+        model: initial_model(recipe).unwrap(),
+        outer: initial_outer(recipe).unwrap(),
+    }
+}
+
+fn advance(recipe: &Recipe, step: u64, now: &Successor, updates: &[Payload]) -> Successor {
+    checkpoint::advance(recipe, Step::new(step), &now.model, &now.outer, updates).unwrap()
+}
+
+#[test]
+fn the_next_checkpoint_does_not_depend_on_the_order_of_updates() {
+    let recipe = recipe();
+    let now = start(&recipe);
+    let mut updates = pretrain_updates(&recipe, &now.model, 0);
+    updates[0].tokens_count = 3;
+    let mut more = pretrain_updates(&recipe, &now.model, 1);
+    more[1].tokens_count = 1 << 20;
+    updates.append(&mut more);
+    let next = advance(&recipe, 0, &now, &updates);
+    assert_ne!(next.model, now.model);
+    for _ in 0..updates.len() {
+        updates.rotate_left(1);
+        assert_eq!(advance(&recipe, 0, &now, &updates), next);
+        updates.swap(0, 2);
+        assert_eq!(advance(&recipe, 0, &now, &updates), next);
+    }
+}
+
+#[test]
+fn too_few_updates_leave_the_checkpoint_as_it_is() {
+    let mut recipe = recipe();
+    recipe.schedule.gradient_units_min = 2;
+    let now = start(&recipe);
+    let updates = pretrain_updates(&recipe, &now.model, 0);
+    assert_eq!(advance(&recipe, 0, &now, &updates[..1]), now);
+    assert_eq!(advance(&recipe, 0, &now, &[]), now);
+    assert_ne!(advance(&recipe, 0, &now, &updates).model, now.model);
+}
+
+#[test]
+fn the_outer_state_starts_afresh_at_the_change_of_parts() {
+    let recipe = recipe();
+    let now = start(&recipe);
+    let last = recipe.pretrain.steps_count - 1;
+    let updates = pretrain_updates(&recipe, &now.model, last);
+    for updates in [updates.as_slice(), &[]] {
+        let next = advance(&recipe, last, &now, updates);
+        let rule = miner::model::outer_optimizer(&recipe, Step::new(last + 1));
+        assert_eq!(next.outer, OuterState::new(&rule, now.model.config()));
+    }
+    assert_eq!(advance(&recipe, 0, &now, &updates).outer.step_count(), 1);
+}
+
+#[test]
+fn a_reinforcement_step_moves_the_model_by_its_rate() {
+    let beacon = beacon(4);
+    let update = gradient::execute(&SCENE.reinforce_inputs(&beacon), &threads()).unwrap();
+    let now = Successor {
+        model: SCENE.model.clone(),
+        outer: SCENE.outer.clone(),
+    };
+    let step = SCENE.recipe.pretrain.steps_count;
+    let next = advance(&SCENE.recipe, step, &now, std::slice::from_ref(&update));
+    let pairs = now.model.as_slice().iter().zip(next.model.as_slice());
+    let largest = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    // The first step of AdamW moves by the rate: half of 1e-3, in a warm-up of two steps.
+    assert!((4.9e-4..5.1e-4).contains(&largest), "{largest}");
+}
+
+#[test]
+fn unreadable_updates_and_steps_after_the_last_are_errors() {
+    let recipe = recipe();
+    let now = start(&recipe);
+    let mut updates = pretrain_updates(&recipe, &now.model, 0);
+    let advance = |step, updates: &[Payload]| {
+        checkpoint::advance(&recipe, Step::new(step), &now.model, &now.outer, updates)
+    };
+    let over = advance(recipe.steps_count(), &updates);
+    assert!(matches!(over, Err(AdvanceError::Step { .. })));
+    let wrong_part = advance(recipe.pretrain.steps_count, &updates);
+    assert!(matches!(wrong_part, Err(AdvanceError::Outer(_))));
+    updates[1].update = Bytes::new(vec![1, 2, 3]).unwrap();
+    assert!(matches!(
+        advance(0, &updates),
+        Err(AdvanceError::Update { .. })
+    ));
+}
+
+#[test]
+fn evaluation_counts_the_same_prompts_every_time() {
+    let recipe = recipe();
+    let now = start(&recipe);
+    let first = checkpoint::evaluate(&recipe, &now.model, &threads()).unwrap();
+    assert_eq!(
+        first.prompts_count,
+        recipe.schedule.evaluation_prompts_count
+    );
+    assert_eq!(
+        checkpoint::evaluate(&recipe, &now.model, &engine::Threads::new(2)).unwrap(),
+        first
+    );
+}
+
+#[test]
+fn pre_training_reduces_the_loss() {
+    let mut recipe = recipe();
+    recipe.pretrain.steps_count = 12;
+    let mut now = start(&recipe);
+    let mut losses = Vec::new();
+    for step in 0..recipe.pretrain.steps_count {
+        let updates = pretrain_updates(&recipe, &now.model, step);
+        losses.push(updates[0].loss_micro());
+        now = advance(&recipe, step, &now, &updates);
+    }
+    let (first, last) = (losses[0], losses[losses.len() - 1]);
+    assert!(last * 10 < first * 7, "{losses:?}");
+}

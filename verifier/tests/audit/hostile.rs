@@ -1,0 +1,129 @@
+//! Bytes that a miner might send instead of a payload.
+
+use crate::scene::{MINER, SCENE, beacon, threads};
+use miner::{cheat, gradient, rollout};
+use proptest::prelude::*;
+use protocol::{codec::encode, gradient::Payload as GradientPayload, rollout::Totals};
+
+/// SplitMix64: mutations that a seed gives.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, count: usize) -> usize {
+        usize::try_from(self.next() % count.max(1) as u64).unwrap()
+    }
+
+    /// Flips, overwrites, inserts, removes or cuts; the result always differs from the input.
+    fn mutate(&mut self, honest: &[u8]) -> Vec<u8> {
+        let mut bytes = honest.to_vec();
+        while bytes == honest {
+            for _ in 0..=self.below(3) {
+                let at = self.below(bytes.len());
+                match self.below(6) {
+                    0 if !bytes.is_empty() => bytes[at] ^= 1 << self.below(8),
+                    1 if !bytes.is_empty() => bytes[at] = self.next().to_le_bytes()[0],
+                    2 => bytes.insert(at, self.next().to_le_bytes()[0]),
+                    3 if !bytes.is_empty() => drop(bytes.remove(at)),
+                    4 => bytes.truncate(at),
+                    _ => {
+                        let end = bytes.len().min(at + 4);
+                        bytes[at..end].fill(0xff);
+                    }
+                }
+            }
+        }
+        bytes
+    }
+}
+
+#[test]
+fn mutated_rollout_payloads_are_never_accepted() {
+    let task = SCENE.task();
+    let inputs = SCENE.rollout_inputs(&task);
+    let payload = rollout::execute(&inputs, &threads()).unwrap();
+    let (honest, totals) = (encode(&payload), payload.totals(1_000_000));
+    let mut chance = Chance(42);
+    for round in 0..300 {
+        let bytes = chance.mutate(&honest);
+        // A careful miner commits to the sums of what it sends.
+        let totals = protocol::rollout::Payload::decode(&bytes)
+            .map_or(totals, |payload| payload.totals(1_000_000));
+        let verdict = verifier::rollout::judge(&inputs, &totals, &bytes, &threads());
+        assert!(!verdict.accepts(), "round {round}");
+        drop(verifier::admit(task.unit, MINER, &bytes, &SCENE.recipe));
+    }
+}
+
+#[test]
+fn mutated_gradient_payloads_are_never_accepted() {
+    let beacon = beacon(4);
+    let inputs = SCENE.reinforce_inputs(&beacon);
+    let payload = gradient::execute(&inputs, &threads()).unwrap();
+    let honest = encode(&payload);
+    let mut chance = Chance(43);
+    for round in 0..100 {
+        let bytes = chance.mutate(&honest);
+        let (tokens, loss) = GradientPayload::decode(&bytes)
+            .map_or((payload.tokens_count, payload.loss_micro()), |payload| {
+                (payload.tokens_count, payload.loss_micro())
+            });
+        let verdict = verifier::gradient::judge(&inputs, tokens, loss, &bytes, &threads());
+        assert!(!verdict.accepts(), "round {round}");
+        drop(verifier::admit(inputs.unit, MINER, &bytes, &SCENE.recipe));
+    }
+}
+
+#[test]
+fn mutated_rollouts_that_were_accepted_do_not_stop_a_gradient() {
+    let beacon = beacon(4);
+    let mut chance = Chance(44);
+    let mut learned = 0;
+    for _ in 0..60 {
+        let mut inputs = SCENE.reinforce_inputs(&beacon);
+        for (_, payload) in &mut inputs.generation.as_mut().unwrap().rollouts {
+            let bytes = chance.mutate(&encode(payload));
+            if let Ok(hostile) = protocol::rollout::Payload::decode(&bytes) {
+                *payload = hostile;
+            }
+        }
+        learned += usize::from(gradient::execute(&inputs, &threads()).is_ok());
+    }
+    assert!(learned > 30, "only {learned} of 60 units learned anything");
+}
+
+#[test]
+fn cheats_have_names_that_parse_and_unknown_names_list_them() {
+    for &cheat in cheat::Cheat::ALL {
+        assert_eq!(cheat.as_str().parse(), Ok(cheat));
+        assert!(cheat.description().ends_with('.'));
+    }
+    let error = "kindness".parse::<cheat::Cheat>().unwrap_err();
+    assert!(error.to_string().contains("skip-steps"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn random_bytes_are_never_accepted(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let task = SCENE.task();
+        let inputs = SCENE.rollout_inputs(&task);
+        let totals = Totals::default();
+        let verdict = verifier::rollout::judge(&inputs, &totals, &bytes, &threads());
+        prop_assert!(!verdict.accepts());
+        let beacon = beacon(3);
+        let inputs = SCENE.pretrain_inputs(&beacon);
+        prop_assert!(verifier::admit(inputs.unit, MINER, &bytes, &SCENE.recipe).is_err());
+        prop_assert!(verifier::admit(task.unit, MINER, &bytes, &SCENE.recipe).is_err());
+        let verdict = verifier::gradient::judge(&inputs, 1, 0, &bytes, &threads());
+        prop_assert!(!verdict.accepts());
+    }
+}

@@ -1,0 +1,187 @@
+use crate::scene::{MINER, SCENE, reason, threads};
+use engine::Threads;
+use miner::{Cheat, cheat, rollout};
+use protocol::{
+    codec::{BoundedVec, encode},
+    rollout::{Finish, Group, Payload, Sample},
+    task::UnitKind,
+    verdict::Check,
+};
+use verifier::AdmitError;
+
+fn honest() -> Payload {
+    rollout::execute(&SCENE.rollout_inputs(&SCENE.task()), &threads()).unwrap()
+}
+
+/// The honest payload with its groups changed.
+fn changed(change: impl FnOnce(&mut Vec<Vec<Sample>>)) -> Payload {
+    let honest = honest();
+    let mut groups: Vec<Vec<Sample>> = honest
+        .groups
+        .into_vec()
+        .into_iter()
+        .map(|group| group.samples.into_vec())
+        .collect();
+    change(&mut groups);
+    let group = |samples| Group {
+        samples: BoundedVec::new(samples).unwrap(),
+    };
+    Payload {
+        groups: BoundedVec::new(groups.into_iter().map(group).collect()).unwrap(),
+        ..honest
+    }
+}
+
+fn admitted(payload: &Payload) -> Result<(), AdmitError> {
+    verifier::admit(SCENE.task().unit, MINER, &encode(payload), &SCENE.recipe)
+}
+
+#[test]
+fn honest_rollouts_are_judged_clean_whatever_the_threads() {
+    let task = SCENE.task();
+    let inputs = SCENE.rollout_inputs(&task);
+    let payload = honest();
+    let two = Threads::new(2);
+    assert_eq!(rollout::execute(&inputs, &two).unwrap(), payload);
+    admitted(&payload).unwrap();
+    let verdict = SCENE.judge_rollout(&payload);
+    let checks: Vec<Check> = verdict.findings().iter().map(|f| f.check).collect();
+    let order = [
+        Check::Encoding,
+        Check::Completeness,
+        Check::Commitment,
+        Check::Finish,
+        Check::Sampling,
+        Check::Activations,
+        Check::Reward,
+    ];
+    assert_eq!(checks, order);
+    assert!(
+        verdict
+            .findings()
+            .iter()
+            .all(|finding| finding.measured == 0)
+    );
+    assert!(verdict.accepts());
+    let totals = payload.totals(1_000_000);
+    let again = verifier::rollout::judge(&inputs, &totals, &encode(&payload), &two);
+    assert_eq!(again, verdict);
+}
+
+#[test]
+fn every_rollout_cheat_is_caught_by_its_check() {
+    let expected = |cheat| match cheat {
+        Cheat::RewardLiar => Check::Reward,
+        // A weak model may draw the same tokens after another prompt or with rounded weights: then
+        // only the activations tell.
+        Cheat::ZeroProof | Cheat::LowPrecision | Cheat::EasyPrompt => Check::Activations,
+        _ => Check::Sampling,
+    };
+    let task = SCENE.task();
+    let inputs = SCENE.rollout_inputs(&task);
+    let honest = honest();
+    for &cheat in Cheat::ALL {
+        let payload = cheat::rollout(cheat, &inputs, &threads()).unwrap();
+        admitted(&payload).unwrap();
+        if !cheat.applies_to(UnitKind::Rollout) {
+            assert_eq!(payload, honest, "{cheat} is honest about rollouts");
+            continue;
+        }
+        let verdict = SCENE.judge_rollout(&payload);
+        assert!(!verdict.accepts(), "{cheat}");
+        let mut findings = verdict.findings().iter();
+        let finding = findings.find(|f| f.check == expected(cheat)).unwrap();
+        assert!(!finding.holds(), "{cheat}: {:?}", verdict.findings());
+        let decided_by = reason(&verdict).unwrap();
+        assert!(decided_by >= Check::Sampling, "{cheat}: {decided_by:?}");
+    }
+}
+
+#[test]
+fn rounded_weights_are_caught_by_activations_even_where_the_tokens_agree() {
+    let inputs_task = SCENE.task();
+    let inputs = SCENE.rollout_inputs(&inputs_task);
+    let payload = cheat::rollout(Cheat::LowPrecision, &inputs, &threads()).unwrap();
+    let verdict = SCENE.judge_rollout(&payload);
+    let measured = |check| {
+        let mut findings = verdict.findings().iter();
+        findings.find(|f| f.check == check).unwrap().measured
+    };
+    let samples = SCENE.recipe.samples_per_unit_count();
+    assert!(measured(Check::Activations) >= u64::from(samples));
+    assert!(measured(Check::Activations) > measured(Check::Sampling));
+}
+
+#[test]
+fn a_missing_sample_and_a_missing_group_are_incomplete() {
+    let fewer_samples = changed(|groups| drop(groups[0].pop()));
+    let fewer_groups = changed(|groups| drop(groups.pop()));
+    let more = changed(|groups| groups.push(groups[0].clone()));
+    for payload in [fewer_samples, fewer_groups, more] {
+        assert_eq!(
+            reason(&SCENE.judge_rollout(&payload)),
+            Some(Check::Completeness)
+        );
+        assert!(matches!(admitted(&payload), Err(AdmitError::Count { .. })));
+    }
+}
+
+#[test]
+fn totals_that_differ_from_the_payload_are_a_commitment_fault() {
+    let task = SCENE.task();
+    let payload = honest();
+    let mut totals = payload.totals(1_000_000);
+    totals.reward_micro += 1;
+    totals.exact_count += 1;
+    let inputs = SCENE.rollout_inputs(&task);
+    let verdict = verifier::rollout::judge(&inputs, &totals, &encode(&payload), &threads());
+    let finding = verdict.contradiction().unwrap();
+    assert_eq!((finding.check, finding.measured), (Check::Commitment, 2));
+}
+
+#[test]
+fn responses_that_end_unlawfully_are_counted() {
+    let cut = changed(|groups| {
+        let sample = &mut groups[0][0];
+        let mut tokens = sample.tokens.as_slice().to_vec();
+        tokens.pop();
+        tokens.push(b'x'.into());
+        tokens.truncate(2);
+        sample.tokens = BoundedVec::new(tokens).unwrap();
+        sample.finish = Finish::Cap;
+    });
+    let empty = changed(|groups| groups[0][0].tokens = BoundedVec::new(Vec::new()).unwrap());
+    let long = changed(|groups| groups[0][0].tokens = BoundedVec::new(vec![49; 4096]).unwrap());
+    for payload in [cut, empty, long] {
+        assert_eq!(reason(&SCENE.judge_rollout(&payload)), Some(Check::Finish));
+        assert!(matches!(admitted(&payload), Err(AdmitError::Sample { .. })));
+    }
+}
+
+#[test]
+fn tokens_outside_the_vocabulary_are_no_draws() {
+    let payload = changed(|groups| {
+        let sample = &mut groups[1][2];
+        let mut tokens = sample.tokens.as_slice().to_vec();
+        tokens[0] = u32::MAX;
+        sample.tokens = BoundedVec::new(tokens).unwrap();
+    });
+    assert_eq!(
+        reason(&SCENE.judge_rollout(&payload)),
+        Some(Check::Sampling)
+    );
+    assert!(matches!(admitted(&payload), Err(AdmitError::Sample { .. })));
+}
+
+#[test]
+fn another_miners_payload_is_misencoded() {
+    let payload = Payload {
+        miner: protocol::Address::from_bytes([9; 32]),
+        ..honest()
+    };
+    assert_eq!(
+        reason(&SCENE.judge_rollout(&payload)),
+        Some(Check::Encoding)
+    );
+    assert!(matches!(admitted(&payload), Err(AdmitError::Miner { .. })));
+}
