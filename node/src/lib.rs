@@ -1,2 +1,32 @@
 //! Wires: the `cairn` binary.
+//!
+//! Everything that touches sockets, disks, clocks and terminals is here; what is decided is decided
+//! in the pure crates. A validator joins
+//!
+//! * [`chain`]: state, store and mempool behind the consensus port,
+//! * [`duties`]: what a validator owes beyond ordering (hold blobs, audit, compute checkpoints),
+//! * [`gossip`]: transactions to and from peers,
+//! * [`rpc`]: the HTTP interface and the page;
+//!
+//! a miner is [`mining`]; both compute through [`computation`] on a [`workbench`] and sign through
+//! an [`outbox`]. [`devnet`] starts them all as processes on one machine.
+
+pub mod chain;
+pub mod cli;
+pub mod computation;
+pub mod devnet;
+pub mod duties;
+pub mod export;
+pub mod gossip;
+pub mod home;
+pub mod local;
+pub mod mining;
+pub mod outbox;
+pub mod query;
+pub mod replay;
 pub mod rpc;
+pub mod shutdown;
+pub mod terminal;
+pub mod validator;
+pub mod wallet;
+pub mod workbench;

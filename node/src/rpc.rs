@@ -1,2 +1,8 @@
-//! The HTTP interface.
+//! The HTTP interface: JSON for programs, the page for people. Localhost unless configured.
+
+pub mod client;
 pub mod overview;
+pub mod overview_build;
+pub mod query;
+pub mod server;
+pub mod work;

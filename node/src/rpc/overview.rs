@@ -3,8 +3,7 @@
 //! Served as `GET /v1/overview`, and again on every block by the event stream `GET /v1/events`.
 
 use protocol::{
-    Address, Amount, ChainId, CheckpointId, Height, ProposalId, Step, task::UnitId,
-    verdict::Check,
+    Address, Amount, ChainId, CheckpointId, Height, ProposalId, Step, task::UnitId, verdict::Check,
 };
 use serde::{Deserialize, Serialize};
 
@@ -52,8 +51,8 @@ pub struct RunOverview {
     pub steps_count: u64,
     /// Steps of pre-training.
     pub pretrain_steps_count: u64,
-    /// The current checkpoint.
-    pub checkpoint: CheckpointId,
+    /// The checkpoint of this step; none at step 0, which starts from the seed.
+    pub checkpoint: Option<CheckpointId>,
     /// Parameters of the model.
     pub parameters_count: u64,
     /// Environment's name.

@@ -1,0 +1,302 @@
+//! The replicated chain inside a node: state in memory, blocks on disk, transactions waiting.
+//!
+//! [`Chain`] is shared by everything in the process; [`application::ChainApplication`] is the port
+//! through which consensus drives it. Whoever wants to act on new blocks watches
+//! [`Chain::heights`].
+
+pub mod application;
+pub mod mempool;
+
+use crate::rpc::overview::EventRow;
+use ledger_state::{Rejection, State, Transition, run};
+use ledger_store::{Commit, Store, StoreError};
+use mempool::{Mempool, MempoolError};
+use protocol::{
+    Address, ChainId, Height, Nonce, TransactionId, block,
+    codec::{DecodeError, encode},
+    genesis::Genesis,
+    transaction::{Unverified, Verified, VerifyError},
+};
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+use tokio::sync::{broadcast, watch};
+
+/// Lines of history kept for the page.
+const EVENTS_COUNT_MAX: usize = 40;
+/// Block times kept for the mean interval.
+const TIMES_COUNT_MAX: usize = 32;
+
+/// Why a node cannot open its chain.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Genesis contradicts itself.
+    #[error(transparent)]
+    Genesis(#[from] ledger_state::genesis::GenesisError),
+    /// The store failed or holds another chain.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The stored state is not what the last block says.
+    #[error("stored state has root {found}; the tip at height {height} says {expected}")]
+    Root {
+        /// Of the stored entries.
+        found: protocol::StateRoot,
+        /// Of the tip.
+        expected: protocol::StateRoot,
+        /// The tip.
+        height: Height,
+    },
+}
+
+/// Why a transaction is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// Not a transaction.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// Wrong chain or signature.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// The rules refuse it.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// No room, or a nonce too far ahead.
+    #[error(transparent)]
+    Mempool(#[from] MempoolError),
+}
+
+impl SubmitError {
+    /// Whether no honest peer would have sent it.
+    #[must_use]
+    pub const fn is_malformed(&self) -> bool {
+        matches!(self, Self::Decode(_) | Self::Verify(_))
+    }
+}
+
+struct Shared {
+    state: State,
+    mempool: Mempool,
+    /// The last block that was checked, so that committing it need not apply it again.
+    checked: Option<(block::Verified, Transition)>,
+    events: VecDeque<EventRow>,
+    times_ms: VecDeque<u64>,
+}
+
+/// The replicated chain of this node.
+pub struct Chain {
+    id: ChainId,
+    name: String,
+    store: Arc<dyn Store>,
+    shared: RwLock<Shared>,
+    heights: watch::Sender<Height>,
+    accepted: broadcast::Sender<Vec<u8>>,
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Chain({})", self.id)
+    }
+}
+
+impl Chain {
+    /// Opens the chain of `genesis` from a store, or starts it there.
+    ///
+    /// # Errors
+    /// When genesis is invalid, or the store is damaged or holds another chain.
+    pub fn open(genesis: &Genesis, store: Arc<dyn Store>) -> Result<Arc<Self>, OpenError> {
+        let first = ledger_state::genesis::state(genesis)?;
+        let id = genesis.chain_id();
+        store.initialize(id, first.entries(), first.root())?;
+        let state = State::from_entries(store.state()?);
+        if let Some(tip) = store.tip()? {
+            let found = state.root();
+            if found != tip.state_root {
+                let (expected, height) = (tip.state_root, tip.height);
+                return Err(OpenError::Root {
+                    found,
+                    expected,
+                    height,
+                });
+            }
+        }
+        let height = run::tip(&state.view()).height;
+        let shared = Shared {
+            state,
+            mempool: Mempool::default(),
+            checked: None,
+            events: VecDeque::new(),
+            times_ms: VecDeque::new(),
+        };
+        Ok(Arc::new(Self {
+            id,
+            name: genesis.name.as_str().to_owned(),
+            store,
+            shared: RwLock::new(shared),
+            heights: watch::Sender::new(height),
+            accepted: broadcast::Sender::new(1024),
+        }))
+    }
+    /// The chain's identity.
+    #[must_use]
+    pub const fn id(&self) -> ChainId {
+        self.id
+    }
+    /// The chain's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+    /// Blocks on disk.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+    /// Tells every new height.
+    #[must_use]
+    pub fn heights(&self) -> watch::Receiver<Height> {
+        self.heights.subscribe()
+    }
+    /// Tells every transaction taken here first, to be gossiped.
+    #[must_use]
+    pub fn accepted(&self) -> broadcast::Receiver<Vec<u8>> {
+        self.accepted.subscribe()
+    }
+    // A panic while the lock is held leaves no half-made change: every change is one assignment
+    // of a finished value.
+    fn read(&self) -> RwLockReadGuard<'_, Shared> {
+        self.shared.read().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn write(&self) -> RwLockWriteGuard<'_, Shared> {
+        self.shared.write().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// Looks at the state.
+    pub fn view<T>(&self, look: impl FnOnce(&ledger_state::View<'_>) -> T) -> T {
+        look(&self.read().state.view())
+    }
+    /// The nonce that `sender` should use next, transactions waiting included.
+    #[must_use]
+    pub fn next_nonce(&self, sender: Address) -> Nonce {
+        let shared = self.read();
+        let nonce = ledger_state::account::account(&shared.state.view(), sender).nonce;
+        shared.mempool.next_nonce(sender, nonce)
+    }
+    /// Transactions waiting.
+    #[must_use]
+    pub fn mempool_count(&self) -> usize {
+        self.read().mempool.count()
+    }
+    /// What happened lately, newest first.
+    #[must_use]
+    pub fn events(&self) -> Vec<EventRow> {
+        self.read().events.iter().rev().cloned().collect()
+    }
+    /// Mean distance of recent blocks in milliseconds; zero before the second.
+    #[must_use]
+    pub fn block_interval_ms(&self) -> u64 {
+        let shared = self.read();
+        let (Some(first), Some(last)) = (shared.times_ms.front(), shared.times_ms.back()) else {
+            return 0;
+        };
+        let count = shared.times_ms.len() as u64;
+        last.saturating_sub(*first)
+            .checked_div(count.saturating_sub(1))
+            .unwrap_or(0)
+    }
+    /// Takes a transaction from a peer or a client.
+    ///
+    /// # Errors
+    /// When it is malformed, breaks a rule now, or there is no room.
+    pub fn submit(&self, bytes: &[u8]) -> Result<TransactionId, SubmitError> {
+        self.submit_verified(Unverified::decode(bytes)?.verify(self.id)?)
+    }
+    /// Takes a transaction from gossip, which carries it on by itself.
+    ///
+    /// # Errors
+    /// When it is malformed, breaks a rule now, or there is no room.
+    pub fn submit_gossiped(&self, bytes: &[u8]) -> Result<TransactionId, SubmitError> {
+        self.take(Unverified::decode(bytes)?.verify(self.id)?)
+    }
+    /// Takes a transaction made here.
+    ///
+    /// # Errors
+    /// When it breaks a rule now, or there is no room.
+    pub fn submit_verified(&self, transaction: Verified) -> Result<TransactionId, SubmitError> {
+        let bytes = transaction.as_unverified().encode();
+        let id = self.take(transaction)?;
+        // Nobody listens while the node is starting or stopping; then it is not gossiped.
+        drop(self.accepted.send(bytes));
+        Ok(id)
+    }
+    fn take(&self, transaction: Verified) -> Result<TransactionId, SubmitError> {
+        let id = transaction.id();
+        let mut shared = self.write();
+        let Shared { state, mempool, .. } = &mut *shared;
+        mempool.insert(state, transaction)?;
+        Ok(id)
+    }
+    fn record(
+        &self,
+        shared: &mut Shared,
+        height: Height,
+        time_ms: u64,
+        events: &[ledger_state::Event],
+    ) {
+        for event in events {
+            tracing::debug!(%height, "{event}");
+            if let Some(row) = crate::rpc::overview_build::event_row(height, event) {
+                shared.events.push_back(row);
+            }
+        }
+        while shared.events.len() > EVENTS_COUNT_MAX {
+            shared.events.pop_front();
+        }
+        shared.times_ms.push_back(time_ms);
+        while shared.times_ms.len() > TIMES_COUNT_MAX {
+            shared.times_ms.pop_front();
+        }
+    }
+    /// Makes a decided block durable and moves the state.
+    ///
+    /// # Errors
+    /// When the store fails; the state is then unchanged.
+    fn commit(
+        &self,
+        block: &block::Verified,
+        transition: Transition,
+        bytes: &[u8],
+        certificate: &[u8],
+    ) -> Result<(), StoreError> {
+        let mut guard = self.write();
+        let shared = &mut *guard;
+        let header = block.header();
+        let ids: Vec<TransactionId> = block.transactions().iter().map(Verified::id).collect();
+        self.store.commit(&Commit {
+            height: header.height,
+            block_id: block.id(),
+            block: bytes,
+            certificate,
+            state_root: transition.root,
+            writes: &transition.writes,
+            transactions: &ids,
+        })?;
+        let Transition {
+            writes,
+            root: _,
+            events,
+        } = transition;
+        shared.state.advance(writes);
+        shared.checked = None;
+        shared.mempool.retain_valid(&shared.state, header.height);
+        self.record(shared, header.height, header.time_ms, &events);
+        drop(guard);
+        self.heights.send_replace(header.height);
+        Ok(())
+    }
+}
+
+/// The canonical bytes of a certificate.
+pub(crate) fn certificate_bytes(certificate: &ledger_consensus::Certificate) -> Vec<u8> {
+    encode(certificate)
+}

@@ -1,0 +1,190 @@
+//! The port through which consensus drives the chain.
+
+use super::{Chain, Shared, certificate_bytes};
+use ledger_consensus::{
+    Application, ApplicationError, Certificate, Check, Equivocation, HeightParams, Validator,
+    ValidatorSet,
+};
+use ledger_state::{apply, run, select, validator};
+use protocol::{
+    Address, BlockId, Height, StateRoot,
+    block::{self, Block, Header, TRANSACTIONS_COUNT_MAX},
+    codec::decode,
+    transaction::Verified,
+};
+use std::sync::Arc;
+
+/// Bytes of a block that are not transactions, at most.
+const HEADER_BYTES_MAX: usize = 512;
+
+/// What consensus sees of the chain.
+#[derive(Debug)]
+pub struct ChainApplication {
+    chain: Arc<Chain>,
+    operator: Address,
+    block_interval_ms: u64,
+}
+
+impl ChainApplication {
+    /// The port of this validator; blocks at least `block_interval_ms` apart.
+    #[must_use]
+    pub const fn new(chain: Arc<Chain>, operator: Address, block_interval_ms: u64) -> Self {
+        Self {
+            chain,
+            operator,
+            block_interval_ms,
+        }
+    }
+}
+
+fn failed(reason: impl ToString) -> ApplicationError {
+    ApplicationError::Failed {
+        reason: reason.to_string(),
+    }
+}
+
+/// As many transactions, in order, as fit.
+fn fit(chosen: Vec<Verified>, bytes_max: u32) -> Vec<Verified> {
+    let mut left = (bytes_max as usize).saturating_sub(HEADER_BYTES_MAX);
+    let mut fits = |transaction: &Verified| {
+        let bytes = transaction.as_unverified().encode().len();
+        let fits = bytes <= left;
+        left = left.saturating_sub(bytes);
+        fits
+    };
+    chosen
+        .into_iter()
+        .take_while(|transaction| fits(transaction))
+        .collect()
+}
+
+impl Application for ChainApplication {
+    fn tip(&self) -> (Height, BlockId) {
+        self.chain.view(|view| {
+            let tip = run::tip(view);
+            (tip.height, tip.block)
+        })
+    }
+
+    fn params(&self, _: Height) -> HeightParams {
+        let powers = self.chain.view(validator::powers);
+        let validators = powers
+            .into_iter()
+            .map(|(key, power)| Validator { key, power })
+            .collect::<Vec<_>>();
+        let set = ValidatorSet::new(validators)
+            .expect("invariant: genesis and slashing leave every validator some stake");
+        let mut params = HeightParams::new(set);
+        params.block_interval_ms = self.block_interval_ms;
+        params
+    }
+
+    fn propose(
+        &mut self,
+        height: Height,
+        bytes_max: u32,
+        now_ms: u64,
+    ) -> Result<Vec<u8>, ApplicationError> {
+        let shared = self.chain.read();
+        let tip = run::tip(&shared.state.view());
+        if height != tip.height.next() {
+            let reason = format!("height {height} was asked for; the tip is {}", tip.height);
+            return Err(ApplicationError::Unavailable { reason });
+        }
+        let bytes_max = bytes_max.min(u32::try_from(block::BLOCK_BYTES_MAX).unwrap_or(u32::MAX));
+        let candidates = shared.mempool.candidates();
+        let chosen = select(&shared.state, candidates, TRANSACTIONS_COUNT_MAX);
+        let header = Header {
+            chain: self.chain.id,
+            height,
+            parent: tip.block,
+            time_ms: now_ms.max(tip.time_ms),
+            proposer: self.operator,
+            state_root: shared.state.root(),
+            transactions_root: StateRoot::from_bytes([0; 32]),
+        };
+        let block = block::Verified::assemble(header, fit(chosen, bytes_max));
+        Ok(block.to_block().map_err(failed)?.encode())
+    }
+
+    fn check(&mut self, height: Height, bytes: &[u8]) -> Check {
+        let invalid = |reason: String| Check::Invalid { reason };
+        let block = match Block::decode(bytes) {
+            Ok(block) => block,
+            Err(error) => return invalid(error.to_string()),
+        };
+        let mut guard = self.chain.write();
+        let shared: &mut Shared = &mut guard;
+        if let Some((checked, _)) = &shared.checked
+            && checked.id() == block.header.id()
+            && checked.header().transactions_root == Block::root_of(block.transactions.as_slice())
+        {
+            return Check::Valid(checked.id());
+        }
+        let tip = run::tip(&shared.state.view()).height;
+        if height > tip.next() {
+            return Check::Later;
+        }
+        if block.header.height != height {
+            return invalid(format!(
+                "block has height {}; {height} is due",
+                block.header.height
+            ));
+        }
+        let verified = match block.verify(self.chain.id) {
+            Ok(verified) => verified,
+            Err(error) => return invalid(error.to_string()),
+        };
+        match apply(&shared.state, &verified) {
+            Ok(transition) => {
+                let id = verified.id();
+                shared.checked = Some((verified, transition));
+                Check::Valid(id)
+            }
+            Err(rejection) => invalid(format!("rejection {}: {rejection}", rejection.code())),
+        }
+    }
+
+    fn commit(&mut self, bytes: &[u8], certificate: &Certificate) -> Result<(), ApplicationError> {
+        if let Check::Invalid { reason } = self.check(certificate.height, bytes) {
+            return Err(ApplicationError::Failed { reason });
+        }
+        let checked = self.chain.write().checked.take();
+        let Some((block, transition)) = checked else {
+            return Err(failed(format!(
+                "block {} cannot be checked yet",
+                certificate.height
+            )));
+        };
+        if block.id() != certificate.block_id {
+            return Err(failed(format!(
+                "certificate is for block {}; the body is block {}",
+                certificate.block_id,
+                block.id()
+            )));
+        }
+        self.chain
+            .commit(&block, transition, bytes, &certificate_bytes(certificate))
+            .map_err(failed)
+    }
+
+    fn block(&self, height: Height) -> Option<(Vec<u8>, Certificate)> {
+        let stored = match self.chain.store.block(height) {
+            Ok(stored) => stored?,
+            Err(error) => {
+                tracing::error!(%height, "{error}");
+                return None;
+            }
+        };
+        let certificate = decode("certificate", &stored.certificate, 1 << 20).ok()?;
+        Some((stored.block, certificate))
+    }
+
+    fn history_min(&self) -> Height {
+        Height::new(1)
+    }
+
+    fn evidence(&mut self, evidence: Equivocation) {
+        tracing::warn!(?evidence, "a validator signed two conflicting messages");
+    }
+}

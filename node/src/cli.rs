@@ -1,0 +1,352 @@
+//! The command line.
+
+use crate::{devnet, export, mining, query, replay, rpc::client::Client, validator, wallet};
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use miner::cheat::Cheat;
+use protocol::{Address, Amount, Height, ProposalId, transaction::Choice};
+use std::path::PathBuf;
+use tracing_subscriber::EnvFilter;
+
+/// The node that commands ask unless told otherwise.
+const NODE: &str = "http://127.0.0.1:8420";
+
+/// Cairn: a permissionless network that trains open models.
+#[derive(Debug, Parser)]
+#[command(name = "cairn", version, about, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Format of the log on standard error.
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    log: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a whole network on this machine that trains a model, cheaters included.
+    Devnet(DevnetArguments),
+    /// Run a validator: order blocks, keep data, audit.
+    Validator(HomeArguments),
+    /// Run a miner: compute what the network asks for, and be paid.
+    Miner(MinerArguments),
+    /// Write the last agreed checkpoint as a safetensors file.
+    Export(ExportArguments),
+    /// Derive every checkpoint again from blocks and blobs, and compare.
+    Replay(ReplayArguments),
+    /// Ask a node about a block, account, miner, run, unit or proposal.
+    Query(query::Arguments),
+    /// Send tokens.
+    Transfer(TransferArguments),
+    /// Propose and vote.
+    #[command(subcommand)]
+    Gov(GovCommand),
+}
+
+#[derive(Debug, Args)]
+struct DevnetArguments {
+    /// Folder for everything.
+    #[arg(long, default_value = ".cairn/devnet")]
+    home: PathBuf,
+    /// Forget what an earlier devnet in this folder left, and start over.
+    #[arg(long)]
+    fresh: bool,
+    /// Seed of keys and initial weights [default: 1].
+    #[arg(long)]
+    seed: Option<u64>,
+    /// End after this many steps, with a summary; exit status 0 only if all is well.
+    #[arg(long)]
+    steps: Option<u64>,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Honest miners [default: 3].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=32))]
+    miners: Option<u32>,
+    /// Validators [default: 4].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16))]
+    validators: Option<u32>,
+    /// Cheating miners by the way they deceive, or `none` [default: skip-steps].
+    #[arg(long, value_delimiter = ',', value_parser = cheat)]
+    cheats: Option<Vec<CheatChoice>>,
+    /// Port of the page on 127.0.0.1; the network's other ports follow it.
+    #[arg(long, default_value_t = 8420)]
+    port: u16,
+}
+
+/// A cheat, or none.
+#[derive(Clone, Copy, Debug)]
+struct CheatChoice(Option<Cheat>);
+
+fn cheat(text: &str) -> Result<CheatChoice, String> {
+    if text == "none" {
+        return Ok(CheatChoice(None));
+    }
+    let names: Vec<&str> = Cheat::ALL.iter().map(|cheat| cheat.as_str()).collect();
+    let known = || format!("known are none, {}", names.join(", "));
+    text.parse()
+        .map(|cheat| CheatChoice(Some(cheat)))
+        .map_err(|_| known())
+}
+
+#[derive(Debug, Args)]
+struct HomeArguments {
+    /// The validator's folder.
+    #[arg(long)]
+    home: PathBuf,
+    /// End when the process that started this one ends.
+    #[arg(long, hide = true)]
+    end_with_parent: bool,
+}
+
+#[derive(Debug, Args)]
+struct MinerArguments {
+    /// The miner's folder; made, with a new key, on first use.
+    #[arg(long, default_value = ".cairn/miner")]
+    home: PathBuf,
+    /// A node to ask for work; may be given several times.
+    #[arg(long = "node")]
+    nodes: Vec<String>,
+    /// Compute threads [default: 1].
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Deceive in this way, to test the network's defences.
+    #[arg(long, value_parser = cheat, hide = true)]
+    cheat: Option<CheatChoice>,
+    /// End when the process that started this one ends.
+    #[arg(long, hide = true)]
+    end_with_parent: bool,
+}
+
+#[derive(Debug, Args)]
+struct ExportArguments {
+    /// A devnet's or validator's folder.
+    #[arg(long, default_value = ".cairn/devnet")]
+    home: PathBuf,
+    /// The file to write.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct ReplayArguments {
+    /// A devnet's or validator's folder.
+    #[arg(long, default_value = ".cairn/devnet")]
+    home: PathBuf,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct TransferArguments {
+    /// Folder with the sender's `operator.key`; a devnet's faucet is in `.cairn/devnet/faucet`.
+    #[arg(long)]
+    home: PathBuf,
+    /// The receiver's address.
+    #[arg(long)]
+    to: Address,
+    /// How much.
+    #[arg(long)]
+    amount: u64,
+    /// The node to ask.
+    #[arg(long, default_value = NODE)]
+    node: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum GovCommand {
+    /// Propose to change a parameter.
+    Propose {
+        /// Folder with the holder's `holder.key`.
+        #[arg(long)]
+        home: PathBuf,
+        /// The parameter.
+        #[arg(long)]
+        parameter: String,
+        /// Its new value.
+        #[arg(long)]
+        value: u64,
+        /// The height at which it takes effect; the earliest possible if left out.
+        #[arg(long)]
+        enact_at: Option<u64>,
+        /// What it is for.
+        #[arg(long)]
+        title: String,
+        /// The node to ask.
+        #[arg(long, default_value = NODE)]
+        node: String,
+    },
+    /// Vote with all stake held.
+    Vote {
+        /// Folder with the holder's `holder.key`.
+        #[arg(long)]
+        home: PathBuf,
+        /// The proposal.
+        #[arg(long)]
+        proposal: ProposalId,
+        /// The choice.
+        #[arg(long, value_enum)]
+        choice: ChoiceArgument,
+        /// The node to ask.
+        #[arg(long, default_value = NODE)]
+        node: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ChoiceArgument {
+    Yes,
+    No,
+    Abstain,
+}
+
+impl From<ChoiceArgument> for Choice {
+    fn from(choice: ChoiceArgument) -> Self {
+        match choice {
+            ChoiceArgument::Yes => Self::Yes,
+            ChoiceArgument::No => Self::No,
+            ChoiceArgument::Abstain => Self::Abstain,
+        }
+    }
+}
+
+/// What is logged unless `RUST_LOG` says otherwise: our own lines, and others' warnings.
+const FILTER: &str = "warn,node=info,cairn=info,arc_malachitebft_engine=error,\
+                      arc_malachitebft_network=error,arc_malachitebft_sync=error,\
+                      arc_malachitebft_core_consensus=error,libp2p=error";
+
+fn start_log(format: LogFormat, level: &str) -> Result<()> {
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| level.to_owned());
+    let filter = EnvFilter::try_new(&filter)
+        .with_context(|| format!("RUST_LOG is {filter:?}, which is not a filter"))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let started = match format {
+        LogFormat::Text => builder.with_ansi(false).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    started.map_err(|error| anyhow::anyhow!("the log cannot be started: {error}"))
+}
+
+impl Arguments {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// With one line that says what is wrong, with its value and limit.
+    pub async fn run(self) -> Result<()> {
+        let level = match self.command {
+            // The live view owns the terminal; processes write their own logs.
+            Command::Devnet(_) => "error",
+            _ => FILTER,
+        };
+        start_log(self.log, level)?;
+        match self.command {
+            Command::Devnet(arguments) => devnet::run(arguments.into()).await,
+            Command::Validator(arguments) => {
+                crate::shutdown::follow_parent(arguments.end_with_parent)?;
+                validator::run(&arguments.home).await
+            }
+            Command::Miner(arguments) => {
+                crate::shutdown::follow_parent(arguments.end_with_parent)?;
+                let home = arguments.home.clone();
+                mining::run(&home, arguments.into()).await
+            }
+            Command::Export(arguments) => export::run(&arguments.home, &arguments.out).await,
+            Command::Replay(arguments) => replay::run(&arguments.home, arguments.json),
+            Command::Query(arguments) => query::run(arguments).await,
+            Command::Transfer(arguments) => transfer(arguments).await,
+            Command::Gov(command) => gov(command).await,
+        }
+    }
+}
+
+async fn transfer(arguments: TransferArguments) -> Result<()> {
+    let TransferArguments {
+        home,
+        to,
+        amount,
+        node,
+    } = arguments;
+    let client = Client::new(vec![node]);
+    wallet::transfer(&client, &home, to, Amount::new(amount)).await
+}
+
+async fn gov(command: GovCommand) -> Result<()> {
+    match command {
+        GovCommand::Propose {
+            home,
+            parameter,
+            value,
+            enact_at,
+            title,
+            node,
+        } => {
+            let change = wallet::Change {
+                parameter,
+                value,
+                enact_at: enact_at.map(Height::new),
+            };
+            wallet::propose(&Client::new(vec![node]), &home, &title, change).await
+        }
+        GovCommand::Vote {
+            home,
+            proposal,
+            choice,
+            node,
+        } => wallet::vote(&Client::new(vec![node]), &home, proposal, choice.into()).await,
+    }
+}
+
+impl From<DevnetArguments> for devnet::Options {
+    fn from(arguments: DevnetArguments) -> Self {
+        let DevnetArguments {
+            home,
+            fresh,
+            seed,
+            steps,
+            json,
+            miners,
+            validators,
+            cheats,
+            port,
+        } = arguments;
+        let cheats =
+            cheats.map(|cheats| cheats.into_iter().filter_map(|choice| choice.0).collect());
+        Self {
+            home,
+            fresh,
+            seed,
+            steps,
+            json,
+            miners,
+            validators,
+            cheats,
+            port,
+        }
+    }
+}
+
+impl From<MinerArguments> for mining::Options {
+    fn from(arguments: MinerArguments) -> Self {
+        let MinerArguments {
+            home: _,
+            nodes,
+            threads,
+            cheat,
+            end_with_parent: _,
+        } = arguments;
+        Self {
+            nodes,
+            threads_count: threads,
+            cheat: cheat.and_then(|choice| choice.0),
+        }
+    }
+}

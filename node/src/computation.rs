@@ -1,0 +1,236 @@
+//! From what the chain says to what the engine computes: the inputs of a unit, fetched and parsed.
+//!
+//! Miners and auditors build the same inputs by the same code; they differ in what they do next.
+
+use crate::{
+    rpc::work::{Input, StepContext},
+    workbench::{Model, Workbench},
+};
+use anyhow::{Context as _, Result};
+use engine::Threads;
+use ledger_state::unit::Claim;
+use miner::{
+    cheat::Cheat,
+    gradient::{Generation, GradientInputs},
+    rollout::RolloutInputs,
+};
+use protocol::{
+    Address, ChainId,
+    recipe::{Phase, Recipe},
+    rollout,
+    task::{Beacon, RolloutTask, UnitId, UnitKind},
+    transaction::Body,
+    verdict::Verdict,
+};
+use std::sync::Arc;
+
+/// Everything that determines one unit.
+#[derive(Debug)]
+pub struct Computation {
+    unit: UnitId,
+    miner: Address,
+    recipe: Arc<Recipe>,
+    model: Arc<Model>,
+    work: Work,
+}
+
+#[derive(Debug)]
+enum Work {
+    Rollout(RolloutTask),
+    Gradient {
+        beacon: Beacon,
+        learned: Option<Learned>,
+    },
+}
+
+/// Rollouts to learn from, and the model that drew them.
+#[derive(Debug)]
+struct Learned {
+    model: Arc<Model>,
+    rollouts: Vec<(RolloutTask, rollout::Payload)>,
+}
+
+/// What a miner binds: a blob and the transaction that names it.
+#[derive(Debug)]
+pub struct Product {
+    /// The blob.
+    pub blob: Vec<u8>,
+    /// The commitment.
+    pub body: Body,
+}
+
+fn rollout_task(
+    chain: ChainId,
+    recipe: &Recipe,
+    model: &Model,
+    beacon: Beacon,
+    (unit, miner): (UnitId, Address),
+) -> RolloutTask {
+    let environment = recipe.environment;
+    RolloutTask {
+        chain,
+        checkpoint: model.id,
+        environment,
+        beacon,
+        unit,
+        miner,
+    }
+}
+
+impl Computation {
+    /// Gathers a unit's inputs, fetching what is missing.
+    ///
+    /// # Errors
+    /// When a model or blob cannot be had.
+    pub async fn gather(
+        bench: &Workbench,
+        (chain, recipe): (ChainId, Arc<Recipe>),
+        context: &StepContext,
+        (unit, miner): (UnitId, Address),
+        inputs: &[Input],
+    ) -> Result<Self> {
+        let model = bench.model(&recipe, context.checkpoint.as_ref()).await?;
+        let work = match unit.kind {
+            UnitKind::Rollout => {
+                let owner = (unit, miner);
+                Work::Rollout(rollout_task(chain, &recipe, &model, context.beacon, owner))
+            }
+            UnitKind::Gradient => {
+                let learned = match recipe.phase(unit.step) {
+                    Some(Phase::Reinforce) => {
+                        Some(learned(bench, chain, &recipe, context, inputs).await?)
+                    }
+                    Some(Phase::Pretrain) | None => None,
+                };
+                Work::Gradient {
+                    beacon: context.beacon,
+                    learned,
+                }
+            }
+        };
+        Ok(Self {
+            unit,
+            miner,
+            recipe,
+            model,
+            work,
+        })
+    }
+    /// Does the unit, honestly or not.
+    ///
+    /// # Errors
+    /// When the inputs are impossible.
+    pub fn execute(&self, cheat: Option<Cheat>, threads: &Threads) -> Result<Product> {
+        match &self.work {
+            Work::Rollout(task) => {
+                let inputs = self.rollout_inputs(task);
+                let payload = match cheat {
+                    Some(cheat) => miner::cheat::rollout(cheat, &inputs, threads)?,
+                    None => miner::rollout::execute(&inputs, threads)?,
+                };
+                let blob = protocol::codec::encode(&payload);
+                let totals = payload.totals(environment::Reward::EXACT.millionths());
+                let (id, blob_bytes) = name(&blob);
+                let body = Body::CommitRollouts {
+                    unit: self.unit,
+                    blob: id,
+                    blob_bytes,
+                    totals,
+                };
+                Ok(Product { blob, body })
+            }
+            Work::Gradient { beacon, learned } => {
+                let inputs = self.gradient_inputs(beacon, learned.as_ref());
+                let payload = match cheat {
+                    Some(cheat) => miner::cheat::gradient(cheat, &inputs, threads)?,
+                    None => miner::gradient::execute(&inputs, threads)?,
+                };
+                let (tokens_count, loss_micro) = (payload.tokens_count, payload.loss_micro());
+                let blob = protocol::codec::encode(&payload);
+                let (id, blob_bytes) = name(&blob);
+                let unit = self.unit;
+                let body = Body::CommitGradient {
+                    unit,
+                    blob: id,
+                    blob_bytes,
+                    tokens_count,
+                    loss_micro,
+                };
+                Ok(Product { blob, body })
+            }
+        }
+    }
+    /// Judges what a miner bound.
+    #[must_use]
+    pub fn judge(&self, claim: &Claim, blob: &[u8], threads: &Threads) -> Verdict {
+        match (&self.work, claim) {
+            (Work::Rollout(task), Claim::Rollout { totals }) => {
+                verifier::rollout::judge(&self.rollout_inputs(task), totals, blob, threads)
+            }
+            (
+                Work::Gradient { beacon, learned },
+                Claim::Gradient {
+                    tokens_count,
+                    loss_micro,
+                },
+            ) => {
+                let inputs = self.gradient_inputs(beacon, learned.as_ref());
+                verifier::gradient::judge(&inputs, *tokens_count, *loss_micro, blob, threads)
+            }
+            // The state machine refuses claims that do not fit the unit's kind.
+            (Work::Rollout(_) | Work::Gradient { .. }, _) => verifier::unavailable(),
+        }
+    }
+    fn rollout_inputs<'a>(&'a self, task: &'a RolloutTask) -> RolloutInputs<'a> {
+        RolloutInputs {
+            task,
+            recipe: &self.recipe,
+            model: &self.model.parameters,
+        }
+    }
+    fn gradient_inputs<'a>(
+        &'a self,
+        beacon: &'a Beacon,
+        learned: Option<&'a Learned>,
+    ) -> GradientInputs<'a> {
+        GradientInputs {
+            unit: self.unit,
+            miner: self.miner,
+            recipe: &self.recipe,
+            beacon,
+            model: &self.model.parameters,
+            generation: learned.map(|learned| Generation {
+                model: &learned.model.parameters,
+                rollouts: learned.rollouts.clone(),
+            }),
+        }
+    }
+}
+
+fn name(blob: &[u8]) -> (protocol::BlobId, u64) {
+    (protocol::BlobId::of(blob), blob.len() as u64)
+}
+
+async fn learned(
+    bench: &Workbench,
+    chain: ChainId,
+    recipe: &Recipe,
+    context: &StepContext,
+    inputs: &[Input],
+) -> Result<Learned> {
+    let model = bench
+        .model(recipe, context.checkpoint_before.as_ref())
+        .await?;
+    let beacon = context
+        .beacon_before
+        .context("the step before has no beacon")?;
+    let mut rollouts = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let bytes = bench.blob(input.blob, input.blob_bytes).await?;
+        let payload = rollout::Payload::decode(&bytes)
+            .with_context(|| format!("input {} is not a rollout payload", input.unit))?;
+        let owner = (input.unit, input.miner);
+        rollouts.push((rollout_task(chain, recipe, &model, beacon, owner), payload));
+    }
+    Ok(Learned { model, rollouts })
+}

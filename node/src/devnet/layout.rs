@@ -1,0 +1,319 @@
+//! Writes the homes of a devnet's participants: keys, genesis, addresses.
+
+use super::{Options, recipe::recipe};
+use crate::home::{Config, Home, key_file};
+use anyhow::{Context as _, Result, bail};
+use miner::cheat::Cheat;
+use protocol::{
+    Amount, SigningKey,
+    codec::Text,
+    genesis::{Account, Genesis, Run, Validator},
+    identifiers::tagged_hash,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// Stake of each validator.
+const STAKE: u64 = 1_000_000;
+/// Tokens of each miner at genesis.
+const MINER_BALANCE: u64 = 50_000;
+/// Tokens of the account from which newcomers can be funded.
+const FAUCET_BALANCE: u64 = 10_000_000;
+/// What the run can pay.
+const ESCROW: u64 = 5_000_000;
+/// Distance of blocks.
+const BLOCK_INTERVAL_MS: u64 = 250;
+
+/// What a participant does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Orders blocks, keeps data, audits.
+    Validator,
+    /// Computes.
+    Miner,
+}
+
+/// One process of the devnet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Participant {
+    /// Its name, which is its folder's.
+    pub name: String,
+    /// What it does.
+    pub role: Role,
+    /// How it deceives, if it does.
+    pub cheat: Option<String>,
+}
+
+/// A devnet's participants, remembered in `devnet.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    /// From which every key was derived.
+    pub seed: u64,
+    /// In the order in which they are started.
+    pub participants: Vec<Participant>,
+}
+
+impl Layout {
+    /// Participants of one role.
+    pub fn of(&self, role: Role) -> impl Iterator<Item = &Participant> {
+        self.participants
+            .iter()
+            .filter(move |participant| participant.role == role)
+    }
+    /// The folder of a participant.
+    #[must_use]
+    pub fn home(home: &Path, participant: &Participant) -> PathBuf {
+        home.join(&participant.name)
+    }
+}
+
+/// Opens the devnet in `home`, or makes one.
+///
+/// # Errors
+/// When the folder cannot be written, or holds a devnet of another kind.
+pub fn prepare(home: &Path, options: &Options) -> Result<Layout> {
+    let path = home.join("devnet.json");
+    if options.fresh {
+        clear(home)?;
+    }
+    fs::create_dir_all(home).with_context(|| format!("cannot make {}", home.display()))?;
+    let layout = if path.exists() {
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let layout: Layout = serde_json::from_slice(&bytes)
+            .with_context(|| format!("{} is not a devnet", path.display()))?;
+        check_same(&layout, options)?;
+        layout
+    } else {
+        make(home, options)?
+    };
+    write_configs(home, &layout, options.port)?;
+    Ok(layout)
+}
+
+/// Removes what an earlier devnet left, and nothing else.
+fn clear(home: &Path) -> Result<()> {
+    if !home.exists() {
+        return Ok(());
+    }
+    let occupied = fs::read_dir(home).with_context(|| format!("cannot read {}", home.display()))?;
+    if occupied.count() > 0 && !home.join("devnet.json").exists() {
+        bail!(
+            "{} is not empty and not a devnet; it is left as it is",
+            home.display()
+        );
+    }
+    // A second devnet on the same folder must not pull it away under the first.
+    let _held = lock(home)?;
+    fs::remove_dir_all(home).with_context(|| format!("cannot remove {}", home.display()))
+}
+
+/// Locks every participant's home that exists, for the duration of the guard.
+fn lock(home: &Path) -> Result<Vec<Home>> {
+    let entries = fs::read_dir(home).with_context(|| format!("cannot read {}", home.display()))?;
+    let folders = entries
+        .filter_map(std::result::Result::ok)
+        .map(|entry| entry.path());
+    folders
+        .filter(|path| path.join("lock").exists())
+        .map(|path| Home::open(&path))
+        .collect()
+}
+
+/// Options of an existing devnet may be left out, but not changed.
+fn check_same(layout: &Layout, options: &Options) -> Result<()> {
+    let differs = |what: &str, found: &dyn std::fmt::Display, given: &dyn std::fmt::Display| {
+        bail!("this devnet has {what} {found}; {given} was asked for (--fresh starts over)")
+    };
+    if let Some(seed) = options.seed.filter(|seed| *seed != layout.seed) {
+        return differs("seed", &layout.seed, &seed);
+    }
+    let validators = layout.of(Role::Validator).count();
+    if let Some(given) = options
+        .validators
+        .filter(|given| *given as usize != validators)
+    {
+        return differs("validators", &validators, &given);
+    }
+    let honest = layout
+        .of(Role::Miner)
+        .filter(|miner| miner.cheat.is_none())
+        .count();
+    if let Some(given) = options.miners.filter(|given| *given as usize != honest) {
+        return differs("miners", &honest, &given);
+    }
+    let cheats: Vec<&str> = layout
+        .of(Role::Miner)
+        .filter_map(|m| m.cheat.as_deref())
+        .collect();
+    let given: Option<Vec<&str>> = options
+        .cheats
+        .as_ref()
+        .map(|given| given.iter().map(|cheat| cheat.as_str()).collect());
+    if let Some(given) = given.filter(|given| *given != cheats) {
+        return differs("cheats", &cheats.join(","), &given.join(","));
+    }
+    Ok(())
+}
+
+fn participants(options: &Options) -> Vec<Participant> {
+    let named = |name: String, role, cheat: Option<Cheat>| Participant {
+        name,
+        role,
+        cheat: cheat.map(|cheat| cheat.as_str().to_owned()),
+    };
+    let validators = (0..options.validators_count())
+        .map(|index| named(format!("validator-{index}"), Role::Validator, None));
+    let miners =
+        (0..options.miners_count()).map(|index| named(format!("miner-{index}"), Role::Miner, None));
+    let cheats = options.cheats_or_default().into_iter().enumerate();
+    let cheats = cheats.map(|(index, cheat)| {
+        named(
+            format!("cheat-{index}-{}", cheat.as_str()),
+            Role::Miner,
+            Some(cheat),
+        )
+    });
+    validators.chain(miners).chain(cheats).collect()
+}
+
+fn make(home: &Path, options: &Options) -> Result<Layout> {
+    let seed = options.seed.unwrap_or(1);
+    let layout = Layout {
+        seed,
+        participants: participants(options),
+    };
+    let key = |owner: &str, kind: &str| {
+        SigningKey::from_seed(tagged_hash("cairn/devnet-key/v1", &(seed, owner, kind)))
+    };
+    let write_key = |folder: &Path, name: &str, key: &SigningKey| -> Result<()> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let path = folder.join(name);
+        if path.exists() {
+            let found = key_file(&path)?.address();
+            if found != key.address() {
+                bail!(
+                    "{} holds another key than seed {seed} gives",
+                    path.display()
+                );
+            }
+            return Ok(());
+        }
+        crate::home::write_key(&path, key)
+    };
+    let mut validators = Vec::new();
+    let mut accounts = Vec::new();
+    for participant in &layout.participants {
+        let folder = Layout::home(home, participant);
+        let operator = key(&participant.name, "operator");
+        write_key(&folder, "operator.key", &operator)?;
+        match participant.role {
+            Role::Validator => {
+                let holder = key(&participant.name, "holder");
+                write_key(&folder, "holder.key", &holder)?;
+                let (operator, holder) = (operator.address(), holder.address());
+                validators.push(Validator {
+                    operator,
+                    holder,
+                    stake: Amount::new(STAKE),
+                });
+            }
+            Role::Miner => {
+                let balance = Amount::new(MINER_BALANCE);
+                accounts.push(Account {
+                    address: operator.address(),
+                    balance,
+                });
+            }
+        }
+    }
+    let faucet = key("faucet", "holder");
+    write_key(&home.join("faucet"), "operator.key", &faucet)?;
+    accounts.push(Account {
+        address: faucet.address(),
+        balance: Amount::new(FAUCET_BALANCE),
+    });
+    let genesis = genesis(&layout, validators, accounts)?;
+    write_genesis(home, &layout, &genesis)?;
+    let text = serde_json::to_vec_pretty(&layout).context("cannot encode devnet.json")?;
+    crate::home::write_atomically(&home.join("devnet.json"), &text)?;
+    Ok(layout)
+}
+
+fn genesis(layout: &Layout, validators: Vec<Validator>, accounts: Vec<Account>) -> Result<Genesis> {
+    let miners_count = u32::try_from(layout.of(Role::Miner).count()).unwrap_or(u32::MAX);
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .context("the clock is before 1970")?;
+    Ok(Genesis {
+        name: Text::new(format!("devnet-{}", layout.seed)).context("name of the chain")?,
+        time_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+        validators,
+        accounts,
+        runs: vec![Run {
+            recipe: recipe(layout.seed, miners_count),
+            escrow: Amount::new(ESCROW),
+        }],
+        parameters: Vec::new(),
+    })
+}
+
+fn write_genesis(home: &Path, layout: &Layout, genesis: &Genesis) -> Result<()> {
+    let text = serde_json::to_vec_pretty(genesis).context("cannot encode genesis.json")?;
+    crate::home::write_atomically(&home.join("genesis.json"), &text)?;
+    for participant in layout.of(Role::Validator) {
+        let path = Layout::home(home, participant).join("genesis.json");
+        crate::home::write_atomically(&path, &text)?;
+    }
+    Ok(())
+}
+
+/// Ports are given anew at every start, so that a devnet can move.
+fn write_configs(home: &Path, layout: &Layout, port: u16) -> Result<()> {
+    let count = u16::try_from(layout.participants.len()).unwrap_or(u16::MAX);
+    if u32::from(port) + 3 * u32::from(count) > u32::from(u16::MAX) {
+        bail!(
+            "port {port} leaves no room for the {} ports that this devnet needs",
+            3 * count
+        );
+    }
+    let multiaddress = |port: u16| format!("/ip4/127.0.0.1/tcp/{port}");
+    let validators = u16::try_from(layout.of(Role::Validator).count()).unwrap_or(u16::MAX);
+    let http = |index: u16| format!("127.0.0.1:{}", port + index);
+    let consensus = |index: u16| multiaddress(port + count + index);
+    let network = |index: u16| multiaddress(port + 2 * count + index);
+    let nodes: Vec<String> = (0..validators)
+        .map(|i| format!("http://{}", http(i)))
+        .collect();
+    for (index, participant) in (0..).zip(&layout.participants) {
+        let mut config = Config {
+            network: network(index),
+            network_peers: (0..validators)
+                .filter(|i| *i != index)
+                .map(network)
+                .collect(),
+            block_interval_ms: BLOCK_INTERVAL_MS,
+            threads_count: 1,
+            ..Config::default()
+        };
+        match participant.role {
+            Role::Validator => {
+                config.http = http(index);
+                config.consensus = consensus(index);
+                config.consensus_peers = (0..validators)
+                    .filter(|i| *i != index)
+                    .map(consensus)
+                    .collect();
+            }
+            Role::Miner => config.nodes.clone_from(&nodes),
+        }
+        let text = toml::to_string_pretty(&config).context("cannot encode config.toml")?;
+        let path = Layout::home(home, participant).join("config.toml");
+        crate::home::write_atomically(&path, text.as_bytes())?;
+    }
+    Ok(())
+}

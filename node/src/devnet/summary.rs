@@ -1,0 +1,234 @@
+//! What a devnet measured, for programs. The fields are stable.
+
+use crate::rpc::overview::{MinerRow, Overview, StepPoint};
+use protocol::{CheckpointId, Height, ProposalId, verdict::Check};
+use serde::{Deserialize, Serialize};
+
+/// Units by outcome, for everyone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Units {
+    /// Paid and used.
+    pub accepted: u64,
+    /// Not paid, nobody punished.
+    pub void: u64,
+    /// Proven wrong.
+    pub slashed: u64,
+}
+
+/// What went wrong for honest miners; all zero when all is well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Honest {
+    /// Units not paid.
+    pub void: u64,
+    /// Units proven wrong.
+    pub slashed: u64,
+}
+
+/// What became of a cheat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheatOutcome {
+    /// How it deceived.
+    pub name: String,
+    /// When it was caught.
+    pub slashed_height: Option<Height>,
+    /// The check that caught it.
+    pub check: Option<Check>,
+    /// What was measured.
+    pub measured: Option<u64>,
+    /// What was allowed.
+    pub limit: Option<u64>,
+    /// Units it had committed or was given until then.
+    pub units: u64,
+}
+
+/// What became of the proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProposalOutcome {
+    /// Its id.
+    pub id: ProposalId,
+    /// Since when it is in force.
+    pub enacted_height: Option<Height>,
+}
+
+/// What a devnet measured. Losses are nats a token; rewards and evaluations are shares of exact
+/// answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Steps done.
+    pub steps: u64,
+    /// Last height.
+    pub height: Height,
+    /// From start to the first final block, in seconds.
+    pub first_block_s: f64,
+    /// From start to end, in seconds.
+    pub wall_s: f64,
+    /// Largest resident memory of all processes together, in MiB.
+    pub rss_mib_max: u64,
+    /// Mean loss of the first pre-training step.
+    pub loss_first: Option<f64>,
+    /// Mean loss of the last pre-training step.
+    pub loss_last: Option<f64>,
+    /// Sampled exact match of the first rollouts.
+    pub reward_first: Option<f64>,
+    /// Sampled exact match of the last rollouts.
+    pub reward_last: Option<f64>,
+    /// Greedy held-out exact match when reinforcement began.
+    pub eval_first: Option<f64>,
+    /// The last one.
+    pub eval_last: Option<f64>,
+    /// All units.
+    pub units: Units,
+    /// Honest miners' troubles.
+    pub honest: Honest,
+    /// Every cheat.
+    pub cheats: Vec<CheatOutcome>,
+    /// The proposal.
+    pub proposal: Option<ProposalOutcome>,
+    /// The last agreed checkpoint.
+    pub checkpoint: Option<CheckpointId>,
+    /// Whether all validators had the same state after every height.
+    pub state_roots_agree: bool,
+    /// Auditing time as a share of all computing time.
+    pub verifier_compute_share: Option<f64>,
+}
+
+/// What the supervisor measured beside the chain.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// From start to the first final block, in seconds.
+    pub first_block_s: f64,
+    /// From start to end, in seconds.
+    pub wall_s: f64,
+    /// Largest resident memory of all processes together, in MiB.
+    pub rss_mib_max: u64,
+    /// Whether all validators had the same state after every height.
+    pub state_roots_agree: bool,
+    /// Auditing time as a share of all computing time.
+    pub verifier_compute_share: Option<f64>,
+}
+
+/// A cheating miner: how it deceives, and its account.
+pub type Cheat = (String, protocol::Address);
+
+fn share(micro: u64) -> f64 {
+    // Millionths are far below 2^53.
+    micro as f64 / 1e6
+}
+
+fn first_and_last<T>(
+    points: &[StepPoint],
+    value: impl Fn(&StepPoint) -> Option<T>,
+) -> (Option<T>, Option<T>) {
+    let first = points.iter().find_map(&value);
+    (first, points.iter().rev().find_map(&value))
+}
+
+impl Summary {
+    /// Sums up an overview and what was measured beside it.
+    #[must_use]
+    pub fn new(overview: &Overview, cheats: &[Cheat], measured: &Measured) -> Self {
+        let run = overview.run.as_ref();
+        let points = run.map_or(&[][..], |run| &run.points);
+        let (loss_first, loss_last) = first_and_last(points, |point| {
+            point.loss_micro.map(|micro| micro as f64 / 1e6)
+        });
+        let (reward_first, reward_last) =
+            first_and_last(points, |point| point.exact_micro.map(share));
+        let reinforced = run.map_or(0, |run| run.pretrain_steps_count.saturating_sub(1));
+        let from = points.partition_point(|point| point.step.get() < reinforced);
+        let (eval_first, eval_last) =
+            first_and_last(&points[from..], |point| point.evaluation_micro.map(share));
+        let is_cheat = |row: &MinerRow| cheats.iter().any(|(_, address)| *address == row.address);
+        let honest = overview.miners.iter().filter(|row| !is_cheat(row));
+        let honest = honest.fold(Honest::default(), |sum, row| Honest {
+            void: sum.void + row.units.void,
+            slashed: sum.slashed + row.units.slashed + u64::from(row.slash.is_some()),
+        });
+        let units = overview.units;
+        Self {
+            steps: run.map_or(0, |run| run.step.get()),
+            height: overview.height,
+            first_block_s: measured.first_block_s,
+            wall_s: measured.wall_s,
+            rss_mib_max: measured.rss_mib_max,
+            loss_first,
+            loss_last,
+            reward_first,
+            reward_last,
+            eval_first,
+            eval_last,
+            units: Units {
+                accepted: units.accepted,
+                void: units.void,
+                slashed: units.slashed,
+            },
+            honest,
+            cheats: cheats
+                .iter()
+                .map(|cheat| cheat_outcome(overview, cheat))
+                .collect(),
+            proposal: overview.proposals.last().map(|row| ProposalOutcome {
+                id: row.id,
+                enacted_height: (row.status == "enacted").then_some(row.enact_at),
+            }),
+            checkpoint: run.and_then(|run| run.checkpoint),
+            state_roots_agree: measured.state_roots_agree,
+            verifier_compute_share: measured.verifier_compute_share,
+        }
+    }
+    /// Everything that is not as it should be; empty when all is well.
+    #[must_use]
+    pub fn troubles(&self, pretrain_steps_count: u64) -> Vec<String> {
+        let mut troubles = Vec::new();
+        let mut check = |holds: bool, trouble: String| {
+            if !holds {
+                troubles.push(trouble);
+            }
+        };
+        check(
+            self.state_roots_agree,
+            "validators' state roots differ".to_owned(),
+        );
+        let Honest { void, slashed } = self.honest;
+        check(
+            void == 0,
+            format!("honest miners have {void} void units; 0 are allowed"),
+        );
+        check(
+            slashed == 0,
+            format!("honest miners have {slashed} slashed units; 0 are allowed"),
+        );
+        for cheat in &self.cheats {
+            let caught = cheat.slashed_height.is_some();
+            // A cheat that has had few units may not have been drawn yet.
+            check(
+                caught || cheat.units < 30,
+                format!("cheat {} was not caught", cheat.name),
+            );
+        }
+        if self.steps >= pretrain_steps_count.min(2)
+            && let (Some(first), Some(last)) = (self.loss_first, self.loss_last)
+        {
+            let fell = last < first || self.steps < 3;
+            check(
+                fell,
+                format!("loss went from {first:.3} to {last:.3}; it should fall"),
+            );
+        }
+        troubles
+    }
+}
+
+fn cheat_outcome(overview: &Overview, (name, address): &Cheat) -> CheatOutcome {
+    let row = overview.miners.iter().find(|row| row.address == *address);
+    let slash = row.and_then(|row| row.slash.as_ref());
+    let units = row.map(|row| row.units).unwrap_or_default();
+    CheatOutcome {
+        name: name.clone(),
+        slashed_height: slash.map(|slash| slash.height),
+        check: slash.map(|slash| slash.check),
+        measured: slash.map(|slash| slash.measured),
+        limit: slash.map(|slash| slash.limit),
+        units: units.accepted + units.slashed,
+    }
+}

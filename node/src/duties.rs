@@ -1,0 +1,504 @@
+//! A validator's duties beyond ordering blocks: hold blobs, audit units, compute checkpoints.
+//!
+//! Level-triggered: at every block [`Duties::act`] reads from the state what is expected of this
+//! validator, starts what has to be computed or fetched, and signs what is ready.
+
+use crate::{
+    chain::Chain,
+    computation::Computation,
+    local::Work,
+    outbox::Outbox,
+    rpc::work::{self, Input, StepContext},
+    workbench::{Model, Workbench},
+};
+use anyhow::{Context as _, Result};
+use ledger_state::{
+    View, account,
+    run::{self, Run, Stage},
+    task,
+    unit::{self, Audit, Commitment, Opinion, Unit},
+};
+use protocol::{
+    Address, CheckpointId, Height, RunId, SigningKey, Step,
+    checkpoint::Checkpoint,
+    codec::BoundedVec,
+    gradient,
+    recipe::Recipe,
+    task::{UnitId, UnitKind},
+    transaction::{ATTESTED_UNITS_COUNT_MAX, Body, Commitment as Sealed},
+    verdict::{self, Verdict},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use tokio::sync::mpsc;
+
+/// Blocks before an audit's deadline at which a blob that nobody serves counts as withheld.
+const WITHHELD_MARGIN_BLOCKS: u64 = 8;
+/// Steps for which old checkpoints are served to those who are late.
+const CHECKPOINTS_KEPT_COUNT: u64 = 4;
+
+/// Something that is computed or fetched off the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Job {
+    Fetch(UnitId),
+    Judge(UnitId),
+    Advance(RunId, Step),
+}
+
+#[derive(Debug)]
+enum Outcome {
+    /// The blob is here; whether it is canonical.
+    Fetched {
+        canonical: bool,
+    },
+    Judged(Verdict),
+    Advanced(Checkpoint),
+}
+
+type Finished = (Job, Result<Outcome>);
+
+/// What the state expects of this validator.
+#[derive(Debug, Default)]
+struct Expected {
+    /// Units whose blobs it has not attested.
+    unattested: Vec<(UnitId, Unit)>,
+    /// Units on whose current audit it has a seat, and what it should do there.
+    seats: Vec<(UnitId, Unit, Seat)>,
+    /// Checkpoints it has not attested.
+    due: Vec<(RunId, Step)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seat {
+    Commit { by: Height },
+    Reveal,
+}
+
+/// A validator's duties.
+#[derive(Debug)]
+pub struct Duties {
+    chain: Arc<Chain>,
+    bench: Arc<Workbench>,
+    operator: Address,
+    key: SigningKey,
+    outbox: Outbox,
+    running: BTreeSet<Job>,
+    failures: BTreeMap<Job, Height>,
+    canonical: BTreeMap<UnitId, bool>,
+    verdicts: BTreeMap<UnitId, Verdict>,
+    checkpoints: BTreeMap<(RunId, Step), Checkpoint>,
+    finished: mpsc::Sender<Finished>,
+}
+
+impl Duties {
+    /// The duties of the validator with this key, and the queue of finished jobs to feed back.
+    #[must_use]
+    pub fn new(chain: Arc<Chain>, bench: Arc<Workbench>, key: SigningKey) -> (Self, FinishedJobs) {
+        let (finished, receiver) = mpsc::channel(256);
+        let duties = Self {
+            operator: key.address(),
+            outbox: Outbox::new(key.clone(), chain.id()),
+            chain,
+            bench,
+            key,
+            running: BTreeSet::new(),
+            failures: BTreeMap::new(),
+            canonical: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
+            finished,
+        };
+        (duties, FinishedJobs(receiver))
+    }
+    /// Does its duties at every block until the node stops.
+    pub async fn run(mut self, mut jobs: FinishedJobs) {
+        let mut heights = self.chain.heights();
+        heights.mark_changed();
+        loop {
+            tokio::select! {
+                changed = heights.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    heights.borrow_and_update();
+                }
+                Some(finished) = jobs.0.recv() => {
+                    self.finish(finished);
+                    while let Ok(finished) = jobs.0.try_recv() {
+                        self.finish(finished);
+                    }
+                }
+            }
+            self.act();
+        }
+    }
+    fn finish(&mut self, (job, result): Finished) {
+        self.running.remove(&job);
+        match (job, result) {
+            (Job::Fetch(id), Ok(Outcome::Fetched { canonical })) => {
+                self.canonical.insert(id, canonical);
+            }
+            (Job::Judge(id), Ok(Outcome::Judged(verdict))) => {
+                self.verdicts.insert(id, verdict);
+            }
+            (Job::Advance(run, step), Ok(Outcome::Advanced(checkpoint))) => {
+                self.checkpoints.insert((run, step), checkpoint);
+            }
+            (job, Ok(_)) => tracing::error!(?job, "a job gave another job's outcome"),
+            (job, Err(error)) => {
+                let height = *self.chain.heights().borrow();
+                tracing::warn!(?job, "{error:#}");
+                self.failures.insert(job, height);
+            }
+        }
+    }
+    /// Reads what is expected, starts jobs, signs what is ready.
+    fn act(&mut self) {
+        let operator = self.operator;
+        let (height, nonce, expected) = self.chain.view(|view| {
+            let nonce = account::account(view, operator).nonce;
+            (run::tip(view).height, nonce, expected(view, operator))
+        });
+        self.outbox.observe(nonce, height);
+        let mut bodies = self.checkpoint_bodies(&expected.due, height);
+        bodies.extend(self.audit_bodies(&expected.seats, height));
+        bodies.extend(self.attestation(&expected.unattested, height));
+        for body in bodies {
+            let Some(signed) = self.outbox.sign(&body, nonce, height) else {
+                continue;
+            };
+            let taken = signed
+                .verify(self.chain.id())
+                .map_err(crate::chain::SubmitError::from);
+            if let Err(error) = taken.and_then(|signed| self.chain.submit_verified(signed)) {
+                tracing::debug!(kind = body.kind(), "{error}");
+                self.outbox.refused(&body);
+                break;
+            }
+        }
+        self.forget_old();
+    }
+    /// Whether to start a job now: not while it runs, and not right after it failed.
+    fn start(&mut self, job: Job, height: Height) -> bool {
+        let cooling = self
+            .failures
+            .get(&job)
+            .is_some_and(|at| height < at.saturating_add(4));
+        !cooling && self.running.insert(job)
+    }
+    fn spawn(&self, job: Job, work: impl Future<Output = Result<Outcome>> + Send + 'static) {
+        let finished = self.finished.clone();
+        tokio::spawn(async move {
+            let result = work.await;
+            // Nobody listens when the node is stopping.
+            drop(finished.send((job, result)).await);
+        });
+    }
+    fn attestation(&mut self, unattested: &[(UnitId, Unit)], height: Height) -> Option<Body> {
+        let flying: BTreeSet<UnitId> = self
+            .outbox
+            .in_flight()
+            .filter_map(|body| match body {
+                Body::AttestBlobs { units } => Some(units.as_slice().to_vec()),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        let mut ready = Vec::new();
+        for (id, unit) in unattested {
+            match self.canonical.get(id) {
+                Some(true) if !flying.contains(id) => ready.push(*id),
+                Some(_) => {}
+                None => self.fetch(*id, unit, height),
+            }
+        }
+        ready.truncate(ATTESTED_UNITS_COUNT_MAX);
+        let units = BoundedVec::new(ready).ok()?;
+        (!units.as_slice().is_empty()).then_some(Body::AttestBlobs { units })
+    }
+    fn fetch(&mut self, id: UnitId, unit: &Unit, height: Height) {
+        let Some(Commitment {
+            blob, blob_bytes, ..
+        }) = unit.commitment.clone()
+        else {
+            return;
+        };
+        let job = Job::Fetch(id);
+        if !self.start(job, height) {
+            return;
+        }
+        let (bench, chain, miner) = (Arc::clone(&self.bench), Arc::clone(&self.chain), unit.miner);
+        self.spawn(job, async move {
+            let bytes = bench.blob(blob, blob_bytes).await?;
+            let recipe = chain
+                .view(|view| run::recipe(view, id.run))
+                .context("no such run")?;
+            let admitted = verifier::admit(id, miner, &bytes, &recipe);
+            if let Err(error) = &admitted {
+                tracing::warn!(unit = %id, miner = %miner.short(), "blob not attested: {error}");
+            }
+            Ok(Outcome::Fetched {
+                canonical: admitted.is_ok(),
+            })
+        });
+    }
+    fn audit_bodies(&mut self, seats: &[(UnitId, Unit, Seat)], height: Height) -> Vec<Body> {
+        let mut bodies = Vec::new();
+        for (id, unit, seat) in seats {
+            let Some(verdict) = self.verdicts.get(id).cloned() else {
+                self.judge(*id, unit, *seat, height);
+                continue;
+            };
+            let salt = self.salt(*id);
+            bodies.push(match seat {
+                Seat::Commit { .. } => {
+                    let commitment =
+                        verdict::commitment(self.operator, *id, &verdict, salt.as_bytes());
+                    Body::AuditCommit {
+                        unit: *id,
+                        commitment: Sealed::from_bytes(commitment),
+                    }
+                }
+                Seat::Reveal => Body::AuditReveal {
+                    unit: *id,
+                    verdict,
+                    salt,
+                },
+            });
+        }
+        bodies
+    }
+    /// A salt that only this validator can compute, and computes again after a crash.
+    fn salt(&self, unit: UnitId) -> Sealed {
+        let secret = (self.key.to_seed(), self.chain.id(), unit);
+        Sealed::from_bytes(protocol::identifiers::tagged_hash(
+            "cairn/audit-salt/v1",
+            &secret,
+        ))
+    }
+    fn judge(&mut self, id: UnitId, unit: &Unit, seat: Seat, height: Height) {
+        let Some(commitment) = unit.commitment.clone() else {
+            return;
+        };
+        let job = Job::Judge(id);
+        let withheld = match seat {
+            Seat::Commit { by } => height.saturating_add(WITHHELD_MARGIN_BLOCKS) >= by,
+            Seat::Reveal => false,
+        };
+        let here = self
+            .bench
+            .blobs
+            .size(&commitment.blob)
+            .ok()
+            .flatten()
+            .is_some();
+        if withheld && !here && !self.running.contains(&job) {
+            self.verdicts.insert(id, verifier::unavailable());
+            return;
+        }
+        if !self.start(job, height) {
+            return;
+        }
+        let (bench, chain, miner) = (Arc::clone(&self.bench), Arc::clone(&self.chain), unit.miner);
+        self.spawn(job, async move {
+            judge(&bench, &chain, id, miner, commitment).await
+        });
+    }
+    fn checkpoint_bodies(&mut self, due: &[(RunId, Step)], height: Height) -> Vec<Body> {
+        let mut bodies = Vec::new();
+        for &(run, step) in due {
+            if let Some(checkpoint) = self.checkpoints.get(&(run, step)).cloned() {
+                bodies.push(Body::AttestCheckpoint { checkpoint });
+                continue;
+            }
+            let job = Job::Advance(run, step);
+            if self.start(job, height) {
+                let (bench, chain) = (Arc::clone(&self.bench), Arc::clone(&self.chain));
+                self.spawn(job, async move {
+                    advance(&bench, &chain, run, step)
+                        .await
+                        .map(Outcome::Advanced)
+                });
+            }
+        }
+        bodies
+    }
+    /// Drops notes and checkpoint files of steps long past.
+    fn forget_old(&mut self) {
+        let Some(newest) = self.checkpoints.keys().map(|(_, step)| *step).max() else {
+            return;
+        };
+        let oldest = newest.saturating_sub(CHECKPOINTS_KEPT_COUNT);
+        self.canonical.retain(|id, _| id.step >= oldest);
+        self.verdicts.retain(|id, _| id.step >= oldest);
+        self.failures.retain(|job, _| match job {
+            Job::Fetch(id) | Job::Judge(id) => id.step >= oldest,
+            Job::Advance(_, step) => *step >= oldest,
+        });
+        let old: Vec<_> = self
+            .checkpoints
+            .keys()
+            .filter(|(_, s)| *s < oldest)
+            .copied()
+            .collect();
+        for key in old {
+            if let Some(checkpoint) = self.checkpoints.remove(&key) {
+                self.remove_blobs(&checkpoint);
+            }
+        }
+    }
+    fn remove_blobs(&self, checkpoint: &Checkpoint) {
+        let kept = |blob| {
+            self.checkpoints
+                .values()
+                .any(|c| c.model.blob() == blob || c.outer == blob)
+        };
+        for blob in [checkpoint.model.blob(), checkpoint.outer] {
+            if kept(blob) {
+                continue;
+            }
+            if let Err(error) = self.bench.blobs.remove(&blob) {
+                tracing::warn!(%blob, "old checkpoint stays on the disk: {error}");
+            }
+        }
+    }
+}
+
+/// Finished jobs on their way back to [`Duties::run`].
+#[derive(Debug)]
+pub struct FinishedJobs(mpsc::Receiver<Finished>);
+
+fn expected(view: &View<'_>, operator: Address) -> Expected {
+    let mut expected = Expected::default();
+    let height = run::tip(view).height;
+    for (run_id, run) in view.scan::<Run>(&()) {
+        if matches!(run.stage, Stage::Attesting { .. }) {
+            let (id, step) = (run_id, run.step.next());
+            let key = ((id, step), operator);
+            if view
+                .get::<ledger_state::checkpoint::Attestation>(&key)
+                .is_none()
+            {
+                expected.due.push((id, step));
+            }
+        }
+        for (id, unit) in task::units(view, run_id, run.step) {
+            let Some(commitment) = unit.commitment.as_ref() else {
+                continue;
+            };
+            if !matches!(unit.stage, unit::Stage::Committed) {
+                continue;
+            }
+            if let Some(seat) = unit.audits.last().and_then(|a| seat(a, operator, height)) {
+                expected.seats.push((id, unit.clone(), seat));
+            }
+            if !commitment.attested_by.contains(&operator) {
+                expected.unattested.push((id, unit));
+            }
+        }
+    }
+    expected
+}
+
+fn seat(audit: &Audit, operator: Address, height: Height) -> Option<Seat> {
+    let own = audit.seats.iter().find(|seat| seat.auditor == operator)?;
+    let pending = audit
+        .seats
+        .iter()
+        .any(|seat| seat.opinion == Opinion::Pending);
+    match own.opinion {
+        Opinion::Pending if height < audit.commit_by => Some(Seat::Commit {
+            by: audit.commit_by,
+        }),
+        Opinion::Committed { .. } if !pending || height >= audit.commit_by => Some(Seat::Reveal),
+        Opinion::Pending | Opinion::Committed { .. } | Opinion::Revealed { .. } => None,
+    }
+}
+
+async fn judge(
+    bench: &Workbench,
+    chain: &Chain,
+    id: UnitId,
+    miner: Address,
+    commitment: Commitment,
+) -> Result<Outcome> {
+    let (recipe, context, inputs) = chain
+        .view(|view| about(view, id))
+        .with_context(|| format!("unit {id} is not of the current step"))?;
+    let blob = bench.blob(commitment.blob, commitment.blob_bytes).await?;
+    let chain_id = chain.id();
+    let owner = (id, miner);
+    let computation =
+        Computation::gather(bench, (chain_id, recipe), &context, owner, &inputs).await?;
+    let threads = bench.threads();
+    let judged = bench.compute(Work::Audit, move || {
+        computation.judge(&commitment.claim, &blob, &threads)
+    });
+    judged.await.map(Outcome::Judged)
+}
+
+fn about(view: &View<'_>, id: UnitId) -> Option<(Arc<Recipe>, StepContext, Vec<Input>)> {
+    let run: Run = view.get(&id.run)?;
+    let context = work::context(view, id.run, &run).filter(|context| context.step == id.step)?;
+    let recipe = Arc::new(run::recipe(view, id.run)?);
+    Some((recipe, context, work::inputs(view, id)))
+}
+
+/// Computes, keeps and describes checkpoint `step` from the accepted units of the step before.
+async fn advance(bench: &Workbench, chain: &Chain, id: RunId, step: Step) -> Result<Checkpoint> {
+    let before = step.saturating_sub(1);
+    let (recipe, start, accepted) = chain.view(|view| {
+        let recipe = run::recipe(view, id);
+        let start = run::agreed(view, id, before).map(|agreed| agreed.checkpoint);
+        (
+            recipe,
+            start,
+            unit::accepted(view, id, before, UnitKind::Gradient),
+        )
+    });
+    let recipe = recipe.context("no such run")?;
+    let model = bench.model(&recipe, start.as_ref()).await?;
+    let outer = bench.outer(&recipe, start.as_ref()).await?;
+    let mut updates = Vec::with_capacity(accepted.len());
+    for (unit, _, commitment) in accepted {
+        let bytes = bench.blob(commitment.blob, commitment.blob_bytes).await?;
+        let payload = gradient::Payload::decode(&bytes)
+            .with_context(|| format!("unit {unit} was accepted with a malformed blob"))?;
+        updates.push(payload);
+    }
+    let threads = bench.threads();
+    let computed = bench.compute(Work::Checkpoint, move || {
+        let next =
+            verifier::checkpoint::advance(&recipe, before, &model.parameters, &outer, &updates)?;
+        let evaluation = if recipe.is_evaluated(step) {
+            Some(verifier::checkpoint::evaluate(
+                &recipe,
+                &next.model,
+                &threads,
+            )?)
+        } else {
+            None
+        };
+        let files = (next.model.to_safetensors(), next.outer.to_safetensors());
+        anyhow::Ok((next.model, files, evaluation))
+    });
+    let (parameters, (model_file, outer_file), evaluation) = computed.await??;
+    let model_id = CheckpointId::of(&model_file);
+    bench.keep(&model_file).await?;
+    let outer_id = bench.keep(&outer_file).await?;
+    bench.remember(Arc::new(Model {
+        id: model_id,
+        parameters,
+    }));
+    Ok(Checkpoint {
+        run: id,
+        step,
+        model: model_id,
+        model_bytes: model_file.len() as u64,
+        outer: outer_id,
+        outer_bytes: outer_file.len() as u64,
+        evaluation,
+    })
+}

@@ -1,0 +1,112 @@
+//! What a process knows about itself: compute spent, memory, peers. Never part of the chain.
+
+use serde::{Deserialize, Serialize};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+
+/// Counters of this process.
+#[derive(Debug, Default)]
+pub struct Local {
+    peers_count: AtomicUsize,
+    addresses: Mutex<Vec<String>>,
+    mining_us: AtomicU64,
+    audit_us: AtomicU64,
+    checkpoint_us: AtomicU64,
+}
+
+/// The counters, for programs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Time spent on own units, in microseconds of processor time.
+    pub mining_us: u64,
+    /// Time spent on audits, in microseconds of processor time.
+    pub audit_us: u64,
+    /// Time spent on aggregating and evaluating checkpoints, in microseconds of processor time.
+    pub checkpoint_us: u64,
+    /// Largest resident memory so far, in KiB.
+    pub rss_kib_max: u64,
+    /// Peers of the blob and gossip network.
+    pub peers_count: usize,
+}
+
+/// What time is spent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Own units.
+    Mining,
+    /// Others' units.
+    Audit,
+    /// Checkpoints.
+    Checkpoint,
+}
+
+impl Local {
+    /// Peers of the blob and gossip network.
+    #[must_use]
+    pub fn peers_count(&self) -> usize {
+        self.peers_count.load(Ordering::Relaxed)
+    }
+    /// Records the number of peers.
+    pub fn set_peers_count(&self, count: usize) {
+        self.peers_count.store(count, Ordering::Relaxed);
+    }
+    /// Where the blob and gossip network listens.
+    #[must_use]
+    pub fn network_addresses(&self) -> Vec<String> {
+        self.addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+    /// Records where the blob and gossip network listens.
+    pub fn set_network_addresses(&self, addresses: Vec<String>) {
+        *self
+            .addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = addresses;
+    }
+    /// Runs a computation on this thread and counts the processor time it took.
+    pub fn timed<T>(&self, work: Work, compute: impl FnOnce() -> T) -> T {
+        let started = thread_time_us();
+        let result = compute();
+        self.count(work, thread_time_us().saturating_sub(started));
+        result
+    }
+    fn count(&self, work: Work, us: u64) {
+        let counter = match work {
+            Work::Mining => &self.mining_us,
+            Work::Audit => &self.audit_us,
+            Work::Checkpoint => &self.checkpoint_us,
+        };
+        counter.fetch_add(us, Ordering::Relaxed);
+    }
+    /// The counters now.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report {
+            mining_us: self.mining_us.load(Ordering::Relaxed),
+            audit_us: self.audit_us.load(Ordering::Relaxed),
+            checkpoint_us: self.checkpoint_us.load(Ordering::Relaxed),
+            rss_kib_max: rss_kib_max(),
+            peers_count: self.peers_count(),
+        }
+    }
+}
+
+/// Processor time of this thread in microseconds of processor time.
+fn thread_time_us() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let us = i128::from(time.tv_sec) * 1_000_000 + i128::from(time.tv_nsec) / 1_000;
+    u64::try_from(us).unwrap_or(0)
+}
+
+/// Largest resident memory of this process so far, in KiB; zero where the system does not say.
+#[must_use]
+pub fn rss_kib_max() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let digits = line.and_then(|line| line.split_whitespace().next());
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,313 @@
+//! `cairn miner`: asks what to compute, computes it, binds it, is paid.
+//!
+//! Level-triggered: it asks a node for its [`Work`], registers if it is not registered, computes
+//! the units listed, and submits a commitment until the unit is no longer listed.
+
+use crate::{
+    computation::{Computation, Product},
+    home::{Config, Home, write_atomically},
+    local::{Local, Report, Work as Spent},
+    outbox::Outbox,
+    rpc::{
+        client::{Client, ClientError},
+        query::RunAnswer,
+        server::StatusAnswer,
+        work::{Standing, StepContext, Work, WorkUnit},
+    },
+    workbench::Workbench,
+};
+use anyhow::{Context as _, Result, bail};
+use miner::cheat::Cheat;
+use network::{FolderStore, Network, NetworkConfig, NetworkEvent};
+use protocol::{
+    Address, Amount, ChainId, RunId, Step, genesis::Genesis, recipe::Recipe, task::UnitId,
+    transaction::Body,
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+/// How often a miner asks for work.
+const ASK_INTERVAL: Duration = Duration::from_millis(150);
+/// How long it waits before asking again when no node answers.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Politeness towards the machine's other processes, as for `nice`.
+const NICENESS: i32 = 10;
+/// Steps after which old blobs are dropped.
+const STEPS_KEPT_COUNT: u64 = 4;
+
+/// How a miner is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Nodes to ask, if not those of its configuration.
+    pub nodes: Vec<String>,
+    /// Compute threads, if not those of its configuration.
+    pub threads_count: Option<usize>,
+    /// Deceive in this way: for tests of the network's defences.
+    pub cheat: Option<Cheat>,
+}
+
+/// What a miner writes to `status.json` for whoever watches it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MinerStatus {
+    /// Its account.
+    pub address: Address,
+    /// Units computed since it started.
+    pub units_count: u64,
+    /// The last thing it did or waits for.
+    pub doing: String,
+    /// Its counters.
+    pub local: Report,
+}
+
+struct Miner {
+    home: Home,
+    address: Address,
+    client: Client,
+    chain: ChainId,
+    bench: Arc<Workbench>,
+    outbox: Outbox,
+    cheat: Option<Cheat>,
+    recipes: BTreeMap<RunId, Arc<Recipe>>,
+    products: BTreeMap<UnitId, Body>,
+    kept: BTreeMap<UnitId, protocol::BlobId>,
+    units_count: u64,
+}
+
+/// Runs a miner until it is told to stop, is slashed, or all runs are finished.
+///
+/// # Errors
+/// When the home is damaged, the chain is another one, or an address is taken.
+pub async fn run(path: &Path, options: Options) -> Result<()> {
+    let home = Home::open(path)?;
+    let mut config = if path.join("config.toml").exists() {
+        home.config()?
+    } else {
+        Config::default()
+    };
+    if !options.nodes.is_empty() {
+        config.nodes.clone_from(&options.nodes);
+    }
+    if config.nodes.is_empty() {
+        bail!("no node to ask; give one with --node, such as --node http://127.0.0.1:8420");
+    }
+    if config.network.is_empty() {
+        "/ip4/0.0.0.0/tcp/0".clone_into(&mut config.network);
+    }
+    config.threads_count = options.threads_count.unwrap_or(config.threads_count).max(1);
+    home.write_config(&config)?;
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::warn!("priority stays as it is: {error}");
+    }
+    let mut stop = std::pin::pin!(crate::shutdown::requested());
+    tokio::select! {
+        () = &mut stop => Ok(()),
+        result = mine(home, config, options.cheat) => result,
+    }
+}
+
+async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
+    let key = home.key("operator.key")?;
+    let client = Client::new(config.nodes.clone());
+    let genesis: Genesis = patiently(|| client.get("/v1/genesis")).await?;
+    home.write_genesis(&genesis)?;
+    let chain = genesis.chain_id();
+    let blobs = Arc::new(FolderStore::open(home.join("blobs"))?);
+    let local = Arc::new(Local::default());
+    let settings = NetworkConfig {
+        signing_seed: key.to_seed(),
+        listen: vec![config.network.clone()],
+        bootstrap: bootstrap(&client, &config).await?,
+        home: home.path().to_owned(),
+        chain: chain.short(),
+    };
+    let (network, mut events) = Network::start(settings, Arc::clone(&blobs) as _).await?;
+    // A miner has no state to judge gossip by, so it carries none.
+    let listener = tokio::spawn(async move {
+        while let Some(event) = events.recv().await {
+            if let NetworkEvent::PeerBanned { peer, offence } = event {
+                tracing::warn!(%peer, ?offence, "peer banned");
+            }
+        }
+    });
+    let address = key.address();
+    tracing::info!(%chain, %address, cheat = cheat.map(Cheat::as_str), "miner is up");
+    let bench = Workbench::new(blobs, network.clone(), local, config.threads_count);
+    let mut miner = Miner {
+        home,
+        address,
+        outbox: Outbox::new(key, chain),
+        client,
+        chain,
+        bench: Arc::new(bench),
+        cheat,
+        recipes: BTreeMap::new(),
+        products: BTreeMap::new(),
+        kept: BTreeMap::new(),
+        units_count: 0,
+    };
+    let ended = miner.work().await;
+    listener.abort();
+    network.shutdown().await;
+    ended
+}
+
+/// Asks until a node answers; a refusal is final.
+async fn patiently<T, F: Future<Output = Result<T, ClientError>>>(
+    ask: impl Fn() -> F,
+) -> Result<T> {
+    let mut told = false;
+    loop {
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error @ ClientError::Refused(_)) => return Err(error.into()),
+            Err(error @ ClientError::Unreachable { .. }) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!("{error}; asking again every second");
+                }
+                tokio::time::sleep(RETRY_INTERVAL).await;
+            }
+        }
+    }
+}
+
+/// Peers for gossip and blobs: configured ones, or the node's own addresses.
+async fn bootstrap(client: &Client, config: &Config) -> Result<Vec<String>> {
+    if !config.network_peers.is_empty() {
+        return Ok(config.network_peers.clone());
+    }
+    let status: StatusAnswer = patiently(|| client.get("/v1/status")).await?;
+    Ok(status.network_addresses)
+}
+
+impl Miner {
+    async fn work(&mut self) -> Result<()> {
+        let path = format!("/v1/work/{}", self.address);
+        loop {
+            let work: Work = patiently(|| self.client.get(&path)).await?;
+            if work.chain != self.chain {
+                bail!(
+                    "the node is on chain {}; this miner is on {}",
+                    work.chain,
+                    self.chain
+                );
+            }
+            if work.runs_count > 0 && work.finished_runs_count == work.runs_count {
+                self.tell("all runs are finished")?;
+            }
+            self.outbox.observe(work.nonce, work.height);
+            match work.standing {
+                Standing::Unregistered => self.register(&work).await?,
+                Standing::Idle => self.submit(&Body::Resume, &work).await?,
+                Standing::Active => self.do_units(&work).await?,
+                Standing::Slashed => {
+                    self.tell("slashed: this account is given no more work")?;
+                    tracing::error!(address = %self.address, "slashed");
+                    return Ok(());
+                }
+            }
+            tokio::time::sleep(ASK_INTERVAL).await;
+        }
+    }
+    async fn register(&mut self, work: &Work) -> Result<()> {
+        let bond = work.bond_min;
+        if work.balance < bond {
+            let (address, balance) = (self.address, work.balance);
+            self.tell(&format!(
+                "{address} has {balance}; registering needs a bond of {bond}"
+            ))?;
+            tokio::time::sleep(RETRY_INTERVAL).await;
+            return Ok(());
+        }
+        let bond = Amount::new(bond.get());
+        self.submit(&Body::RegisterMiner { bond }, work).await
+    }
+    async fn do_units(&mut self, work: &Work) -> Result<()> {
+        for step in &work.steps {
+            self.drop_old(step.context.step)?;
+            for unit in &step.units {
+                if !self.products.contains_key(&unit.unit) {
+                    self.tell(&format!("computing unit {}", unit.unit))?;
+                    if let Err(error) = self.compute(&step.context, unit).await {
+                        tracing::warn!(unit = %unit.unit, "{error:#}");
+                        continue;
+                    }
+                }
+                if let Some(body) = self.products.get(&unit.unit).cloned() {
+                    self.submit(&body, work).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+    async fn compute(&mut self, context: &StepContext, unit: &WorkUnit) -> Result<()> {
+        let recipe = self.recipe(context.run).await?;
+        let owner = (unit.unit, self.address);
+        let computation = Computation::gather(
+            &self.bench,
+            (self.chain, recipe),
+            context,
+            owner,
+            &unit.inputs,
+        )
+        .await?;
+        let (cheat, threads) = (self.cheat, self.bench.threads());
+        let product = self
+            .bench
+            .compute(Spent::Mining, move || computation.execute(cheat, &threads));
+        let Product { blob, body } = product.await??;
+        let id = self.bench.keep(&blob).await?;
+        self.kept.insert(unit.unit, id);
+        self.products.insert(unit.unit, body);
+        self.units_count += 1;
+        self.tell(&format!("computed unit {}", unit.unit))
+    }
+    async fn recipe(&mut self, run: RunId) -> Result<Arc<Recipe>> {
+        if let Some(recipe) = self.recipes.get(&run) {
+            return Ok(Arc::clone(recipe));
+        }
+        let answer: RunAnswer = self.client.get(&format!("/v1/runs/{run}")).await?;
+        let recipe = Arc::new(answer.recipe);
+        self.recipes.insert(run, Arc::clone(&recipe));
+        Ok(recipe)
+    }
+    async fn submit(&mut self, body: &Body, work: &Work) -> Result<()> {
+        let Some(signed) = self.outbox.sign(body, work.nonce, work.height) else {
+            return Ok(());
+        };
+        match self.client.submit(&signed).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::warn!(kind = body.kind(), "{error}");
+                self.outbox.refused(body);
+                Ok(())
+            }
+        }
+    }
+    /// Forgets units and blobs of steps long past.
+    fn drop_old(&mut self, step: Step) -> Result<()> {
+        let oldest = step.saturating_sub(STEPS_KEPT_COUNT);
+        self.products.retain(|unit, _| unit.step >= oldest);
+        let old: Vec<UnitId> = self
+            .kept
+            .keys()
+            .filter(|unit| unit.step < oldest)
+            .copied()
+            .collect();
+        for unit in old {
+            if let Some(blob) = self.kept.remove(&unit) {
+                self.bench.blobs.remove(&blob)?;
+            }
+        }
+        Ok(())
+    }
+    fn tell(&self, doing: &str) -> Result<()> {
+        let status = MinerStatus {
+            address: self.address,
+            units_count: self.units_count,
+            doing: doing.to_owned(),
+            local: self.bench.local.report(),
+        };
+        let text = serde_json::to_vec(&status).context("cannot encode status.json")?;
+        write_atomically(&self.home.join("status.json"), &text)
+    }
+}

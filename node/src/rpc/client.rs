@@ -1,0 +1,134 @@
+//! Talks to a node's HTTP interface; tries several nodes in turn.
+
+use super::server::{Problem, Submitted};
+use protocol::{TransactionId, transaction::Unverified};
+use serde::de::DeserializeOwned;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+/// How long one request may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a node gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No node could be reached.
+    #[error("no node answers at {nodes}: {reason}")]
+    Unreachable {
+        /// Those tried.
+        nodes: String,
+        /// The last failure.
+        reason: String,
+    },
+    /// The node said no.
+    #[error("{}{}", .0.code.map(|code| format!("rejection {code}: ")).unwrap_or_default(), .0.message)]
+    Refused(Problem),
+}
+
+/// A client of one or more nodes of the same chain.
+#[derive(Debug)]
+pub struct Client {
+    nodes: Vec<String>,
+    /// The node that answered last.
+    current: AtomicUsize,
+    http: reqwest::Client,
+}
+
+impl Client {
+    /// A client for nodes such as `http://127.0.0.1:8420`.
+    #[must_use]
+    pub fn new(nodes: Vec<String>) -> Self {
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .no_proxy()
+            .build();
+        Self {
+            nodes,
+            current: AtomicUsize::new(0),
+            http: http.unwrap_or_default(),
+        }
+    }
+    /// The nodes.
+    #[must_use]
+    pub fn nodes(&self) -> &[String] {
+        &self.nodes
+    }
+    /// Reads `path` as JSON from the first node that answers.
+    ///
+    /// # Errors
+    /// When no node can be reached, or the one that answers says no.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.request(|node| self.http.get(format!("{node}{path}")))
+            .await
+    }
+    /// Submits a transaction to the first node that answers.
+    ///
+    /// # Errors
+    /// When no node can be reached, or the one that answers refuses it.
+    pub async fn submit(&self, transaction: &Unverified) -> Result<TransactionId, ClientError> {
+        let bytes = transaction.encode();
+        let post = |node: &str| {
+            self.http
+                .post(format!("{node}/v1/transactions"))
+                .body(bytes.clone())
+        };
+        self.request::<Submitted>(post)
+            .await
+            .map(|submitted| submitted.id)
+    }
+    async fn request<T: DeserializeOwned>(
+        &self,
+        build: impl Fn(&str) -> reqwest::RequestBuilder,
+    ) -> Result<T, ClientError> {
+        let mut reason = "none is configured".to_owned();
+        let first = self.current.load(Ordering::Relaxed);
+        for offset in 0..self.nodes.len() {
+            let position = (first + offset) % self.nodes.len();
+            let answer = match build(&self.nodes[position]).send().await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    reason = root_cause(&error);
+                    continue;
+                }
+            };
+            self.current.store(position, Ordering::Relaxed);
+            return read(answer).await;
+        }
+        Err(ClientError::Unreachable {
+            nodes: self.nodes.join(", "),
+            reason,
+        })
+    }
+}
+
+async fn read<T: DeserializeOwned>(answer: reqwest::Response) -> Result<T, ClientError> {
+    let status = answer.status();
+    let problem = |message: String| Problem {
+        code: None,
+        name: None,
+        message,
+    };
+    let body = answer.bytes().await.map_err(|error| {
+        ClientError::Refused(problem(format!(
+            "the answer broke off: {}",
+            root_cause(&error)
+        )))
+    })?;
+    if status.is_success() {
+        return serde_json::from_slice(&body)
+            .map_err(|error| ClientError::Refused(problem(format!("unexpected answer: {error}"))));
+    }
+    let parsed = serde_json::from_slice(&body);
+    let text = || problem(format!("{status}: {}", String::from_utf8_lossy(&body)));
+    Err(ClientError::Refused(parsed.unwrap_or_else(|_| text())))
+}
+
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,284 @@
+//! Builds the [`Overview`] from the chain's state.
+
+use super::overview::{
+    EventRow, MinerRow, Overview, ProposalRow, RunOverview, SlashRow, StepPoint, StepUnits,
+    UnitCounts, ValidatorRow,
+};
+use crate::chain::Chain;
+use governance::proposal::Status as ProposalStatus;
+use ledger_state::{
+    Event, View,
+    bond::{Miner, Status, Units},
+    proposal::Stored,
+    run::{self, Agreed, Closed, Run, Stage},
+    task,
+    unit::{self, Outcome, Tier},
+    validator::Validator,
+};
+use protocol::{
+    Height, RunId, Step,
+    recipe::{Phase, Recipe},
+    transaction::Action,
+};
+
+/// The network at a glance.
+#[must_use]
+pub fn overview(chain: &Chain, peers_count: usize) -> Overview {
+    let events = chain.events();
+    let block_interval_ms = chain.block_interval_ms();
+    let mempool_count = chain.mempool_count();
+    chain.view(|view| {
+        let tip = run::tip(view);
+        let miners = miners(view);
+        Overview {
+            chain: chain.id(),
+            name: chain.name().to_owned(),
+            height: tip.height,
+            time_ms: tip.time_ms,
+            block_interval_ms,
+            mempool_count,
+            peers_count,
+            run: run_overview(view, RunId::ZERO),
+            units: total(miners.iter().map(|row| row.units)),
+            miners,
+            validators: validators(view),
+            proposals: proposals(view),
+            events,
+        }
+    })
+}
+
+fn total(counts: impl Iterator<Item = UnitCounts>) -> UnitCounts {
+    counts.fold(UnitCounts::default(), |sum, more| UnitCounts {
+        accepted: sum.accepted + more.accepted,
+        void: sum.void + more.void,
+        slashed: sum.slashed + more.slashed,
+        missed: sum.missed + more.missed,
+    })
+}
+
+const fn counts(units: Units) -> UnitCounts {
+    let Units {
+        accepted,
+        void,
+        slashed,
+        missed,
+    } = units;
+    UnitCounts {
+        accepted,
+        void,
+        slashed,
+        missed,
+    }
+}
+
+fn miners(view: &View<'_>) -> Vec<MinerRow> {
+    let row = |(address, miner): (_, Miner)| MinerRow {
+        address,
+        status: match miner.status {
+            Status::Active => "active",
+            Status::Idle => "idle",
+            Status::Slashed(_) => "slashed",
+        }
+        .to_owned(),
+        bond: miner.bond,
+        earned: miner.earned,
+        vesting: miner.vesting_total(),
+        units: counts(miner.units),
+        slash: match miner.status {
+            Status::Slashed(slashed) => Some(SlashRow {
+                unit: slashed.unit,
+                height: slashed.at,
+                check: slashed.finding.check,
+                measured: slashed.finding.measured,
+                limit: slashed.finding.limit,
+                burned: slashed.burned,
+            }),
+            Status::Active | Status::Idle => None,
+        },
+    };
+    view.scan::<Miner>(&()).into_iter().map(row).collect()
+}
+
+fn validators(view: &View<'_>) -> Vec<ValidatorRow> {
+    let row = |(operator, validator): (_, Validator)| ValidatorRow {
+        operator,
+        stake: validator.stake,
+        audits: validator.audits_count,
+        earned: validator.earned,
+    };
+    view.scan::<Validator>(&()).into_iter().map(row).collect()
+}
+
+fn proposals(view: &View<'_>) -> Vec<ProposalRow> {
+    let mut stored = view.scan::<Stored>(&());
+    stored.sort_by_key(|(id, stored)| (std::cmp::Reverse(stored.0.proposed_at), *id));
+    stored
+        .into_iter()
+        .map(|(_, stored)| proposal_row(&stored.0))
+        .collect()
+}
+
+/// One proposal as the page shows it.
+#[must_use]
+pub fn proposal_row(proposal: &governance::Proposal) -> ProposalRow {
+    let Action::ChangeParameter {
+        parameter,
+        value,
+        enact_at,
+    } = &proposal.action;
+    let amount = protocol::Amount::new;
+    let (status, voting_ends) = match proposal.status {
+        ProposalStatus::Voting { until } => ("voting", until),
+        ProposalStatus::Passed => ("passed", *enact_at),
+        ProposalStatus::Rejected => ("rejected", proposal.proposed_at),
+        ProposalStatus::Enacted { at } => ("enacted", at),
+    };
+    ProposalRow {
+        id: proposal.id(),
+        title: proposal.title.as_str().to_owned(),
+        parameter: parameter.as_str().to_owned(),
+        old: proposal.old,
+        new: *value,
+        yes: amount(proposal.tally.yes),
+        no: amount(proposal.tally.no),
+        abstain: amount(proposal.tally.abstain),
+        total: amount(proposal.tally.eligible),
+        status: status.to_owned(),
+        voting_ends,
+        enact_at: *enact_at,
+    }
+}
+
+fn run_overview(view: &View<'_>, id: RunId) -> Option<RunOverview> {
+    let run: Run = view.get(&id)?;
+    let recipe = run::recipe(view, id)?;
+    let phase = match recipe.phase(run.step) {
+        Some(Phase::Pretrain) => "pretrain",
+        Some(Phase::Reinforce) => "reinforce",
+        None => "finished",
+    };
+    let environment = environment::by_hash(recipe.environment.as_bytes());
+    let checkpoint = run::agreed(view, id, run.step).map(|agreed| agreed.checkpoint.model);
+    Some(RunOverview {
+        phase: phase.to_owned(),
+        stage: stage_name(&run).to_owned(),
+        step: run.step,
+        steps_count: recipe.steps_count(),
+        pretrain_steps_count: recipe.pretrain.steps_count,
+        checkpoint,
+        parameters_count: parameters_count(&recipe),
+        environment: environment.map_or("unknown", |e| e.name()).to_owned(),
+        step_units: step_units(view, id, run.step),
+        points: points(view, id, &recipe),
+        escrow: run.escrow,
+    })
+}
+
+const fn stage_name(run: &Run) -> &'static str {
+    match run.stage {
+        Stage::Opening { .. } => "opening",
+        Stage::Working { .. } => "working",
+        Stage::Attesting { .. } => "attesting",
+        Stage::Finished => "finished",
+    }
+}
+
+fn parameters_count(recipe: &Recipe) -> u64 {
+    // A recipe is checked at genesis; one of an impossible shape has no parameters.
+    miner::model::parameters_count(recipe).map_or(0, |count| count as u64)
+}
+
+fn step_units(view: &View<'_>, id: RunId, step: Step) -> StepUnits {
+    let mut sum = StepUnits::default();
+    for (_, unit) in task::units(view, id, step) {
+        sum.assigned += 1;
+        sum.committed += u32::from(unit.commitment.is_some());
+        sum.settled += u32::from(unit.outcome().is_some());
+    }
+    sum
+}
+
+fn points(view: &View<'_>, id: RunId, recipe: &Recipe) -> Vec<StepPoint> {
+    let closed = view.scan::<Closed>(&id);
+    closed
+        .into_iter()
+        .map(|((_, step), closed)| point(view, id, recipe, step, &closed))
+        .collect()
+}
+
+fn point(view: &View<'_>, id: RunId, recipe: &Recipe, step: Step, closed: &Closed) -> StepPoint {
+    let millionths = |part: u64, whole: u64| (part.saturating_mul(1_000_000)).checked_div(whole);
+    let agreed: Option<Agreed> = run::agreed(view, id, step.next());
+    let evaluation = agreed.and_then(|agreed| agreed.checkpoint.evaluation);
+    StepPoint {
+        step,
+        height: closed.at,
+        loss_micro: closed
+            .loss_micro
+            .filter(|_| recipe.phase(step) == Some(Phase::Pretrain)),
+        reward_micro: closed.reward_micro.checked_div(closed.samples_count),
+        exact_micro: millionths(closed.exact_count, closed.samples_count),
+        evaluation_micro: evaluation
+            .and_then(|e| millionths(e.exact_count.into(), e.prompts_count.into())),
+        units: counts(closed.units),
+    }
+}
+
+/// The page's line for an event; nothing for events that come by the hundred.
+#[must_use]
+pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
+    let tone = match event {
+        Event::MinerSlashed { .. } | Event::AuditorFined { .. } | Event::AuditEscalated { .. } => {
+            "bad"
+        }
+        Event::CheckpointAgreed { .. }
+        | Event::ProposalEnacted { .. }
+        | Event::ProposalClosed { passed: true, .. }
+        | Event::MinerRegistered { .. }
+        | Event::MinerResumed { .. } => "good",
+        Event::StepAssigned { .. }
+        | Event::ProposalOpened { .. }
+        | Event::ProposalClosed { .. }
+        | Event::Voted { .. }
+        | Event::MinerIdle { .. } => "info",
+        Event::UnitSettled {
+            outcome: Outcome::Slashed { .. } | Outcome::Void { .. },
+            ..
+        } => "bad",
+        Event::VerdictRevealed {
+            contradiction: Some(_),
+            ..
+        } => "bad",
+        Event::Transferred { .. }
+        | Event::UnitCommitted { .. }
+        | Event::UnitSettled { .. }
+        | Event::StepClosed { .. }
+        | Event::AuditDrawn { .. }
+        | Event::VerdictRevealed { .. } => return None,
+    };
+    Some(EventRow {
+        height,
+        tone: tone.to_owned(),
+        text: event.to_string(),
+    })
+}
+
+/// Words for a round of judging.
+#[must_use]
+pub const fn tier_name(tier: Tier) -> &'static str {
+    match tier {
+        Tier::One => "one drawn auditor",
+        Tier::All => "every validator",
+    }
+}
+
+/// Words for a unit's stage.
+#[must_use]
+pub const fn unit_stage(unit: &unit::Unit) -> &'static str {
+    match unit.stage {
+        unit::Stage::Assigned => "assigned",
+        unit::Stage::Committed => "committed",
+        unit::Stage::Settled { .. } => "settled",
+    }
+}

@@ -1,0 +1,256 @@
+//! Answers to `cairn query`: blocks, accounts, miners, runs, units, proposals.
+
+use super::overview::{MinerRow, ProposalRow};
+use super::overview_build::proposal_row;
+use crate::chain::Chain;
+use ledger_state::{
+    account, bond,
+    proposal::Stored,
+    run::{self, Closed, Run},
+    unit::{Audit, Commitment, Opinion, Outcome, Stage, Unit},
+    validator::Validator,
+};
+use protocol::{
+    Address, Amount, BlockId, Height, Nonce, ProposalId, RunId, StateRoot, Step, TransactionId,
+    block::{Block, Header},
+    checkpoint::Checkpoint,
+    recipe::Recipe,
+    task::UnitId,
+    transaction::{Transaction, Unverified},
+};
+use serde::{Deserialize, Serialize};
+
+/// A block with what it holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BlockAnswer {
+    /// Its id.
+    pub id: BlockId,
+    /// Its header.
+    pub header: Header,
+    /// State after it.
+    pub state_root_after: StateRoot,
+    /// Validators that signed it, in the stored certificate.
+    pub signatures_count: usize,
+    /// Its transactions.
+    pub transactions: Vec<TransactionAnswer>,
+}
+
+/// A transaction in a block.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TransactionAnswer {
+    /// Its id.
+    pub id: TransactionId,
+    /// What was signed.
+    #[serde(flatten)]
+    pub transaction: Transaction,
+}
+
+/// An account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AccountAnswer {
+    /// Its key.
+    pub address: Address,
+    /// Tokens free to spend.
+    pub balance: Amount,
+    /// Transactions applied.
+    pub nonce: Nonce,
+    /// The nonce to use next, transactions waiting included.
+    pub next_nonce: Nonce,
+    /// Stake held through validators.
+    pub stake: Amount,
+}
+
+/// A run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunAnswer {
+    /// Its number.
+    pub run: RunId,
+    /// The current step.
+    pub step: Step,
+    /// What is left to pay.
+    pub escrow: Amount,
+    /// The last agreed checkpoint.
+    pub checkpoint: Option<Checkpoint>,
+    /// What it computes.
+    pub recipe: Recipe,
+    /// Steps closed.
+    pub closed_steps_count: usize,
+}
+
+/// Why a unit was paid, or not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UnitAnswer {
+    /// The unit.
+    pub unit: UnitId,
+    /// Whose it is.
+    pub miner: Address,
+    /// Last height for its commitment.
+    pub deadline: Height,
+    /// Where it is.
+    pub stage: Stage,
+    /// What was bound.
+    pub commitment: Option<Commitment>,
+    /// Who judged, with every check's measured value and limit.
+    pub audits: Vec<Audit>,
+    /// The answer in a sentence.
+    pub summary: String,
+}
+
+/// A block, if there is one at this height.
+///
+/// # Errors
+/// When the store fails.
+pub fn block(
+    chain: &Chain,
+    height: Height,
+) -> Result<Option<BlockAnswer>, ledger_store::StoreError> {
+    let Some(stored) = chain.store().block(height)? else {
+        return Ok(None);
+    };
+    let Ok(block) = Block::decode(&stored.block) else {
+        return Ok(None);
+    };
+    let certificate: Option<ledger_consensus::Certificate> =
+        protocol::codec::decode("certificate", &stored.certificate, 1 << 20).ok();
+    let answer = |unverified: &Unverified| TransactionAnswer {
+        id: unverified.id(),
+        transaction: unverified.claimed().clone(),
+    };
+    Ok(Some(BlockAnswer {
+        id: stored.block_id,
+        header: block.header.clone(),
+        state_root_after: stored.state_root,
+        signatures_count: certificate.map_or(0, |c| c.signatures.as_slice().len()),
+        transactions: block.transactions.as_slice().iter().map(answer).collect(),
+    }))
+}
+
+/// An account; one never used is empty.
+#[must_use]
+pub fn account(chain: &Chain, address: Address) -> AccountAnswer {
+    let next_nonce = chain.next_nonce(address);
+    chain.view(|view| {
+        let own = account::account(view, address);
+        let validators = view.scan::<Validator>(&());
+        let held = validators
+            .iter()
+            .filter(|(_, validator)| validator.holder == address);
+        let stake = held.fold(Amount::ZERO, |sum, (_, v)| {
+            sum.saturating_add(v.stake.get())
+        });
+        AccountAnswer {
+            address,
+            balance: own.balance,
+            nonce: own.nonce,
+            next_nonce,
+            stake,
+        }
+    })
+}
+
+/// A miner.
+#[must_use]
+pub fn miner(chain: &Chain, address: Address) -> Option<MinerRow> {
+    let is_miner = chain.view(|view| view.get::<bond::Miner>(&address).is_some());
+    let rows = is_miner.then(|| super::overview_build::overview(chain, 0).miners)?;
+    rows.into_iter().find(|row| row.address == address)
+}
+
+/// A run.
+#[must_use]
+pub fn run(chain: &Chain, id: RunId) -> Option<RunAnswer> {
+    chain.view(|view| {
+        let run: Run = view.get(&id)?;
+        Some(RunAnswer {
+            run: id,
+            step: run.step,
+            escrow: run.escrow,
+            checkpoint: run::agreed(view, id, run.step).map(|agreed| agreed.checkpoint),
+            recipe: run::recipe(view, id)?,
+            closed_steps_count: view.scan::<Closed>(&id).len(),
+        })
+    })
+}
+
+/// A unit, with the answer to *why was I paid, or not*.
+#[must_use]
+pub fn unit(chain: &Chain, id: UnitId) -> Option<UnitAnswer> {
+    let unit: Unit = chain.view(|view| view.get(&id))?;
+    let summary = summary(&unit);
+    let Unit {
+        miner,
+        deadline,
+        stage,
+        commitment,
+        audits,
+    } = unit;
+    Some(UnitAnswer {
+        unit: id,
+        miner,
+        deadline,
+        stage,
+        commitment,
+        audits,
+        summary,
+    })
+}
+
+fn summary(unit: &Unit) -> String {
+    let verdicts = unit.audits.iter().flat_map(|audit| &audit.seats);
+    let judged = verdicts
+        .filter(|seat| matches!(seat.opinion, Opinion::Revealed { .. }))
+        .count();
+    let audit = match (unit.audits.len(), judged) {
+        (0, _) => "it was not drawn for audit".to_owned(),
+        (_, 1) => "1 auditor gave a verdict".to_owned(),
+        (_, judged) => format!("{judged} auditors gave a verdict"),
+    };
+    match unit.stage {
+        Stage::Assigned => format!("waits for its miner until height {}", unit.deadline),
+        Stage::Committed => format!("committed, not settled yet; {audit}"),
+        Stage::Settled {
+            outcome: Outcome::Accepted { paid },
+            at,
+        } => {
+            format!("accepted at height {at} and paid {paid}; {audit}")
+        }
+        Stage::Settled {
+            outcome: Outcome::Missed,
+            at,
+        } => {
+            format!("not paid: nothing was committed by the deadline; settled at height {at}")
+        }
+        Stage::Settled {
+            outcome: Outcome::Void { reason },
+            at,
+        } => {
+            let reason = match reason {
+                ledger_state::unit::VoidReason::Unavailable => {
+                    "validators with two thirds of stake could not fetch a canonical blob"
+                }
+                ledger_state::unit::VoidReason::NoQuorum => "re-execution found no quorum",
+                ledger_state::unit::VoidReason::MinerSlashed => {
+                    "its miner was slashed for another unit"
+                }
+            };
+            format!("not paid, not punished at height {at}: {reason}; {audit}")
+        }
+        Stage::Settled {
+            outcome: Outcome::Slashed { finding },
+            at,
+        } => format!(
+            "slashed at height {at}: check {} measured {}, limit {}; {audit}",
+            finding.check.as_str(),
+            finding.measured,
+            finding.limit
+        ),
+    }
+}
+
+/// A proposal.
+#[must_use]
+pub fn proposal(chain: &Chain, id: ProposalId) -> Option<ProposalRow> {
+    chain
+        .view(|view| view.get::<Stored>(&id))
+        .map(|stored| proposal_row(&stored.0))
+}

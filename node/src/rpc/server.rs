@@ -1,0 +1,294 @@
+//! Serves the page and the JSON interface.
+
+use super::{overview::Overview, overview_build, query, work};
+use crate::{
+    chain::{Chain, SubmitError},
+    local::Local,
+};
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Path, State},
+    http::{StatusCode, header},
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{Event, KeepAlive},
+    },
+    routing::{get, post},
+};
+use futures::{Stream, StreamExt as _, stream};
+use protocol::{
+    Address, Height, ProposalId, RunId, TransactionId, genesis::Genesis, task::UnitId,
+    transaction::TRANSACTION_BYTES_MAX,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// What the handlers share.
+#[derive(Debug)]
+pub struct Served {
+    /// The chain.
+    pub chain: Arc<Chain>,
+    /// Its genesis.
+    pub genesis: Genesis,
+    /// This process's own counters and addresses.
+    pub local: Arc<Local>,
+    cached: Mutex<Option<(Height, Arc<Overview>)>>,
+}
+
+impl Served {
+    /// Shares a chain.
+    #[must_use]
+    pub const fn new(chain: Arc<Chain>, genesis: Genesis, local: Arc<Local>) -> Self {
+        Self {
+            chain,
+            genesis,
+            local,
+            cached: Mutex::new(None),
+        }
+    }
+    /// The overview, built once a height.
+    fn overview(&self) -> Arc<Overview> {
+        let height = *self.chain.heights().borrow();
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, overview)) = &*cached
+            && *at == height
+        {
+            return Arc::clone(overview);
+        }
+        let peers_count = self.local.peers_count();
+        let overview = Arc::new(overview_build::overview(&self.chain, peers_count));
+        *cached = Some((height, Arc::clone(&overview)));
+        overview
+    }
+}
+
+/// An error as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The rejection's stable code, when a rule refused something.
+    pub code: Option<u16>,
+    /// The rejection's stable name.
+    pub name: Option<String>,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl Problem {
+    fn response(self, status: StatusCode) -> Response {
+        (status, Json(self)).into_response()
+    }
+}
+
+fn missing(what: &str, name: impl std::fmt::Display) -> Response {
+    let message = format!("there is no {what} {name}");
+    Problem {
+        code: None,
+        name: None,
+        message,
+    }
+    .response(StatusCode::NOT_FOUND)
+}
+
+fn found<T: Serialize>(what: &str, name: impl std::fmt::Display, answer: Option<T>) -> Response {
+    answer.map_or_else(
+        || missing(what, name),
+        |answer| Json(answer).into_response(),
+    )
+}
+
+/// A transaction that was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submitted {
+    /// Its id.
+    pub id: TransactionId,
+}
+
+/// Where a transaction is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionPlace {
+    /// The block that holds it.
+    pub height: Option<Height>,
+}
+
+/// The tip in a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusAnswer {
+    /// The chain.
+    pub chain: protocol::ChainId,
+    /// Last committed height.
+    pub height: Height,
+    /// State after it.
+    pub state_root: protocol::StateRoot,
+    /// Where this node's blob and gossip network listens.
+    pub network_addresses: Vec<String>,
+}
+
+type Shared = State<Arc<Served>>;
+
+/// All routes.
+pub fn router(served: Arc<Served>) -> Router {
+    Router::new()
+        .route("/", get(|| async { page() }))
+        .route(
+            "/v1/overview",
+            get(|State(s): Shared| async move { Json(s.overview().as_ref().clone()) }),
+        )
+        .route(
+            "/v1/events",
+            get(|State(s): Shared| async move { events(&s) }),
+        )
+        .route(
+            "/v1/status",
+            get(|State(s): Shared| async move { status(&s) }),
+        )
+        .route(
+            "/v1/genesis",
+            get(|State(s): Shared| async move { Json(s.genesis.clone()) }),
+        )
+        .route(
+            "/v1/local",
+            get(|State(s): Shared| async move { Json(s.local.report()) }),
+        )
+        .route("/v1/transactions", post(submit))
+        .route("/v1/transactions/{id}", get(transaction))
+        .route("/v1/blocks/{height}", get(block))
+        .route("/v1/roots/{from}/{to}", get(roots))
+        .route("/v1/accounts/{address}", get(account))
+        .route("/v1/miners/{address}", get(miner))
+        .route("/v1/runs/{run}", get(run))
+        .route("/v1/units/{unit}", get(unit))
+        .route("/v1/proposals/{id}", get(proposal))
+        .route("/v1/work/{address}", get(work_of))
+        .layer(DefaultBodyLimit::max(TRANSACTION_BYTES_MAX))
+        .with_state(served)
+}
+
+fn page() -> Response {
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+                  connect-src 'self'; img-src data:";
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, explorer::PAGE).into_response()
+}
+
+fn events(served: &Arc<Served>) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<>> {
+    let served = Arc::clone(served);
+    let mut heights = served.chain.heights();
+    heights.mark_changed();
+    let overviews = stream::unfold((served, heights), |(served, mut heights)| async move {
+        heights.changed().await.ok()?;
+        heights.borrow_and_update();
+        let overview = served.overview();
+        Some((overview, (served, heights)))
+    });
+    let events = overviews.map(|overview| {
+        let event = Event::default()
+            .event("overview")
+            .json_data(overview.as_ref());
+        Ok(event.unwrap_or_else(|error| Event::default().comment(error.to_string())))
+    });
+    Sse::new(events).keep_alive(KeepAlive::default())
+}
+
+fn status(served: &Served) -> Json<StatusAnswer> {
+    let (height, state_root) = served
+        .chain
+        .view(|view| (ledger_state::run::tip(view).height, view.root()));
+    Json(StatusAnswer {
+        chain: served.chain.id(),
+        height,
+        state_root,
+        network_addresses: served.local.network_addresses(),
+    })
+}
+
+async fn submit(State(served): Shared, bytes: Bytes) -> Response {
+    match served.chain.submit(&bytes) {
+        Ok(id) => Json(Submitted { id }).into_response(),
+        Err(error) => refusal(&error).response(StatusCode::UNPROCESSABLE_ENTITY),
+    }
+}
+
+fn refusal(error: &SubmitError) -> Problem {
+    use crate::chain::mempool::MempoolError;
+    let rejection = match error {
+        SubmitError::Rejected(rejection)
+        | SubmitError::Mempool(MempoolError::Rejected(rejection)) => Some(rejection),
+        SubmitError::Decode(_) | SubmitError::Verify(_) | SubmitError::Mempool(_) => None,
+    };
+    Problem {
+        code: rejection.map(ledger_state::Rejection::code),
+        name: rejection.map(|r| r.name().to_owned()),
+        message: error.to_string(),
+    }
+}
+
+async fn transaction(State(served): Shared, Path(id): Path<TransactionId>) -> Response {
+    match served.chain.store().transaction_height(id) {
+        Ok(height) => Json(TransactionPlace { height }).into_response(),
+        Err(error) => failure(&error),
+    }
+}
+
+fn failure(error: &ledger_store::StoreError) -> Response {
+    Problem {
+        code: None,
+        name: None,
+        message: error.to_string(),
+    }
+    .response(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+async fn block(State(served): Shared, Path(height): Path<Height>) -> Response {
+    match query::block(&served.chain, height) {
+        Ok(answer) => found("block at height", height, answer),
+        Err(error) => failure(&error),
+    }
+}
+
+/// Most state roots in an answer.
+const ROOTS_COUNT_MAX: usize = 1_000;
+
+/// The states after a range of heights, as far as they exist.
+async fn roots(State(served): Shared, Path((from, to)): Path<(u64, u64)>) -> Response {
+    let mut roots = Vec::new();
+    for height in (from..=to).take(ROOTS_COUNT_MAX) {
+        match served.chain.store().block(Height::new(height)) {
+            Ok(Some(stored)) => roots.push(stored.state_root),
+            Ok(None) => break,
+            Err(error) => return failure(&error),
+        }
+    }
+    Json(roots).into_response()
+}
+
+async fn account(State(served): Shared, Path(address): Path<Address>) -> Response {
+    Json(query::account(&served.chain, address)).into_response()
+}
+
+async fn miner(State(served): Shared, Path(address): Path<Address>) -> Response {
+    found("miner", address, query::miner(&served.chain, address))
+}
+
+async fn run(State(served): Shared, Path(id): Path<RunId>) -> Response {
+    found("run", id, query::run(&served.chain, id))
+}
+
+async fn unit(State(served): Shared, Path(id): Path<UnitId>) -> Response {
+    found("unit", id, query::unit(&served.chain, id))
+}
+
+async fn proposal(State(served): Shared, Path(id): Path<ProposalId>) -> Response {
+    found("proposal", id, query::proposal(&served.chain, id))
+}
+
+async fn work_of(State(served): Shared, Path(address): Path<Address>) -> Response {
+    Json(served.chain.view(|view| work::work(view, address))).into_response()
+}

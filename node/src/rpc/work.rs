@@ -1,0 +1,192 @@
+//! What a miner needs to know to do its units: `GET /v1/work/{address}`.
+
+use governance::parameters::Name;
+use ledger_state::{
+    View, account,
+    bond::{Miner, Status},
+    run::{self, Run, Stage},
+    task,
+    unit::Commitment,
+};
+use protocol::{
+    Address, Amount, BlobId, ChainId, Height, Nonce, RunId, Step,
+    checkpoint::Checkpoint,
+    task::{Beacon, UnitId, UnitKind},
+};
+use serde::{Deserialize, Serialize};
+
+/// Whether and how a miner stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// Not registered.
+    Unregistered,
+    /// Given work.
+    Active,
+    /// Given none until it resumes.
+    Idle,
+    /// Out.
+    Slashed,
+}
+
+/// A blob to fetch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// The unit that made it.
+    pub unit: UnitId,
+    /// Who made it.
+    pub miner: Address,
+    /// Its hash.
+    pub blob: BlobId,
+    /// Its size.
+    pub blob_bytes: u64,
+}
+
+/// A unit to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkUnit {
+    /// The unit.
+    pub unit: UnitId,
+    /// Last height for its commitment.
+    pub deadline: Height,
+    /// Rollouts to learn from.
+    pub inputs: Vec<Input>,
+}
+
+/// What everyone who computes a unit of a step needs to know about the step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepContext {
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: Step,
+    /// The step's beacon.
+    pub beacon: Beacon,
+    /// The checkpoint from which the step starts; none for step 0, which starts from the seed.
+    pub checkpoint: Option<Checkpoint>,
+    /// The one before, under which the step's input rollouts were drawn.
+    pub checkpoint_before: Option<Checkpoint>,
+    /// The beacon of the step before.
+    pub beacon_before: Option<Beacon>,
+}
+
+/// The current step of a run, as far as one miner is concerned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkStep {
+    /// The step.
+    pub context: StepContext,
+    /// This miner's units that are not yet committed.
+    pub units: Vec<WorkUnit>,
+}
+
+/// Everything a miner acts on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Work {
+    /// The chain.
+    pub chain: ChainId,
+    /// As of this height.
+    pub height: Height,
+    /// Whether the miner is given work.
+    pub standing: Standing,
+    /// What it may spend.
+    pub balance: Amount,
+    /// The account's nonce.
+    pub nonce: Nonce,
+    /// The smallest bond.
+    pub bond_min: Amount,
+    /// The runs' steps that are being worked on.
+    pub steps: Vec<WorkStep>,
+    /// Runs that will never need work again, of all runs.
+    pub finished_runs_count: usize,
+    /// Runs in all.
+    pub runs_count: usize,
+}
+
+/// A miner's work now.
+#[must_use]
+pub fn work(view: &View<'_>, address: Address) -> Work {
+    let tip = run::tip(view);
+    let own = account::account(view, address);
+    let standing = match view.get::<Miner>(&address).map(|miner| miner.status) {
+        None => Standing::Unregistered,
+        Some(Status::Active) => Standing::Active,
+        Some(Status::Idle) => Standing::Idle,
+        Some(Status::Slashed(_)) => Standing::Slashed,
+    };
+    let runs = view.scan::<Run>(&());
+    Work {
+        chain: tip.chain,
+        height: tip.height,
+        standing,
+        balance: own.balance,
+        nonce: own.nonce,
+        bond_min: Amount::new(run::parameters(view).get(Name::MinerBondMin)),
+        steps: runs
+            .iter()
+            .filter_map(|(id, run)| step(view, *id, run, address))
+            .collect(),
+        finished_runs_count: runs
+            .iter()
+            .filter(|(_, r)| r.stage == Stage::Finished)
+            .count(),
+        runs_count: runs.len(),
+    }
+}
+
+/// The context of a run's current step, once it has a beacon.
+#[must_use]
+pub fn context(view: &View<'_>, id: RunId, run: &Run) -> Option<StepContext> {
+    let before = run.step.get().checked_sub(1).map(Step::new);
+    let checkpoint = |step| run::agreed(view, id, step).map(|agreed| agreed.checkpoint);
+    Some(StepContext {
+        run: id,
+        step: run.step,
+        beacon: run::beacon(view, id, run.step)?,
+        checkpoint: checkpoint(run.step),
+        checkpoint_before: before.and_then(checkpoint),
+        beacon_before: before.and_then(|step| run::beacon(view, id, step)),
+    })
+}
+
+fn step(view: &View<'_>, id: RunId, run: &Run, miner: Address) -> Option<WorkStep> {
+    if !matches!(run.stage, Stage::Working { .. }) {
+        return None;
+    }
+    let own = task::units(view, id, run.step).into_iter();
+    let open = own.filter(|(_, unit)| {
+        unit.miner == miner && unit.commitment.is_none() && unit.outcome().is_none()
+    });
+    let work_unit = |(unit, state): (UnitId, ledger_state::unit::Unit)| WorkUnit {
+        unit,
+        deadline: state.deadline,
+        inputs: inputs(view, unit),
+    };
+    Some(WorkStep {
+        context: context(view, id, run)?,
+        units: open.map(work_unit).collect(),
+    })
+}
+
+/// The rollouts that a gradient unit learns from, with their blobs; empty for other units.
+#[must_use]
+pub fn inputs(view: &View<'_>, unit: UnitId) -> Vec<Input> {
+    if unit.kind != UnitKind::Gradient {
+        return Vec::new();
+    }
+    let with_blob = |id: UnitId| {
+        let unit: ledger_state::unit::Unit = view.get(&id)?;
+        let Commitment {
+            blob, blob_bytes, ..
+        } = unit.commitment?;
+        Some(Input {
+            unit: id,
+            miner: unit.miner,
+            blob,
+            blob_bytes,
+        })
+    };
+    task::gradient_inputs(view, unit)
+        .into_iter()
+        .filter_map(with_blob)
+        .collect()
+}

@@ -1,0 +1,147 @@
+//! `cairn validator`: orders blocks, keeps data, audits, serves the page.
+
+use crate::{
+    chain::{Chain, application::ChainApplication},
+    duties::Duties,
+    gossip,
+    home::{Config, Home},
+    local::Local,
+    rpc::server::{Served, router},
+    workbench::Workbench,
+};
+use anyhow::{Context as _, Result, bail};
+use ledger_consensus::{EngineConfig, EngineHandle};
+use ledger_store::{SledStore, Store as _};
+use network::{FolderStore, Network, NetworkConfig, NetworkHandle};
+use protocol::genesis::Genesis;
+use std::{path::Path, sync::Arc};
+use tokio::net::TcpListener;
+
+/// Runs a validator until it is told to stop or fails.
+///
+/// # Errors
+/// When the home is damaged, an address is taken, or the engine stops by itself.
+pub async fn run(path: &Path) -> Result<()> {
+    if !path.join("config.toml").exists() {
+        bail!(
+            "{} is not a validator's home: config.toml is missing",
+            path.display()
+        );
+    }
+    let home = Home::open(path)?;
+    let config = home.config()?;
+    let genesis = home.genesis()?;
+    let key = home.key("operator.key")?;
+    let operator = key.address();
+    if !genesis
+        .validators
+        .iter()
+        .any(|validator| validator.operator == operator)
+    {
+        bail!(
+            "operator {operator} is not a validator of chain {}",
+            genesis.chain_id()
+        );
+    }
+    // Take every address before touching data, so that a second start by mistake harms nothing.
+    let http = TcpListener::bind(&config.http)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.http))?;
+    let store = Arc::new(SledStore::open(home.join("store"))?);
+    let chain = Chain::open(&genesis, Arc::clone(&store) as _)?;
+    let blobs = Arc::new(FolderStore::open(home.join("blobs"))?);
+    let local = Arc::new(Local::default());
+    let (network, events) = start_network(&home, &config, &key, &chain, &blobs).await?;
+    local.set_network_addresses(network.listen_addresses());
+    let engine = start_engine(&home, &config, &key, &chain).await?;
+    tracing::info!(chain = %chain.id(), operator = %operator, http = %config.http, "validator is up");
+
+    let bench = Workbench::new(
+        blobs,
+        network.clone(),
+        Arc::clone(&local),
+        config.threads_count,
+    );
+    let (duties, jobs) = Duties::new(Arc::clone(&chain), Arc::new(bench), key);
+    let duties = tokio::spawn(duties.run(jobs));
+    let gossip = tokio::spawn(gossip::run(
+        Arc::clone(&chain),
+        network.clone(),
+        events,
+        Arc::clone(&local),
+    ));
+    let served = Arc::new(Served::new(Arc::clone(&chain), genesis, local));
+    let server = tokio::spawn(async move { axum::serve(http, router(served)).await });
+
+    let stopped = tokio::select! {
+        () = crate::shutdown::requested() => Ok(()),
+        ended = engine.stopped() => ended.context("consensus stopped"),
+    };
+    for task in [duties, gossip] {
+        task.abort();
+    }
+    server.abort();
+    let engine_ended = engine.shutdown().await;
+    network.shutdown().await;
+    if let Some(tip) = store.tip()? {
+        tracing::info!(height = %tip.height, "validator ended");
+    }
+    stopped?;
+    engine_ended.context("consensus did not end cleanly")
+}
+
+async fn start_network(
+    home: &Home,
+    config: &Config,
+    key: &protocol::SigningKey,
+    chain: &Chain,
+    blobs: &Arc<FolderStore>,
+) -> Result<(
+    NetworkHandle,
+    tokio::sync::mpsc::Receiver<network::NetworkEvent>,
+)> {
+    let settings = NetworkConfig {
+        signing_seed: key.to_seed(),
+        listen: vec![config.network.clone()],
+        bootstrap: config.network_peers.clone(),
+        home: home.path().to_owned(),
+        chain: chain.id().short(),
+    };
+    Ok(Network::start(settings, Arc::clone(blobs) as _).await?)
+}
+
+async fn start_engine(
+    home: &Home,
+    config: &Config,
+    key: &protocol::SigningKey,
+    chain: &Arc<Chain>,
+) -> Result<EngineHandle> {
+    let application =
+        ChainApplication::new(Arc::clone(chain), key.address(), config.block_interval_ms);
+    let mut settings = EngineConfig::new(
+        chain.id(),
+        key.clone(),
+        home.join("consensus"),
+        config.consensus.clone(),
+    );
+    settings.peers.clone_from(&config.consensus_peers);
+    Ok(ledger_consensus::start(settings, application).await?)
+}
+
+/// Opens a validator's chain for reading while the validator is down.
+///
+/// # Errors
+/// When the home is missing, damaged, or in use.
+pub fn open_offline(path: &Path) -> Result<(Home, Genesis, Arc<Chain>, Arc<SledStore>)> {
+    if !path.join("genesis.json").exists() {
+        bail!(
+            "{} is not a validator's home: genesis.json is missing",
+            path.display()
+        );
+    }
+    let home = Home::open(path)?;
+    let genesis = home.genesis()?;
+    let store = Arc::new(SledStore::open(home.join("store"))?);
+    let chain = Chain::open(&genesis, Arc::clone(&store) as _)?;
+    Ok((home, genesis, chain, store))
+}

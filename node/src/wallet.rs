@@ -1,0 +1,119 @@
+//! A holder's commands: send, propose, vote; each waits until its transaction is final.
+
+use crate::rpc::{
+    client::Client,
+    query::AccountAnswer,
+    server::{StatusAnswer, TransactionPlace},
+};
+use anyhow::{Context as _, Result, bail};
+use governance::parameters::Name;
+use protocol::{
+    Address, Amount, Height, ProposalId, SigningKey,
+    codec::Text,
+    transaction::{Action, Body, Choice, Transaction},
+};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// How often a waiting command asks.
+const ASK_INTERVAL: Duration = Duration::from_millis(50);
+/// How long a command waits for finality before it gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A parameter change to propose.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The parameter.
+    pub parameter: String,
+    /// Its new value.
+    pub value: u64,
+    /// When it takes effect; the earliest possible if left out.
+    pub enact_at: Option<Height>,
+}
+
+fn existing_key(home: &Path, name: &str) -> Result<SigningKey> {
+    let path = home.join(name);
+    if !path.exists() {
+        bail!("there is no key {}", path.display());
+    }
+    crate::home::key_file(&path)
+}
+
+/// Signs, submits, and waits until the transaction is in a block.
+///
+/// # Errors
+/// When the node refuses it, or it is not final in time.
+pub async fn send(client: &Client, key: &SigningKey, body: Body) -> Result<(Height, Duration)> {
+    let status: StatusAnswer = client.get("/v1/status").await?;
+    let account: AccountAnswer = client
+        .get(&format!("/v1/accounts/{}", key.address()))
+        .await?;
+    let signed = Transaction::new(status.chain, key.address(), account.next_nonce, body).sign(key);
+    let submitted = Instant::now();
+    let id = client.submit(&signed).await?;
+    loop {
+        let place: TransactionPlace = client.get(&format!("/v1/transactions/{id}")).await?;
+        if let Some(height) = place.height {
+            return Ok((height, submitted.elapsed()));
+        }
+        if submitted.elapsed() > PATIENCE {
+            bail!("transaction {id} is not final after {PATIENCE:?}; it may still become so");
+        }
+        tokio::time::sleep(ASK_INTERVAL).await;
+    }
+}
+
+async fn send_and_tell(client: &Client, key: &SigningKey, body: Body, what: &str) -> Result<()> {
+    let (height, time) = send(client, key, body).await?;
+    let ms = time.as_millis();
+    crate::devnet::screen::print(&format!("{what}; final at height {height} after {ms} ms"))
+}
+
+/// Sends tokens.
+///
+/// # Errors
+/// When there is no key, or the node refuses it.
+pub async fn transfer(client: &Client, home: &Path, to: Address, amount: Amount) -> Result<()> {
+    let key = existing_key(home, "operator.key")?;
+    let what = format!("{amount} sent to {to}");
+    send_and_tell(client, &key, Body::Transfer { to, amount }, &what).await
+}
+
+/// Proposes a parameter change.
+///
+/// # Errors
+/// When there is no key, or the node refuses it.
+pub async fn propose(client: &Client, home: &Path, title: &str, change: Change) -> Result<()> {
+    let key = existing_key(home, "holder.key")?;
+    let status: StatusAnswer = client.get("/v1/status").await?;
+    let slack = 6;
+    let blocks = Name::VotingBlocks.bounds().default + Name::TimelockBlocks.bounds().default;
+    let enact_at = change
+        .enact_at
+        .unwrap_or_else(|| status.height.saturating_add(blocks + slack));
+    let action = Action::ChangeParameter {
+        parameter: Text::new(change.parameter.clone()).context("--parameter")?,
+        value: change.value,
+        enact_at,
+    };
+    let title = Text::new(title).context("--title")?;
+    let what = format!("proposed to set {} to {}", change.parameter, change.value);
+    send_and_tell(client, &key, Body::Propose { title, action }, &what).await
+}
+
+/// Votes.
+///
+/// # Errors
+/// When there is no key, or the node refuses it.
+pub async fn vote(
+    client: &Client,
+    home: &Path,
+    proposal: ProposalId,
+    choice: Choice,
+) -> Result<()> {
+    let key = existing_key(home, "holder.key")?;
+    let what = format!("voted on {proposal}");
+    send_and_tell(client, &key, Body::Vote { proposal, choice }, &what).await
+}

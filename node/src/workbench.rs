@@ -1,0 +1,172 @@
+//! What both miners and validators compute with: blobs, models, and one computation at a time.
+
+use crate::local::{Local, Work};
+use anyhow::{Context as _, Result, anyhow};
+use engine::{Parameters, Threads, trainer::OuterState};
+use network::{FolderStore, NetworkHandle};
+use protocol::{BlobId, CheckpointId, checkpoint::Checkpoint, recipe::Recipe};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::Semaphore;
+
+/// Models kept in memory: the current one, the one before, and the next.
+const MODELS_COUNT_MAX: usize = 3;
+/// How long one attempt to fetch a blob may take before it counts as failed.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A model with its identity.
+#[derive(Debug)]
+pub struct Model {
+    /// Hash of its safetensors file.
+    pub id: CheckpointId,
+    /// Its weights.
+    pub parameters: Parameters,
+}
+
+/// Shared means of computing.
+#[derive(Debug)]
+pub struct Workbench {
+    /// Blobs on disk.
+    pub blobs: Arc<FolderStore>,
+    /// Where missing blobs come from.
+    pub network: NetworkHandle,
+    /// Counters.
+    pub local: Arc<Local>,
+    threads_count: usize,
+    turn: Semaphore,
+    models: Mutex<VecDeque<Arc<Model>>>,
+}
+
+impl Workbench {
+    /// A workbench with `threads_count` compute threads.
+    #[must_use]
+    pub fn new(
+        blobs: Arc<FolderStore>,
+        network: NetworkHandle,
+        local: Arc<Local>,
+        threads_count: usize,
+    ) -> Self {
+        let turn = Semaphore::new(1);
+        let models = Mutex::default();
+        Self {
+            blobs,
+            network,
+            local,
+            threads_count: threads_count.max(1),
+            turn,
+            models,
+        }
+    }
+    /// Threads for the engine.
+    #[must_use]
+    pub fn threads(&self) -> Threads {
+        Threads::new(self.threads_count)
+    }
+    /// Runs a computation off the event loop, one at a time, and counts its time.
+    ///
+    /// # Errors
+    /// When the computation panicked or the process is stopping.
+    pub async fn compute<T: Send + 'static>(
+        &self,
+        work: Work,
+        computation: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        let _turn = self
+            .turn
+            .acquire()
+            .await
+            .context("the process is stopping")?;
+        let local = Arc::clone(&self.local);
+        tokio::task::spawn_blocking(move || local.timed(work, computation))
+            .await
+            .map_err(|error| anyhow!("computation failed: {error}"))
+    }
+    /// A blob's bytes, fetched from peers if they are not here.
+    ///
+    /// # Errors
+    /// When nobody served it in time, or the disk failed.
+    pub async fn blob(&self, id: BlobId, bytes: u64) -> Result<Vec<u8>> {
+        if let Some(found) = self.blobs.get(&id)? {
+            return Ok(found);
+        }
+        let fetch = self.network.fetch(id, bytes, Vec::new());
+        tokio::time::timeout(FETCH_TIMEOUT, fetch)
+            .await
+            .map_err(|_| anyhow!("blob {id} did not arrive within {FETCH_TIMEOUT:?}"))??;
+        self.blobs
+            .get(&id)?
+            .with_context(|| format!("blob {id} vanished from the disk"))
+    }
+    /// Keeps a blob and offers it to peers.
+    ///
+    /// # Errors
+    /// When the disk failed.
+    pub async fn keep(&self, bytes: &[u8]) -> Result<BlobId> {
+        let id = self.blobs.insert(bytes)?;
+        self.network.provide(id).await;
+        Ok(id)
+    }
+    fn cached(&self, wanted: impl Fn(&Model) -> bool) -> Option<Arc<Model>> {
+        let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        models.iter().find(|model| wanted(model)).cloned()
+    }
+    /// Remembers a model.
+    pub fn remember(&self, model: Arc<Model>) {
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        models.retain(|known| known.id != model.id);
+        models.push_front(model);
+        models.truncate(MODELS_COUNT_MAX);
+    }
+    /// The model of a checkpoint, or the initial one if there is none yet.
+    ///
+    /// # Errors
+    /// When it cannot be fetched, or is not the recipe's shape.
+    pub async fn model(
+        &self,
+        recipe: &Recipe,
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<Arc<Model>> {
+        let Some(checkpoint) = checkpoint else {
+            return initial_model(recipe);
+        };
+        let id = checkpoint.model;
+        if let Some(model) = self.cached(|model| model.id == id) {
+            return Ok(model);
+        }
+        let bytes = self.blob(id.blob(), checkpoint.model_bytes).await?;
+        let parameters = Parameters::from_safetensors(&bytes)
+            .with_context(|| format!("checkpoint {id} cannot be loaded"))?;
+        let model = Arc::new(Model { id, parameters });
+        self.remember(Arc::clone(&model));
+        Ok(model)
+    }
+    /// The outer optimiser's state of a checkpoint, or the initial one.
+    ///
+    /// # Errors
+    /// When it cannot be fetched or read.
+    pub async fn outer(
+        &self,
+        recipe: &Recipe,
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<OuterState> {
+        let Some(checkpoint) = checkpoint else {
+            return Ok(miner::initial_outer(recipe)?);
+        };
+        let bytes = self.blob(checkpoint.outer, checkpoint.outer_bytes).await?;
+        OuterState::from_safetensors(&bytes)
+            .with_context(|| format!("optimiser state {} cannot be loaded", checkpoint.outer))
+    }
+}
+
+/// The model from which a run starts.
+///
+/// # Errors
+/// When the recipe's shape is impossible.
+pub fn initial_model(recipe: &Recipe) -> Result<Arc<Model>> {
+    let parameters = miner::initial_model(recipe)?;
+    let id = CheckpointId::of(&parameters.to_safetensors());
+    Ok(Arc::new(Model { id, parameters }))
+}
