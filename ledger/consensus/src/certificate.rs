@@ -1,6 +1,6 @@
 //! A quorum's word that a block is final; checked with nothing but the validator set.
 //!
-//! Spec: 05-block §3.
+//! Spec: 05-block §5.
 
 use crate::{
     validators::{VALIDATOR_COUNT_MAX, ValidatorSet},

@@ -1,4 +1,6 @@
 //! Proof that a validator contradicted itself, checkable by anyone.
+//!
+//! Spec: 05-block §9.
 
 use crate::vote::{SignedProposal, SignedVote};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
 )]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Equivocation {
     /// Two different votes of one kind in one round.
     Vote {

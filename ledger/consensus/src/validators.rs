@@ -1,4 +1,6 @@
 //! Who votes: the weighted validator set, its quorum and its proposers.
+//!
+//! Spec: 05-block §3.
 
 use protocol::{Height, PublicKey};
 

@@ -19,7 +19,7 @@ const PROPOSAL_TAG: &str = "cairn/consensus/proposal/v1";
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
 )]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum VoteKind {
     /// "This block may be decided in this round."
     Prevote,

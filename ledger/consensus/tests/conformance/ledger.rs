@@ -1,7 +1,7 @@
 //! The smallest honest application: a list of blocks in memory.
 
 use ledger_consensus::{
-    Application, ApplicationError, Certificate, Check, Equivocation, HeightParams,
+    Application, ApplicationError, Certificate, Check, Equivocation, HeightParams, ValidatorSet,
 };
 use protocol::{BlobId, BlockId, Height, codec};
 #[cfg(feature = "stock")]
@@ -50,6 +50,24 @@ pub(crate) struct Ledger {
     params: HeightParams,
     payload_bytes: usize,
     journal: Option<Mutex<File>>,
+    membership: Membership,
+}
+
+/// Who may vote.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Membership {
+    /// All validators at every height.
+    Fixed,
+    /// All but one, another one at every height.
+    Rotating,
+}
+
+/// The set of a height under [`Membership::Rotating`].
+pub(crate) fn set_at(all: &ValidatorSet, height: Height) -> ValidatorSet {
+    let absent = usize::try_from(height.get()).unwrap() % all.count();
+    let mut validators = all.as_slice().to_vec();
+    validators.remove(absent);
+    ValidatorSet::new(validators).unwrap()
 }
 
 /// A handle that an engine may own.
@@ -69,6 +87,7 @@ impl MemoryApplication {
             params,
             payload_bytes,
             journal: None,
+            membership: Membership::Fixed,
         }))
     }
 
@@ -86,6 +105,17 @@ impl MemoryApplication {
             params,
             payload_bytes,
             journal: Some(Mutex::new(journal)),
+            membership: Membership::Fixed,
+        }))
+    }
+
+    #[cfg(feature = "stock")]
+    pub(crate) fn rotating(params: HeightParams, payload_bytes: usize) -> Self {
+        let Self(ledger) = Self::new(params, payload_bytes);
+        let ledger = Arc::into_inner(ledger).unwrap();
+        Self(Arc::new(Ledger {
+            membership: Membership::Rotating,
+            ..ledger
         }))
     }
 
@@ -117,8 +147,12 @@ impl Application for MemoryApplication {
         }
     }
 
-    fn params(&self, _: Height) -> HeightParams {
-        self.0.params.clone()
+    fn params(&self, height: Height) -> HeightParams {
+        let mut params = self.0.params.clone();
+        if self.0.membership == Membership::Rotating {
+            params.validators = set_at(&params.validators, height);
+        }
+        params
     }
 
     fn propose(

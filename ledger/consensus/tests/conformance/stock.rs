@@ -3,11 +3,12 @@
 mod failures;
 mod kills;
 
-use crate::ledger::{Committed, MemoryApplication, block_id};
+use crate::ledger::{Committed, MemoryApplication, block_id, set_at};
 use ledger_consensus::{
-    EngineConfig, EngineHandle, HeightParams, StartError, Validator, ValidatorSet, start,
+    Application as _, EngineConfig, EngineHandle, HeightParams, StartError, Validator,
+    ValidatorSet, start,
 };
-use protocol::{ChainId, SigningKey};
+use protocol::{ChainId, Height, SigningKey};
 use std::{net::TcpListener, path::PathBuf, time::Duration};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -192,6 +193,30 @@ async fn a_network_that_stopped_as_a_whole_resumes() {
         network.stop_all().await;
     }
     network.assert_one_chain();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn validators_may_change_at_every_height() {
+    let mut network = Network::new(5, 50, 200);
+    let params = network.applications[0].params(Height::new(1));
+    let application = |_| MemoryApplication::rotating(params.clone(), 200);
+    network.applications = (0..5).map(application).collect();
+    network.start_all().await;
+    network.all_reach(15).await;
+    network.stop(4).await;
+    let left_at = network.applications[4].blocks().len() as u64;
+    timeout(PATIENCE, network.applications[0].reached(left_at + 10))
+        .await
+        .unwrap();
+    network.start(4).await;
+    network.all_reach(left_at + 20).await;
+    network.stop_all().await;
+    for application in &network.applications {
+        for (_, certificate) in application.blocks() {
+            let set = set_at(&network.set, certificate.height);
+            assert_eq!(certificate.verify(CHAIN, &set), Ok(()));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
