@@ -12,10 +12,14 @@ const ticks = (low, high, count) => {
   return Array.from({ length: last - first + 1 }, (_, index) => (first + index) * step);
 };
 
-/** Whole steps between two steps. */
+/** Whole steps between two steps, at round distances. */
 const stepTicks = (low, high, count) => {
-  const whole = ticks(low, high, count).filter((value) => Number.isInteger(value));
-  return whole.length > 1 ? whole : [low, high];
+  const rough = Math.max(1, (high - low) / count);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const distance = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough * 0.999);
+  const first = Math.ceil(low / distance);
+  const last = Math.floor(high / distance);
+  return Array.from({ length: last - first + 1 }, (_, index) => (first + index) * distance);
 };
 
 /** The last step to show: the whole range, unless the run has hardly begun. */
@@ -34,14 +38,15 @@ const valueRange = (series) => {
 
 const frame = (scale, width, height, curve) => {
   const parts = [];
+  const floor = height - margin.bottom;
+  parts.push(svg("line", { class: "axis", x1: margin.left, x2: width - margin.right, y1: floor, y2: floor }));
+  if (scale.empty) return parts;
   for (const value of ticks(scale.low, scale.high, 4)) {
     const y = scale.y(value);
     parts.push(svg("line", { class: "grid", x1: margin.left, x2: width - margin.right, y1: y, y2: y }));
     parts.push(svg("text", { x: margin.left - 8, y: y + 4, "text-anchor": "end" }, curve.label(value)));
   }
-  const floor = height - margin.bottom;
-  parts.push(svg("line", { class: "axis", x1: margin.left, x2: width - margin.right, y1: floor, y2: floor }));
-  const count = Math.max(2, Math.floor(width / 90));
+  const count = Math.max(2, Math.floor(width / 60));
   for (const step of stepTicks(scale.first, scale.last, count)) {
     const x = scale.x(step);
     const anchor = x > width - margin.right - 12 ? "end" : "middle";
@@ -97,16 +102,17 @@ const readings = (curve, step) =>
       "div",
       { class: `series-${line.name}` },
       html("strong", {}, point ? line.show(point.value) : missing),
-      html("span", {}, step === null ? line.title : `${line.title}, step ${step}`),
+      html("span", {}, line.title),
     );
   });
 
 /** Follows the pointer: the nearest step's values, until the pointer leaves. */
-const followPointer = (plot, curve, scale, header) => {
+const followPointer = (plot, curve, scale, header, subtitle) => {
   const cursor = plot.querySelector(".cursor");
   const steps = [...new Set(curve.series.flatMap((line) => line.points.map((point) => point.step)))];
   const show = (step) => {
     header.replaceChildren(...readings(curve, step));
+    subtitle.textContent = step === null ? curve.subtitle : `step ${step}`;
     cursor.style.visibility = step === null ? "hidden" : "visible";
     for (const circle of plot.querySelectorAll("circle")) {
       circle.classList.toggle("near", step !== null && circle.dataset.point === String(step));
@@ -136,6 +142,7 @@ const drawCurve = (figure, curve) => {
   const inner = { width: width - margin.left - margin.right, height: height - margin.top - margin.bottom };
   const scale = {
     first, last, low, high,
+    empty: known.length === 0,
     x: (step) => margin.left + ((step - first) / (last - first)) * inner.width,
     y: (value) => margin.top + (1 - (value - low) / (high - low)) * inner.height,
   };
@@ -151,7 +158,8 @@ const drawCurve = (figure, curve) => {
     ...empty,
   );
   const header = html("div", { class: "readings" }, ...readings(curve, null));
-  const heading = html("h2", {}, curve.title, html("small", {}, curve.subtitle));
-  followPointer(plot, curve, scale, header);
-  figure.replaceChildren(html("div", { class: "curve-head" }, heading, header), plot);
+  const heading = html("h2", {}, curve.title);
+  const subtitle = html("p", { class: "subtitle" }, curve.subtitle);
+  followPointer(plot, curve, scale, header, subtitle);
+  figure.replaceChildren(html("div", { class: "curve-head" }, heading, header), subtitle, plot);
 };

@@ -45,7 +45,7 @@ const slashReason = (slash) =>
 
 const minerColumns = [
   ["Miner", ""], ["Status", ""], ["Accepted", "number"], ["Void", "number"], ["Slashed", "number"],
-  ["Missed", "number"], ["Earned", "number"], ["of it vesting", "number"], ["Bond", "number"],
+  ["Missed", "number"], ["Earned", "number"], ["Vesting", "number"], ["Bond", "number"],
 ];
 
 const minerRows = (miner) => {

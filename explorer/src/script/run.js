@@ -54,7 +54,9 @@ const drawRun = (run) => {
   );
   const { assigned, committed, settled } = run.step_units;
   const facts = [
-    ["Units of this step", `${whole(assigned)} dealt, ${whole(committed)} committed, ${whole(settled)} settled`],
+    ...(run.phase === "finished"
+      ? []
+      : [["Units of this step", `${whole(assigned)} dealt, ${whole(committed)} committed, ${whole(settled)} settled`]]),
     ["Model", `${magnitude(run.parameters_count)} parameters`],
     ["Checkpoint", html("code", { title: run.checkpoint, id: "checkpoint" }, run.checkpoint.slice(0, 16))],
     ["Left to pay", whole(run.escrow)],
@@ -75,7 +77,7 @@ const percentAxis = { range: [0, 1], label: (value) => `${Math.round(value * 100
 const curvesOf = (run) => ({
   loss: {
     title: "Loss",
-    subtitle: "pre-training units, mean, nats per token",
+    subtitle: "mean of pre-training, nats per token",
     empty: "no pre-training step has closed yet",
     firstStep: 0,
     lastStep: Math.max(1, run.pretrain_steps_count - 1),
@@ -84,7 +86,7 @@ const curvesOf = (run) => ({
   },
   reward: {
     title: "Reward",
-    subtitle: "accepted rollouts of a step, mean",
+    subtitle: "mean of accepted rollouts",
     empty: "no rollouts have settled yet",
     firstStep: Math.min(run.pretrain_steps_count, ...pointsOf(run, "reward_micro").map((point) => point.step)),
     lastStep: Math.max(1, run.steps_count - 1),

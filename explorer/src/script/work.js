@@ -68,5 +68,5 @@ const drawEvents = (events) => {
       html("span", { class: "text" }, event.text),
     ),
   );
-  byId("events").replaceChildren(...(rows.length ? rows : [html("li", {}, html("span"), html("span"), html("span", { class: "quiet" }, "Nothing yet."))]));
+  byId("events").replaceChildren(...(rows.length ? rows : [html("li", { class: "nothing quiet" }, "Nothing yet.")]));
 };
