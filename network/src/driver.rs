@@ -9,7 +9,8 @@ use crate::{
     behaviour::{Behaviour, BehaviourEvent},
     event::NetworkEvent,
     handle::{Command, CommandSender},
-    limits::PROVIDED_COUNT_MAX,
+    host::{Host, Hosts},
+    limits::{PER_HOST_COUNT_MAX, PROVIDED_COUNT_MAX},
     recent::Recent,
     reputation::{Consequence, Offence, Reputations},
     store::BlobStore,
@@ -25,7 +26,7 @@ use libp2p::{
 };
 use protocol::BlobId;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -37,13 +38,6 @@ use tokio::{
 
 const TICK: Duration = Duration::from_millis(500);
 
-/// A connected peer.
-#[derive(Debug)]
-struct Link {
-    address: Multiaddr,
-    connections: BTreeSet<ConnectionId>,
-}
-
 type DialReply = oneshot::Sender<Result<PeerId, String>>;
 
 /// Owns the swarm and everything that is known about peers.
@@ -54,7 +48,9 @@ pub(crate) struct Driver {
     bootstrap: Vec<Bootstrap>,
     book: AddressBook,
     reputations: Reputations,
-    links: BTreeMap<PeerId, Link>,
+    hosts: Hosts,
+    /// Connected peers and where they are.
+    links: BTreeMap<PeerId, Multiaddr>,
     dials: BTreeMap<ConnectionId, DialReply>,
     /// Messages waiting for a first subscriber, oldest first.
     outbox: VecDeque<(Topic, Vec<u8>)>,
@@ -64,6 +60,7 @@ pub(crate) struct Driver {
     announcing: HashMap<QueryId, BlobId>,
     lookups: HashMap<QueryId, mpsc::Sender<PeerId>>,
     dropped_event_count: u64,
+    saving: Option<JoinHandle<()>>,
     recent: Recent,
     recent_protocol: StreamProtocol,
     /// When peers were asked what we missed, oldest first.
@@ -107,7 +104,9 @@ impl Driver {
             commands,
             pulls: VecDeque::new(),
             reputations: Reputations::default(),
+            hosts: Hosts::default(),
             links: BTreeMap::new(),
+            saving: None,
             dials: BTreeMap::new(),
             outbox: VecDeque::new(),
             provided: VecDeque::new(),
@@ -151,11 +150,16 @@ impl Driver {
             }
         };
         servers.iter().for_each(JoinHandle::abort);
+        if let Some(saving) = self.saving.take() {
+            // A writer that panicked has nothing to wait for.
+            drop(saving.await);
+        }
         if let Some(snapshot) = self.book.take_changes() {
             snapshot.write();
         }
-        // The listener and every connection close with the swarm, before the caller goes on.
-        drop(self);
+        // The listener and every connection close with the swarm, and the way in closes with its
+        // receiver, before the caller goes on.
+        drop((self, commands));
         if let Some(reply) = reply {
             // A caller that stopped waiting does not need the answer.
             reply.send(()).unwrap_or_default();
@@ -171,8 +175,11 @@ impl Driver {
         self.announce_blobs();
         self.flush_outbox();
         self.drop_abandoned();
-        if let Some(snapshot) = self.book.take_changes() {
-            spawn_blocking(move || snapshot.write());
+        // One writer at a time, so that an older book never replaces a newer one.
+        if self.saving.as_ref().is_none_or(JoinHandle::is_finished)
+            && let Some(snapshot) = self.book.take_changes()
+        {
+            self.saving = Some(spawn_blocking(move || snapshot.write()));
         }
     }
 
@@ -191,16 +198,10 @@ impl Driver {
             }
             SwarmEvent::ConnectionClosed {
                 peer_id,
-                connection_id,
-                num_established,
+                num_established: 0,
                 ..
             } => {
-                if let Some(link) = self.links.get_mut(&peer_id) {
-                    link.connections.remove(&connection_id);
-                }
-                if num_established == 0 && self.links.remove(&peer_id).is_some() {
-                    self.emit(NetworkEvent::PeerDisconnected { peer: peer_id });
-                }
+                self.on_disconnected(peer_id);
             }
             SwarmEvent::OutgoingConnectionError {
                 connection_id,
@@ -225,22 +226,36 @@ impl Driver {
         }
         self.book.connected(&peer);
         self.reputations.record(peer, Instant::now());
-        if let Some(link) = self.links.get_mut(&peer) {
-            link.connections.insert(id);
+        if self.links.contains_key(&peer) {
             return;
         }
-        let connections = BTreeSet::from([id]);
-        self.links.insert(
-            peer,
-            Link {
-                address: address.clone(),
-                connections,
-            },
-        );
+        if endpoint.is_listener() && self.is_host_full(&address) {
+            tracing::debug!(%peer, %address, "refused: its network address is full or banned");
+            self.swarm.disconnect_peer_id(peer).unwrap_or_default();
+            return;
+        }
+        self.links.insert(peer, address.clone());
         self.emit(NetworkEvent::PeerConnected {
             peer,
             address: address.to_string(),
         });
+    }
+
+    /// The last connection with a peer ended. Peers we refused were never announced.
+    fn on_disconnected(&mut self, peer: PeerId) {
+        if self.links.remove(&peer).is_some() {
+            self.emit(NetworkEvent::PeerDisconnected { peer });
+        }
+    }
+
+    /// Whether a public address has all the connections it may have, or too many bans.
+    fn is_host_full(&self, address: &Multiaddr) -> bool {
+        let Some(host) = Host::of(address) else {
+            return false;
+        };
+        let same = |address: &&Multiaddr| Host::of(address) == Some(host);
+        self.links.values().filter(same).count() >= PER_HOST_COUNT_MAX
+            || self.hosts.is_refused(host, Instant::now())
     }
 
     fn on_dial_failed(&mut self, id: ConnectionId, peer: Option<PeerId>, error: &DialError) {
@@ -263,6 +278,9 @@ impl Driver {
             .set_application_score(&peer, -points);
         if consequence == Consequence::Banned {
             tracing::info!(%peer, %offence, "peer banned");
+            if let Some(host) = self.links.get(&peer).and_then(Host::of) {
+                self.hosts.strike(host, now);
+            }
             let behaviour = self.swarm.behaviour_mut();
             behaviour.bans.block_peer(peer);
             behaviour.kademlia.remove_peer(&peer);

@@ -61,6 +61,7 @@ mod driver;
 mod error;
 mod event;
 mod handle;
+mod host;
 pub mod limits;
 mod recent;
 mod reputation;

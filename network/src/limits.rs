@@ -48,6 +48,10 @@ pub(crate) const INCOMING_COUNT_MAX: u32 = 96;
 pub(crate) const OUTGOING_COUNT_MAX: u32 = 64;
 /// Connections with one peer; simultaneous dials make two.
 pub(crate) const PER_PEER_COUNT_MAX: u32 = 4;
+/// Peers connected from one public network address.
+pub(crate) const PER_HOST_COUNT_MAX: usize = 16;
+/// Bans from one public network address before the whole address is refused.
+pub(crate) const HOST_BAN_COUNT_MAX: u32 = 4;
 /// Dials in flight at once.
 pub(crate) const PENDING_COUNT_MAX: u32 = 64;
 /// Addresses remembered per peer.
@@ -77,7 +81,13 @@ pub(crate) const CANDIDATE_COUNT_MAX: usize = 64;
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// How long one segment may take.
 pub(crate) const SEGMENT_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long one segment may take while another provider has nothing to do.
+pub(crate) const SEGMENT_TIME_SHARED: Duration = Duration::from_secs(4);
+/// How long a fetch waits for the hash table alone before it asks connected peers again.
+pub(crate) const LOOKUP_TIME_MAX: Duration = Duration::from_secs(3);
 /// How long a served stream may rest between requests.
 pub(crate) const STREAM_IDLE_MAX: Duration = Duration::from_secs(30);
+/// How long an unused connection is kept.
+pub(crate) const IDLE_TIME_MAX: Duration = Duration::from_secs(600);
 /// How long a dial may take.
 pub(crate) const DIAL_TIME_MAX: Duration = Duration::from_secs(10);

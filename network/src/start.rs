@@ -8,14 +8,14 @@ use crate::{
     error::StartError,
     event::NetworkEvent,
     handle::{CommandSender, NetworkHandle},
-    limits::{COMMAND_COUNT_MAX, DIAL_TIME_MAX, EVENT_COUNT_MAX},
+    limits::{COMMAND_COUNT_MAX, DIAL_TIME_MAX, EVENT_COUNT_MAX, IDLE_TIME_MAX},
     recent::{self, Recent},
     store::BlobStore,
 };
 use futures::StreamExt as _;
 use libp2p::{
     Multiaddr, StreamProtocol, Swarm, SwarmBuilder, TransportError, core::transport::ListenerId,
-    identity::Keypair, multiaddr::Protocol, noise, swarm::SwarmEvent, tcp, yamux,
+    identity::Keypair, multiaddr::Protocol, noise, swarm, swarm::SwarmEvent, tcp, yamux,
 };
 use std::{
     collections::HashSet,
@@ -23,7 +23,6 @@ use std::{
     net::{IpAddr, TcpListener},
     path::PathBuf,
     sync::Arc,
-    time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -168,20 +167,32 @@ fn swarm(seed: [u8; 32], chain: &str) -> Result<Swarm<Behaviour>, StartError> {
     };
     let key = Keypair::ed25519_from_bytes(seed).map_err(|e| transport_error(&e))?;
     let behaviour = Behaviour::new(&key, chain)?;
-    let swarm = SwarmBuilder::with_existing_identity(key)
-        .with_tokio()
-        .with_tcp(
-            tcp::Config::default(),
-            noise::Config::new,
-            yamux::Config::default,
-        )
-        .map_err(|e| transport_error(&e))?
-        .with_behaviour(|_| behaviour)
-        .map_err(|e| transport_error(&e))?
-        .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(600)))
-        .with_connection_timeout(DIAL_TIME_MAX)
-        .build();
-    Ok(swarm)
+    let settings = |config: swarm::Config| config.with_idle_connection_timeout(IDLE_TIME_MAX);
+    let transport = |key: Keypair| {
+        SwarmBuilder::with_existing_identity(key)
+            .with_tokio()
+            .with_tcp(
+                tcp::Config::default(),
+                noise::Config::new,
+                yamux::Config::default,
+            )
+            .map_err(|e| transport_error(&e))
+    };
+    match transport(key.clone())?.with_dns() {
+        Ok(builder) => builder
+            .with_behaviour(|_| behaviour)
+            .map(|builder| builder.with_swarm_config(settings))
+            .map(|builder| builder.with_connection_timeout(DIAL_TIME_MAX).build())
+            .map_err(|e| transport_error(&e)),
+        Err(error) => {
+            tracing::warn!(%error, "no name resolution; only numeric addresses can be dialled");
+            transport(key)?
+                .with_behaviour(|_| behaviour)
+                .map(|builder| builder.with_swarm_config(settings))
+                .map(|builder| builder.with_connection_timeout(DIAL_TIME_MAX).build())
+                .map_err(|e| transport_error(&e))
+        }
+    }
 }
 
 /// Listens everywhere asked, and waits until the real addresses are known.

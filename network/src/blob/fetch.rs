@@ -12,7 +12,7 @@ use crate::{
     handle::{Command, CommandSender},
     limits::{
         BLOB_BYTES_MAX, CANDIDATE_COUNT_MAX, DIAL_TIME_MAX, FETCH_WAITING_MAX, FETCHING_COUNT_MAX,
-        WORKER_COUNT_MAX,
+        LOOKUP_TIME_MAX, WORKER_COUNT_MAX,
     },
     reputation::Offence,
     store::{BlobStore, PartialBlob, StoreError},
@@ -331,6 +331,8 @@ impl Job<'_> {
                 };
                 workers.push(self.attempt(source));
             }
+            self.segments
+                .set_idle_count(candidates.len() + useful.len());
             if workers.is_empty() && !looking {
                 return Ok(());
             }
@@ -348,6 +350,8 @@ impl Job<'_> {
                     }
                     _ => looking = false,
                 },
+                // The connected ones deserve another question while a lookup drags on.
+                () = sleep(LOOKUP_TIME_MAX), if workers.is_empty() => return Ok(()),
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::wire::{Request, Status, chunks, tree};
 use crate::{
-    limits::{SEGMENT_BYTES_MAX, SEGMENT_TIME_MAX, SILENCE_MAX},
+    limits::{SEGMENT_BYTES_MAX, SEGMENT_TIME_MAX, SEGMENT_TIME_SHARED, SILENCE_MAX},
     store::{PartialBlob, StoreError},
 };
 use bao_tree::io::{
@@ -19,10 +19,13 @@ use std::{
     ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::{
+    task::spawn_blocking,
+    time::{Duration, Instant, sleep, timeout},
+};
 
 /// Verified bytes gathered before they are handed to the disk.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -32,6 +35,8 @@ const BATCH_BYTES: usize = 256 * 1024;
 pub(super) struct Segments {
     waiting: Mutex<VecDeque<Range<u64>>>,
     missing_bytes: AtomicU64,
+    /// Providers with nothing to do because every segment is taken.
+    idle_count: AtomicUsize,
 }
 
 impl Segments {
@@ -51,6 +56,7 @@ impl Segments {
         Self {
             waiting: Mutex::new(waiting),
             missing_bytes: AtomicU64::new(missing_bytes),
+            idle_count: AtomicUsize::new(0),
         }
     }
 
@@ -65,6 +71,11 @@ impl Segments {
     /// Whether every byte arrived.
     pub(super) fn all_done(&self) -> bool {
         self.missing_bytes.load(Ordering::Acquire) == 0
+    }
+
+    /// Says how many others could take over.
+    pub(super) fn set_idle_count(&self, count: usize) {
+        self.idle_count.store(count, Ordering::Release);
     }
 
     fn take(&self) -> Option<Range<u64>> {
@@ -172,14 +183,25 @@ impl Worker {
                 received,
                 rest: segment,
             };
-            stream = timeout(SEGMENT_TIME_MAX, self.segment(stream, &mut progress))
-                .await
-                .map_err(|_| AttemptError::Slow)??;
+            stream = tokio::select! {
+                stream = self.segment(stream, &mut progress) => stream?,
+                () = self.patience() => return Err(AttemptError::Slow.into()),
+            };
             self.store(|partial| partial.save_progress()).await?;
         }
         // The provider sees the end of the stream either way.
         drop(stream.close().await);
         Ok(())
+    }
+
+    /// Ends when a segment has taken too long: much sooner if someone else could take over.
+    async fn patience(&self) {
+        sleep(SEGMENT_TIME_SHARED).await;
+        let rest = SEGMENT_TIME_MAX.saturating_sub(SEGMENT_TIME_SHARED);
+        let deadline = Instant::now() + rest;
+        while Instant::now() < deadline && self.segments.idle_count.load(Ordering::Acquire) == 0 {
+            sleep(Duration::from_millis(250)).await;
+        }
     }
 
     async fn segment(

@@ -53,11 +53,11 @@ impl Driver {
             .all_peers()
             .map(|(peer, topics)| (peer, topics.len()))
             .collect();
-        let status = |(peer, link): (&PeerId, &super::Link)| {
+        let status = |(peer, address): (&PeerId, &Multiaddr)| {
             let record = self.reputations.record(*peer, now);
             PeerStatus {
                 peer: *peer,
-                address: link.address.to_string(),
+                address: address.to_string(),
                 score: gossip.peer_score(peer).unwrap_or_default(),
                 topic_count: topic_counts.get(peer).copied().unwrap_or_default(),
                 malformed_count: record.malformed_count,

@@ -105,10 +105,7 @@ impl Driver {
             self.swarm.disconnect_peer_id(peer_id).unwrap_or_default();
             return;
         }
-        let near = self
-            .links
-            .get(&peer_id)
-            .is_some_and(|link| is_loopback(&link.address));
+        let near = self.links.get(&peer_id).is_some_and(is_loopback);
         let mut addresses: Vec<Multiaddr> = info.listen_addrs;
         addresses.retain(|address| is_dialable(address) && (near || !is_loopback(address)));
         addresses.truncate(ADDRESS_COUNT_MAX);
@@ -267,6 +264,7 @@ fn is_dialable(address: &Multiaddr) -> bool {
     let host = match parts.next() {
         Some(Protocol::Ip4(ip)) => !ip.is_unspecified(),
         Some(Protocol::Ip6(ip)) => !ip.is_unspecified(),
+        Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_)) => true,
         _ => false,
     };
     host && matches!(parts.next(), Some(Protocol::Tcp(port)) if port != 0)

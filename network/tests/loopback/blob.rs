@@ -172,6 +172,22 @@ async fn provider_that_hangs_up_mid_way_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn provider_that_stalls_is_relieved_by_an_idle_one() {
+    let blob = noise(4, 2 * MEGABYTE);
+    let staller = |_, encoded: Vec<u8>| honest(0, encoded[..encoded.len() / 2].to_vec());
+    let staller = Hostile::start(blob.clone(), staller).await;
+    let provider = Node::start(1, &[]).await;
+    let requester = Node::start(2, &[&provider]).await;
+    requester.connected_to(&[provider.peer()]).await;
+    let id = provider.store.insert(&blob).unwrap();
+    let hints = vec![staller.address.clone()];
+    patiently(requester.network.fetch(id, length(&blob), hints))
+        .await
+        .unwrap();
+    assert_eq!(requester.store.get(&id).unwrap().unwrap(), blob);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failed_fetch_says_who_was_asked_and_why() {
     let provider = Node::start(1, &[]).await;
     let requester = Node::start(2, &[&provider]).await;
