@@ -115,7 +115,7 @@ impl Workspace {
 
 /// Rows whose activations are held at a time. Folds continue from run to run, so this number
 /// changes memory and speed and no bit.
-const RUN_ROWS_MAX: usize = 1024;
+const RUN_ROWS_MAX: usize = 512;
 /// Rows whose logits are held at a time.
 const LOGIT_ROWS_MAX: usize = 512;
 
@@ -142,6 +142,8 @@ fn accumulate(
     let embedding = model.layout().embedding();
     workspace.embedding.clear();
     workspace.embedding.resize(embedding.len(), 0.0);
+    workspace.activations.prepare(model, threads);
+    workspace.backward.prepare(model, threads);
     let mut first_row = 0;
     for run in runs(sequences, RUN_ROWS_MAX, |tokens| tokens.len()) {
         workspace.activations.run(model, run, Keep::All, threads);
@@ -185,7 +187,6 @@ impl Workspace {
         score: &mut dyn FnMut(usize, &mut [f32]),
     ) {
         let d = model.config().hidden_size;
-        let weight = model.get(&model.layout().head());
         let Self {
             activations,
             backward,
@@ -194,10 +195,12 @@ impl Workspace {
             d_hidden,
             ..
         } = self;
-        let Activations { hidden, packed, .. } = activations;
+        let Activations {
+            hidden, weights, ..
+        } = activations;
         d_hidden.clear();
         for (index, hidden) in hidden.chunks(LOGIT_ROWS_MAX * d).enumerate() {
-            linear(threads, hidden, weight, d, logits, packed);
+            linear(threads, hidden, &weights.head, logits);
             score(rows.start + index * LOGIT_ROWS_MAX, logits);
             let values = &mut gradients.values;
             backward.head(model, (hidden, logits), d_logits_input, values, threads);

@@ -8,6 +8,7 @@ pub(crate) mod backward;
 pub(crate) mod config;
 pub(crate) mod decode;
 pub(crate) mod forward;
+pub(crate) mod packed;
 pub(crate) mod parameters;
 pub(crate) mod prefill;
 pub(crate) mod rope;

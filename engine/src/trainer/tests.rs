@@ -226,6 +226,46 @@ fn a_long_batch_continues_the_folds_of_its_runs() {
     );
 }
 
+/// The digest of one inner step and of one policy gradient, as every machine must compute them.
+#[test]
+fn training_bits_are_pinned() {
+    let model = model();
+    let options = InnerOptions {
+        adamw: AdamW {
+            weight_decay: 0.1,
+            ..AdamW::default()
+        },
+        warmup_steps: 4,
+        first_step: 0,
+        clip_norm: 1.0,
+    };
+    let threads = Threads::new(1);
+    let unit = pseudo_gradient(&model, [batch(5, 29)], &options, &threads).unwrap();
+    let digest = blake3::Hash::from(unit.digests[0]);
+    assert_eq!(
+        digest.to_hex().as_str(),
+        "c6ed9b11f3f45cd8f643a61c56cb75af35d5ecf04905de5be6789eb070e8ff23"
+    );
+    let mut gradients = Gradients::zeros(&model);
+    let workspace = &mut Workspace::new();
+    let rollouts = rollouts(&model, 0.1);
+    grpo(
+        &model,
+        &rollouts,
+        &grpo_options(),
+        &mut gradients,
+        workspace,
+        &threads,
+    )
+    .unwrap();
+    let gradient = Parameters::from_values(&config(), gradients.into_values()).unwrap();
+    let root = blake3::Hash::from(gradient.state_root());
+    assert_eq!(
+        root.to_hex().as_str(),
+        "cbc93569304bdbadd4bba797fa8b00cdb7cfa26c9c4b44a9398cf81c04a6dcaa"
+    );
+}
+
 #[test]
 fn a_model_learns_a_repeating_text() {
     let text: Vec<u32> = (0..8 * 33).map(|i| (i * i + 3) % 11).collect();

@@ -6,6 +6,7 @@
 
 use super::attention::{self, Heads};
 use super::forward::{Activations, BlockActivations};
+use super::packed::{PackedWeights, Product};
 use super::parameters::Parameters;
 use super::rope::Direction;
 use crate::arithmetic::elementwise::{NormInputs, add, rms_norm_backward, swiglu_backward};
@@ -23,41 +24,46 @@ pub(crate) struct BackwardBuffers {
     d_norm: Vec<f32>,
     row: Vec<f32>,
     packed: Packed,
+    weights: PackedWeights,
 }
 
 /// One linear layer `y = x W^T`, seen from behind.
 struct Linear<'a> {
     /// Where the weight is, `[outputs, inputs]`.
-    weight: Range<usize>,
+    range: Range<usize>,
+    /// The weight, packed for `dy W`.
+    weight: &'a Packed,
     x: &'a [f32],
     dy: &'a [f32],
-    inputs: usize,
 }
 
 impl Linear<'_> {
     /// `dW += dy^T x` (fold over rows) and `dx = dy W` (fold over outputs).
     fn backward(
         &self,
-        model: &Parameters,
         gradients: &mut [f32],
         dx: &mut Vec<f32>,
         packed: &mut Packed,
         threads: &Threads,
     ) {
-        let weight = model.get(&self.weight);
-        let outputs = weight.len() / self.inputs;
-        let rows = self.x.len() / self.inputs;
+        let (outputs, inputs) = (self.weight.depth(), self.weight.columns());
+        let rows = self.x.len() / inputs;
         let dy = View::new(self.dy, rows, outputs);
-        packed.pack(threads.kernels(), View::new(self.x, rows, self.inputs));
-        let d_weight = &mut gradients[self.weight.clone()];
+        packed.pack(threads.kernels(), View::new(self.x, rows, inputs));
+        let d_weight = &mut gradients[self.range.clone()];
         multiply(threads, dy.transposed(), packed, d_weight, Start::Output);
-        packed.pack(threads.kernels(), View::new(weight, outputs, self.inputs));
-        dx.resize(rows * self.inputs, 0.0);
-        multiply(threads, dy, packed, dx, Start::Zero);
+        dx.resize(rows * inputs, 0.0);
+        multiply(threads, dy, self.weight, dx, Start::Zero);
     }
 }
 
 impl BackwardBuffers {
+    /// Packs the weights of `model` for the passes that follow.
+    pub(crate) fn prepare(&mut self, model: &Parameters, threads: &Threads) {
+        self.weights
+            .fill(model, Product::Backward, threads.kernels());
+    }
+
     /// Gradient of the output head for rows `rows` of the hidden states: `dW += dl^T h`, and
     /// `d_hidden[rows] = dl W`.
     pub(crate) fn head(
@@ -69,12 +75,12 @@ impl BackwardBuffers {
         threads: &Threads,
     ) {
         let linear = Linear {
-            weight: model.layout().head(),
+            range: model.layout().head(),
+            weight: &self.weights.head,
             x: hidden,
             dy: d_logits,
-            inputs: model.config().hidden_size,
         };
-        linear.backward(model, gradients, d_hidden, &mut self.packed, threads);
+        linear.backward(gradients, d_hidden, &mut self.packed, threads);
     }
 
     /// Carries `d_hidden` through the final norm and all blocks; leaves the gradient of the
@@ -124,29 +130,31 @@ impl BackwardBuffers {
     ) {
         let ranges = model.layout().block(index);
         let config = model.config();
-        let (d, ff) = (config.hidden_size, config.intermediate_size);
+        let ff = config.intermediate_size;
         let Self {
             d_residual,
             wide,
             d_norm,
             row,
             packed,
+            weights,
         } = self;
+        let weights = &weights.blocks[index];
         let down = Linear {
-            weight: ranges.down.clone(),
+            range: ranges.down.clone(),
+            weight: &weights.down,
             x: &block.gated,
             dy: d_residual,
-            inputs: ff,
         };
-        down.backward(model, gradients, wide, packed, threads);
+        down.backward(gradients, wide, packed, threads);
         swiglu_backward(threads.kernels(), &mut block.gate_up, wide, ff);
         let gate_up = Linear {
-            weight: ranges.gate_up.clone(),
+            range: ranges.gate_up.clone(),
+            weight: &weights.gate_up,
             x: &block.norm2,
             dy: &block.gate_up,
-            inputs: d,
         };
-        gate_up.backward(model, gradients, d_norm, packed, threads);
+        gate_up.backward(gradients, d_norm, packed, threads);
         let inputs = NormInputs {
             x: &block.middle,
             weight: model.get(&ranges.norm2),
@@ -175,14 +183,16 @@ impl BackwardBuffers {
             d_norm,
             row,
             packed,
+            weights,
         } = self;
+        let weights = &weights.blocks[index];
         let out = Linear {
-            weight: ranges.out.clone(),
+            range: ranges.out.clone(),
+            weight: &weights.out,
             x: &block.attended,
             dy: d_residual,
-            inputs: heads.out_row(),
         };
-        out.backward(model, gradients, d_norm, packed, threads);
+        out.backward(gradients, d_norm, packed, threads);
         wide.resize(block.qkv.len(), 0.0);
         attention::backward(
             threads,
@@ -194,12 +204,12 @@ impl BackwardBuffers {
         );
         activations.rotate_rows(config, threads.kernels(), wide, Direction::Inverse);
         let qkv = Linear {
-            weight: ranges.qkv.clone(),
+            range: ranges.qkv.clone(),
+            weight: &weights.qkv,
             x: &block.norm1,
             dy: wide,
-            inputs: config.hidden_size,
         };
-        qkv.backward(model, gradients, d_norm, packed, threads);
+        qkv.backward(gradients, d_norm, packed, threads);
         let inputs = NormInputs {
             x: &block.input,
             weight: model.get(&ranges.norm1),

@@ -6,13 +6,13 @@
 
 use super::attention::Heads;
 use super::config::ModelConfig;
-use super::forward::{check, embed, norm};
+use super::forward::{check, embed, linear, norm};
+use super::packed::{PackedBlock, PackedWeights, Product};
 use super::parameters::Parameters;
 use super::rope::{Direction, Table};
 use crate::InputError;
 use crate::arithmetic::cpu::Kernels;
 use crate::arithmetic::elementwise::{add, softmax, swiglu};
-use crate::arithmetic::gemm::{Packed, Start, View, multiply};
 use crate::arithmetic::threads::Threads;
 use crate::arithmetic::tile::{Block, Shape, Target, WIDTH_MAX, panel_width, tile_rows};
 use crate::sampler::{Sampling, Scratch};
@@ -86,18 +86,9 @@ pub fn generate(
     Ok(tasks.into_iter().flat_map(|(_, results)| results).collect())
 }
 
-/// Weights in panels, packed once for all steps.
-struct PackedBlock {
-    qkv: Packed,
-    out: Packed,
-    gate_up: Packed,
-    down: Packed,
-}
-
 struct Decoder<'a> {
     model: &'a Parameters,
-    blocks: Vec<PackedBlock>,
-    head: Packed,
+    weights: PackedWeights,
     rope: Table,
     single: Threads,
     kernels: Kernels,
@@ -163,15 +154,6 @@ struct Buffers {
     sampler: Scratch,
 }
 
-fn pack(kernels: Kernels, weight: &[f32], inputs: usize) -> Packed {
-    let mut packed = Packed::default();
-    packed.pack(
-        kernels,
-        View::new(weight, weight.len() / inputs, inputs).transposed(),
-    );
-    packed
-}
-
 impl<'a> Decoder<'a> {
     fn new(
         model: &'a Parameters,
@@ -181,16 +163,8 @@ impl<'a> Decoder<'a> {
     ) -> Self {
         let config = model.config();
         let kernels = threads.kernels();
-        let (d, ff) = (config.hidden_size, config.intermediate_size);
-        let blocks = (0..config.num_hidden_layers).map(|index| {
-            let ranges = model.layout().block(index);
-            PackedBlock {
-                qkv: pack(kernels, model.get(&ranges.qkv), d),
-                out: pack(kernels, model.get(&ranges.out), config.query_width()),
-                gate_up: pack(kernels, model.get(&ranges.gate_up), d),
-                down: pack(kernels, model.get(&ranges.down), ff),
-            }
-        });
+        let mut weights = PackedWeights::default();
+        weights.fill(model, Product::Forward, kernels);
         let longest = requests
             .iter()
             .map(|request| request.prompt.len())
@@ -205,8 +179,7 @@ impl<'a> Decoder<'a> {
         );
         Self {
             model,
-            blocks: blocks.collect(),
-            head: pack(kernels, model.get(&model.layout().head()), d),
+            weights,
             rope,
             single: threads.single(),
             kernels,
@@ -274,7 +247,7 @@ impl<'a> Decoder<'a> {
             .iter()
             .map(|sequence| sequence.token(sequence.position(d)));
         embed(self.model, fed, &mut buffers.residual);
-        for (index, block) in self.blocks.iter().enumerate() {
+        for (index, block) in self.weights.blocks.iter().enumerate() {
             self.attend(active, index, block, buffers);
             self.gate(index, block, buffers);
         }
@@ -292,7 +265,12 @@ impl<'a> Decoder<'a> {
         let prompt_ended =
             |sequence: &Sequence<'_>| sequence.position(d) + 1 >= sequence.request.prompt.len();
         if active.iter().any(|sequence| prompt_ended(sequence)) {
-            self.linear(&buffers.normed, &self.head, &mut buffers.logits);
+            linear(
+                &self.single,
+                &buffers.normed,
+                &self.weights.head,
+                &mut buffers.logits,
+            );
         }
         let v = config.vocab_size;
         for (row, sequence) in active.iter_mut().enumerate() {
@@ -310,18 +288,6 @@ impl<'a> Decoder<'a> {
                 sequence.take(token, options.eos);
             }
         }
-    }
-
-    fn linear(&self, x: &[f32], weight: &Packed, out: &mut Vec<f32>) {
-        let rows = x.len() / weight.depth();
-        out.resize(rows * weight.columns(), 0.0);
-        multiply(
-            &self.single,
-            View::new(x, rows, weight.depth()),
-            weight,
-            out,
-            Start::Zero,
-        );
     }
 
     fn attend(
@@ -347,7 +313,7 @@ impl<'a> Decoder<'a> {
             ..
         } = buffers;
         norm(self.kernels, residual, gain, normed, reciprocal);
-        self.linear(normed, &block.qkv, qkv);
+        linear(&self.single, normed, &block.qkv, qkv);
         attended.resize(active.len() * self.heads.out_row(), 0.0);
         let rows = qkv.chunks_exact_mut(self.heads.row());
         let outputs = attended.chunks_exact_mut(self.heads.out_row());
@@ -364,7 +330,7 @@ impl<'a> Decoder<'a> {
             cache.append(self.kernels, self.heads, position, row);
             cache.attend(self.kernels, self.heads, (position, row), out, scores);
         }
-        self.linear(attended, &block.out, branch);
+        linear(&self.single, attended, &block.out, branch);
         add(self.kernels, residual, branch);
     }
 
@@ -384,10 +350,10 @@ impl<'a> Decoder<'a> {
             ..
         } = buffers;
         norm(self.kernels, residual, gain, normed, reciprocal);
-        self.linear(normed, &block.gate_up, gate_up);
+        linear(&self.single, normed, &block.gate_up, gate_up);
         gated.resize(gate_up.len() / 2, 0.0);
         swiglu(self.kernels, gate_up, gated, config.intermediate_size);
-        self.linear(gated, &block.down, branch);
+        linear(&self.single, gated, &block.down, branch);
         add(self.kernels, residual, branch);
     }
 }

@@ -5,6 +5,7 @@
 
 use super::attention::{self, Heads};
 use super::config::ModelConfig;
+use super::packed::{PackedWeights, Product};
 use super::parameters::Parameters;
 use super::rope::{Direction, Table};
 use crate::InputError;
@@ -51,7 +52,7 @@ pub(crate) struct Activations {
     pub(crate) hidden: Vec<f32>,
     pub(crate) rope: Table,
     pub(crate) scratch: Vec<attention::Scratch>,
-    pub(crate) packed: Packed,
+    pub(crate) weights: PackedWeights,
     pub(crate) branch: Vec<f32>,
     pub(crate) lengths: Vec<usize>,
 }
@@ -89,26 +90,14 @@ pub(crate) fn embed(model: &Parameters, tokens: impl Iterator<Item = u32>, out: 
     }
 }
 
-/// `out = x W^T` for a weight `[outputs, inputs]`.
-pub(crate) fn linear(
-    threads: &Threads,
-    x: &[f32],
-    weight: &[f32],
-    inputs: usize,
-    out: &mut Vec<f32>,
-    packed: &mut Packed,
-) {
-    let outputs = weight.len() / inputs;
-    let rows = x.len() / inputs;
-    packed.pack(
-        threads.kernels(),
-        View::new(weight, outputs, inputs).transposed(),
-    );
-    out.resize(rows * outputs, 0.0);
+/// `out = x W^T` for a packed weight.
+pub(crate) fn linear(threads: &Threads, x: &[f32], weight: &Packed, out: &mut Vec<f32>) {
+    let rows = x.len() / weight.depth();
+    out.resize(rows * weight.columns(), 0.0);
     multiply(
         threads,
-        View::new(x, rows, inputs),
-        packed,
+        View::new(x, rows, weight.depth()),
+        weight,
         out,
         Start::Zero,
     );
@@ -128,7 +117,13 @@ pub(crate) fn norm(
 }
 
 impl Activations {
-    /// Runs the blocks and the final norm; checked tokens only.
+    /// Packs the weights of `model` for the passes that follow.
+    pub(crate) fn prepare(&mut self, model: &Parameters, threads: &Threads) {
+        self.weights
+            .fill(model, Product::Forward, threads.kernels());
+    }
+
+    /// Runs the blocks and the final norm; checked tokens and prepared weights only.
     pub(crate) fn run(
         &mut self,
         model: &Parameters,
@@ -190,15 +185,8 @@ impl Activations {
             &mut block.norm1,
             &mut block.reciprocal1,
         );
-        let (d, packed) = (config.hidden_size, &mut self.packed);
-        linear(
-            threads,
-            &block.norm1,
-            model.get(&ranges.qkv),
-            d,
-            &mut block.qkv,
-            packed,
-        );
+        let (d, weights) = (config.hidden_size, &self.weights.blocks[index]);
+        linear(threads, &block.norm1, &weights.qkv, &mut block.qkv);
         self.rotate_rows(config, kernels, &mut block.qkv, Direction::Forward);
         block
             .attended
@@ -211,16 +199,8 @@ impl Activations {
             &mut block.attended,
             &mut self.scratch,
         );
-        let weight = model.get(&ranges.out);
-        let width = heads.out_row();
-        linear(
-            threads,
-            &block.attended,
-            weight,
-            width,
-            &mut self.branch,
-            &mut self.packed,
-        );
+        let weights = &self.weights.blocks[index];
+        linear(threads, &block.attended, &weights.out, &mut self.branch);
         add(kernels, &mut self.residual, &self.branch);
     }
 
@@ -235,7 +215,7 @@ impl Activations {
         let config = model.config();
         let ranges = model.layout().block(index);
         let kernels = threads.kernels();
-        let (d, ff) = (config.hidden_size, config.intermediate_size);
+        let ff = config.intermediate_size;
         block.middle.clone_from(&self.residual);
         let gain = (model.get(&ranges.norm2), config.rms_norm_eps);
         norm(
@@ -245,25 +225,11 @@ impl Activations {
             &mut block.norm2,
             &mut block.reciprocal2,
         );
-        let packed = &mut self.packed;
-        linear(
-            threads,
-            &block.norm2,
-            model.get(&ranges.gate_up),
-            d,
-            &mut block.gate_up,
-            packed,
-        );
+        let weights = &self.weights.blocks[index];
+        linear(threads, &block.norm2, &weights.gate_up, &mut block.gate_up);
         block.gated.resize(block.gate_up.len() / 2, 0.0);
         swiglu(kernels, &block.gate_up, &mut block.gated, ff);
-        linear(
-            threads,
-            &block.gated,
-            model.get(&ranges.down),
-            ff,
-            &mut self.branch,
-            packed,
-        );
+        linear(threads, &block.gated, &weights.down, &mut self.branch);
         add(kernels, &mut self.residual, &self.branch);
     }
 

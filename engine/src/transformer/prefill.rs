@@ -94,18 +94,13 @@ fn visit(
     }
     let mut activations = Activations::default();
     let mut logits = Vec::new();
+    activations.prepare(model, threads);
     for run in runs(sequences, ROWS_MAX, |tokens| tokens.len()) {
         activations.run(model, run, Keep::None, threads);
-        let head = model.get(&model.layout().head());
-        let Activations { hidden, packed, .. } = &mut activations;
-        linear(
-            threads,
-            hidden,
-            head,
-            model.config().hidden_size,
-            &mut logits,
-            packed,
-        );
+        let Activations {
+            hidden, weights, ..
+        } = &mut activations;
+        linear(threads, hidden, &weights.head, &mut logits);
         visitor(Pass {
             sequences: run,
             hidden,
