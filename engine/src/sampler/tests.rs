@@ -55,3 +55,21 @@ fn words_are_the_keyed_stream_of_the_position() {
         .map(|w| u32::from_le_bytes(*w));
     assert_eq!(scratch.words, words.take(3).collect::<Vec<_>>());
 }
+
+#[test]
+fn perturbed_scores_have_the_same_bits_on_every_path() {
+    let words = crate::testing::tokens(1001, 1 << 30, 3);
+    let words: Vec<u32> = words.iter().map(|word| word << 2 | word >> 28).collect();
+    let logits: Vec<f32> = words
+        .iter()
+        .map(|&word| (word >> 20) as f32 * 0.01)
+        .collect();
+    let mut results = crate::KernelPath::supported().into_iter().map(|path| {
+        let mut scores = vec![0.0; words.len()];
+        let kernels = Kernels::new(path).unwrap_or_else(|| unreachable!("supported"));
+        perturb(kernels, &logits, &words, 0.7, &mut scores);
+        crate::testing::bits(&scores)
+    });
+    let first = results.next();
+    assert!(results.all(|scores| Some(scores) == first));
+}

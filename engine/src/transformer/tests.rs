@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod reference;
+
 use crate::testing::{bits, config, every_execution, model, tokens};
 use crate::{
     Finish, GenerationOptions, GenerationRequest, InputError, ModelConfig, Parameters, Sampling,
