@@ -53,13 +53,18 @@ use std::{
     time::Duration,
 };
 use supervisor::{Engine, supervise};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep, timeout},
+};
 use undecided::UndecidedStore;
 
 /// How long the engine may take to listen.
 const LISTEN_WAIT: Duration = Duration::from_secs(10);
 /// How long an engine that just stopped may still hold its log.
 const LOG_RELEASE_WAIT: Duration = Duration::from_secs(2);
+/// Time between tries to open a log that is held.
+const LOG_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 /// Requests to the engine under way at once.
 const REQUEST_COUNT_MAX: usize = 16;
 
@@ -190,7 +195,7 @@ pub async fn start<A: Application>(
         channels,
         network,
         node,
-    } = build(&config, settings, log).await?;
+    } = build_when_log_is_free(&config, &settings, &log).await?;
     let refused_count = Arc::new(AtomicU64::new(0));
     let driver = Driver {
         application,
@@ -240,6 +245,26 @@ pub fn peer_id(key: &PublicKey) -> String {
     assembler::peer_id(key).to_string()
 }
 
+/// Builds the engine, again while its log is held by someone who is about to let go: an engine of
+/// this process that just stopped, or a child between fork and exec, which shares our files.
+async fn build_when_log_is_free(
+    config: &EngineConfig,
+    settings: &EngineSettings,
+    log: &Path,
+) -> Result<Engine, StartError> {
+    let start = Instant::now();
+    loop {
+        match build(config, settings.clone(), log.to_owned()).await {
+            Err(StartError::Engine { reason })
+                if is_lock_held(&reason) && start.elapsed() < LOG_RELEASE_WAIT =>
+            {
+                sleep(LOG_RETRY_INTERVAL).await;
+            }
+            built => return built,
+        }
+    }
+}
+
 async fn build(
     config: &EngineConfig,
     settings: EngineSettings,
@@ -283,7 +308,7 @@ async fn build(
             node,
         }),
         Err(error) => {
-            network.stop(None);
+            network.stop_and_wait(None, None).await.ok();
             Err(failed(error.to_string()))
         }
     }
@@ -336,14 +361,14 @@ fn probe_port(listen: &str) -> Result<(), StartError> {
 /// A log that is locked may belong to an engine of this process that is just going away.
 async fn probe_log(path: &Path) -> Result<(), StartError> {
     use malachitebft_app_channel::app::wal::Log;
-    let start = tokio::time::Instant::now();
+    let start = Instant::now();
     loop {
         match Log::open(path) {
             Ok(_) => return Ok(()),
             Err(error)
-                if error.to_string().contains("lock") && start.elapsed() < LOG_RELEASE_WAIT =>
+                if is_lock_held(&error.to_string()) && start.elapsed() < LOG_RELEASE_WAIT =>
             {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                sleep(LOG_RETRY_INTERVAL).await;
             }
             Err(source) => {
                 return Err(StartError::Log {
@@ -353,4 +378,9 @@ async fn probe_log(path: &Path) -> Result<(), StartError> {
             }
         }
     }
+}
+
+/// Whether the log could not be opened because somebody has it open.
+fn is_lock_held(reason: &str) -> bool {
+    reason.contains("advisory lock")
 }

@@ -48,6 +48,7 @@ impl EngineConfig {
 }
 
 /// What malachite asks of a configuration.
+#[derive(Debug, Clone)]
 pub(super) struct EngineSettings {
     moniker: String,
     consensus: ConsensusConfig,

@@ -9,7 +9,12 @@ use ledger_consensus::{
     ValidatorSet, start,
 };
 use protocol::{ChainId, Height, SigningKey};
-use std::{net::TcpListener, path::PathBuf, time::Duration};
+use std::{
+    net::TcpListener,
+    path::PathBuf,
+    sync::atomic::{AtomicU16, Ordering},
+    time::Duration,
+};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -21,14 +26,15 @@ fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed([seed; 32])
 }
 
-/// Ports that were free a moment ago, all different.
+/// Ports nobody listens on, below the range from which the system takes ports for connections.
 fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<_> = (0..count)
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
-    listeners
-        .iter()
-        .map(|listener| listener.local_addr().unwrap().port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 10_000).unwrap();
+    let candidates =
+        std::iter::repeat_with(|| 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000);
+    candidates
+        .filter(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+        .take(count)
         .collect()
 }
 
@@ -270,4 +276,21 @@ async fn an_unreadable_log_is_named() {
         .unwrap_err();
     assert!(matches!(error, StartError::Log { .. }), "{error}");
     assert!(error.to_string().contains("consensus.wal"), "{error}");
+}
+
+#[tokio::test]
+async fn a_log_in_use_is_named() {
+    let network = Network::new(1, 50, 200);
+    let engine = start(network.config(0), network.applications[0].clone())
+        .await
+        .unwrap();
+    let config = EngineConfig {
+        listen: address(free_ports(1)[0]),
+        ..network.config(0)
+    };
+    let error = start(config, network.applications[0].clone())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StartError::Log { .. }), "{error}");
+    engine.shutdown().await.unwrap();
 }
