@@ -149,3 +149,6 @@ pub(crate) fn micro_of(nats: f64) -> Option<i64> {
     nats.is_finite()
         .then(|| (nats * 1e6).round_ties_even() as i64)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! What an audit costs beside the work it checks, on this machine.
 //!
 //! Run with `cargo run --release -p verifier --example cost`; arguments: threads, then repetitions.
+//! With one thread, times are of the processor where the system tells them (Linux), so that other
+//! work on the machine disturbs less.
 #![expect(clippy::print_stdout, reason = "a table is what this program is for")]
 
 use engine::{Parameters, Threads};
@@ -35,14 +37,29 @@ fn recipe() -> Result<Recipe, Box<dyn Error>> {
     Ok(recipe)
 }
 
-fn least<T>(repetitions: usize, mut work: impl FnMut() -> T) -> (Duration, T) {
+/// Time that this thread has spent on a processor.
+fn busy() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
+}
+
+/// The least time of several tries, and the last value.
+fn least<T>(bench: &Bench, mut work: impl FnMut() -> T) -> (Duration, T) {
     let mut timed = || {
-        let start = Instant::now();
+        let (busy_before, start) = (busy(), Instant::now());
         let value = work();
-        (start.elapsed(), value)
+        let wall = start.elapsed();
+        let spent = busy_before
+            .zip(busy())
+            .map(|(before, after)| after - before);
+        // The system counts in ticks of a few milliseconds: short times are the clock's.
+        let single = bench.threads.count() == 1 && wall > Duration::from_millis(40);
+        let time = spent.filter(|_| single).unwrap_or(wall);
+        (time, value)
     };
     let (mut best, mut value) = timed();
-    for _ in 1..repetitions {
+    for _ in 1..bench.repetitions {
         let (time, again) = timed();
         (best, value) = (best.min(time), again);
     }
@@ -82,17 +99,15 @@ impl Bench {
             recipe: &self.recipe,
             model: &self.model,
         };
-        let (execution, payload) = least(self.repetitions, || {
-            rollout::execute(&inputs, &self.threads)
-        });
+        let (execution, payload) = least(self, || rollout::execute(&inputs, &self.threads));
         let payload = payload?;
         let bytes = encode(&payload);
         let totals = payload.totals(1_000_000);
-        let (audit, verdict) = least(self.repetitions, || {
+        let (audit, verdict) = least(self, || {
             verifier::rollout::judge(&inputs, &totals, &bytes, &self.threads)
         });
         assert!(verdict.accepts(), "{verdict:?}");
-        let (admission, admitted) = least(self.repetitions, || {
+        let (admission, admitted) = least(self, || {
             verifier::admit(task.unit, MINER, &bytes, &self.recipe)
         });
         admitted?;
@@ -118,9 +133,7 @@ impl Bench {
         let hidden: Vec<f32> = (0..rows * width)
             .map(|index| ((index * 7919) % 4093) as f32 / 4093.0 - 0.5)
             .collect();
-        let (time, proofs) = least(self.repetitions * 10, || {
-            rollout::proofs(&hidden, prompt.len(), width)
-        });
+        let (time, proofs) = least(self, || rollout::proofs(&hidden, prompt.len(), width));
         proofs?;
         let all = time * u32::try_from(payload.samples().count())?;
         println!("  proofs of all samples, one thread: {all:.1?}");
@@ -128,17 +141,15 @@ impl Bench {
     }
 
     fn gradient(&self, name: &str, inputs: &GradientInputs<'_>) -> Result<(), Box<dyn Error>> {
-        let (execution, payload) = least(self.repetitions, || {
-            gradient::execute(inputs, &self.threads)
-        });
+        let (execution, payload) = least(self, || gradient::execute(inputs, &self.threads));
         let payload = payload?;
         let bytes = encode(&payload);
         let (tokens, loss) = (payload.tokens_count, payload.loss_micro());
-        let (audit, verdict) = least(self.repetitions, || {
+        let (audit, verdict) = least(self, || {
             verifier::gradient::judge(inputs, tokens, loss, &bytes, &self.threads)
         });
         assert!(verdict.accepts(), "{verdict:?}");
-        let (admission, admitted) = least(self.repetitions, || {
+        let (admission, admitted) = least(self, || {
             verifier::admit(inputs.unit, MINER, &bytes, &self.recipe)
         });
         admitted?;

@@ -10,11 +10,42 @@
 //! 1. [`admit`]: is this blob a canonical payload of this unit, of the right sizes? Cheap, and
 //!    done by every validator before it attests that it holds the blob.
 //! 2. [`rollout::judge`] and [`gradient::judge`]: the audit, a [`Verdict`] with a finding for every
-//!    check. A rollout's tokens are all checked in one teacher-forced pass, which costs a fraction
-//!    of drawing them one by one.
+//!    check. A rollout's tokens are all checked in one teacher-forced pass; the example `cost`
+//!    measures what that takes beside the work itself.
 //! 3. [`checkpoint::advance`]: accepted gradients become the next checkpoint, in integer
 //!    arithmetic that does not depend on their order. [`checkpoint::evaluate`] measures it on
 //!    prompts that nobody trains on.
+//!
+//! ```
+//! use engine::Threads;
+//! use miner::{GradientInputs, gradient, initial_model, initial_outer};
+//! use protocol::{
+//!     Address, RunId, Step, codec::encode, recipe::Recipe,
+//!     task::{Beacon, UnitId, UnitKind},
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let recipe: Recipe = serde_json::from_str(include_str!("../../miner/recipes/tiny.json"))?;
+//! let (model, outer) = (initial_model(&recipe)?, initial_outer(&recipe)?);
+//! let inputs = GradientInputs {
+//!     unit: UnitId { run: RunId::ZERO, step: Step::ZERO, kind: UnitKind::Gradient, index: 0 },
+//!     miner: Address::from_bytes([3; 32]),
+//!     recipe: &recipe,
+//!     beacon: &Beacon::from_bytes([2; 32]),
+//!     model: &model,
+//!     generation: None,
+//! };
+//! let payload = gradient::execute(&inputs, &Threads::new(1))?;
+//! let blob = encode(&payload);
+//! verifier::admit(inputs.unit, inputs.miner, &blob, &recipe)?;
+//! let (tokens, loss) = (payload.tokens_count, payload.loss_micro());
+//! let verdict = verifier::gradient::judge(&inputs, tokens, loss, &blob, &Threads::new(2));
+//! assert!(verdict.accepts());
+//! let next = verifier::checkpoint::advance(&recipe, Step::ZERO, &model, &outer, &[payload])?;
+//! assert_ne!(next.model, model);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! Everything here is made of the miner's own functions, so that the two sides cannot drift apart,
 //! and is as pure as they are: no IO, no clock, and hostile bytes never panic.

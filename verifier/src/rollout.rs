@@ -19,8 +19,8 @@ use protocol::{
 
 /// Reward of an exactly right response, in millionths.
 const EXACT_MICRO: u32 = environment::Reward::EXACT.millionths();
-/// Samples that are replayed together; bounds memory.
-const BATCH_SAMPLES: usize = 64;
+/// Hidden values and logits that are held at a time: 64 MiB of them.
+const VALUES_COUNT_MAX: usize = 1 << 24;
 
 /// Repeats the unit and reports every check, in the order of [`Check`].
 #[must_use]
@@ -166,7 +166,7 @@ fn replay(
         }
     }
     let mut faults = Faults::default();
-    for batch in cases.chunks(BATCH_SAMPLES) {
+    for batch in cases.chunks(batch_count(inputs, &cases)) {
         let fed: Vec<&[u32]> = batch.iter().map(Case::fed).collect();
         let passes = prefill(inputs.model, &fed, threads)?;
         let pairs: Vec<_> = batch.iter().zip(&passes).collect();
@@ -174,6 +174,16 @@ fn replay(
         found.into_iter().for_each(|more| faults.add(more));
     }
     Ok(faults)
+}
+
+/// How many samples are replayed together.
+fn batch_count(inputs: &RolloutInputs<'_>, cases: &[Case<'_>]) -> usize {
+    let config = inputs.model.config();
+    let longest = cases.iter().map(|case| case.fed().len()).max();
+    let values = longest
+        .unwrap_or(1)
+        .saturating_mul(config.vocab_size + config.hidden_size);
+    (VALUES_COUNT_MAX / values.max(1)).max(1)
 }
 
 fn case<'a>(

@@ -189,3 +189,39 @@ fn sequences(
     }
     Ok(sequences)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::advantages;
+    use protocol::Micro;
+
+    #[test]
+    fn advantages_are_deviations_over_spread_and_floor() {
+        // Mean 1/2, deviation 1/2, floor 1/2: half a deviation over one.
+        let rewards = [0, 1_000_000, 0, 1_000_000];
+        let found = advantages(&rewards, Micro::new(500_000));
+        assert_eq!(found, [-0.5, 0.5, -0.5, 0.5]);
+        let unfloored = advantages(&rewards, Micro::ZERO);
+        assert_eq!(unfloored, [-1.0, 1.0, -1.0, 1.0]);
+    }
+
+    #[test]
+    fn equal_rewards_have_no_advantage_even_without_a_floor() {
+        for rewards in [&[][..], &[7], &[437_500; 16]] {
+            let found = advantages(rewards, Micro::ZERO);
+            assert_eq!(found, vec![0.0; rewards.len()]);
+        }
+    }
+
+    #[test]
+    fn advantages_do_not_depend_on_the_order_of_samples() {
+        let mut rewards: Vec<u32> = (0..16).map(|index| index * index * 3_000).collect();
+        let floor = Micro::new(150_000);
+        let forward = advantages(&rewards, floor);
+        rewards.reverse();
+        let mut backward = advantages(&rewards, floor);
+        backward.reverse();
+        assert_eq!(forward, backward);
+        assert!(forward.iter().sum::<f32>().abs() < 1e-5);
+    }
+}

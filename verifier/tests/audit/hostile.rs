@@ -1,11 +1,14 @@
 //! Bytes that a miner might send instead of a payload.
 
-use crate::scene::{MINER, SCENE, beacon, threads};
-use miner::{cheat, gradient, rollout};
+use crate::scene::{MINER, SCENE, beacon, judge_gradient, reason, threads, unit};
+use miner::{GradientInputs, RolloutInputs, cheat, gradient, rollout};
 use proptest::prelude::*;
-use protocol::{codec::encode, gradient::Payload as GradientPayload, rollout::Totals};
+use protocol::{
+    codec::encode, gradient::Payload as GradientPayload, rollout::Totals, task::UnitKind,
+    verdict::Check,
+};
 
-/// SplitMix64: mutations that a seed gives.
+/// `SplitMix64`: mutations that a seed gives.
 struct Chance(u64);
 
 impl Chance {
@@ -97,6 +100,45 @@ fn mutated_rollouts_that_were_accepted_do_not_stop_a_gradient() {
         learned += usize::from(gradient::execute(&inputs, &threads()).is_ok());
     }
     assert!(learned > 30, "only {learned} of 60 units learned anything");
+}
+
+#[test]
+fn a_model_that_left_the_numbers_is_judged_like_any_other() {
+    let mut broken = SCENE.model.clone();
+    broken.as_mut_slice().fill(1e30);
+    let task = SCENE.task();
+    let inputs = RolloutInputs {
+        model: &broken,
+        ..SCENE.rollout_inputs(&task)
+    };
+    let judge = |payload: &protocol::rollout::Payload| {
+        let totals = payload.totals(1_000_000);
+        verifier::rollout::judge(&inputs, &totals, &encode(payload), &threads())
+    };
+    // Its hidden states are no numbers, which bf16 writes in one way: rollouts stay exact.
+    assert!(judge(&rollout::execute(&inputs, &threads()).unwrap()).accepts());
+    let sound = rollout::execute(&SCENE.rollout_inputs(&task), &threads()).unwrap();
+    assert_eq!(reason(&judge(&sound)), Some(Check::Sampling));
+    // It has no loss, so nobody can have an honest gradient of it.
+    for (step, generation) in [
+        (3, None),
+        (4, SCENE.reinforce_inputs(&beacon(4)).generation),
+    ] {
+        let beacon = beacon(step);
+        let honest = GradientInputs {
+            unit: unit(step, UnitKind::Gradient, 0),
+            generation,
+            ..SCENE.pretrain_inputs(&beacon)
+        };
+        let payload = gradient::execute(&honest, &threads()).unwrap();
+        let inputs = GradientInputs {
+            model: &broken,
+            ..honest
+        };
+        assert!(gradient::execute(&inputs, &threads()).is_err());
+        let verdict = judge_gradient(&inputs, &payload);
+        assert_eq!(reason(&verdict), Some(Check::Commitment));
+    }
 }
 
 #[test]
