@@ -75,6 +75,9 @@ struct DevnetArguments {
     /// Cheating miners by the way they deceive, or `none` [default: skip-steps].
     #[arg(long, value_delimiter = ',', value_parser = cheat)]
     cheats: Option<Vec<CheatChoice>>,
+    /// A recipe to train instead, as `cairn query run --json` shows one.
+    #[arg(long)]
+    recipe: Option<PathBuf>,
     /// Port of the page on 127.0.0.1; the network's other ports follow it.
     #[arg(long, default_value_t = 8420)]
     port: u16,
@@ -219,8 +222,9 @@ impl From<ChoiceArgument> for Choice {
 
 /// What is logged unless `RUST_LOG` says otherwise: our own lines, and others' warnings.
 const FILTER: &str = "warn,node=info,cairn=info,arc_malachitebft_engine=error,\
-                      arc_malachitebft_network=error,arc_malachitebft_sync=error,\
-                      arc_malachitebft_core_consensus=error,libp2p=error";
+                      arc_malachitebft_network=off,arc_malachitebft_discovery=error,\
+                      arc_malachitebft_sync=error,arc_malachitebft_core_consensus=error,\
+                      libp2p=error,network::driver=error";
 
 fn start_log(format: LogFormat, level: &str) -> Result<()> {
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| level.to_owned());
@@ -316,10 +320,10 @@ impl From<DevnetArguments> for devnet::Options {
             miners,
             validators,
             cheats,
+            recipe,
             port,
         } = arguments;
-        let cheats =
-            cheats.map(|cheats| cheats.into_iter().filter_map(|choice| choice.0).collect());
+        let cheats = cheats.map(|all| all.into_iter().filter_map(|choice| choice.0).collect());
         Self {
             home,
             fresh,
@@ -329,6 +333,7 @@ impl From<DevnetArguments> for devnet::Options {
             miners,
             validators,
             cheats,
+            recipe,
             port,
         }
     }

@@ -55,6 +55,8 @@ pub struct Options {
     pub validators: Option<u32>,
     /// Cheating miners.
     pub cheats: Option<Vec<Cheat>>,
+    /// A recipe to train instead of the devnet's own.
+    pub recipe: Option<PathBuf>,
     /// The page's port; the others follow.
     pub port: u16,
 }

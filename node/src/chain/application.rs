@@ -10,12 +10,8 @@ use protocol::{
     Address, BlockId, Height, StateRoot,
     block::{self, Block, Header, TRANSACTIONS_COUNT_MAX},
     codec::decode,
-    transaction::Verified,
 };
 use std::sync::Arc;
-
-/// Bytes of a block that are not transactions, at most.
-const HEADER_BYTES_MAX: usize = 512;
 
 /// What consensus sees of the chain.
 #[derive(Debug)]
@@ -43,21 +39,6 @@ fn failed(reason: impl ToString) -> ApplicationError {
     }
 }
 
-/// As many transactions, in order, as fit.
-fn fit(chosen: Vec<Verified>, bytes_max: u32) -> Vec<Verified> {
-    let mut left = (bytes_max as usize).saturating_sub(HEADER_BYTES_MAX);
-    let mut fits = |transaction: &Verified| {
-        let bytes = transaction.as_unverified().encode().len();
-        let fits = bytes <= left;
-        left = left.saturating_sub(bytes);
-        fits
-    };
-    chosen
-        .into_iter()
-        .take_while(|transaction| fits(transaction))
-        .collect()
-}
-
 impl Application for ChainApplication {
     fn tip(&self) -> (Height, BlockId) {
         self.chain.view(|view| {
@@ -82,7 +63,7 @@ impl Application for ChainApplication {
     fn propose(
         &mut self,
         height: Height,
-        bytes_max: u32,
+        _bytes_max: u32,
         now_ms: u64,
     ) -> Result<Vec<u8>, ApplicationError> {
         let shared = self.chain.read();
@@ -91,8 +72,8 @@ impl Application for ChainApplication {
             let reason = format!("height {height} was asked for; the tip is {}", tip.height);
             return Err(ApplicationError::Unavailable { reason });
         }
-        let bytes_max = bytes_max.min(u32::try_from(block::BLOCK_BYTES_MAX).unwrap_or(u32::MAX));
         let candidates = shared.mempool.candidates();
+        // Selection keeps to the block limit of the protocol, which `params` tells the engine too.
         let chosen = select(&shared.state, candidates, TRANSACTIONS_COUNT_MAX);
         let header = Header {
             chain: self.chain.id,
@@ -103,7 +84,7 @@ impl Application for ChainApplication {
             state_root: shared.state.root(),
             transactions_root: StateRoot::from_bytes([0; 32]),
         };
-        let block = block::Verified::assemble(header, fit(chosen, bytes_max));
+        let block = block::Verified::assemble(header, chosen);
         Ok(block.to_block().map_err(failed)?.encode())
     }
 

@@ -1,6 +1,6 @@
 //! Writes the homes of a devnet's participants: keys, genesis, addresses.
 
-use super::{Options, recipe::recipe};
+use super::{Options, recipe as default_recipe};
 use crate::home::{Config, Home, key_file};
 use anyhow::{Context as _, Result, bail};
 use miner::cheat::Cheat;
@@ -9,6 +9,7 @@ use protocol::{
     codec::Text,
     genesis::{Account, Genesis, Run, Validator},
     identifiers::tagged_hash,
+    recipe::Recipe,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -237,15 +238,24 @@ fn make(home: &Path, options: &Options) -> Result<Layout> {
         address: faucet.address(),
         balance: Amount::new(FAUCET_BALANCE),
     });
-    let genesis = genesis(&layout, validators, accounts)?;
+    let genesis = genesis(&layout, validators, accounts, options.recipe.as_deref())?;
     write_genesis(home, &layout, &genesis)?;
     let text = serde_json::to_vec_pretty(&layout).context("cannot encode devnet.json")?;
     crate::home::write_atomically(&home.join("devnet.json"), &text)?;
     Ok(layout)
 }
 
-fn genesis(layout: &Layout, validators: Vec<Validator>, accounts: Vec<Account>) -> Result<Genesis> {
+fn genesis(
+    layout: &Layout,
+    validators: Vec<Validator>,
+    accounts: Vec<Account>,
+    recipe: Option<&Path>,
+) -> Result<Genesis> {
     let miners_count = u32::try_from(layout.of(Role::Miner).count()).unwrap_or(u32::MAX);
+    let recipe = match recipe {
+        Some(path) => read_recipe(path, miners_count)?,
+        None => default_recipe::recipe(layout.seed, miners_count),
+    };
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .context("the clock is before 1970")?;
@@ -255,11 +265,19 @@ fn genesis(layout: &Layout, validators: Vec<Validator>, accounts: Vec<Account>) 
         validators,
         accounts,
         runs: vec![Run {
-            recipe: recipe(layout.seed, miners_count),
+            recipe,
             escrow: Amount::new(ESCROW),
         }],
         parameters: Vec::new(),
     })
+}
+
+fn read_recipe(path: &Path, miners_count: u32) -> Result<Recipe> {
+    let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut recipe: Recipe = serde_json::from_slice(&text)
+        .with_context(|| format!("{} is not a recipe", path.display()))?;
+    recipe.schedule.miners_at_start_count = miners_count;
+    Ok(recipe)
 }
 
 fn write_genesis(home: &Path, layout: &Layout, genesis: &Genesis) -> Result<()> {

@@ -1,0 +1,209 @@
+//! One contribution from task to checkpoint, in a network of processes, one function a stage.
+
+use crate::support::{Devnet, complaint, text};
+use network::FolderStore;
+use node::rpc::{
+    overview::Overview,
+    query::{BlockAnswer, UnitAnswer},
+};
+use protocol::{
+    BlobId, CheckpointId,
+    proof::toploc,
+    recipe::Phase,
+    rollout::Payload,
+    task::{UnitId, UnitKind},
+    transaction::Body,
+    verdict::Check,
+};
+use serde_json::Value;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn life_of_a_contribution() {
+    let devnet = Devnet::start(&["--fresh", "--cheats", "none", "--miners", "2"]);
+    let unit = task(&devnet).await;
+    let payload = rollout(&devnet, &unit);
+    proof(&payload);
+    let height = transaction(&devnet, &unit).await;
+    block(&devnet, height).await;
+    let audited = sample(&devnet).await;
+    verdict(&audited);
+    reward(&devnet, &audited).await;
+    checkpoint(&devnet).await;
+}
+
+/// A beacon assigned a unit to a miner, which had no say in it.
+async fn task(devnet: &Devnet) -> UnitAnswer {
+    let is_reinforcing = |now: &Overview| {
+        now.run
+            .as_ref()
+            .is_some_and(|run| run.step.get() > run.pretrain_steps_count)
+    };
+    let now = devnet.until("reinforcement", is_reinforcing).await;
+    let run = now.run.unwrap();
+    let step = protocol::Step::new(run.pretrain_steps_count);
+    let id = UnitId {
+        run: protocol::RunId::ZERO,
+        step,
+        kind: UnitKind::Rollout,
+        index: 0,
+    };
+    let unit: UnitAnswer = devnet.client.get(&format!("/v1/units/{id}")).await.unwrap();
+    assert!(now.miners.iter().any(|miner| miner.address == unit.miner));
+    unit
+}
+
+fn blob(devnet: &Devnet, id: BlobId) -> Vec<u8> {
+    let store = FolderStore::open(devnet.home().join("validator-1/blobs")).unwrap();
+    store
+        .get(&id)
+        .unwrap()
+        .expect("validators hold every accepted blob")
+}
+
+/// The miner generated all samples of its groups and served them as one blob.
+fn rollout(devnet: &Devnet, unit: &UnitAnswer) -> Payload {
+    let commitment = unit.commitment.as_ref().unwrap();
+    let bytes = blob(devnet, commitment.blob);
+    assert_eq!(bytes.len() as u64, commitment.blob_bytes);
+    let payload = Payload::decode(&bytes).unwrap();
+    assert_eq!((payload.unit, payload.miner), (unit.unit, unit.miner));
+    assert!(payload.samples().count() > 1);
+    payload
+}
+
+/// Every sample carries TOPLOC proofs that the wire format understands.
+fn proof(payload: &Payload) {
+    for sample in payload.samples() {
+        let proofs = sample.proofs.as_slice();
+        assert!(!proofs.is_empty());
+        for proof in proofs {
+            assert!(toploc::Proof::from_bytes(proof.as_slice()).is_ok());
+        }
+    }
+}
+
+/// A signed commitment named the blob on the chain.
+async fn transaction(devnet: &Devnet, unit: &UnitAnswer) -> protocol::Height {
+    let commitment = unit.commitment.as_ref().unwrap();
+    let block: BlockAnswer = devnet
+        .client
+        .get(&format!("/v1/blocks/{}", commitment.at))
+        .await
+        .unwrap();
+    let binds = |body: &Body| {
+        matches!(body, Body::CommitRollouts { unit: id, blob, .. }
+            if *id == unit.unit && *blob == commitment.blob)
+    };
+    let found = block
+        .transactions
+        .iter()
+        .find(|t| binds(&t.transaction.body))
+        .unwrap();
+    assert_eq!(found.transaction.sender, unit.miner);
+    commitment.at
+}
+
+/// Consensus ordered it, with the signatures of more than two thirds of stake.
+async fn block(devnet: &Devnet, height: protocol::Height) {
+    let block: BlockAnswer = devnet
+        .client
+        .get(&format!("/v1/blocks/{height}"))
+        .await
+        .unwrap();
+    assert_eq!(block.header.height, height);
+    assert!(
+        block.signatures_count >= 3,
+        "{} of 4 signed",
+        block.signatures_count
+    );
+}
+
+/// A later beacon drew units for audit.
+async fn sample(devnet: &Devnet) -> UnitAnswer {
+    let mut units = Vec::new();
+    for step in 0..16 {
+        for kind in ["rollout", "gradient"] {
+            for index in 0..8 {
+                units.push(format!("/v1/units/0.{step}.{kind}.{index}"));
+            }
+        }
+    }
+    let started = std::time::Instant::now();
+    loop {
+        for path in &units {
+            let Ok(unit) = devnet.client.get::<UnitAnswer>(path).await else {
+                continue;
+            };
+            let revealed = unit
+                .audits
+                .iter()
+                .flat_map(|audit| &audit.seats)
+                .any(|seat| matches!(seat.opinion, ledger_state::unit::Opinion::Revealed { .. }));
+            if revealed && unit.summary.starts_with("accepted") {
+                return unit;
+            }
+        }
+        assert!(
+            started.elapsed() < crate::support::PATIENCE,
+            "{}",
+            devnet.log()
+        );
+    }
+}
+
+/// The auditor's verdict lists every check with measured value and limit.
+fn verdict(unit: &UnitAnswer) {
+    let output = serde_json::to_value(unit).unwrap();
+    let findings = &output["audits"][0]["seats"][0]["opinion"]["verdict"];
+    let checks: Vec<&str> = findings
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|f| f["check"].as_str())
+        .collect();
+    let needed = match unit.unit.kind {
+        UnitKind::Rollout => vec![Check::Sampling, Check::Activations, Check::Reward],
+        UnitKind::Gradient => vec![Check::Loss, Check::Update],
+    };
+    for check in needed {
+        assert!(checks.contains(&check.as_str()), "{check:?} in {checks:?}");
+    }
+    for finding in findings.as_array().unwrap() {
+        assert!(finding["measured"].as_u64() <= finding["limit"].as_u64());
+    }
+}
+
+/// The unit was paid, and the command that says why says so.
+async fn reward(devnet: &Devnet, unit: &UnitAnswer) {
+    let node = format!("http://127.0.0.1:{}", devnet.port);
+    let id = unit.unit.to_string();
+    let output = devnet.command(&["query", "--node", &node, "unit", &id]);
+    assert!(output.status.success(), "{}", complaint(&output));
+    let answer = text(&output);
+    assert!(
+        answer.contains("accepted at height") && answer.contains("paid"),
+        "{answer}"
+    );
+    let miner: Value = devnet
+        .client
+        .get(&format!("/v1/miners/{}", unit.miner))
+        .await
+        .unwrap();
+    assert!(miner["earned"].as_u64().unwrap() > 0, "{miner}");
+}
+
+/// Validators agreed on the checkpoint that the unit went into; its file has that hash.
+async fn checkpoint(devnet: &Devnet) {
+    let run: Value = devnet.client.get("/v1/runs/0").await.unwrap();
+    let recipe: protocol::recipe::Recipe = serde_json::from_value(run["recipe"].clone()).unwrap();
+    let step = protocol::Step::new(run["step"].as_u64().unwrap());
+    assert_ne!(recipe.phase(step), Some(Phase::Pretrain));
+    let model: CheckpointId = run["checkpoint"]["model"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let bytes = blob(devnet, model.blob());
+    assert_eq!(CheckpointId::of(&bytes), model);
+    assert!(engine::Parameters::from_safetensors(&bytes).is_ok());
+}

@@ -1,0 +1,17 @@
+//! Scenarios: networks of real processes, over real sockets and disks, driven as people drive them.
+//!
+//! Each test starts `cairn devnet` in a folder of its own, on ports of its own, and talks to it
+//! over HTTP, through files, and by killing its processes. Nothing is mocked. Tests wait for
+//! events; the upper bounds only end a test that would otherwise hang.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod bad_input;
+mod life_of_a_contribution;
+mod network_of_processes;
+mod page;
+mod support;
