@@ -4,8 +4,8 @@
 //! them only:
 //!
 //! 1. a matrix product element is the left fold of `fma(a[k], b[k], acc)` over ascending `k`
-//!    ([`gemm`]);
-//! 2. a reduction adds 16 strided lanes and then a fixed tree ([`reduce`]);
+//!    (`gemm`);
+//! 2. a reduction adds 16 strided lanes and then a fixed tree (`reduce`);
 //! 3. exp, log, sin and cos are polynomials of IEEE operations written here ([`elementary`]).
 //!
 //! [`cpu`] chooses among three instruction sets that all obey them.

@@ -1,8 +1,8 @@
 //! Training: losses, gradients, optimisers, and the exact exchange of pseudo-gradients.
 //!
-//! A gradient unit is one of two things, and both end in [`compress`] and [`aggregate`]:
+//! A gradient unit is one of two things, and both end in [`compress`] and [`mod@aggregate`]:
 //! [`inner`] runs H `AdamW` steps and gives the pseudo-gradient `theta_0 - theta_H` (pre-training);
-//! [`grpo`] gives one plain gradient over a share of the rollouts (reinforcement learning). The
+//! [`mod@grpo`] gives one plain gradient over a share of the rollouts (reinforcement learning). The
 //! [`outer`] optimiser turns the aggregate into the next checkpoint.
 
 pub mod adamw;

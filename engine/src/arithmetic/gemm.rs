@@ -1,7 +1,7 @@
 //! Matrix products `C = A B` (or `C += A B`) over strided views.
 //!
 //! Transposition is only a choice of strides, so NN, NT and TN are one function. B is packed into
-//! panels of [`panel_width`](super::tile::panel_width) columns; weights that serve many steps are
+//! panels of [`panel_width`] columns; weights that serve many steps are
 //! packed once. Threads take disjoint rows of C: no fold is ever divided.
 
 use super::cpu::{Kernels, kernel};

@@ -5,7 +5,7 @@
 //! to `127 * (2^32 - 1) * 2^-38`, about 1.98; a block whose largest magnitude is 1e-7 still has a
 //! scale of 217 units, so gradients and pseudo-gradients both fit.
 //!
-//! Integers, because the sum of integers does not depend on order ([`super::aggregate`]).
+//! Integers, because the sum of integers does not depend on order ([`mod@super::aggregate`]).
 //!
 //! Encoding of a block whose largest magnitude is `m`: `scale = ceil(m 2^38 / 127)` and
 //! `code = round(x 2^38 / scale)`, ties to even, both in f64; a block of zero codes has scale 0.
