@@ -37,6 +37,8 @@ pub(crate) const PROVIDED_COUNT_MAX: usize = 4096;
 pub(crate) const ANNOUNCING_COUNT_MAX: usize = 16;
 /// Provider records kept for others.
 pub(crate) const RECORD_COUNT_MAX: usize = 64 * 1024;
+/// Provider records taken from one peer per half hour, the time after which they are renewed.
+pub(crate) const RECORDS_PER_PEER_MAX: u32 = 4096;
 /// Provider lookups in flight at once.
 pub(crate) const LOOKUP_COUNT_MAX: usize = 64;
 
@@ -64,12 +66,12 @@ pub(crate) const REPUTATION_COUNT_MAX: usize = 4096;
 /// Blob streams served at once, to everyone together.
 pub(crate) const SERVING_COUNT_MAX: usize = 32;
 /// Blob streams served at once to one peer.
-pub(crate) const SERVING_PER_PEER_MAX: usize = 8;
+pub(crate) const SERVING_PER_PEER_MAX: usize = 16;
 /// Hash trees kept in memory for serving.
 pub(crate) const OUTBOARD_CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Blobs fetched at once; further fetches wait.
-pub(crate) const FETCHING_COUNT_MAX: usize = 8;
+pub(crate) const FETCHING_COUNT_MAX: usize = 16;
 /// Fetches that may wait; further ones are refused.
 pub(crate) const FETCH_WAITING_MAX: usize = 1024;
 /// Peers one fetch talks to at once.

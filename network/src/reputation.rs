@@ -4,7 +4,7 @@
 //! banned for ten minutes, and for twice as long each further time. The points also enter the
 //! gossip score, so that a suspect is left out of the mesh before it is banned.
 
-use crate::limits::REPUTATION_COUNT_MAX;
+use crate::limits::{RECORDS_PER_PEER_MAX, REPUTATION_COUNT_MAX};
 use libp2p::PeerId;
 use std::{
     collections::BTreeMap,
@@ -15,6 +15,7 @@ use std::{
 /// Points at which a peer is banned.
 const BAN_POINTS: u32 = 100;
 const HALVING: Duration = Duration::from_secs(600);
+const PLACING: Duration = Duration::from_secs(1800);
 const BAN_FIRST: Duration = Duration::from_secs(600);
 const BAN_MAX: Duration = Duration::from_secs(6 * 3600);
 
@@ -85,6 +86,9 @@ pub(crate) struct Record {
     pub(crate) malformed_count: u64,
     pub(crate) received_bytes: u64,
     pub(crate) sent_bytes: u64,
+    /// Provider records placed since the start of the current half hour.
+    placed_count: u32,
+    placed_since: Instant,
 }
 
 impl Record {
@@ -98,6 +102,8 @@ impl Record {
             malformed_count: 0,
             received_bytes: 0,
             sent_bytes: 0,
+            placed_count: 0,
+            placed_since: now,
         }
     }
 
@@ -107,6 +113,16 @@ impl Record {
         self.points
             .checked_shr(u32::try_from(halvings).unwrap_or(u32::MAX))
             .unwrap_or(0)
+    }
+
+    /// Counts a provider record; says whether it is within the peer's share.
+    pub(crate) fn may_place_record(&mut self) -> bool {
+        if self.seen_at.saturating_duration_since(self.placed_since) >= PLACING {
+            self.placed_since = self.seen_at;
+            self.placed_count = 0;
+        }
+        self.placed_count = self.placed_count.saturating_add(1);
+        self.placed_count <= RECORDS_PER_PEER_MAX
     }
 
     fn is_banned(&self, now: Instant) -> bool {
@@ -220,6 +236,17 @@ mod tests {
             let noted = reputations.offend(peer, Offence::MalformedMessage, now);
             assert_eq!(noted, Consequence::Noted);
         }
+    }
+
+    #[test]
+    fn provider_records_of_one_peer_are_bounded_per_half_hour() {
+        let (mut reputations, peer, now) =
+            (Reputations::default(), PeerId::random(), Instant::now());
+        for _ in 0..RECORDS_PER_PEER_MAX {
+            assert!(reputations.record(peer, now).may_place_record());
+        }
+        assert!(!reputations.record(peer, now).may_place_record());
+        assert!(reputations.record(peer, now + PLACING).may_place_record());
     }
 
     #[test]

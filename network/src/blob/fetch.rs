@@ -36,12 +36,15 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Pauses between rounds; one more round than pauses.
-const PAUSES: [Duration; 3] = [
-    Duration::from_millis(200),
+/// Pauses between rounds, by how many failed in a row.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(300),
     Duration::from_secs(1),
     Duration::from_secs(3),
 ];
+/// Rounds that may fail only because providers were busy.
+const BUSY_COUNT_MAX: u32 = 600;
 
 /// Why a blob did not arrive.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -201,6 +204,7 @@ impl Fetcher {
             partial: Arc::clone(&partial),
             segments,
             liars: BTreeSet::new(),
+            busy: false,
             attempts: BTreeMap::new(),
         };
         job.rounds().await?;
@@ -287,29 +291,46 @@ struct Job<'a> {
     partial: Arc<dyn PartialBlob>,
     segments: Arc<Segments>,
     liars: BTreeSet<PeerId>,
+    /// Whether anyone said so in this round.
+    busy: bool,
     attempts: BTreeMap<String, AttemptError>,
 }
 
 impl Job<'_> {
+    /// Rounds until the blob is whole. A round that brought bytes, or that met a busy provider,
+    /// does not count as a failure, the latter only so often.
     async fn rounds(&mut self) -> Result<(), FetchError> {
-        for pause in PAUSES.into_iter().map(Some).chain([None]) {
+        let (mut failed_count, mut busy_count) = (0, 0);
+        loop {
+            let missing_bytes = self.segments.missing_bytes();
+            self.busy = false;
             self.round().await?;
             if self.segments.all_done() {
                 return Ok(());
             }
-            if let Some(pause) = pause {
-                sleep(pause).await;
+            if self.segments.missing_bytes() < missing_bytes {
+                failed_count = 0;
+            } else if self.busy && busy_count < BUSY_COUNT_MAX {
+                busy_count += 1;
+            } else {
+                failed_count += 1;
             }
+            let Some(pause) = PAUSES.get(failed_count) else {
+                return Err(self.exhausted());
+            };
+            sleep(*pause).await;
         }
-        let attempts = std::mem::take(&mut self.attempts);
+    }
+
+    fn exhausted(&mut self) -> FetchError {
+        let attempts = std::mem::take(&mut self.attempts).into_iter();
         let attempts = attempts
-            .into_iter()
             .map(|(peer, error)| Attempt { peer, error })
             .collect();
-        Err(FetchError::Exhausted {
+        FetchError::Exhausted {
             id: self.id,
             attempts,
-        })
+        }
     }
 
     /// Asks everyone known once, until the blob is whole or nobody is left.
@@ -413,6 +434,7 @@ impl Job<'_> {
 
     fn failed(&mut self, source: &Source, error: AttemptError) {
         tracing::debug!(id = %self.id, peer = source.name(), %error, "provider failed");
+        self.busy |= error == AttemptError::Busy;
         if let Some(peer) = source.peer {
             let offence = match error {
                 AttemptError::Corrupt { .. } => Some(Offence::CorruptBlob),

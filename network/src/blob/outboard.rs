@@ -27,8 +27,9 @@ pub(super) enum Answer {
 #[derive(Debug, Default)]
 pub(super) struct Outboards {
     recent: Mutex<VecDeque<(BlobId, Arc<PreOrderMemOutboard>)>>,
-    /// Held while a tree is computed, so that a burst of requests hashes the blob once.
-    computing: Mutex<()>,
+    /// One of these, by the blob's first byte, is held while its tree is computed, so that a
+    /// burst of requests hashes the blob once.
+    computing: [Mutex<()>; 16],
 }
 
 impl Outboards {
@@ -69,10 +70,8 @@ impl Outboards {
         if let Some(cached) = self.cached(id) {
             return Ok(Some(cached));
         }
-        let _computing = self
-            .computing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let lock = &self.computing[usize::from(id.as_bytes()[0] % 16)];
+        let _computing = lock.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(cached) = self.cached(id) {
             return Ok(Some(cached));
         }

@@ -70,7 +70,12 @@ impl Segments {
 
     /// Whether every byte arrived.
     pub(super) fn all_done(&self) -> bool {
-        self.missing_bytes.load(Ordering::Acquire) == 0
+        self.missing_bytes() == 0
+    }
+
+    /// Bytes that did not arrive yet.
+    pub(super) fn missing_bytes(&self) -> u64 {
+        self.missing_bytes.load(Ordering::Acquire)
     }
 
     /// Says how many others could take over.

@@ -12,7 +12,7 @@ use crate::{
 use libp2p::{
     Multiaddr, PeerId, identify,
     kad::{
-        self, GetProvidersOk, InboundRequest, QueryId, QueryResult, RecordKey,
+        self, GetProvidersOk, InboundRequest, ProviderRecord, QueryId, QueryResult, RecordKey,
         store::RecordStore as _,
     },
     multiaddr::Protocol,
@@ -136,17 +136,7 @@ impl Driver {
                         record: Some(record),
                     },
             } => {
-                // Blob names have 32 bytes; anything else is not ours to keep.
-                if record.key.as_ref().len() == 32
-                    && let Err(error) = self
-                        .swarm
-                        .behaviour_mut()
-                        .kademlia
-                        .store_mut()
-                        .add_provider(record)
-                {
-                    tracing::debug!(%error, "provider record refused");
-                }
+                self.on_provider_record(record);
             }
             kad::Event::OutboundQueryProgressed {
                 id, result, step, ..
@@ -164,6 +154,21 @@ impl Driver {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Keeps a record that names a blob, unless its author already placed too many.
+    fn on_provider_record(&mut self, record: ProviderRecord) {
+        let allowed = record.key.as_ref().len() == 32
+            && self
+                .reputations
+                .record(record.provider, Instant::now())
+                .may_place_record();
+        let store = self.swarm.behaviour_mut().kademlia.store_mut();
+        if !allowed {
+            tracing::debug!(peer = %record.provider, "provider record refused");
+        } else if let Err(error) = store.add_provider(record) {
+            tracing::debug!(%error, "provider record not kept");
         }
     }
 

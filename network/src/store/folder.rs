@@ -12,10 +12,13 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, SystemTime},
 };
 
 /// Bytes copied or hashed at a time.
 const BUFFER_BYTES: usize = 256 * 1024;
+/// Partial blobs that were not written for this long are given up.
+const PARTIAL_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Blobs in a folder of the local disk.
 ///
@@ -33,7 +36,8 @@ pub struct FolderStore {
 }
 
 impl FolderStore {
-    /// Opens a store, creating its folders and sweeping away inserts that a crash cut short.
+    /// Opens a store, creating its folders and sweeping away inserts that a crash cut short and
+    /// partial blobs that nobody continued for a week. One program may have it open at a time.
     ///
     /// # Errors
     /// When the folders cannot be created.
@@ -47,6 +51,7 @@ impl FolderStore {
             let folder = root.join(folder);
             fs::create_dir_all(&folder).map_err(|e| StoreError::from_io(&folder, e))?;
         }
+        sweep(&root.join("partial"), SystemTime::now() - PARTIAL_AGE_MAX)?;
         Ok(Self {
             root,
             temporary_count: AtomicU64::new(0),
@@ -270,6 +275,17 @@ pub(super) fn remove_if_present(path: &Path) -> Result<(), StoreError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Removes the files of a folder that were last written before a time.
+fn sweep(folder: &Path, before: SystemTime) -> Result<(), StoreError> {
+    for file in entries(folder)? {
+        let written = fs::metadata(&file).and_then(|metadata| metadata.modified());
+        if written.map_err(|e| StoreError::from_io(&file, e))? < before {
+            remove_if_present(&file)?;
+        }
+    }
+    Ok(())
 }
 
 /// Plain BLAKE3 of a file, read in pieces.

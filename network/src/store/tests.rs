@@ -1,5 +1,6 @@
 use super::{BlobStore, CHUNK_GROUP_BYTES, FolderStore, StoreError};
 use protocol::BlobId;
+use std::time::{Duration, SystemTime};
 use std::{fs, path::Path, sync::Arc};
 use tempfile::TempDir;
 
@@ -203,4 +204,21 @@ fn many_threads_insert_the_same_blob() {
         assert_eq!(thread.join().unwrap(), BlobId::of(&bytes));
     }
     assert_eq!(store.list(10).unwrap().len(), 1);
+}
+
+#[test]
+fn partial_blobs_abandoned_for_long_are_swept_at_opening() {
+    let (folder, store) = open();
+    for (name, days) in [("old", 8), ("young", 6)] {
+        let path = folder.path().join("partial").join(name);
+        let written = SystemTime::now() - Duration::from_secs(days * 24 * 3600);
+        fs::File::create(path)
+            .unwrap()
+            .set_modified(written)
+            .unwrap();
+    }
+    drop(store);
+    FolderStore::open(folder.path()).unwrap();
+    assert!(!folder.path().join("partial/old").exists());
+    assert!(folder.path().join("partial/young").exists());
 }

@@ -310,3 +310,32 @@ async fn blob_corrupted_on_disk_is_not_served_but_removed() {
     assert_eq!(attempts[0].error, AttemptError::Absent);
     assert!(provider.store.size(&id).unwrap().is_none());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_blobs_arrive_at_many_nodes_at_once() {
+    let provider = Node::start(1, &[]).await;
+    let mut requesters = Vec::new();
+    for seed in 2..6 {
+        requesters.push(Node::start(seed, &[&provider]).await);
+    }
+    let blobs: Vec<_> = (0..30).map(|seed| noise(seed, 70_000)).collect();
+    let fetch_all = |node: &Node| {
+        let network = node.network.clone();
+        let ids: Vec<_> = blobs.iter().map(|blob| BlobId::of(blob)).collect();
+        let fetch = move |id| {
+            let network = network.clone();
+            async move { network.fetch(id, 70_000, vec![]).await }
+        };
+        futures::future::try_join_all(ids.into_iter().map(fetch))
+    };
+    for blob in &blobs {
+        provider.store.insert(blob).unwrap();
+    }
+    let fetches = futures::future::try_join_all(requesters.iter().map(fetch_all));
+    patiently(fetches).await.unwrap();
+    for requester in &requesters {
+        assert_eq!(requester.store.list(100).unwrap().len(), blobs.len());
+    }
+    let status = requesters[0].status(provider.peer(), |_| true).await;
+    assert_eq!(status.malformed_count, 0);
+}

@@ -2,7 +2,7 @@
 
 use crate::{
     harness::{Node, noise},
-    hostile::Hostile,
+    hostile::{Hostile, Signing},
 };
 use network::{
     Judgement, NetworkEvent, Offence, PublishError,
@@ -189,4 +189,22 @@ async fn newcomer_learns_what_it_missed() {
     assert_eq!(third.accept().await, b"early");
     let mut fourth = Node::start(4, &[&third]).await;
     assert_eq!(fourth.accept().await, b"early");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flood_of_unsigned_gossip_ends_in_a_ban() {
+    let mut node = Node::start(1, &[]).await;
+    let hostile = Hostile::start_signing(vec![], |_, _| None, Signing::Unsigned).await;
+    hostile.dial(&node.network.listen_addresses()[0]).await;
+    for seed in 0..20 {
+        hostile.gossip(noise(seed, 100)).await;
+    }
+    let banned = node
+        .event(|event| match event {
+            NetworkEvent::PeerBanned { peer, offence } => Some((peer, offence)),
+            NetworkEvent::Transaction { .. } => panic!("an unsigned message was delivered"),
+            _ => None,
+        })
+        .await;
+    assert_eq!(banned, (hostile.peer, Offence::GossipRules));
 }

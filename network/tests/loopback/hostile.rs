@@ -54,14 +54,27 @@ fn topic() -> gossipsub::IdentTopic {
     gossipsub::IdentTopic::new(format!("/cairn/{CHAIN}/transactions/1"))
 }
 
-fn swarm() -> Swarm<Bare> {
+/// Whether a hostile peer signs what it gossips, as the protocol demands.
+#[derive(Clone, Copy)]
+pub(crate) enum Signing {
+    Signed,
+    Unsigned,
+}
+
+fn swarm(signing: Signing) -> Swarm<Bare> {
     let key = Keypair::generate_ed25519();
     let mut config = gossipsub::ConfigBuilder::default();
     config
         .protocol_id_prefix(format!("/cairn/{CHAIN}/gossip"))
         .max_transmit_size(64 * 1024 * 1024)
         .heartbeat_interval(Duration::from_millis(100));
-    let authenticity = gossipsub::MessageAuthenticity::Signed(key.clone());
+    let authenticity = match signing {
+        Signing::Signed => gossipsub::MessageAuthenticity::Signed(key.clone()),
+        Signing::Unsigned => {
+            config.validation_mode(gossipsub::ValidationMode::None);
+            gossipsub::MessageAuthenticity::Author(key.public().to_peer_id())
+        }
+    };
     let mut gossip = gossipsub::Behaviour::new(authenticity, config.build().unwrap()).unwrap();
     gossip.subscribe(&topic()).unwrap();
     SwarmBuilder::with_existing_identity(key)
@@ -84,7 +97,11 @@ fn swarm() -> Swarm<Bare> {
 impl Hostile {
     /// A peer that holds `blob` and answers requests as planned.
     pub(crate) async fn start(blob: Vec<u8>, plan: Plan) -> Self {
-        let mut swarm = swarm();
+        Self::start_signing(blob, plan, Signing::Signed).await
+    }
+
+    pub(crate) async fn start_signing(blob: Vec<u8>, plan: Plan, signing: Signing) -> Self {
+        let mut swarm = swarm(signing);
         let peer = *swarm.local_peer_id();
         swarm.listen_on(ANY_PORT.parse().unwrap()).unwrap();
         let address = patiently(async {
@@ -138,10 +155,10 @@ async fn drive(
     loop {
         tokio::select! {
             event = swarm.select_next_some() => {
-                if let SwarmEvent::Behaviour(BareEvent::Gossip(gossipsub::Event::Subscribed { .. })) =
-                    event
+                if let SwarmEvent::Behaviour(BareEvent::Gossip(event)) = event
+                    && let gossipsub::Event::Subscribed { topic: subscribed, .. } = event
                 {
-                    ready = true;
+                    ready |= subscribed == topic().hash();
                 }
             }
             Some(bytes) = messages.recv(), if ready => {
