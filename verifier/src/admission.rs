@@ -4,7 +4,7 @@
 //! without running the model is checked for every blob: sizes, token ids, ends of responses, the
 //! weight in the aggregate, the form of proofs and updates.
 
-use engine::trainer::{CompressedUpdate, compress};
+use engine::trainer::{CompressedUpdate, compress, compress::encoded_length};
 use miner::{
     ExecuteError, World,
     gradient::{losses_count, tokens_count_max},
@@ -17,7 +17,7 @@ use protocol::{
     gradient,
     proof::toploc,
     recipe::Recipe,
-    rollout::{self, Sample},
+    rollout::{self, PROOF_TOP_COUNT, Sample},
     task::{UnitId, UnitKind},
 };
 
@@ -27,6 +27,14 @@ pub enum AdmitError {
     /// Not the canonical encoding of a payload.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// More bytes than any payload of the recipe has.
+    #[error("payload has {found} bytes; at most {limit} are possible")]
+    Size {
+        /// Bytes found.
+        found: u64,
+        /// The most.
+        limit: u64,
+    },
     /// The payload of another unit.
     #[error("payload is of unit {found}; unit {expected} is needed")]
     Unit {
@@ -137,6 +145,10 @@ pub fn admit(
     recipe: &Recipe,
 ) -> Result<(), AdmitError> {
     let world = World::of(recipe)?;
+    let (found, limit) = (bytes.len() as u64, blob_bytes_max(unit, recipe)?);
+    if found > limit {
+        return Err(AdmitError::Size { found, limit });
+    }
     match unit.kind {
         UnitKind::Rollout => {
             let payload = rollout::Payload::decode(bytes)?;
@@ -147,6 +159,34 @@ pub fn admit(
             let payload = gradient::Payload::decode(bytes)?;
             check_identity((payload.unit, payload.miner), (unit, miner))?;
             check_update(&payload, recipe, &world)
+        }
+    }
+}
+
+/// The largest blob that a unit of this recipe can have: nobody need fetch a larger one.
+///
+/// # Errors
+/// A recipe that this software cannot execute.
+pub fn blob_bytes_max(unit: UnitId, recipe: &Recipe) -> Result<u64, ExecuteError> {
+    // Unit, miner, and the count of what follows.
+    let head = 21 + 32 + 4;
+    match unit.kind {
+        UnitKind::Rollout => {
+            let tokens = World::of(recipe)?.environment.response_tokens_max() as u64;
+            let proofs = proofs_count(usize::try_from(tokens).unwrap_or(usize::MAX)) as u64;
+            let proof = 4 + 2 + 2 * PROOF_TOP_COUNT as u64;
+            // Tokens and their count, finish, reward, proofs and their count.
+            let sample = 4 + 4 * tokens + 1 + 4 + 4 + proofs * proof;
+            let reinforce = &recipe.reinforce;
+            let group = 4 + sample.saturating_mul(reinforce.samples_per_group_count.into());
+            Ok(head + group.saturating_mul(reinforce.groups_per_unit_count.into()))
+        }
+        UnitKind::Gradient => {
+            let phase = recipe.phase(unit.step);
+            let losses = phase.map_or(0, |phase| losses_count(recipe, phase));
+            let update = encoded_length(model::parameters_count(recipe)?) as u64;
+            // The weight, the losses and their count, the length of the update.
+            Ok(head + 4 + 8 * u64::from(losses) + 4 + update)
         }
     }
 }

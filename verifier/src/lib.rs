@@ -58,7 +58,7 @@ pub mod checkpoint;
 pub mod gradient;
 pub mod rollout;
 
-pub use admission::{AdmitError, admit};
+pub use admission::{AdmitError, SampleFault, admit, blob_bytes_max};
 pub use checkpoint::{AdvanceError, Successor};
 
 use protocol::verdict::{Check, Finding, Verdict};

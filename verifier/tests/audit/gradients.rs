@@ -28,6 +28,8 @@ fn honest_gradients_are_judged_clean_whatever_the_threads() {
         let two = Threads::new(2);
         assert_eq!(gradient::execute(inputs, &two).unwrap(), payload, "{part}");
         admitted(inputs, &payload).unwrap();
+        let limit = verifier::blob_bytes_max(inputs.unit, inputs.recipe).unwrap();
+        assert_eq!(encode(&payload).len() as u64, limit, "{part}");
         let verdict = judge_gradient(inputs, &payload);
         let checks: Vec<Check> = verdict.findings().iter().map(|f| f.check).collect();
         let order = [

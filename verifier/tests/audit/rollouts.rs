@@ -44,6 +44,8 @@ fn honest_rollouts_are_judged_clean_whatever_the_threads() {
     let two = Threads::new(2);
     assert_eq!(rollout::execute(&inputs, &two).unwrap(), payload);
     admitted(&payload).unwrap();
+    let limit = verifier::blob_bytes_max(task.unit, &SCENE.recipe).unwrap();
+    assert!(encode(&payload).len() as u64 <= limit);
     let verdict = SCENE.judge_rollout(&payload);
     let checks: Vec<Check> = verdict.findings().iter().map(|f| f.check).collect();
     let order = [
@@ -122,7 +124,9 @@ fn a_missing_sample_and_a_missing_group_are_incomplete() {
             reason(&SCENE.judge_rollout(&payload)),
             Some(Check::Completeness)
         );
-        assert!(matches!(admitted(&payload), Err(AdmitError::Count { .. })));
+        let refused = admitted(&payload);
+        let counted = matches!(refused, Err(AdmitError::Count { .. }));
+        assert!(counted || matches!(refused, Err(AdmitError::Size { .. })));
     }
 }
 
@@ -151,11 +155,13 @@ fn responses_that_end_unlawfully_are_counted() {
         sample.finish = Finish::Cap;
     });
     let empty = changed(|groups| groups[0][0].tokens = BoundedVec::new(Vec::new()).unwrap());
-    let long = changed(|groups| groups[0][0].tokens = BoundedVec::new(vec![49; 4096]).unwrap());
-    for payload in [cut, empty, long] {
+    for payload in [cut, empty] {
         assert_eq!(reason(&SCENE.judge_rollout(&payload)), Some(Check::Finish));
         assert!(matches!(admitted(&payload), Err(AdmitError::Sample { .. })));
     }
+    let long = changed(|groups| groups[0][0].tokens = BoundedVec::new(vec![49; 4096]).unwrap());
+    assert_eq!(reason(&SCENE.judge_rollout(&long)), Some(Check::Finish));
+    assert!(matches!(admitted(&long), Err(AdmitError::Size { .. })));
 }
 
 #[test]
