@@ -58,7 +58,7 @@ const drawRun = (run) => {
       ? []
       : [["Units of this step", `${whole(assigned)} dealt, ${whole(committed)} committed, ${whole(settled)} settled`]]),
     ["Model", `${magnitude(run.parameters_count)} parameters`],
-    ["Checkpoint", html("code", { title: run.checkpoint, id: "checkpoint" }, run.checkpoint.slice(0, 16))],
+    ["Checkpoint", html("code", { title: run.checkpoint, id: "checkpoint" }, run.checkpoint?.slice(0, 16) ?? missing)],
     ["Left to pay", whole(run.escrow)],
   ];
   byId("facts").replaceChildren(
