@@ -6,8 +6,11 @@
 //! in depth-first order. The requester checks every pair and every group against the hash it
 //! asked for as they arrive, so a lie costs at most one chunk group of wasted traffic.
 
+pub(crate) mod attempt;
 pub(crate) mod fetch;
+mod job;
 mod outboard;
+mod segments;
 pub(crate) mod serve;
 mod wire;
-pub(crate) mod worker;
+mod worker;

@@ -69,8 +69,10 @@ mod start;
 mod store;
 mod topic;
 
-pub use blob::fetch::{Attempt, FetchError};
-pub use blob::worker::AttemptError;
+pub use blob::{
+    attempt::{Attempt, AttemptError},
+    fetch::FetchError,
+};
 pub use error::{PublishError, StartError};
 pub use event::{Judgement, MessageToken, NetworkEvent, PeerStatus};
 pub use handle::NetworkHandle;

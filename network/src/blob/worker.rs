@@ -1,8 +1,12 @@
 //! One provider's part in a fetch: take segments from the shared queue until it is empty.
 
-use super::wire::{Request, Status, chunks, tree};
+use super::{
+    attempt::AttemptError,
+    segments::{InProgress, Segments},
+    wire::{Request, Status, chunks, tree},
+};
 use crate::{
-    limits::{SEGMENT_BYTES_MAX, SEGMENT_TIME_MAX, SEGMENT_TIME_SHARED, SILENCE_MAX},
+    limits::{SEGMENT_TIME_MAX, SEGMENT_TIME_SHARED, SILENCE_MAX},
     store::{PartialBlob, StoreError},
 };
 use bao_tree::io::{
@@ -13,15 +17,7 @@ use futures::{AsyncReadExt as _, AsyncWriteExt as _};
 use iroh_io::AsyncStreamReader;
 use libp2p::Stream;
 use protocol::BlobId;
-use std::{
-    collections::VecDeque,
-    io,
-    ops::Range,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-};
+use std::{io, ops::Range, sync::Arc};
 use tokio::{
     task::spawn_blocking,
     time::{Duration, Instant, sleep, timeout},
@@ -29,131 +25,6 @@ use tokio::{
 
 /// Verified bytes gathered before they are handed to the disk.
 const BATCH_BYTES: usize = 256 * 1024;
-
-/// Segments nobody is working on, and how many bytes are still to come in all.
-#[derive(Debug)]
-pub(super) struct Segments {
-    waiting: Mutex<VecDeque<Range<u64>>>,
-    missing_bytes: AtomicU64,
-    /// Providers with nothing to do because every segment is taken.
-    idle_count: AtomicUsize,
-}
-
-impl Segments {
-    /// Cuts missing ranges into segments.
-    pub(super) fn cut(missing: Vec<Range<u64>>) -> Self {
-        let mut waiting = VecDeque::new();
-        let mut missing_bytes = 0;
-        for range in missing {
-            missing_bytes += range.end - range.start;
-            let mut start = range.start;
-            while start < range.end {
-                let end = (start + SEGMENT_BYTES_MAX).min(range.end);
-                waiting.push_back(start..end);
-                start = end;
-            }
-        }
-        Self {
-            waiting: Mutex::new(waiting),
-            missing_bytes: AtomicU64::new(missing_bytes),
-            idle_count: AtomicUsize::new(0),
-        }
-    }
-
-    /// Whether every segment is done or taken.
-    pub(super) fn all_taken(&self) -> bool {
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty()
-    }
-
-    /// Whether every byte arrived.
-    pub(super) fn all_done(&self) -> bool {
-        self.missing_bytes() == 0
-    }
-
-    /// Bytes that did not arrive yet.
-    pub(super) fn missing_bytes(&self) -> u64 {
-        self.missing_bytes.load(Ordering::Acquire)
-    }
-
-    /// Says how many others could take over.
-    pub(super) fn set_idle_count(&self, count: usize) {
-        self.idle_count.store(count, Ordering::Release);
-    }
-
-    fn take(&self) -> Option<Range<u64>> {
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front()
-    }
-
-    fn give_back(&self, segment: Range<u64>) {
-        if segment.start < segment.end {
-            self.waiting
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push_front(segment);
-        }
-    }
-
-    fn arrived(&self, bytes: u64) {
-        self.missing_bytes.fetch_sub(bytes, Ordering::AcqRel);
-    }
-}
-
-/// Why a provider is of no more use to a fetch.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AttemptError {
-    /// The hint is neither a peer id nor an address.
-    #[error("hint {hint:?} is neither a peer id nor a multiaddress")]
-    Hint {
-        /// What was given.
-        hint: String,
-    },
-    /// No connection or no stream.
-    #[error("cannot be reached: {reason}")]
-    Unreachable {
-        /// What the transport said.
-        reason: String,
-    },
-    /// It does not have the blob.
-    #[error("does not have the blob")]
-    Absent,
-    /// It has the blob with another size, so the size asked for is wrong or it lies.
-    #[error("has the blob with another size")]
-    OtherSize,
-    /// It serves too many others.
-    #[error("is busy")]
-    Busy,
-    /// It sent bytes that are not the blob's.
-    #[error("sent bytes that do not hash to the blob, at {offset}")]
-    Corrupt {
-        /// Start of the chunk group or subtree that failed.
-        offset: u64,
-    },
-    /// It answered something that is not a response.
-    #[error("sent an unknown status {status}")]
-    Status {
-        /// The byte.
-        status: u8,
-    },
-    /// It fell silent or was too slow.
-    #[error("was too slow: one segment took longer than allowed")]
-    Slow,
-    /// The stream broke.
-    #[error("stream broke: {reason}")]
-    Broken {
-        /// What the transport said.
-        reason: String,
-    },
-    /// It is banned.
-    #[error("is banned")]
-    Banned,
-}
 
 /// What ends a worker early.
 #[derive(Debug)]
@@ -204,7 +75,7 @@ impl Worker {
         sleep(SEGMENT_TIME_SHARED).await;
         let rest = SEGMENT_TIME_MAX.saturating_sub(SEGMENT_TIME_SHARED);
         let deadline = Instant::now() + rest;
-        while Instant::now() < deadline && self.segments.idle_count.load(Ordering::Acquire) == 0 {
+        while Instant::now() < deadline && !self.segments.has_idle() {
             sleep(Duration::from_millis(250)).await;
         }
     }
@@ -286,19 +157,6 @@ impl Worker {
             }
             .into()),
         }
-    }
-}
-
-/// The unfinished rest of a segment; returns to the queue however the worker ends.
-struct InProgress<'a> {
-    segments: &'a Segments,
-    received: &'a (dyn Fn(u64) + Sync),
-    rest: Range<u64>,
-}
-
-impl Drop for InProgress<'_> {
-    fn drop(&mut self) {
-        self.segments.give_back(self.rest.clone());
     }
 }
 
