@@ -15,9 +15,14 @@ pub struct Bounds {
 }
 
 macro_rules! parameters {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal: $min:literal ..= $max:literal, default $default:literal;)+) => {
+    ($(
+        $(#[$doc:meta])*
+        $variant:ident = $name:literal: $min:literal ..= $max:literal, default $default:literal;
+    )+) => {
         /// Names a parameter.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
+        )]
         pub enum Name {
             $($(#[$doc])* $variant,)+
         }

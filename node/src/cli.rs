@@ -263,7 +263,7 @@ impl Arguments {
                 let home = arguments.home.clone();
                 mining::run(&home, arguments.into()).await
             }
-            Command::Export(arguments) => export::run(&arguments.home, &arguments.out).await,
+            Command::Export(arguments) => export::run(&arguments.home, &arguments.out),
             Command::Replay(arguments) => replay::run(&arguments.home, arguments.json),
             Command::Query(arguments) => query::run(arguments).await,
             Command::Transfer(arguments) => transfer(arguments).await,

@@ -1,6 +1,6 @@
 //! A validator's duties beyond ordering blocks: hold blobs, audit units, compute checkpoints.
 //!
-//! Level-triggered: at every block [`Duties::act`] reads from the state what is expected of this
+//! Level-triggered: at every block `Duties::act` reads from the state what is expected of this
 //! validator, starts what has to be computed or fetched, and signs what is ready.
 
 use crate::{
@@ -246,12 +246,17 @@ impl Duties {
     }
     fn audit_bodies(&mut self, seats: &[(UnitId, Unit, Seat)], height: Height) -> Vec<Body> {
         let mut bodies = Vec::new();
+        // A blob that was withheld in one round of judging may be there in the next.
+        let seated: BTreeSet<UnitId> = seats.iter().map(|(id, ..)| *id).collect();
+        let withheld = verifier::unavailable();
+        self.verdicts
+            .retain(|id, verdict| seated.contains(id) || *verdict != withheld);
         for (id, unit, seat) in seats {
             let Some(verdict) = self.verdicts.get(id).cloned() else {
                 self.judge(*id, unit, *seat, height);
                 continue;
             };
-            let salt = self.salt(*id);
+            let salt = self.salt(*id, unit.audits.len());
             bodies.push(match seat {
                 Seat::Commit { .. } => {
                     let commitment =
@@ -270,9 +275,10 @@ impl Duties {
         }
         bodies
     }
-    /// A salt that only this validator can compute, and computes again after a crash.
-    fn salt(&self, unit: UnitId) -> Sealed {
-        let secret = (self.key.to_seed(), self.chain.id(), unit);
+    /// A salt that only this validator can compute, and computes again after a crash; another one
+    /// in every round of judging, since opening makes it public.
+    fn salt(&self, unit: UnitId, round: usize) -> Sealed {
+        let secret = (self.key.to_seed(), self.chain.id(), unit, round as u64);
         Sealed::from_bytes(protocol::identifiers::tagged_hash(
             "cairn/audit-salt/v1",
             &secret,

@@ -25,7 +25,7 @@ pub fn validator_home(home: &Path) -> Result<PathBuf> {
 ///
 /// # Errors
 /// When the home is in use or damaged, or the file cannot be written.
-pub async fn run(home: &Path, out: &Path) -> Result<()> {
+pub fn run(home: &Path, out: &Path) -> Result<()> {
     let path = validator_home(home)?;
     let (home, _, chain, _) = open_offline(&path)?;
     let id = RunId::ZERO;

@@ -34,6 +34,10 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 const NICENESS: i32 = 10;
 /// Steps after which old blobs are dropped.
 const STEPS_KEPT_COUNT: u64 = 4;
+/// Age after which a blob is dropped; far beyond any challenge window of a devnet.
+const BLOB_AGE_MAX: Duration = Duration::from_secs(3600);
+/// Blobs looked at when sweeping.
+const BLOBS_COUNT_MAX: usize = 100_000;
 
 /// How a miner is started.
 #[derive(Clone, Debug)]
@@ -71,6 +75,8 @@ struct Miner {
     products: BTreeMap<UnitId, Body>,
     kept: BTreeMap<UnitId, protocol::BlobId>,
     units_count: u64,
+    /// The step at which old blobs were last removed.
+    swept: Option<Step>,
 }
 
 /// Runs a miner until it is told to stop, is slashed, or all runs are finished.
@@ -144,6 +150,7 @@ async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
         products: BTreeMap::new(),
         kept: BTreeMap::new(),
         units_count: 0,
+        swept: None,
     };
     let ended = miner.work().await;
     listener.abort();
@@ -296,6 +303,27 @@ impl Miner {
         for unit in old {
             if let Some(blob) = self.kept.remove(&unit) {
                 self.bench.blobs.remove(&blob)?;
+            }
+        }
+        if self.swept != Some(step) {
+            self.swept = Some(step);
+            self.sweep()?;
+        }
+        Ok(())
+    }
+    /// Removes blobs that nobody has needed for long: fetched inputs and checkpoints, and own
+    /// blobs of an earlier life of this process, whose units are settled by now.
+    fn sweep(&self) -> Result<()> {
+        for id in self.bench.blobs.list(BLOBS_COUNT_MAX)? {
+            let Some(path) = self.bench.blobs.path(&id)? else {
+                continue;
+            };
+            let age = path
+                .metadata()
+                .and_then(|file| file.modified())
+                .map(|time| time.elapsed());
+            if matches!(age, Ok(Ok(age)) if age > BLOB_AGE_MAX) {
+                self.bench.blobs.remove(&id)?;
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Rules: the pure state machine, `apply(state, block) -> Result<Transition, Rejection>`.
 //!
 //! No IO, no clock, no floats, no randomness, no hash-map order. All state is a map from key bytes
-//! to value bytes ([`State`]); a [`View`](state::View) collects a block's writes over it, typed by
+//! to value bytes ([`State`]); a [`View`] collects a block's writes over it, typed by
 //! [`Record`](state::Record). The files follow one contribution:
 //!
 //! * [`task`]: a step opens with a checkpoint, a beacon assigns its units;

@@ -6,7 +6,10 @@ use protocol::{
 };
 
 macro_rules! rejections {
-    ($($(#[$doc:meta])* $code:literal $name:ident $({ $($field:ident: $type:ty),* $(,)? })? => $message:literal;)+) => {
+    ($(
+        $(#[$doc:meta])*
+        $code:literal $name:ident $({ $($field:ident: $type:ty),* $(,)? })? => $message:literal;
+    )+) => {
         /// Why a block (1xx) or transaction (2xx to 6xx) is not valid.
         #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
         #[allow(missing_docs, reason = "field names and the message say what each holds")]

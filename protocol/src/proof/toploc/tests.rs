@@ -230,6 +230,7 @@ fn honest_proofs_agree_without_any_distance() {
 
 /// Every rejection has a row: what was done to honest proofs or values, the rule, the code.
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of rows")]
 fn every_rejection_has_its_code() {
     let values = activations(3, 96 * 41);
     let activations = layout_of(&values, LAYOUT);

@@ -43,7 +43,8 @@ impl Thresholds {
 }
 
 /// Highest coefficients of which one at least must not be zero, in proofs of more than twice as
-/// many points. Random points give so low a degree with probability 65497⁻⁸; a constant, fitted to the
+/// many points. Random points give so low a degree with probability 65497⁻⁸; a
+/// constant, fitted to the
 /// typical activation, always does.
 const LEADING_COUNT: usize = 8;
 
@@ -129,7 +130,8 @@ pub enum Rejection {
         /// Points to keep apart.
         point_count: usize,
     },
-    /// A polynomial of lower degree than points of a rollout give: a curve fitted to what is typical.
+    /// A polynomial of lower degree than points of a rollout give: a curve fitted to
+    /// what is typical.
     #[error(
         "proof {chunk_index} has degree {degree}; {point_count} points have {degree_min} or more"
     )]
