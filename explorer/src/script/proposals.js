@@ -56,7 +56,7 @@ const deadlines = (proposal, height, interval) => {
   if (status === "voting") parts.push(at("enactment", "if passed, takes effect at", proposal.enact_at));
   if (status === "passed") parts.push(at("enactment", "takes effect at", proposal.enact_at));
   if (status === "enacted") parts.push(html("span", {}, "in effect since height ", html("b", {}, whole(proposal.enact_at))));
-  if (status === "rejected") parts.push(html("span", {}, "voting ended at height ", html("b", {}, whole(proposal.voting_ends))));
+  if (status === "rejected") parts.push(html("span", {}, "voting is over; nothing changes"));
   return html("p", { class: "deadlines" }, ...parts);
 };
 

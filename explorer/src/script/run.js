@@ -5,7 +5,7 @@ const phases = {
   reinforce: "Reinforcement learning",
   finished: "Finished",
 };
-const stages = ["opening", "working", "settling", "attesting"];
+const stages = ["opening", "working", "attesting"];
 
 /** At most this many segments; a longer run shows several steps in each. */
 const segmentsCountMax = 160;

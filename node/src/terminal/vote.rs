@@ -108,7 +108,7 @@ fn when(proposal: &ProposalRow, overview: &Overview) -> Line<'static> {
         ),
         "passed" => format!("takes effect at {}", left(enact_at)),
         "enacted" => format!("in effect since height {enact_at}"),
-        _ => format!("voting ended at height {}", proposal.voting_ends),
+        _ => "voting is over; nothing changes".to_owned(),
     };
     Line::styled(words, QUIET)
 }
