@@ -41,6 +41,8 @@ pub struct Proposal {
     pub old: u64,
     /// When it was proposed.
     pub proposed_at: Height,
+    /// Last height at which votes count.
+    pub voting_ends: Height,
     /// Where it is.
     pub status: Status,
     /// The last count.
@@ -111,6 +113,7 @@ impl Proposal {
             action,
             old,
             proposed_at: at,
+            voting_ends: until,
             status,
             tally,
         })

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A browser driven over the WebDriver protocol (W3C).
+/// A browser driven over the `WebDriver` protocol (W3C).
 struct Browser {
     driver: Child,
     http: reqwest::Client,
@@ -32,6 +32,7 @@ fn is_installed(program: &str) -> bool {
 }
 
 impl Browser {
+    #[expect(clippy::zombie_processes, reason = "dropping the browser waits for it")]
     async fn open(profile: &std::path::Path) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -120,7 +121,7 @@ async fn the_page_draws_the_curve_and_says_why_a_miner_was_slashed() {
             std::env::var_os("CI").is_none(),
             "chromium and chromedriver are needed in CI"
         );
-        println!("skipped: chromium and chromedriver are not installed");
+        eprintln!("skipped: chromium and chromedriver are not installed");
         return;
     }
     let devnet = Devnet::start(&["--fresh", "--cheats", "random-gradient"]);

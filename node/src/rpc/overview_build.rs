@@ -128,11 +128,11 @@ pub fn proposal_row(proposal: &governance::Proposal) -> ProposalRow {
         enact_at,
     } = &proposal.action;
     let amount = protocol::Amount::new;
-    let (status, voting_ends) = match proposal.status {
-        ProposalStatus::Voting { until } => ("voting", until),
-        ProposalStatus::Passed => ("passed", *enact_at),
-        ProposalStatus::Rejected => ("rejected", proposal.proposed_at),
-        ProposalStatus::Enacted { at } => ("enacted", at),
+    let status = match proposal.status {
+        ProposalStatus::Voting { .. } => "voting",
+        ProposalStatus::Passed => "passed",
+        ProposalStatus::Rejected => "rejected",
+        ProposalStatus::Enacted { .. } => "enacted",
     };
     ProposalRow {
         id: proposal.id(),
@@ -145,7 +145,7 @@ pub fn proposal_row(proposal: &governance::Proposal) -> ProposalRow {
         abstain: amount(proposal.tally.abstain),
         total: amount(proposal.tally.eligible),
         status: status.to_owned(),
-        voting_ends,
+        voting_ends: proposal.voting_ends,
         enact_at: *enact_at,
     }
 }
@@ -160,24 +160,26 @@ fn run_overview(view: &View<'_>, id: RunId) -> Option<RunOverview> {
     };
     let environment = environment::by_hash(recipe.environment.as_bytes());
     let checkpoint = run::agreed(view, id, run.step).map(|agreed| agreed.checkpoint.model);
+    let step_units = step_units(view, id, run.step);
     Some(RunOverview {
         phase: phase.to_owned(),
-        stage: stage_name(&run).to_owned(),
+        stage: stage_name(&run, step_units).to_owned(),
         step: run.step,
         steps_count: recipe.steps_count(),
         pretrain_steps_count: recipe.pretrain.steps_count,
         checkpoint,
         parameters_count: parameters_count(&recipe),
         environment: environment.map_or("unknown", |e| e.name()).to_owned(),
-        step_units: step_units(view, id, run.step),
+        step_units,
         points: points(view, id, &recipe),
         escrow: run.escrow,
     })
 }
 
-const fn stage_name(run: &Run) -> &'static str {
+const fn stage_name(run: &Run, units: StepUnits) -> &'static str {
     match run.stage {
         Stage::Opening { .. } => "opening",
+        Stage::Working { .. } if units.committed == units.assigned => "settling",
         Stage::Working { .. } => "working",
         Stage::Attesting { .. } => "attesting",
         Stage::Finished => "finished",
