@@ -17,29 +17,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 /// Ports that one devnet may use.
 const PORTS_COUNT: u16 = 40;
 
-/// The `cairn` binary, built if need be.
+/// The `cairn` binary.
 pub(crate) fn cairn() -> PathBuf {
-    let tests = std::env::current_exe().expect("path of the test");
-    let folder = tests
-        .parent()
-        .and_then(Path::parent)
-        .expect("target folder");
-    let path = folder.join("cairn");
-    static BUILT: std::sync::Once = std::sync::Once::new();
-    BUILT.call_once(|| {
-        let mut build = Command::new(env!("CARGO"));
-        build.args([
-            "build", "--quiet", "--locked", "-p", "node", "--bin", "cairn",
-        ]);
-        if folder.ends_with("release") {
-            build.arg("--release");
-        }
-        assert!(
-            build.status().expect("cargo runs").success(),
-            "cairn builds"
-        );
-    });
-    path
+    PathBuf::from(env!("CARGO_BIN_EXE_cairn"))
 }
 
 /// A first port with enough free ones after it.
@@ -90,7 +70,8 @@ impl Devnet {
             .open(self.folder.path().join("devnet.log"))
             .expect("log");
         let out = std::fs::File::create(self.folder.path().join("summary.json")).expect("file");
-        let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/recipes/tiny.json");
+        let recipe =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios/recipes/tiny.json");
         let child = Command::new(cairn())
             .arg("devnet")
             .arg("--home")

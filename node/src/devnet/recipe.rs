@@ -30,7 +30,7 @@ pub fn recipe(seed: u64, miners_count: u32) -> Recipe {
             deadline_blocks: 150,
             settlement_blocks: 400,
             gradient_units_min: 1,
-            evaluation_every_steps: 7,
+            evaluation_every_steps: 6,
             evaluation_prompts_count: 128,
         },
         pay: Pay {
@@ -57,7 +57,7 @@ const fn model() -> ModelShape {
 
 const fn pretrain() -> Pretrain {
     Pretrain {
-        steps_count: 7,
+        steps_count: 6,
         units_count: 4,
         inner_steps_count: 10,
         corpus_rows_count: 4,
@@ -75,7 +75,7 @@ const fn pretrain() -> Pretrain {
 
 const fn reinforce() -> Reinforce {
     Reinforce {
-        steps_count: 50,
+        steps_count: 70,
         rollout_units_count: 8,
         groups_per_unit_count: 24,
         samples_per_group_count: 4,
@@ -87,7 +87,7 @@ const fn reinforce() -> Reinforce {
         advantage_floor: Micro::new(150_000),
         learning_rate: Micro::new(1_500),
         warmup_steps_count: 5,
-        final_rate: Micro::new(200_000),
+        final_rate: Micro::new(100_000),
         beta2: Micro::new(990_000),
         gradient_norm_max: Micro::new(300_000),
     }
