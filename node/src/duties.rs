@@ -231,10 +231,18 @@ impl Duties {
         }
         let (bench, chain, miner) = (Arc::clone(&self.bench), Arc::clone(&self.chain), unit.miner);
         self.spawn(job, async move {
-            let bytes = bench.blob(blob, blob_bytes).await?;
             let recipe = chain
                 .view(|view| run::recipe(view, id.run))
                 .context("no such run")?;
+            let blob_bytes_max = verifier::blob_bytes_max(id, &recipe)?;
+            if blob_bytes > blob_bytes_max {
+                tracing::warn!(
+                    unit = %id,
+                    "blob not fetched: it has {blob_bytes} bytes; the unit's has {blob_bytes_max} at most"
+                );
+                return Ok(Outcome::Fetched { canonical: false });
+            }
+            let bytes = bench.blob(blob, blob_bytes).await?;
             let admitted = verifier::admit(id, miner, &bytes, &recipe);
             if let Err(error) = &admitted {
                 tracing::warn!(unit = %id, miner = %miner.short(), "blob not attested: {error}");

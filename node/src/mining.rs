@@ -188,7 +188,7 @@ async fn bootstrap(client: &Client, config: &Config) -> Result<Vec<String>> {
 
 impl Miner {
     async fn work(&mut self) -> Result<()> {
-        let path = format!("/v1/work/{}", self.address);
+        let path = format!("/v1/tasks/{}", self.address);
         loop {
             let work: Work = patiently(|| self.client.get(&path)).await?;
             if work.chain != self.chain {

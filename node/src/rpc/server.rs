@@ -162,7 +162,7 @@ pub fn router(served: Arc<Served>) -> Router {
         .route("/v1/runs/{run}", get(run))
         .route("/v1/units/{unit}", get(unit))
         .route("/v1/proposals/{id}", get(proposal))
-        .route("/v1/work/{address}", get(work_of))
+        .route("/v1/tasks/{address}", get(work_of))
         .layer(DefaultBodyLimit::max(TRANSACTION_BYTES_MAX))
         .with_state(served)
 }

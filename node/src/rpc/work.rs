@@ -1,4 +1,4 @@
-//! What a miner needs to know to do its units: `GET /v1/work/{address}`.
+//! What a miner needs to know to do its units: `GET /v1/tasks/{address}`.
 
 use governance::parameters::Name;
 use ledger_state::{
