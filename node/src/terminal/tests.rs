@@ -133,7 +133,7 @@ fn extra() -> Extra {
     Extra {
         elapsed: Duration::from_secs(754),
         page_url: "http://127.0.0.1:8640".to_owned(),
-        home: "/home/ada/.cairn/devnet".to_owned(),
+        home: "~/.cairn/devnet".to_owned(),
         processes: vec![
             ("validator-1".to_owned(), Some(4711)),
             ("miner-2".to_owned(), None),
@@ -206,7 +206,7 @@ fn everything_is_on_a_large_screen() {
             "event 4",
             "● validator-1 4711  ✗ miner-2",
             "miner-2 ended with status 1",
-            "/home/ada/.cairn/devnet · 1 432 MiB",
+            "~/.cairn/devnet · 1 432 MiB",
         ],
     );
     for number in 1..=5 {
