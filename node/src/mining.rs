@@ -77,6 +77,8 @@ struct Miner {
     units_count: u64,
     /// The step at which old blobs were last removed.
     swept: Option<Step>,
+    /// What it said last.
+    told: String,
 }
 
 /// Runs a miner until it is told to stop, is slashed, or all runs are finished.
@@ -151,6 +153,7 @@ async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
         kept: BTreeMap::new(),
         units_count: 0,
         swept: None,
+        told: String::new(),
     };
     let ended = miner.work().await;
     listener.abort();
@@ -233,7 +236,6 @@ impl Miner {
             self.drop_old(step.context.step)?;
             for unit in &step.units {
                 if !self.products.contains_key(&unit.unit) {
-                    self.tell(&format!("computing unit {}", unit.unit))?;
                     if let Err(error) = self.compute(&step.context, unit).await {
                         tracing::warn!(unit = %unit.unit, "{error:#}");
                         continue;
@@ -328,7 +330,12 @@ impl Miner {
         }
         Ok(())
     }
-    fn tell(&self, doing: &str) -> Result<()> {
+    /// Says what it does: a line in the log when that changes, and `status.json`.
+    fn tell(&mut self, doing: &str) -> Result<()> {
+        if self.told != doing {
+            tracing::info!("{doing}");
+            doing.clone_into(&mut self.told);
+        }
         let status = MinerStatus {
             address: self.address,
             units_count: self.units_count,

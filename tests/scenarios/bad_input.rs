@@ -152,8 +152,9 @@ async fn hostile_transactions_are_refused(devnet: &Devnet) {
         text.contains("transaction cannot be decoded from 300 bytes"),
         "{text}"
     );
-    let (status, _) = post(vec![0; 1 << 20]).await;
-    assert_eq!(status, 413);
+    // Too large: refused before it is read, so the connection may end before the answer is read.
+    let large = http.post(&url).body(vec![0; 1 << 20]).send().await;
+    assert!(large.is_err() || large.is_ok_and(|answer| answer.status() == 413));
 
     let key = SigningKey::from_seed([9; 32]);
     let status: node::rpc::server::StatusAnswer = devnet.client.get("/v1/status").await.unwrap();
