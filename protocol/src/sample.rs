@@ -1,8 +1,8 @@
 //! Samples: which committed units are audited, and by whom. Spec: 06-sample.
 //!
 //! First light has one tier: a unit is drawn with probability `rate` by a beacon that comes two
-//! blocks after its commitment, and one validator is drawn by stake. A rejecting or missing
-//! auditor escalates to every validator.
+//! blocks after its blob became available, and one validator is drawn by stake. A rejecting or
+//! missing auditor escalates to every validator.
 
 use crate::{
     Address, Micro,
