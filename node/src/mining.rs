@@ -235,11 +235,11 @@ impl Miner {
         for step in &work.steps {
             self.drop_old(step.context.step)?;
             for unit in &step.units {
-                if !self.products.contains_key(&unit.unit) {
-                    if let Err(error) = self.compute(&step.context, unit).await {
-                        tracing::warn!(unit = %unit.unit, "{error:#}");
-                        continue;
-                    }
+                if !self.products.contains_key(&unit.unit)
+                    && let Err(error) = self.compute(&step.context, unit).await
+                {
+                    tracing::warn!(unit = %unit.unit, "{error:#}");
+                    continue;
                 }
                 if let Some(body) = self.products.get(&unit.unit).cloned() {
                     self.submit(&body, work).await?;
