@@ -33,7 +33,7 @@ use vote::Holders;
 
 /// How often the overview is read and the processes are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// How long all state roots may take to be read at the end.
+/// State roots asked of a validator at once.
 const ROOTS_PER_REQUEST: u64 = 1_000;
 
 /// How a devnet is started. What is left out has a default, or stays as it was.

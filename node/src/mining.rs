@@ -20,7 +20,7 @@ use anyhow::{Context as _, Result, bail};
 use miner::cheat::Cheat;
 use network::{FolderStore, Network, NetworkConfig, NetworkEvent};
 use protocol::{
-    Address, Amount, ChainId, RunId, Step, genesis::Genesis, recipe::Recipe, task::UnitId,
+    Address, ChainId, RunId, Step, genesis::Genesis, recipe::Recipe, task::UnitId,
     transaction::Body,
 };
 use serde::{Deserialize, Serialize};
@@ -228,7 +228,6 @@ impl Miner {
             tokio::time::sleep(RETRY_INTERVAL).await;
             return Ok(());
         }
-        let bond = Amount::new(bond.get());
         self.submit(&Body::RegisterMiner { bond }, work).await
     }
     async fn do_units(&mut self, work: &Work) -> Result<()> {

@@ -8,7 +8,7 @@ use crate::rpc::{
 use anyhow::{Context as _, Result, bail};
 use governance::parameters::Name;
 use protocol::{
-    Address, Amount, Height, ProposalId, SigningKey,
+    Address, Amount, Height, ProposalId, SigningKey, TransactionId,
     codec::Text,
     transaction::{Action, Body, Choice, Transaction},
 };
@@ -41,18 +41,25 @@ fn existing_key(home: &Path, name: &str) -> Result<SigningKey> {
     crate::home::key_file(&path)
 }
 
+/// Signs with the account's next nonce and submits.
+///
+/// # Errors
+/// When the node refuses it.
+pub async fn submit(client: &Client, key: &SigningKey, body: Body) -> Result<TransactionId> {
+    let status: StatusAnswer = client.get("/v1/status").await?;
+    let path = format!("/v1/accounts/{}", key.address());
+    let account: AccountAnswer = client.get(&path).await?;
+    let signed = Transaction::new(status.chain, key.address(), account.next_nonce, body).sign(key);
+    Ok(client.submit(&signed).await?)
+}
+
 /// Signs, submits, and waits until the transaction is in a block.
 ///
 /// # Errors
 /// When the node refuses it, or it is not final in time.
 pub async fn send(client: &Client, key: &SigningKey, body: Body) -> Result<(Height, Duration)> {
-    let status: StatusAnswer = client.get("/v1/status").await?;
-    let account: AccountAnswer = client
-        .get(&format!("/v1/accounts/{}", key.address()))
-        .await?;
-    let signed = Transaction::new(status.chain, key.address(), account.next_nonce, body).sign(key);
     let submitted = Instant::now();
-    let id = client.submit(&signed).await?;
+    let id = submit(client, key, body).await?;
     loop {
         let place: TransactionPlace = client.get(&format!("/v1/transactions/{id}")).await?;
         if let Some(height) = place.height {

@@ -3,14 +3,15 @@
 use super::layout::{Layout, Role};
 use crate::{
     home::key_file,
-    rpc::{client::Client, overview::Overview, query::AccountAnswer, server::StatusAnswer},
+    rpc::{client::Client, overview::Overview},
+    wallet::submit,
 };
 use anyhow::{Context as _, Result};
 use governance::parameters::Name;
 use protocol::{
-    Height, SigningKey, Step,
+    Height, ProposalId, SigningKey, Step,
     codec::Text,
-    transaction::{Action, Body, Choice, Transaction},
+    transaction::{Action, Body, Choice},
 };
 use std::path::Path;
 
@@ -21,25 +22,15 @@ const AUDIT_RATE: u64 = 200_000;
 /// Blocks left beyond the earliest height at which it may take effect.
 const SLACK_BLOCKS: u64 = 6;
 
-/// Signs and submits one transaction.
-///
-/// # Errors
-/// When no node takes it.
-pub async fn send(client: &Client, key: &SigningKey, body: Body) -> Result<()> {
-    let status: StatusAnswer = client.get("/v1/status").await?;
-    let account: AccountAnswer = client
-        .get(&format!("/v1/accounts/{}", key.address()))
-        .await?;
-    let signed = Transaction::new(status.chain, key.address(), account.next_nonce, body).sign(key);
-    client.submit(&signed).await?;
-    Ok(())
-}
+/// Blocks after which a proposal that is not on the chain is made again.
+const PATIENCE_BLOCKS: u64 = 20;
 
 /// The holders of a devnet.
 #[derive(Debug)]
 pub struct Holders {
     keys: Vec<SigningKey>,
-    has_voted: bool,
+    proposed_at: Option<Height>,
+    votes_count: usize,
 }
 
 impl Holders {
@@ -52,41 +43,44 @@ impl Holders {
         let keys = layout.of(Role::Validator).map(key).collect::<Result<_>>()?;
         Ok(Self {
             keys,
-            has_voted: false,
+            proposed_at: None,
+            votes_count: 0,
         })
     }
-    /// Proposes once training is under way, then votes. Call it again until it has voted.
+    /// Proposes once training is under way, then votes; call it at every look at the chain.
     ///
     /// # Errors
-    /// When no node takes the transactions.
+    /// When no node takes a transaction; the next call goes on from there.
     pub async fn act(&mut self, client: &Client, overview: &Overview) -> Result<()> {
         let step = overview.run.as_ref().map_or(Step::ZERO, |run| run.step);
-        if self.has_voted || step < STEP {
+        if step < STEP {
             return Ok(());
         }
-        let Some(proposal) = overview.proposals.last() else {
-            let Some(first) = self.keys.first() else {
-                return Ok(());
-            };
-            return send(client, first, propose(overview.height)?).await;
-        };
-        if proposal.status == "voting" && proposal.yes.get() == 0 {
-            for (index, key) in self.keys.iter().enumerate() {
-                // Somebody always disagrees.
-                let alone = index == 3;
-                let choice = if alone { Choice::No } else { Choice::Yes };
-                send(
-                    client,
-                    key,
-                    Body::Vote {
-                        proposal: proposal.id,
-                        choice,
-                    },
-                )
-                .await?;
-            }
+        match overview.proposals.last() {
+            None => self.propose(client, overview.height).await,
+            Some(proposal) if proposal.status == "voting" => self.vote(client, proposal.id).await,
+            Some(_) => Ok(()),
         }
-        self.has_voted = true;
+    }
+    async fn propose(&mut self, client: &Client, height: Height) -> Result<()> {
+        let is_on_its_way = self
+            .proposed_at
+            .is_some_and(|at| height < at.saturating_add(PATIENCE_BLOCKS));
+        let Some(first) = self.keys.first().filter(|_| !is_on_its_way) else {
+            return Ok(());
+        };
+        submit(client, first, propose(height)?).await?;
+        self.proposed_at = Some(height);
+        Ok(())
+    }
+    async fn vote(&mut self, client: &Client, proposal: ProposalId) -> Result<()> {
+        while let Some(key) = self.keys.get(self.votes_count) {
+            // Somebody always disagrees.
+            let alone = self.votes_count == 3;
+            let choice = if alone { Choice::No } else { Choice::Yes };
+            submit(client, key, Body::Vote { proposal, choice }).await?;
+            self.votes_count += 1;
+        }
         Ok(())
     }
 }

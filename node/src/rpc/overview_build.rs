@@ -12,11 +12,11 @@ use ledger_state::{
     proposal::Stored,
     run::{self, Agreed, Closed, Run, Stage},
     task,
-    unit::{self, Outcome, Tier},
+    unit::Outcome,
     validator::Validator,
 };
 use protocol::{
-    Height, RunId, Step,
+    Address, Height, RunId, Step,
     recipe::{Phase, Recipe},
     transaction::Action,
 };
@@ -73,7 +73,16 @@ const fn counts(units: Units) -> UnitCounts {
 }
 
 fn miners(view: &View<'_>) -> Vec<MinerRow> {
-    let row = |(address, miner): (_, Miner)| MinerRow {
+    let miners = view.scan::<Miner>(&()).into_iter();
+    miners
+        .map(|(address, miner)| miner_row(address, &miner))
+        .collect()
+}
+
+/// One miner as the page shows it.
+#[must_use]
+pub fn miner_row(address: Address, miner: &Miner) -> MinerRow {
+    MinerRow {
         address,
         status: match miner.status {
             Status::Active => "active",
@@ -96,8 +105,7 @@ fn miners(view: &View<'_>) -> Vec<MinerRow> {
             }),
             Status::Active | Status::Idle => None,
         },
-    };
-    view.scan::<Miner>(&()).into_iter().map(row).collect()
+    }
 }
 
 fn validators(view: &View<'_>) -> Vec<ValidatorRow> {
@@ -264,23 +272,4 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         tone: tone.to_owned(),
         text: event.to_string(),
     })
-}
-
-/// Words for a round of judging.
-#[must_use]
-pub const fn tier_name(tier: Tier) -> &'static str {
-    match tier {
-        Tier::One => "one drawn auditor",
-        Tier::All => "every validator",
-    }
-}
-
-/// Words for a unit's stage.
-#[must_use]
-pub const fn unit_stage(unit: &unit::Unit) -> &'static str {
-    match unit.stage {
-        unit::Stage::Assigned => "assigned",
-        unit::Stage::Committed => "committed",
-        unit::Stage::Settled { .. } => "settled",
-    }
 }

@@ -1,7 +1,7 @@
 //! Answers to `cairn query`: blocks, accounts, miners, runs, units, proposals.
 
 use super::overview::{MinerRow, ProposalRow};
-use super::overview_build::proposal_row;
+use super::overview_build::{miner_row, proposal_row};
 use crate::chain::Chain;
 use ledger_state::{
     account, bond,
@@ -151,9 +151,8 @@ pub fn account(chain: &Chain, address: Address) -> AccountAnswer {
 /// A miner.
 #[must_use]
 pub fn miner(chain: &Chain, address: Address) -> Option<MinerRow> {
-    let is_miner = chain.view(|view| view.get::<bond::Miner>(&address).is_some());
-    let rows = is_miner.then(|| super::overview_build::overview(chain, 0).miners)?;
-    rows.into_iter().find(|row| row.address == address)
+    let miner: bond::Miner = chain.view(|view| view.get(&address))?;
+    Some(miner_row(address, &miner))
 }
 
 /// A run.

@@ -168,11 +168,12 @@ pub fn router(served: Arc<Served>) -> Router {
 }
 
 fn page() -> Response {
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
-                  connect-src 'self'; img-src data:";
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, policy),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            explorer::CONTENT_SECURITY_POLICY,
+        ),
         (header::CACHE_CONTROL, "no-store"),
     ];
     (headers, explorer::PAGE).into_response()
