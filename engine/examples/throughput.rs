@@ -10,8 +10,8 @@
 
 use engine::trainer::{AdamW, Batch, Gradients, InnerOptions, InnerState, Workspace};
 use engine::{
-    GenerationOptions, GenerationRequest, ModelConfig, Parameters, Sampling, Threads, generate,
-    prefill,
+    Family, GenerationOptions, GenerationRequest, ModelConfig, Parameters, RopeScaling, Sampling,
+    Threads, generate, prefill,
 };
 use std::time::Instant;
 
@@ -28,6 +28,7 @@ fn seconds(start: &Instant) -> f64 {
 
 fn config(name: &str) -> ModelConfig {
     let small = ModelConfig {
+        family: Family::Llama,
         vocab_size: 256,
         hidden_size: 128,
         intermediate_size: 384,
@@ -37,6 +38,7 @@ fn config(name: &str) -> ModelConfig {
         head_dim: 32,
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
+        rope_scaling: RopeScaling::Default,
         max_position_embeddings: 512,
         tie_word_embeddings: true,
     };

@@ -10,7 +10,7 @@
 //!
 //! - [`arithmetic`] fixes the order of every operation: matrix products are left folds of fused
 //!   multiply-adds, reductions are 16 lanes and a tree, exp and log are polynomials of our own;
-//! - [`transformer`](ModelConfig) is a Llama-family decoder under Hugging Face names, with
+//! - [`transformer`](ModelConfig) is a decoder of the Llama, Qwen2 or Qwen3 family, with
 //!   hand-written forward and backward passes: [`generate`], [`prefill`], [`logprobs`];
 //! - [`sampler`] draws tokens by seeded Gumbel-max;
 //! - [`trainer`] has the losses, `AdamW`, `DiLoCo`'s inner loop, compression, order-free
@@ -20,10 +20,12 @@
 //! It knows no chain and imports nothing of the project's.
 //!
 //! ```
-//! use engine::{GenerationOptions, GenerationRequest, ModelConfig, Parameters, Sampling, Threads};
+//! use engine::{Family, GenerationOptions, GenerationRequest, ModelConfig, Parameters};
+//! use engine::{RopeScaling, Sampling, Threads};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = ModelConfig {
+//!     family: Family::Llama,
 //!     vocab_size: 32,
 //!     hidden_size: 16,
 //!     intermediate_size: 32,
@@ -33,6 +35,7 @@
 //!     head_dim: 4,
 //!     rms_norm_eps: 1e-5,
 //!     rope_theta: 10_000.0,
+//!     rope_scaling: RopeScaling::Default,
 //!     max_position_embeddings: 64,
 //!     tie_word_embeddings: true,
 //! };
@@ -73,7 +76,7 @@ pub use arithmetic::cpu::KernelPath;
 pub use arithmetic::elementary::bf16_bits;
 pub use arithmetic::threads::Threads;
 pub use sampler::Sampling;
-pub use transformer::config::{ConfigError, ModelConfig};
+pub use transformer::config::{ConfigError, Family, ModelConfig, RopeScaling};
 pub use transformer::decode::{Finish, Generation, GenerationOptions, GenerationRequest, generate};
 pub use transformer::parameters::{Layout, Parameters, Tensor};
 pub use transformer::prefill::{Prefill, logprobs, prefill};

@@ -1,10 +1,11 @@
 //! Small models and comparisons for the tests of this crate.
 
-use crate::{KernelPath, ModelConfig, Parameters, Threads};
+use crate::{Family, KernelPath, ModelConfig, Parameters, RopeScaling, Threads};
 
 /// A small model of odd sizes, so that every tile has remainders.
 pub(crate) fn config() -> ModelConfig {
     ModelConfig {
+        family: Family::Llama,
         vocab_size: 37,
         hidden_size: 24,
         intermediate_size: 44,
@@ -14,6 +15,7 @@ pub(crate) fn config() -> ModelConfig {
         head_dim: 10,
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
+        rope_scaling: RopeScaling::Default,
         max_position_embeddings: 96,
         tie_word_embeddings: true,
     }

@@ -2,7 +2,7 @@
 
 use crate::ExecuteError;
 use engine::{
-    Layout, ModelConfig, Parameters,
+    Family, Layout, ModelConfig, Parameters, RopeScaling,
     trainer::{OuterOptimizer, OuterState},
 };
 use protocol::{
@@ -47,6 +47,7 @@ pub fn config(shape: &ModelShape) -> Result<ModelConfig, ExecuteError> {
     #[expect(clippy::cast_precision_loss, reason = "rounds to nearest")]
     let rope_theta = rope_theta as f32;
     let config = ModelConfig {
+        family: Family::Llama,
         vocab_size: vocab_size as usize,
         hidden_size: hidden_size as usize,
         intermediate_size: intermediate_size as usize,
@@ -56,6 +57,7 @@ pub fn config(shape: &ModelShape) -> Result<ModelConfig, ExecuteError> {
         head_dim: head_dim as usize,
         rms_norm_eps: NORM_EPSILON,
         rope_theta,
+        rope_scaling: RopeScaling::Default,
         max_position_embeddings: positions_max as usize,
         tie_word_embeddings: true,
     };

@@ -1,13 +1,49 @@
 //! The shape of a model, read from and written to a Hugging Face `config.json`.
+//!
+//! Three families share one decoder and differ in two details: Qwen2 adds biases to queries,
+//! keys and values; Qwen3 normalises every query head and key head before it is rotated.
 
 use serde::{Deserialize, Serialize};
 
-/// The shape of a Llama-family model.
+/// Which of the related decoders a model is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// `LlamaForCausalLM`: neither biases nor head norms.
+    #[default]
+    Llama,
+    /// `Qwen2ForCausalLM`: biases on queries, keys and values.
+    Qwen2,
+    /// `Qwen3ForCausalLM`: an RMS norm on every query head and every key head.
+    Qwen3,
+}
+
+/// How the rotary frequencies differ from powers of `rope_theta`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum RopeScaling {
+    /// They do not.
+    #[default]
+    Default,
+    /// Llama 3.1's: long waves are stretched, short ones kept, those between interpolated.
+    Llama3 {
+        /// By how much long waves are stretched.
+        factor: f32,
+        /// Waves longer than the original context divided by this are stretched in full.
+        low_freq_factor: f32,
+        /// Waves shorter than the original context divided by this are kept.
+        high_freq_factor: f32,
+        /// Context in tokens before the stretching.
+        original_max_position_embeddings: usize,
+    },
+}
+
+/// The shape of a model of one of the [families](Family).
 ///
-/// Serialises as a `config.json` that Hugging Face `transformers` reads as `LlamaForCausalLM`.
+/// Serialises as a `config.json` that Hugging Face `transformers` reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "ConfigFile", into = "ConfigFile")]
+#[serde(try_from = "file::ConfigFile", into = "file::ConfigFile")]
 pub struct ModelConfig {
+    /// Which decoder it is.
+    pub family: Family,
     /// Number of token ids.
     pub vocab_size: usize,
     /// Width of the residual stream.
@@ -26,6 +62,8 @@ pub struct ModelConfig {
     pub rms_norm_eps: f32,
     /// Base of the rotary frequencies.
     pub rope_theta: f32,
+    /// How the rotary frequencies are changed for long contexts.
+    pub rope_scaling: RopeScaling,
     /// Longest sequence.
     pub max_position_embeddings: usize,
     /// Whether the output head is the embedding matrix.
@@ -75,6 +113,32 @@ pub enum ConfigError {
         /// Its value as text.
         value: String,
     },
+    /// A model of another family.
+    #[error("{field} {value} is not supported; llama, qwen2 and qwen3 are")]
+    Family {
+        /// The field of `config.json`.
+        field: &'static str,
+        /// Its value as text.
+        value: String,
+    },
+    /// A setting that the file must have and does not.
+    #[error("{field} is missing")]
+    Missing {
+        /// The field of `config.json`.
+        field: &'static str,
+    },
+    /// Two settings that must stand in order.
+    #[error("{low} {low_value} is not below {high} {high_value}")]
+    Order {
+        /// The field that must be lower.
+        low: &'static str,
+        /// Its value as text.
+        low_value: String,
+        /// The field that must be higher.
+        high: &'static str,
+        /// Its value as text.
+        high_value: String,
+    },
     /// More parameters than this engine addresses.
     #[error("model has more than {limit} parameters")]
     Parameters {
@@ -96,60 +160,36 @@ impl ModelConfig {
     /// # Errors
     /// The first rule that the configuration breaks.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let sizes = [
-            ("vocab_size", self.vocab_size, SIZE_MAX),
-            ("hidden_size", self.hidden_size, SIZE_MAX),
-            ("intermediate_size", self.intermediate_size, SIZE_MAX),
-            ("num_hidden_layers", self.num_hidden_layers, LAYERS_MAX),
-            ("num_attention_heads", self.num_attention_heads, SIZE_MAX),
-            ("num_key_value_heads", self.num_key_value_heads, SIZE_MAX),
-            ("head_dim", self.head_dim, 1 << 12),
-            (
-                "max_position_embeddings",
-                self.max_position_embeddings,
-                SIZE_MAX,
-            ),
-        ];
-        for (field, value, limit) in sizes {
-            if value == 0 || value > limit {
-                return Err(ConfigError::Size {
-                    field,
-                    value,
-                    limit,
-                });
-            }
-        }
-        if !self
-            .num_attention_heads
-            .is_multiple_of(self.num_key_value_heads)
-        {
-            return Err(ConfigError::Heads {
-                heads: self.num_attention_heads,
-                key_heads: self.num_key_value_heads,
+        self.validate_sizes()?;
+        positive("rms_norm_eps", self.rms_norm_eps)?;
+        positive("rope_theta", self.rope_theta)?;
+        self.rope_scaling.validate()?;
+        let countable = |count: usize| count <= PARAMETERS_MAX;
+        if !self.parameter_count().is_some_and(countable) {
+            return Err(ConfigError::Parameters {
+                limit: PARAMETERS_MAX,
             });
+        }
+        Ok(())
+    }
+
+    fn validate_sizes(&self) -> Result<(), ConfigError> {
+        size("vocab_size", self.vocab_size, SIZE_MAX)?;
+        size("hidden_size", self.hidden_size, SIZE_MAX)?;
+        size("intermediate_size", self.intermediate_size, SIZE_MAX)?;
+        size("num_hidden_layers", self.num_hidden_layers, LAYERS_MAX)?;
+        size("num_attention_heads", self.num_attention_heads, SIZE_MAX)?;
+        size("num_key_value_heads", self.num_key_value_heads, SIZE_MAX)?;
+        size("head_dim", self.head_dim, 1 << 12)?;
+        let positions = self.max_position_embeddings;
+        size("max_position_embeddings", positions, SIZE_MAX)?;
+        let (heads, key_heads) = (self.num_attention_heads, self.num_key_value_heads);
+        if !heads.is_multiple_of(key_heads) {
+            return Err(ConfigError::Heads { heads, key_heads });
         }
         if !self.head_dim.is_multiple_of(2) {
             return Err(ConfigError::OddHead {
                 value: self.head_dim,
-            });
-        }
-        for (field, value) in [
-            ("rms_norm_eps", self.rms_norm_eps),
-            ("rope_theta", self.rope_theta),
-        ] {
-            if !(value.is_finite() && value > 0.0) {
-                return Err(ConfigError::Number {
-                    field,
-                    value: value.to_string(),
-                });
-            }
-        }
-        if self
-            .parameter_count()
-            .is_none_or(|count| count > PARAMETERS_MAX)
-        {
-            return Err(ConfigError::Parameters {
-                limit: PARAMETERS_MAX,
             });
         }
         Ok(())
@@ -161,10 +201,15 @@ impl ModelConfig {
         let attention = d.checked_mul(self.query_width().checked_mul(2)?)?;
         let keys = d.checked_mul(self.key_width().checked_mul(2)?)?;
         let gated = d.checked_mul(self.intermediate_size)?.checked_mul(3)?;
+        let extras = match self.family {
+            Family::Llama => 0,
+            Family::Qwen2 => self.qkv_width(),
+            Family::Qwen3 => 2 * self.head_dim,
+        };
         let block = attention
             .checked_add(keys)?
             .checked_add(gated)?
-            .checked_add(2 * d)?;
+            .checked_add(2 * d + extras)?;
         let embedding = self.vocab_size.checked_mul(d)?.checked_mul(2)?;
         block
             .checked_mul(self.num_hidden_layers)?
@@ -188,139 +233,55 @@ impl ModelConfig {
     }
 }
 
-/// `config.json` as it is written: optional fields have Hugging Face's defaults, unknown fields
-/// are ignored, and fields that would change the mathematics are refused.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct ConfigFile {
-    #[serde(default)]
-    architectures: Option<Vec<String>>,
-    #[serde(default)]
-    model_type: Option<String>,
-    #[serde(default)]
-    hidden_act: Option<String>,
-    vocab_size: usize,
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    #[serde(default)]
-    num_key_value_heads: Option<usize>,
-    #[serde(default)]
-    head_dim: Option<usize>,
-    #[serde(default)]
-    rms_norm_eps: Option<f32>,
-    #[serde(default)]
-    rope_theta: Option<f32>,
-    #[serde(default)]
-    max_position_embeddings: Option<usize>,
-    #[serde(default)]
-    tie_word_embeddings: bool,
-    #[serde(default, skip_serializing)]
-    attention_bias: bool,
-    #[serde(default, skip_serializing)]
-    mlp_bias: bool,
-    #[serde(default, skip_serializing)]
-    rope_scaling: Option<serde_json::Value>,
-    #[serde(default, skip_serializing)]
-    rope_parameters: Option<RopeParameters>,
-}
-
-/// Where newer versions of `transformers` write the rotary base.
-#[derive(Clone, Debug, Deserialize)]
-struct RopeParameters {
-    #[serde(default)]
-    rope_theta: Option<f32>,
-    #[serde(default)]
-    rope_type: Option<String>,
-}
-
-impl TryFrom<ConfigFile> for ModelConfig {
-    type Error = ConfigError;
-
-    fn try_from(file: ConfigFile) -> Result<Self, ConfigError> {
-        file.refuse_unsupported()?;
-        let heads = file.num_attention_heads.max(1);
-        let rope = file.rope_parameters.and_then(|rope| rope.rope_theta);
-        let config = Self {
-            vocab_size: file.vocab_size,
-            hidden_size: file.hidden_size,
-            intermediate_size: file.intermediate_size,
-            num_hidden_layers: file.num_hidden_layers,
-            num_attention_heads: file.num_attention_heads,
-            num_key_value_heads: file.num_key_value_heads.unwrap_or(file.num_attention_heads),
-            head_dim: file.head_dim.unwrap_or(file.hidden_size / heads),
-            rms_norm_eps: file.rms_norm_eps.unwrap_or(1e-6),
-            rope_theta: file.rope_theta.or(rope).unwrap_or(10_000.0),
-            max_position_embeddings: file.max_position_embeddings.unwrap_or(2048),
-            tie_word_embeddings: file.tie_word_embeddings,
+impl RopeScaling {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let &Self::Llama3 {
+            factor,
+            low_freq_factor,
+            high_freq_factor,
+            original_max_position_embeddings: original,
+        } = self
+        else {
+            return Ok(());
         };
-        config.validate()?;
-        Ok(config)
+        positive("rope_scaling.factor", factor)?;
+        positive("rope_scaling.low_freq_factor", low_freq_factor)?;
+        positive("rope_scaling.high_freq_factor", high_freq_factor)?;
+        let field = "rope_scaling.original_max_position_embeddings";
+        size(field, original, SIZE_MAX)?;
+        if low_freq_factor >= high_freq_factor {
+            return Err(ConfigError::Order {
+                low: "rope_scaling.low_freq_factor",
+                low_value: low_freq_factor.to_string(),
+                high: "rope_scaling.high_freq_factor",
+                high_value: high_freq_factor.to_string(),
+            });
+        }
+        Ok(())
     }
 }
 
-impl ConfigFile {
-    fn refuse_unsupported(&self) -> Result<(), ConfigError> {
-        let unsupported = |field, value: &str| {
-            Err(ConfigError::Unsupported {
-                field,
-                value: value.to_owned(),
-            })
-        };
-        match self.model_type.as_deref() {
-            None | Some("llama") => {}
-            Some(other) => return unsupported("model_type", other),
-        }
-        match self.hidden_act.as_deref() {
-            None | Some("silu" | "swish") => {}
-            Some(other) => return unsupported("hidden_act", other),
-        }
-        if self.attention_bias {
-            return unsupported("attention_bias", "true");
-        }
-        if self.mlp_bias {
-            return unsupported("mlp_bias", "true");
-        }
-        if let Some(scaling) = &self.rope_scaling
-            && !scaling.is_null()
-        {
-            return unsupported("rope_scaling", &scaling.to_string());
-        }
-        match self
-            .rope_parameters
-            .as_ref()
-            .and_then(|rope| rope.rope_type.as_deref())
-        {
-            None | Some("default") => Ok(()),
-            Some(other) => unsupported("rope_parameters.rope_type", other),
-        }
+fn size(field: &'static str, value: usize, limit: usize) -> Result<(), ConfigError> {
+    if value == 0 || value > limit {
+        return Err(ConfigError::Size {
+            field,
+            value,
+            limit,
+        });
     }
+    Ok(())
 }
 
-impl From<ModelConfig> for ConfigFile {
-    fn from(config: ModelConfig) -> Self {
-        Self {
-            architectures: Some(vec!["LlamaForCausalLM".to_owned()]),
-            model_type: Some("llama".to_owned()),
-            hidden_act: Some("silu".to_owned()),
-            vocab_size: config.vocab_size,
-            hidden_size: config.hidden_size,
-            intermediate_size: config.intermediate_size,
-            num_hidden_layers: config.num_hidden_layers,
-            num_attention_heads: config.num_attention_heads,
-            num_key_value_heads: Some(config.num_key_value_heads),
-            head_dim: Some(config.head_dim),
-            rms_norm_eps: Some(config.rms_norm_eps),
-            rope_theta: Some(config.rope_theta),
-            max_position_embeddings: Some(config.max_position_embeddings),
-            tie_word_embeddings: config.tie_word_embeddings,
-            attention_bias: false,
-            mlp_bias: false,
-            rope_scaling: None,
-            rope_parameters: None,
-        }
+fn positive(field: &'static str, value: f32) -> Result<(), ConfigError> {
+    if !(value.is_finite() && value > 0.0) {
+        return Err(ConfigError::Number {
+            field,
+            value: value.to_string(),
+        });
     }
+    Ok(())
 }
 
+mod file;
 #[cfg(test)]
 mod tests;

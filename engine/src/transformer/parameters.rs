@@ -1,6 +1,6 @@
 //! The parameters: one flat f32 vector and the table that names its parts.
 
-use super::config::ModelConfig;
+use super::config::{Family, ModelConfig};
 use crate::arithmetic::elementary::{self, wide};
 use std::ops::Range;
 
@@ -43,6 +43,12 @@ pub struct Layout {
 pub(crate) struct BlockRanges {
     pub(crate) norm1: Range<usize>,
     pub(crate) qkv: Range<usize>,
+    /// Biases of queries, keys and values, in the columns' order of `qkv` (Qwen2).
+    pub(crate) qkv_bias: Option<Range<usize>>,
+    /// Gain of the norm of every query head (Qwen3).
+    pub(crate) query_norm: Option<Range<usize>>,
+    /// Gain of the norm of every key head (Qwen3).
+    pub(crate) key_norm: Option<Range<usize>>,
     pub(crate) out: Range<usize>,
     pub(crate) norm2: Range<usize>,
     pub(crate) gate_up: Range<usize>,
@@ -68,21 +74,35 @@ impl Layout {
         );
         for index in 0..config.num_hidden_layers {
             let mut push = |name: &str, shape: &[usize]| {
-                layout.push(format!("model.layers.{index}.{name}.weight"), shape)
+                layout.push(format!("model.layers.{index}.{name}"), shape)
             };
-            let norm1 = push("input_layernorm", &[d]);
-            let q = push("self_attn.q_proj", &[query, d]);
-            push("self_attn.k_proj", &[key, d]);
-            let v = push("self_attn.v_proj", &[key, d]);
-            let out = push("self_attn.o_proj", &[d, query]);
-            let norm2 = push("post_attention_layernorm", &[d]);
-            let gate = push("mlp.gate_proj", &[ff, d]);
-            let up = push("mlp.up_proj", &[ff, d]);
-            let down = push("mlp.down_proj", &[d, ff]);
+            let norm1 = push("input_layernorm.weight", &[d]);
+            let q = push("self_attn.q_proj.weight", &[query, d]);
+            push("self_attn.k_proj.weight", &[key, d]);
+            let v = push("self_attn.v_proj.weight", &[key, d]);
+            let qkv_bias = (config.family == Family::Qwen2).then(|| {
+                let q = push("self_attn.q_proj.bias", &[query]);
+                push("self_attn.k_proj.bias", &[key]);
+                q.start..push("self_attn.v_proj.bias", &[key]).end
+            });
+            let mut head_norm = |name| {
+                let normed = config.family == Family::Qwen3;
+                normed.then(|| push(name, &[config.head_dim]))
+            };
+            let query_norm = head_norm("self_attn.q_norm.weight");
+            let key_norm = head_norm("self_attn.k_norm.weight");
+            let out = push("self_attn.o_proj.weight", &[d, query]);
+            let norm2 = push("post_attention_layernorm.weight", &[d]);
+            let gate = push("mlp.gate_proj.weight", &[ff, d]);
+            let up = push("mlp.up_proj.weight", &[ff, d]);
+            let down = push("mlp.down_proj.weight", &[d, ff]);
             let (qkv, gate_up) = (q.start..v.end, gate.start..up.end);
             layout.blocks.push(BlockRanges {
                 norm1,
                 qkv,
+                qkv_bias,
+                query_norm,
+                key_norm,
                 out,
                 norm2,
                 gate_up,
@@ -169,7 +189,7 @@ impl Parameters {
 
     /// Random weights, the same on every machine for the same seed.
     ///
-    /// Norm gains are 1. Matrices are normal with standard deviation `1 / sqrt(in)`, the two that
+    /// Norm gains are 1 and biases 0. Matrices are normal with standard deviation `1 / sqrt(in)`, the two that
     /// write to the residual stream divided by `sqrt(2 layers)`, and embeddings 0.02.
     ///
     /// Normals are Box-Muller on words of the BLAKE3 stream keyed with `seed` over
@@ -181,7 +201,8 @@ impl Parameters {
         for tensor in &parameters.layout.tensors {
             let values = &mut parameters.values[tensor.range()];
             let [_, inputs] = tensor.shape[..] else {
-                values.fill(1.0);
+                let bias = tensor.name.ends_with(".bias");
+                values.fill(if bias { 0.0 } else { 1.0 });
                 continue;
             };
             let name = tensor.name.as_str();
