@@ -70,6 +70,8 @@ pub mod sampler;
 mod testing;
 pub mod trainer;
 mod transformer;
+#[cfg(test)]
+mod vectors;
 mod weights;
 
 pub use arithmetic::cpu::KernelPath;

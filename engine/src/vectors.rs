@@ -1,0 +1,66 @@
+//! The vectors of the arithmetic: generated here, pinned in `spec/vectors/arithmetic/`.
+//!
+//! Every chapter of `spec/arithmetic.md` has a file of rows `{name, input, expect}`. The rows are
+//! computed anew on every kernel path and with one and two threads, and compared with the file;
+//! `UPDATE_VECTORS=1 cargo test -p engine vectors` writes the files. The program in
+//! `spec/arithmetic/`, which shares no code with this crate, then computes the same rows.
+//!
+//! A name is `operation: case`. Numbers are written as their bits, in hexadecimal, so that nothing
+//! depends on how decimals are read; `nan` stands for every NaN.
+//!
+//! Spec: arithmetic §10
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod elementary;
+mod products;
+mod program;
+mod reductions;
+mod values;
+
+use crate::Threads;
+use crate::testing::every_execution;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::{env, fs};
+
+/// The folder of the vectors.
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../spec/vectors/arithmetic")
+}
+
+/// Compares the rows of every execution with the file, or writes it when `UPDATE_VECTORS` is set.
+fn check(file: &str, rows: fn(&Threads) -> Vec<Value>) {
+    let path = folder().join(file);
+    if env::var_os("UPDATE_VECTORS").is_some() {
+        let lines: Vec<String> = rows(&Threads::new(1))
+            .iter()
+            .map(Value::to_string)
+            .collect();
+        fs::write(&path, format!("[\n{}\n]\n", lines.join(",\n"))).unwrap();
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    let pinned: Vec<Value> = serde_json::from_str(&text).unwrap();
+    for threads in every_execution() {
+        let rows = rows(&threads);
+        for (pinned, row) in pinned.iter().zip(&rows) {
+            assert_eq!(pinned, row, "{file}: {} on {threads:?}", row["name"]);
+        }
+        assert_eq!(pinned.len(), rows.len(), "{file}: number of rows");
+    }
+}
+
+#[test]
+fn products_equal_the_vectors_on_every_path() {
+    check("products.json", products::rows);
+}
+
+#[test]
+fn reductions_equal_the_vectors_on_every_path() {
+    check("reductions.json", reductions::rows);
+}
+
+#[test]
+fn elementary_functions_equal_the_vectors_on_every_path() {
+    check("elementary.json", elementary::rows);
+}
