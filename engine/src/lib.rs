@@ -15,7 +15,8 @@
 //! - [`sampler`] draws tokens by seeded Gumbel-max;
 //! - [`trainer`] has the losses, `AdamW`, `DiLoCo`'s inner loop, compression, order-free
 //!   aggregation and the outer step;
-//! - `weights` writes and reads canonical safetensors files ([`Parameters::to_safetensors`]).
+//! - `weights` writes and reads canonical safetensors files ([`Parameters::to_safetensors`]) and
+//!   Hugging Face directories ([`Parameters::from_directory`]).
 //!
 //! It knows no chain and imports nothing of the project's.
 //!
@@ -82,7 +83,7 @@ pub use transformer::config::{ConfigError, Family, ModelConfig, RopeScaling};
 pub use transformer::decode::{Finish, Generation, GenerationOptions, GenerationRequest, generate};
 pub use transformer::parameters::{Layout, Parameters, Tensor};
 pub use transformer::prefill::{Prefill, logprobs, prefill};
-pub use weights::LoadError;
+pub use weights::{DirectoryError, LoadError};
 
 /// Why tokens cannot be run through a model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

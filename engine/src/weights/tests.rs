@@ -74,7 +74,8 @@ fn a_missing_tensor_is_named() {
         .to_string();
     assert_eq!(
         error,
-        "tensor model.layers.0.self_attn.k_proj.weight is missing"
+        "tensor model.layers.0.self_attn.k_proj.weight is missing; \
+         expected F32, BF16 or F16 [20, 24]"
     );
 }
 
@@ -101,8 +102,8 @@ fn a_wrong_shape_is_named() {
         .to_string();
     assert_eq!(
         error,
-        "tensor model.layers.0.input_layernorm.weight has shape [4, 6]; \
-         the configuration says [24]"
+        "tensor model.layers.0.input_layernorm.weight is F32 [4, 6]; \
+         expected F32, BF16 or F16 [24]"
     );
 }
 

@@ -192,8 +192,12 @@ impl ConfigFile {
         });
         match (typed.transpose()?, named.transpose()?) {
             (Some(typed), Some(named)) if typed != named => {
-                let field = "architectures beside another model_type";
-                Err(unsupported(field, &named.architecture()))
+                let value = format!(
+                    "{} beside model_type {}",
+                    named.architecture(),
+                    typed.model_type()
+                );
+                Err(unsupported("architectures", &value))
             }
             (Some(family), _) | (None, Some(family)) => Ok(family),
             (None, None) => Ok(Family::Llama),
@@ -236,19 +240,16 @@ impl ConfigFile {
 
     /// The rotary base and scaling, from whichever place they are written in.
     fn rope(&self) -> Result<(f32, RopeScaling), ConfigError> {
-        let newer = self.foreign.rope_parameters.clone().unwrap_or_default();
-        let older = self.rope_scaling.clone().unwrap_or_default();
-        let theta = newer.rope_theta.or(self.rope_theta).unwrap_or(10_000.0);
-        let scaling = match (newer.scaling()?, older.scaling()?) {
-            (RopeScaling::Default, older) => older,
-            (newer, RopeScaling::Default) => newer,
-            (newer, older) if newer == older => newer,
-            _ => {
-                let both = "differing rope_parameters and rope_scaling";
-                return Err(unsupported("rope_scaling", &both));
+        let written = match (&self.foreign.rope_parameters, &self.rope_scaling) {
+            (Some(_), Some(_)) => {
+                let value = "an addition to rope_parameters";
+                return Err(unsupported("rope_scaling", &value));
             }
+            (Some(written), None) | (None, Some(written)) => written.clone(),
+            (None, None) => RopeFile::default(),
         };
-        Ok((theta, scaling))
+        let theta = written.rope_theta.or(self.rope_theta);
+        Ok((theta.unwrap_or(10_000.0), written.scaling()?))
     }
 }
 
