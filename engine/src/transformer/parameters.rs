@@ -189,8 +189,8 @@ impl Parameters {
 
     /// Random weights, the same on every machine for the same seed.
     ///
-    /// Norm gains are 1 and biases 0. Matrices are normal with standard deviation `1 / sqrt(in)`, the two that
-    /// write to the residual stream divided by `sqrt(2 layers)`, and embeddings 0.02.
+    /// Norm gains are 1 and biases 0. Matrices are normal with standard deviation `1 / sqrt(in)`,
+    /// the two that write to the residual stream divided by `sqrt(2 layers)`, and embeddings 0.02.
     ///
     /// Normals are Box-Muller on words of the BLAKE3 stream keyed with `seed` over
     /// `"initialize/v1" || name`. Spec: arithmetic §6
