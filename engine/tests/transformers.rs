@@ -16,7 +16,6 @@ use safetensors::SafeTensors;
 use std::path::PathBuf;
 
 const LLAMA: [&str; 3] = ["llama-bf16", "llama-scaled", "llama-tied"];
-const QWEN: [&str; 4] = ["qwen2-split", "qwen2-tied", "qwen3-split", "qwen3-tied"];
 
 fn golden(case: &str) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
