@@ -12,7 +12,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod blocks;
 mod elementary;
+mod models;
 mod products;
 mod program;
 mod reductions;
@@ -63,4 +65,14 @@ fn reductions_equal_the_vectors_on_every_path() {
 #[test]
 fn elementary_functions_equal_the_vectors_on_every_path() {
     check("elementary.json", elementary::rows);
+}
+
+#[test]
+fn pieces_of_the_model_equal_the_vectors_on_every_path() {
+    check("blocks.json", blocks::rows);
+}
+
+#[test]
+fn whole_models_equal_the_vectors_on_every_path() {
+    check("models.json", models::rows);
 }

@@ -2,124 +2,21 @@
 
      gcc -std=c11 -O2 -ffp-contract=off -o arithmetic *.c -lm
      ./arithmetic ../vectors/arithmetic/FILE.json …
+     ./arithmetic errors [STRIDE]
+
+   The second form prints how far the elementary functions are from the exact ones, looking at every
+   input or at every STRIDE-th.
 
    It was written from the text, not from the engine, and shares no code with it; where both give
    the same bits, the text is enough to give them. It ends at the first difference with one line
    that names file, row, index and both numbers, and refuses operations and fields it does not
    know. */
-#include "numbers.h"
-#include "table.h"
+#include "checks.h"
+#include "errors.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-
-/* ---- 1 matrix products ---- */
-
-static void check_product(const row *r)
-{
-    size_t m = integer_of(r->input, "m"), k = integer_of(r->input, "k");
-    size_t n = integer_of(r->input, "n");
-    floats a = floats_of(r->input, "a"), b = floats_of(r->input, "b");
-    floats c = has_field(r->input, "c") ? floats_of(r->input, "c") : new_floats(m * n);
-    if (a.count != m * k || b.count != k * n || c.count != m * n)
-        fail("a matrix has another size");
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < n; j++)
-            c.at[i * n + j] = fold(c.at[i * n + j], k, a.at + i * k, 1, b.at + j, n);
-    expect_floats(r, "c", c.at, c.count);
-}
-
-/* ---- 2 reductions ---- */
-
-static float reduction(const char *name, const row *r, floats x, size_t count)
-{
-    if (strncmp(name, "dot", 3) == 0) {
-        floats y = floats_of(r->input, "y");
-        if (y.count != x.count)
-            fail("x and y differ in length");
-        return reduce_dot(x.at, y.at, count);
-    }
-    return strncmp(name, "sum", 3) == 0 ? reduce_sum(x.at, count) : largest(x.at, count);
-}
-
-static void check_reduction(const row *r)
-{
-    floats x = floats_of(r->input, "x");
-    float y = reduction(r->operation, r, x, x.count);
-    expect_floats(r, "y", &y, 1);
-}
-
-static void check_prefixes(const row *r)
-{
-    floats x = floats_of(r->input, "x"), y = new_floats(x.count + 1);
-    for (size_t count = 0; count <= x.count; count++)
-        y.at[count] = reduction(r->operation, r, x, count);
-    expect_floats(r, "y", y.at, y.count);
-}
-
-static void check_squares(const row *r)
-{
-    floats x = floats_of(r->input, "x");
-    bool prefixes = strcmp(r->operation, "squares") == 0;
-    doubles y = {allocate(x.count + 1, sizeof(double)), prefixes ? x.count + 1 : 1};
-    for (size_t i = 0; i < y.count; i++)
-        y.at[i] = reduce_squares(x.at, prefixes ? i : x.count);
-    expect_doubles(r, "y", y.at, y.count);
-}
-
-/* ---- 3 elementary functions ---- */
-
-static void check_function(const row *r)
-{
-    static const struct {
-        const char *name;
-        float (*function)(float);
-    } functions[] = {
-        {"exp", exp_f32}, {"log", log_f32}, {"reciprocal root", reciprocal_root}, {"sigmoid", sigmoid},
-    };
-    floats x = floats_of(r->input, "x");
-    for (size_t f = 0; f < sizeof functions / sizeof *functions; f++)
-        for (size_t i = 0; i < x.count && strcmp(r->operation, functions[f].name) == 0; i++)
-            x.at[i] = functions[f].function(x.at[i]);
-    expect_floats(r, "y", x.at, x.count);
-}
-
-static void check_variate(const row *r)
-{
-    words w = words_of(r->input, "words");
-    floats y = new_floats(w.count);
-    for (size_t i = 0; i < w.count; i++)
-        y.at[i] = strcmp(r->operation, "gumbel") == 0 ? gumbel(w.at[i]) : exponential(w.at[i]);
-    expect_floats(r, "y", y.at, y.count);
-}
-
-static void check_bf16(const row *r)
-{
-    floats x = floats_of(r->input, "x");
-    uint16_t *y = allocate(x.count, sizeof *y);
-    for (size_t i = 0; i < x.count; i++)
-        y[i] = bf16(x.at[i]);
-    expect_halves(r, "y", y, x.count);
-}
-
-static void check_wide(const row *r)
-{
-    doubles x = doubles_of(r->input, "x");
-    for (size_t i = 0; i < x.count; i++) {
-        double value = x.at[i], sine, cosine;
-        if (strcmp(r->operation, "exp64") == 0) {
-            x.at[i] = exp_f64(value);
-        } else if (strcmp(r->operation, "log64") == 0) {
-            x.at[i] = log_f64(value);
-        } else {
-            sine_cosine_f64(value, &sine, &cosine);
-            x.at[i] = strcmp(r->operation, "sin64") == 0 ? sine : cosine;
-        }
-    }
-    expect_doubles(r, "y", x.at, x.count);
-}
-
-/* ---- the table of operations ---- */
 
 static const struct {
     const char *name;
@@ -145,6 +42,19 @@ static const struct {
     {"log64", check_wide},
     {"sin64", check_wide},
     {"cos64", check_wide},
+    {"rotary table", check_rotary},
+    {"rotate", check_rotary},
+    {"rotate back", check_rotary},
+    {"norm", check_norm},
+    {"norm backward", check_norm},
+    {"softmax", check_softmax},
+    {"softmax backward", check_softmax},
+    {"swiglu", check_swiglu},
+    {"swiglu backward", check_swiglu},
+    {"attention", check_attention},
+    {"attention backward", check_attention},
+    {"log-probability", check_log_probability},
+    {"model", check_model},
 };
 
 static void check(const row *r)
@@ -159,6 +69,11 @@ static void check(const row *r)
 
 int main(int count, char **arguments)
 {
+    if (count > 1 && strcmp(arguments[1], "errors") == 0) {
+        unsigned long stride = count > 2 ? strtoul(arguments[2], NULL, 10) : 1;
+        print_errors(stride > 0 && stride <= UINT32_MAX ? (uint32_t)stride : 1);
+        return 0;
+    }
     size_t rows = 0;
     for (int i = 1; i < count; i++)
         rows += each_row(arguments[i], check);

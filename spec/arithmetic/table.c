@@ -345,6 +345,24 @@ bytes bytes_of(json *object, const char *key)
     return b;
 }
 
+integers integers_in(json *list)
+{
+    integers numbers = {allocate(list->count, sizeof(uint64_t)), list->count};
+    list->read = true;
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i].kind != INTEGER)
+            fail("a list has something other than an integer");
+        list->items[i].read = true;
+        numbers.at[i] = list->items[i].integer;
+    }
+    return numbers;
+}
+
+integers integers_of(json *object, const char *key)
+{
+    return integers_in(field_of_kind(object, key, LIST));
+}
+
 floats new_floats(size_t count) { return (floats){allocate(count, sizeof(float)), count}; }
 
 floats copy_of(floats x)

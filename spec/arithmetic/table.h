@@ -48,6 +48,11 @@ typedef struct {
     size_t count;
 } bytes;
 
+typedef struct {
+    uint64_t *at;
+    size_t count;
+} integers;
+
 _Noreturn void fail(const char *format, ...);
 void *allocate(size_t count, size_t size);
 
@@ -66,6 +71,8 @@ float float_of(json *object, const char *key);
 doubles doubles_of(json *object, const char *key);
 words words_of(json *object, const char *key);
 bytes bytes_of(json *object, const char *key);
+integers integers_of(json *object, const char *key);
+integers integers_in(json *list);
 
 floats new_floats(size_t count);
 floats copy_of(floats x);

@@ -1,0 +1,94 @@
+//! §4, whole: hidden states, logits and gradients of tiny models.
+
+use super::blocks::rope_settings;
+use super::values::{Noise, noise, result, row, written};
+use crate::testing::{config, tokens};
+use crate::{ModelConfig, Parameters, RopeScaling, Threads, prefill};
+use serde_json::{Value, json};
+
+/// A model whose weights, gains and biases are all noise.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    pub(super) name: &'static str,
+    pub(super) model: Parameters,
+    weights: Value,
+}
+
+impl Case {
+    fn new(name: &'static str, config: ModelConfig) -> Self {
+        let length = Parameters::initialize(&config, [0; 32]).as_slice().len();
+        let Noise {
+            values,
+            name: weights,
+        } = noise(name, length, 0.125);
+        let model = Parameters::from_values(&config, values).unwrap();
+        Self {
+            name,
+            model,
+            weights,
+        }
+    }
+
+    /// How a row names the model.
+    pub(super) fn input(&self) -> Value {
+        json!({"config": config_input(self.model.config()), "weights": self.weights})
+    }
+}
+
+/// How a row names a configuration.
+pub(super) fn config_input(config: &ModelConfig) -> Value {
+    json!({
+        "family": format!("{:?}", config.family).to_lowercase(),
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.intermediate_size,
+        "num_hidden_layers": config.num_hidden_layers,
+        "num_attention_heads": config.num_attention_heads,
+        "num_key_value_heads": config.num_key_value_heads,
+        "head_dim": config.head_dim,
+        "rms_norm_eps": written(&[config.rms_norm_eps]),
+        "rope": rope_settings(config),
+        "tie_word_embeddings": config.tie_word_embeddings,
+    })
+}
+
+/// Every family, tied and not, and scaled rotary positions.
+pub(super) fn cases() -> Vec<Case> {
+    let untied = ModelConfig {
+        tie_word_embeddings: false,
+        num_attention_heads: 3,
+        num_key_value_heads: 1,
+        head_dim: 8,
+        ..config()
+    };
+    let scaled = ModelConfig {
+        rope_theta: 5e5,
+        rope_scaling: RopeScaling::Llama3 {
+            factor: 8.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_max_position_embeddings: 16,
+        },
+        ..config()
+    };
+    vec![
+        Case::new("Llama, tied", config()),
+        Case::new("Llama, not tied", untied),
+        Case::new("Llama, scaled positions", scaled),
+    ]
+}
+
+pub(super) fn rows(threads: &Threads) -> Vec<Value> {
+    let sequences = [tokens(1, 37, 1), tokens(13, 37, 2), tokens(20, 37, 3)];
+    let views: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
+    let row = |case: Case| {
+        let passes = prefill(&case.model, &views, threads).unwrap();
+        let hidden: Vec<f32> = passes.iter().flat_map(|pass| pass.hidden.clone()).collect();
+        let logits: Vec<f32> = passes.iter().flat_map(|pass| pass.logits.clone()).collect();
+        let mut input = case.input();
+        input["sequences"] = json!(sequences);
+        let expect = json!({"hidden": result(&hidden), "logits": result(&logits)});
+        row(&format!("model: {}", case.name), input, expect)
+    };
+    cases().into_iter().map(row).collect()
+}
