@@ -82,7 +82,9 @@ pub use sampler::Sampling;
 pub use transformer::config::{ConfigError, Family, ModelConfig, RopeScaling};
 pub use transformer::decode::{Finish, Generation, GenerationOptions, GenerationRequest, generate};
 pub use transformer::parameters::{Layout, Parameters, Tensor};
-pub use transformer::prefill::{Prefill, logprobs, prefill};
+pub use transformer::prefill::{
+    Continuation, Prefill, Replay, logprobs, prefill, replay, response_logprobs,
+};
 pub use weights::{DirectoryError, LoadError};
 
 /// Why tokens cannot be run through a model.

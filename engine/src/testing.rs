@@ -21,6 +21,11 @@ pub(crate) fn config() -> ModelConfig {
     }
 }
 
+/// The same sizes in every family.
+pub(crate) fn families() -> [ModelConfig; 3] {
+    [Family::Llama, Family::Qwen2, Family::Qwen3].map(|family| ModelConfig { family, ..config() })
+}
+
 pub(crate) fn model() -> Parameters {
     Parameters::initialize(&config(), [3; 32])
 }

@@ -16,10 +16,12 @@ pub mod outer;
 use crate::InputError;
 use crate::arithmetic::elementwise::{add, scale, sum_of_squares};
 use crate::arithmetic::threads::Threads;
-use crate::transformer::backward::BackwardBuffers;
-use crate::transformer::forward::{Activations, Keep, check, linear};
+use crate::transformer::block::{Backward, Keep};
+use crate::transformer::packed::{PackedWeights, Product};
 use crate::transformer::parameters::{Layout, Parameters};
+use crate::transformer::pass::{Activations, check};
 use crate::transformer::prefill::runs;
+use crate::transformer::{embedding, head};
 use std::ops::Range;
 
 pub use adamw::{AdamW, AdamWState};
@@ -94,11 +96,25 @@ pub fn clip_gradient_norm(gradient: &mut [f32], norm_max: f32, threads: &Threads
     norm
 }
 
+/// Which activations a training step keeps between its two passes. Neither changes a bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checkpointing {
+    /// Everything each block computed: the fastest.
+    #[default]
+    Off,
+    /// Only the residual stream at the entrance of each block, from which the block is computed
+    /// once more on the way back: a third more work, and memory for the activations of one block
+    /// instead of all.
+    Blocks,
+}
+
 /// Buffers that training steps reuse. One workspace serves one model shape at a time.
 #[derive(Clone, Debug, Default)]
 pub struct Workspace {
+    checkpointing: Checkpointing,
+    weights: PackedWeights,
     activations: Activations,
-    backward: BackwardBuffers,
+    backward: Backward,
     logits: Vec<f32>,
     d_logits_input: Vec<f32>,
     d_hidden: Vec<f32>,
@@ -106,10 +122,19 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// An empty workspace; the first step sizes it.
+    /// An empty workspace that keeps all activations; the first step sizes it.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same workspace with the given activations kept.
+    #[must_use]
+    pub fn with_checkpointing(self, checkpointing: Checkpointing) -> Self {
+        Self {
+            checkpointing,
+            ..self
+        }
     }
 }
 
@@ -142,34 +167,24 @@ fn accumulate(
     let embedding = model.layout().embedding();
     workspace.embedding.clear();
     workspace.embedding.resize(embedding.len(), 0.0);
-    workspace.activations.prepare(model, threads);
-    workspace.backward.prepare(model, threads);
+    let kernels = threads.kernels();
+    workspace.weights.fill(model, Product::Forward, kernels);
+    workspace
+        .backward
+        .weights
+        .fill(model, Product::Backward, kernels);
     let mut first_row = 0;
     for run in runs(sequences, RUN_ROWS_MAX, |tokens| tokens.len()) {
-        workspace.activations.run(model, run, Keep::All, threads);
-        let rows = run.iter().map(|tokens| tokens.len()).sum::<usize>();
-        workspace.head(
-            model,
-            first_row..first_row + rows,
-            gradients,
-            threads,
-            score,
-        );
-        let Workspace {
-            activations,
-            backward,
-            d_hidden,
-            embedding,
-            ..
-        } = workspace;
-        backward.run(model, activations, d_hidden, &mut gradients.values, threads);
-        let tokens = run.iter().flat_map(|tokens| tokens.iter().copied());
-        backward.embed(model, tokens, embedding, threads);
-        first_row += rows;
+        workspace.forward(model, run, threads);
+        let rows = workspace.activations.rows.count();
+        let rows = first_row..first_row + rows;
+        first_row = rows.end;
+        workspace.head(model, rows, gradients, threads, score);
+        workspace.backward(model, run, gradients, threads);
     }
     // Tied heads fold into the same tensor; the embedding's own part is added once, at the end.
     add(
-        threads.kernels(),
+        kernels,
         &mut gradients.values[embedding],
         &workspace.embedding,
     );
@@ -177,6 +192,19 @@ fn accumulate(
 }
 
 impl Workspace {
+    /// The forward pass of a run of sequences.
+    fn forward(&mut self, model: &Parameters, run: &[&[u32]], threads: &Threads) {
+        let keep = match self.checkpointing {
+            Checkpointing::Off => Keep::All,
+            Checkpointing::Blocks => Keep::Entrances,
+        };
+        self.activations.sequences(run);
+        let tokens = run.iter().flat_map(|tokens| tokens.iter().copied());
+        let model = (model, &self.weights);
+        self.activations
+            .run(model, tokens, keep, threads, |_, _, _| {});
+    }
+
     /// Logits, their gradients and the head's, a block of rows at a time; fills `d_hidden`.
     fn head(
         &mut self,
@@ -188,6 +216,7 @@ impl Workspace {
     ) {
         let d = model.config().hidden_size;
         let Self {
+            weights,
             activations,
             backward,
             logits,
@@ -195,17 +224,38 @@ impl Workspace {
             d_hidden,
             ..
         } = self;
-        let Activations {
-            hidden, weights, ..
-        } = activations;
         d_hidden.clear();
-        for (index, hidden) in hidden.chunks(LOGIT_ROWS_MAX * d).enumerate() {
-            linear(threads, hidden, &weights.head, logits);
+        for (index, hidden) in activations.hidden.chunks(LOGIT_ROWS_MAX * d).enumerate() {
+            head::logits(threads, weights, hidden, logits);
             score(rows.start + index * LOGIT_ROWS_MAX, logits);
-            let values = &mut gradients.values;
-            backward.head(model, (hidden, logits), d_logits_input, values, threads);
+            let (inputs, values) = ((hidden, &logits[..]), &mut gradients.values);
+            head::logits_backward(threads, model, inputs, backward, values, d_logits_input);
             d_hidden.extend_from_slice(d_logits_input);
         }
+    }
+
+    /// The way back from `d_hidden` to the weights of all blocks and the embedding.
+    fn backward(
+        &mut self,
+        model: &Parameters,
+        run: &[&[u32]],
+        gradients: &mut Gradients,
+        threads: &Threads,
+    ) {
+        let Self {
+            weights,
+            activations,
+            backward,
+            d_hidden,
+            embedding,
+            ..
+        } = self;
+        let values = &mut gradients.values;
+        activations.backward((model, weights), d_hidden, backward, values, threads);
+        let tokens = run.iter().flat_map(|tokens| tokens.iter().copied());
+        let width = model.config().hidden_size;
+        let dx = &backward.d_residual;
+        embedding::backward(threads.kernels(), tokens, dx, width, embedding);
     }
 }
 

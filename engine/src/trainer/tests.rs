@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::testing::{bits, config, every_execution, model, tokens};
+use crate::testing::{bits, config, every_execution, families, model, tokens};
 use crate::{ModelConfig, logprobs};
 
 fn batch(rows: usize, length: usize) -> Batch {
@@ -85,12 +85,16 @@ fn check_gradients(model: &Parameters, loss: &LossOf<'_>) {
 
 #[test]
 fn cross_entropy_gradients_match_finite_differences() {
-    for tie_word_embeddings in [true, false] {
-        let config = ModelConfig {
-            tie_word_embeddings,
-            ..config()
-        };
-        let model = Parameters::initialize(&config, [4; 32]);
+    let untied = ModelConfig {
+        tie_word_embeddings: false,
+        ..config()
+    };
+    for config in families().into_iter().chain([untied]) {
+        let mut model = Parameters::initialize(&config, [4; 32]);
+        // Biases and gains that differ from 0 and 1.
+        for (index, value) in model.as_mut_slice().iter_mut().enumerate() {
+            *value += ((index % 11) as f32 - 5.0) * 4e-3;
+        }
         let batch = batch(3, 15);
         check_gradients(&model, &|model, gradients| {
             let workspace = &mut Workspace::new();

@@ -1,23 +1,27 @@
 //! Batched generation with key and value caches.
 //!
-//! A step feeds one token of every unfinished sequence. Each row's operations are the folds of a
-//! teacher-forced pass, so hidden states and logits equal [`super::prefill`]'s bit for bit, in
-//! any batch. Threads take whole sequences.
+//! Prompts run through the model at once, equal ones only once; then a step feeds one token of
+//! every unfinished sequence. Each row's operations are the folds of a teacher-forced pass, so
+//! hidden states and logits equal [`super::prefill`]'s bit for bit, in any batch. A sequence that
+//! ends makes room for the next. Threads take whole sequences.
 
-mod cache;
+mod sequence;
 
-use super::attention::Heads;
-use super::config::ModelConfig;
-use super::forward::{check, embed, linear, norm};
-use super::packed::{PackedBlock, PackedWeights, Product};
+use super::attention::cache::Cache;
+use super::attention::heads::Heads;
+use super::block::{self, Context, Keep};
+use super::packed::PackedWeights;
 use super::parameters::Parameters;
-use super::rope::{Direction, Table};
+use super::pass::{Activations, check};
+use super::rope::Table;
+use super::rows::Rows;
+use super::{attention, embedding, head, mlp};
 use crate::InputError;
-use crate::arithmetic::cpu::Kernels;
-use crate::arithmetic::elementwise::{add, swiglu};
 use crate::arithmetic::threads::Threads;
 use crate::sampler::{Sampling, Scratch};
-use cache::Cache;
+use sequence::Sequence;
+
+pub use sequence::{Finish, Generation};
 
 /// One sequence to continue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,29 +43,10 @@ pub struct GenerationOptions {
     pub eos: u32,
 }
 
-/// Why a sequence ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finish {
-    /// The model drew the end-of-sequence token, which is the last of the tokens.
-    EndOfSequence,
-    /// `tokens_max` tokens were drawn, or the model's context is full.
-    Cap,
-}
-
-/// One continued sequence.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Generation {
-    /// The tokens drawn, without the prompt.
-    pub tokens: Vec<u32>,
-    /// Why it ended.
-    pub finish: Finish,
-    /// After the final norm, `[prompt + tokens - 1, hidden_size]` f32 row-major: every position
-    /// that was fed. The last token drawn is not fed.
-    pub hidden: Vec<f32>,
-}
-
 /// Sequences decoded together by one thread.
 const BATCH_MAX: usize = 96;
+/// Rows of prompts that run through the model together.
+const PROMPT_ROWS_MAX: usize = 1024;
 
 /// Continues every request.
 ///
@@ -76,72 +61,35 @@ pub fn generate(
     for (index, request) in requests.iter().enumerate() {
         check(model.config(), index, &request.prompt)?;
     }
-    let decoder = Decoder::new(model, requests, options, threads);
-    let share = requests.len().div_ceil(threads.count()).clamp(1, BATCH_MAX);
+    let decoder = Decoder::new(model, requests, *options, threads);
+    let share = requests.len().div_ceil(threads.count()).max(1);
     let mut tasks: Vec<_> = requests
         .chunks(share)
         .map(|part| (part, Vec::new()))
         .collect();
-    threads.for_tasks(&mut tasks, |(part, results)| {
-        *results = decoder.run(part, options);
-    });
+    threads.for_tasks(&mut tasks, |(part, results)| *results = decoder.run(part));
     Ok(tasks.into_iter().flat_map(|(_, results)| results).collect())
 }
 
+/// What all sequences read.
 struct Decoder<'a> {
     model: &'a Parameters,
     weights: PackedWeights,
     rope: Table,
-    single: Threads,
-    kernels: Kernels,
-    heads: Heads,
+    threads: Threads,
+    options: GenerationOptions,
 }
 
-/// One sequence on its way.
-struct Sequence<'a> {
-    request: &'a GenerationRequest,
-    tokens: Vec<u32>,
-    hidden: Vec<f32>,
-    caches: Vec<Cache>,
-    limit: usize,
-    finish: Option<Finish>,
-}
-
-impl Sequence<'_> {
-    /// Positions fed so far.
-    fn position(&self, width: usize) -> usize {
-        self.hidden.len() / width
-    }
-
-    fn token(&self, position: usize) -> u32 {
-        let prompt = &self.request.prompt;
-        match prompt.get(position) {
-            Some(&token) => token,
-            None => self.tokens[position - prompt.len()],
-        }
-    }
-
-    fn take(&mut self, token: u32, eos: u32) {
-        self.tokens.push(token);
-        if token == eos {
-            self.finish = Some(Finish::EndOfSequence);
-        } else if self.tokens.len() >= self.limit {
-            self.finish = Some(Finish::Cap);
-        }
-    }
-}
-
-/// Buffers of one batch, `[rows, …]`.
+/// Buffers of one thread.
 #[derive(Default)]
 struct Buffers {
+    prompts: Activations,
+    rows: Rows,
     residual: Vec<f32>,
-    normed: Vec<f32>,
+    block: block::Activations,
+    scratch: block::Scratch,
+    hidden: Vec<f32>,
     reciprocal: Vec<f32>,
-    qkv: Vec<f32>,
-    attended: Vec<f32>,
-    gate_up: Vec<f32>,
-    gated: Vec<f32>,
-    branch: Vec<f32>,
     logits: Vec<f32>,
     scores: Vec<f32>,
     sampler: Scratch,
@@ -151,202 +99,217 @@ impl<'a> Decoder<'a> {
     fn new(
         model: &'a Parameters,
         requests: &[GenerationRequest],
-        options: &GenerationOptions,
+        options: GenerationOptions,
         threads: &Threads,
     ) -> Self {
         let config = model.config();
-        let kernels = threads.kernels();
-        let mut weights = PackedWeights::default();
-        weights.fill(model, Product::Forward, kernels);
-        let longest = requests
-            .iter()
-            .map(|request| request.prompt.len())
-            .max()
-            .unwrap_or(0);
+        let longest = requests.iter().map(|request| request.prompt.len()).max();
+        let positions = longest.unwrap_or(0).saturating_add(options.tokens_max);
         let mut rope = Table::default();
-        rope.cover(
-            config,
-            longest
-                .saturating_add(options.tokens_max)
-                .min(config.max_position_embeddings),
-        );
+        rope.cover(config, positions.min(config.max_position_embeddings));
         Self {
             model,
-            weights,
+            weights: PackedWeights::forward(model, threads),
             rope,
-            single: threads.single(),
-            kernels,
-            heads: Heads::new(config),
+            threads: threads.single(),
+            options,
         }
     }
 
-    fn run(&self, requests: &[GenerationRequest], options: &GenerationOptions) -> Vec<Generation> {
-        let mut sequences: Vec<_> = requests
-            .iter()
-            .map(|request| self.open(request, options))
-            .collect();
-        let mut buffers = Buffers::default();
-        loop {
-            let mut active: Vec<_> = sequences
-                .iter_mut()
-                .filter(|sequence| sequence.finish.is_none())
-                .collect();
-            if active.is_empty() {
-                break;
-            }
-            self.step(&mut active, options, &mut buffers);
-        }
-        let close = |sequence: Sequence<'_>| Generation {
-            tokens: sequence.tokens,
-            finish: sequence.finish.unwrap_or(Finish::Cap),
-            hidden: sequence.hidden,
-        };
-        sequences.into_iter().map(close).collect()
-    }
-
-    fn open<'r>(
-        &self,
-        request: &'r GenerationRequest,
-        options: &GenerationOptions,
-    ) -> Sequence<'r> {
+    /// A sequence before its prompt.
+    fn open<'r>(&self, request: &'r GenerationRequest) -> Sequence<'r> {
         let config = self.model.config();
         // A full context still predicts one token beyond its last position.
         let room = config.max_position_embeddings - request.prompt.len() + 1;
-        let limit = options.tokens_max.min(room);
-        let capacity = request.prompt.len() + limit.max(1) - 1;
-        let caches = (0..config.num_hidden_layers)
-            .map(|_| Cache::new(self.kernels, self.heads, capacity))
-            .collect();
-        Sequence {
+        Sequence::new(
             request,
-            tokens: Vec::new(),
-            hidden: Vec::with_capacity(capacity * config.hidden_size),
-            caches,
-            limit,
-            finish: (limit == 0).then_some(Finish::Cap),
+            self.options.tokens_max.min(room),
+            config.hidden_size,
+        )
+    }
+
+    /// Continues a share of the requests.
+    fn run(&self, requests: &[GenerationRequest]) -> Vec<Generation> {
+        let mut sequences: Vec<_> = requests.iter().map(|request| self.open(request)).collect();
+        let mut buffers = Buffers::default();
+        let mut waiting = &mut sequences[..];
+        let mut active: Vec<&mut Sequence<'_>> = Vec::with_capacity(BATCH_MAX);
+        loop {
+            active.retain(|sequence| sequence.finish.is_none());
+            // A new prompt costs a pass of its own, so newcomers wait until several fit.
+            if active.len() <= BATCH_MAX / 2 && !waiting.is_empty() {
+                let count = (BATCH_MAX - active.len()).min(waiting.len());
+                let (entering, rest) = std::mem::take(&mut waiting).split_at_mut(count);
+                let entering = entering
+                    .iter_mut()
+                    .filter(|sequence| sequence.finish.is_none());
+                let first = active.len();
+                active.extend(entering);
+                self.enter(&mut active[first..], &mut buffers);
+                waiting = rest;
+                continue;
+            }
+            if active.is_empty() {
+                break;
+            }
+            self.step(&mut active, &mut buffers);
+        }
+        sequences.into_iter().map(Sequence::close).collect()
+    }
+
+    /// Runs the prompts of new sequences and draws their first tokens.
+    fn enter(&self, entering: &mut [&mut Sequence<'_>], buffers: &mut Buffers) {
+        let mut rest = entering;
+        while !rest.is_empty() {
+            let mut rows = 0;
+            let fitting = (0..rest.len()).take_while(|&index| {
+                let shared = index > 0 && rest[index - 1].prompt() == rest[index].prompt();
+                rows += if shared {
+                    0
+                } else {
+                    rest[index].prompt().len()
+                };
+                rows <= PROMPT_ROWS_MAX
+            });
+            let count = fitting.count().max(1);
+            let (now, later) = rest.split_at_mut(count);
+            self.prompts(now, buffers);
+            rest = later;
         }
     }
 
-    /// Feeds one token of every sequence, and draws the next where the prompt has ended.
-    fn step(
-        &self,
-        active: &mut [&mut Sequence<'_>],
-        options: &GenerationOptions,
-        buffers: &mut Buffers,
-    ) {
-        let config = self.model.config();
-        let d = config.hidden_size;
-        let fed = active
-            .iter()
-            .map(|sequence| sequence.token(sequence.position(d)));
-        embed(self.model, fed, &mut buffers.residual);
-        for (index, block) in self.weights.blocks.iter().enumerate() {
-            self.attend(active, index, block, buffers);
-            self.gate(index, block, buffers);
-        }
-        let gain = (
-            self.model.get(&self.model.layout().norm()),
-            config.rms_norm_eps,
-        );
+    /// One pass over the prompts of `sequences`; neighbours with equal prompts share a segment.
+    fn prompts(&self, sequences: &mut [&mut Sequence<'_>], buffers: &mut Buffers) {
         let Buffers {
-            residual,
-            normed,
-            reciprocal,
+            prompts,
+            hidden,
+            logits,
+            sampler,
             ..
         } = buffers;
-        norm(self.kernels, residual, gain, normed, reciprocal);
-        let prompt_ended =
-            |sequence: &Sequence<'_>| sequence.position(d) + 1 >= sequence.request.prompt.len();
-        if active.iter().any(|sequence| prompt_ended(sequence)) {
-            linear(
-                &self.single,
-                &buffers.normed,
-                &self.weights.head,
-                &mut buffers.logits,
-            );
+        prompts.rows.clear();
+        let mut tokens: Vec<u32> = Vec::new();
+        let mut segments = Vec::with_capacity(sequences.len());
+        for (index, sequence) in sequences.iter().enumerate() {
+            let prompt = sequence.prompt();
+            let shared = index > 0 && sequences[index - 1].prompt() == prompt;
+            let segment = match segments.last() {
+                Some(&last) if shared => last,
+                _ => {
+                    tokens.extend(prompt);
+                    prompts.rows.push(prompt.len(), None)
+                }
+            };
+            segments.push(segment);
         }
-        let v = config.vocab_size;
-        for (row, sequence) in active.iter_mut().enumerate() {
-            let draws = prompt_ended(sequence);
-            sequence
-                .hidden
-                .extend_from_slice(&buffers.normed[row * d..][..d]);
-            if draws {
-                let logits = &buffers.logits[row * v..][..v];
-                let position = sequence.position(d) as u64;
-                let seed = &sequence.request.seed;
-                let token = buffers
-                    .sampler
-                    .sample(logits, seed, position, options.sampling);
-                sequence.take(token, options.eos);
+        let heads = Heads::new(self.model.config());
+        let kernels = self.threads.kernels();
+        let layers = self.model.config().num_hidden_layers;
+        for sequence in sequences.iter_mut() {
+            let cache = || Cache::new(kernels, heads, sequence.capacity());
+            let caches = std::iter::repeat_with(cache).take(layers).collect();
+            sequence.open(caches);
+        }
+        let store = |index: usize, rows: &Rows, block: &block::Activations| {
+            for (sequence, segment) in sequences.iter_mut().zip(&segments) {
+                let span = rows.segments()[*segment].own;
+                let qkv = &block.attention.qkv[span.first * heads.row()..];
+                let rows = qkv.chunks_exact(heads.row()).take(span.length);
+                for (position, row) in rows.enumerate() {
+                    sequence.caches[index].append(kernels, heads, position, row);
+                }
             }
+        };
+        let tokens = tokens.into_iter();
+        let model = (self.model, &self.weights);
+        prompts.run(model, tokens, Keep::None, &self.threads, store);
+        let d = self.model.config().hidden_size;
+        hidden.clear();
+        for segment in prompts.rows.segments() {
+            let last = segment.own.first + segment.own.length - 1;
+            hidden.extend_from_slice(&prompts.hidden[last * d..][..d]);
+        }
+        head::logits(&self.threads, &self.weights, hidden, logits);
+        let v = self.model.config().vocab_size;
+        for (sequence, segment) in sequences.iter_mut().zip(segments) {
+            let span = prompts.rows.segments()[segment].own;
+            let states = &prompts.hidden[span.first * d..][..span.length * d];
+            sequence.feed(states, &logits[segment * v..][..v], &self.options, sampler);
         }
     }
 
+    /// Feeds one token of every sequence and draws the next.
+    fn step(&self, active: &mut [&mut Sequence<'_>], buffers: &mut Buffers) {
+        let Buffers {
+            rows,
+            residual,
+            block,
+            scratch,
+            hidden,
+            reciprocal,
+            logits,
+            scores,
+            sampler,
+            ..
+        } = buffers;
+        rows.clear();
+        for sequence in active.iter() {
+            rows.push_cached(sequence.position());
+        }
+        let context = Context {
+            model: self.model,
+            weights: &self.weights,
+            rope: &self.rope,
+            rows,
+            threads: &self.threads,
+        };
+        let tokens = active.iter().map(|sequence| sequence.last_token());
+        embedding::forward(self.model, tokens, residual);
+        for index in 0..self.model.config().num_hidden_layers {
+            let kept = &mut block.attention;
+            attention::project(&context, index, residual, kept);
+            self.attend(index, active, kept, scores);
+            let branch = &mut scratch.branch;
+            attention::output(&context, index, &kept.attended, residual, branch);
+            mlp::forward(
+                &context,
+                index,
+                Keep::None,
+                residual,
+                &mut block.mlp,
+                branch,
+            );
+        }
+        head::hidden(&context, residual, hidden, reciprocal);
+        head::logits(&self.threads, &self.weights, hidden, logits);
+        let (d, v) = (
+            self.model.config().hidden_size,
+            self.model.config().vocab_size,
+        );
+        let states = hidden.chunks_exact(d).zip(logits.chunks_exact(v));
+        for (sequence, (state, logits)) in active.iter_mut().zip(states) {
+            sequence.feed(state, logits, &self.options, sampler);
+        }
+    }
+
+    /// Stores every row's key and value and mixes over those of its sequence.
     fn attend(
         &self,
-        active: &mut [&mut Sequence<'_>],
         index: usize,
-        block: &PackedBlock,
-        buffers: &mut Buffers,
+        active: &mut [&mut Sequence<'_>],
+        kept: &mut attention::Activations,
+        scores: &mut Vec<f32>,
     ) {
-        let config = self.model.config();
-        let gain = (
-            self.model.get(&self.model.layout().block(index).norm1),
-            config.rms_norm_eps,
-        );
-        let Buffers {
-            residual,
-            normed,
-            reciprocal,
-            qkv,
-            attended,
-            branch,
-            scores,
-            ..
-        } = buffers;
-        norm(self.kernels, residual, gain, normed, reciprocal);
-        linear(&self.single, normed, &block.qkv, qkv);
-        attended.resize(active.len() * self.heads.out_row(), 0.0);
-        let rows = qkv.chunks_exact_mut(self.heads.row());
-        let outputs = attended.chunks_exact_mut(self.heads.out_row());
+        let heads = Heads::new(self.model.config());
+        let kernels = self.threads.kernels();
+        kept.attended.resize(active.len() * heads.out_row(), 0.0);
+        let rows = kept.qkv.chunks_exact(heads.row());
+        let outputs = kept.attended.chunks_exact_mut(heads.out_row());
         for ((sequence, row), out) in active.iter_mut().zip(rows).zip(outputs) {
-            let position = sequence.position(config.hidden_size);
-            let rotated = config.query_width() + config.key_width();
-            self.rope.apply(
-                self.kernels,
-                &mut row[..rotated],
-                position,
-                Direction::Forward,
-            );
+            let position = sequence.position();
             let cache = &mut sequence.caches[index];
-            cache.append(self.kernels, self.heads, position, row);
-            cache.attend(self.kernels, self.heads, (position, row), out, scores);
+            cache.append(kernels, heads, position, row);
+            cache.attend(kernels, heads, (position, row), out, scores);
         }
-        linear(&self.single, attended, &block.out, branch);
-        add(self.kernels, residual, branch);
-    }
-
-    fn gate(&self, index: usize, block: &PackedBlock, buffers: &mut Buffers) {
-        let config: &ModelConfig = self.model.config();
-        let gain = (
-            self.model.get(&self.model.layout().block(index).norm2),
-            config.rms_norm_eps,
-        );
-        let Buffers {
-            residual,
-            normed,
-            reciprocal,
-            gate_up,
-            gated,
-            branch,
-            ..
-        } = buffers;
-        norm(self.kernels, residual, gain, normed, reciprocal);
-        linear(&self.single, normed, &block.gate_up, gate_up);
-        gated.resize(gate_up.len() / 2, 0.0);
-        swiglu(self.kernels, gate_up, gated, config.intermediate_size);
-        linear(&self.single, gated, &block.down, branch);
-        add(self.kernels, residual, branch);
     }
 }

@@ -4,6 +4,7 @@ use super::config::ModelConfig;
 use super::parameters::Parameters;
 use crate::arithmetic::cpu::Kernels;
 use crate::arithmetic::gemm::{Packed, View};
+use crate::arithmetic::threads::Threads;
 
 /// Which product the weights `[out, in]` are packed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,13 @@ pub(crate) struct PackedWeights {
 }
 
 impl PackedWeights {
+    /// The weights of `model`, packed for forward passes.
+    pub(crate) fn forward(model: &Parameters, threads: &Threads) -> Self {
+        let mut weights = Self::default();
+        weights.fill(model, Product::Forward, threads.kernels());
+        weights
+    }
+
     /// Packs the present weights of `model`, reusing the buffers.
     pub(crate) fn fill(&mut self, model: &Parameters, product: Product, kernels: Kernels) {
         let config: &ModelConfig = model.config();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod reference;
+mod sharing;
 
 use crate::testing::{bits, config, every_execution, model, tokens};
 use crate::{

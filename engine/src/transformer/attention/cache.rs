@@ -2,13 +2,13 @@
 //!
 //! A key is written into a panel column by column, so scores need no packing at any step; a value
 //! is a row of its panel already. Scores and mixtures are then the folds of
-//! [`attention`](crate::transformer::attention), for one row.
+//! [`mix`](super::mix), for one row.
 
+use super::heads::Heads;
 use crate::arithmetic::cpu::Kernels;
 use crate::arithmetic::elementwise::softmax;
 use crate::arithmetic::reduce::LANES;
 use crate::arithmetic::tile::{Block, Shape, Target, WIDTH_MAX, panel_width, tile_rows};
-use crate::transformer::attention::Heads;
 
 /// Keys and values of one block of one sequence, in the panels the tiles read.
 pub(crate) struct Cache {

@@ -1,0 +1,359 @@
+//! Causal grouped-query attention over the rows of a pass, forward and backward.
+//!
+//! Query heads of one group read the same keys and values; nothing is repeated. Row `t` of a
+//! sequence folds over keys `0..=t` only, by causal tiles, so a decoder that sees one row at a
+//! time gives the same bits ([`super::cache`]).
+//!
+//! ```text
+//! S[t, s] = fold_k fma(q[t, k], k[s, k])      s <= t
+//! P[t, :] = softmax(S[t, 0..=t] / sqrt(head_dim))
+//! O[t, j] = fold_s fma(P[t, s], v[s, j])
+//!
+//! dP = dO Vᵀ                                  dS = P (dP - rowsum(P dP)) / sqrt(head_dim)
+//! dQ[t] = fold_{s <= t} dS[t, s] k[s]         dK[s] = Σ_heads fold_{t >= s} dS[t, s] q[t]
+//! dV[s] = Σ_heads fold_{t >= s} P[t, s] dO[t]
+//! ```
+
+use super::causal::{self, Scratch, Strided, StridedMut, blocks};
+use super::heads::Heads;
+use crate::arithmetic::cpu::Kernels;
+use crate::arithmetic::elementwise::{add, softmax, softmax_backward};
+use crate::arithmetic::gemm::{Packed, View};
+use crate::arithmetic::threads::Threads;
+use crate::transformer::rows::{Rows, Segment, Span};
+
+/// Attention of every segment: `qkv` `[rows, row]` to `out` `[rows, out_row]`.
+pub(super) fn forward(
+    threads: &Threads,
+    heads: Heads,
+    rows: &Rows,
+    qkv: &[f32],
+    out: &mut [f32],
+    scratch: &mut Vec<Scratch>,
+) {
+    share(
+        threads,
+        rows.segments(),
+        (out, heads.out_row()),
+        scratch,
+        |segment, out, scratch| {
+            forward_segment(threads.kernels(), heads, segment, qkv, out, scratch);
+        },
+    );
+}
+
+/// Gives every thread a contiguous share of the segments, their rows of `out` and a scratch.
+fn share(
+    threads: &Threads,
+    segments: &[Segment],
+    (out, width): (&mut [f32], usize),
+    scratch: &mut Vec<Scratch>,
+    work: impl Fn(&Segment, &mut [f32], &mut Scratch) + Sync,
+) {
+    scratch.resize_with(threads.count().max(scratch.len()), Scratch::default);
+    let run = |segments: &[Segment], mut out: &mut [f32], scratch: &mut Scratch| {
+        for segment in segments {
+            let (own, rest) = out.split_at_mut(segment.own.length * width);
+            work(segment, own, scratch);
+            out = rest;
+        }
+    };
+    if threads.count() == 1 || segments.len() < 2 {
+        return run(segments, out, &mut scratch[0]);
+    }
+    let part = segments.len().div_ceil(threads.count());
+    let mut tasks = Vec::with_capacity(threads.count());
+    let mut out = out;
+    for (segments, scratch) in segments.chunks(part).zip(scratch) {
+        let rows: usize = segments.iter().map(|segment| segment.own.length).sum();
+        let (own, rest) = out.split_at_mut(rows * width);
+        tasks.push((segments, own, scratch));
+        out = rest;
+    }
+    threads.for_tasks(&mut tasks, |(segments, out, scratch)| {
+        run(segments, out, scratch);
+    });
+}
+
+/// Panels to fill, and room to copy rows together.
+type Buffers<'a> = (&'a mut Packed, &'a mut Vec<f32>);
+
+/// One head's columns of a segment's rows in a matrix of rows of `row` values, the parent's
+/// rows first.
+#[derive(Clone, Copy)]
+struct Columns<'a> {
+    data: &'a [f32],
+    row: usize,
+    column: usize,
+    width: usize,
+}
+
+impl<'a> Columns<'a> {
+    fn view(&self, span: Span) -> View<'a> {
+        let first = span.first * self.row + self.column;
+        View::strided(&self.data[first..], span.length, self.width, self.row)
+    }
+
+    fn pack(&self, kernels: Kernels, segment: &Segment, (packed, stack): Buffers<'_>) {
+        packed.pack(kernels, self.stacked(segment, stack));
+    }
+
+    fn pack_transposed(&self, kernels: Kernels, segment: &Segment, (packed, stack): Buffers<'_>) {
+        packed.pack(kernels, self.stacked(segment, stack).transposed());
+    }
+
+    /// All rows the segment attends to, copied together where they lie apart.
+    fn stacked<'b>(&self, segment: &Segment, stack: &'b mut Vec<f32>) -> View<'b>
+    where
+        'a: 'b,
+    {
+        if segment.parent.length == 0 {
+            return self.view(segment.own);
+        }
+        stack.clear();
+        for span in [segment.parent, segment.own] {
+            for row in span.first..span.first + span.length {
+                let first = row * self.row + self.column;
+                stack.extend_from_slice(&self.data[first..][..self.width]);
+            }
+        }
+        View::new(stack, segment.total(), self.width)
+    }
+
+    /// The rows from `index` of the segment on.
+    fn rows(&self, segment: &Segment, index: usize) -> Strided<'a> {
+        let first = (segment.own.first + index) * self.row + self.column;
+        Strided {
+            data: &self.data[first..],
+            row: self.row,
+        }
+    }
+}
+
+fn forward_segment(
+    kernels: Kernels,
+    heads: Heads,
+    segment: &Segment,
+    qkv: &[f32],
+    out: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let columns = |column| Columns {
+        data: qkv,
+        row: heads.row(),
+        column,
+        width: heads.width,
+    };
+    let (before, out_row) = (segment.parent.length, heads.out_row());
+    for key_head in 0..heads.keys {
+        let keys = columns(heads.key_column(key_head));
+        let stack = &mut scratch.stack;
+        keys.pack_transposed(kernels, segment, (&mut scratch.keys_transposed, stack));
+        let values = columns(heads.value_column(key_head));
+        values.pack(kernels, segment, (&mut scratch.values, stack));
+        for head in key_head * heads.group()..(key_head + 1) * heads.group() {
+            for block in blocks(kernels, before..segment.total()) {
+                let index = block.first - before;
+                let queries = columns(head * heads.width).rows(segment, index);
+                probabilities(&block, (kernels, heads.scale), queries, scratch);
+                let out = StridedMut {
+                    data: &mut out[index * out_row + head * heads.width..],
+                    row: out_row,
+                };
+                block.product(&scratch.probabilities, &scratch.values, out);
+            }
+        }
+    }
+}
+
+/// Fills `scratch.probabilities` with `P` of a block of rows.
+fn probabilities(
+    block: &causal::Rows,
+    (kernels, scale): (Kernels, f32),
+    queries: Strided<'_>,
+    scratch: &mut Scratch,
+) {
+    let Scratch {
+        keys_transposed,
+        probabilities,
+        ..
+    } = scratch;
+    probabilities.resize(block.size().max(probabilities.len()), 0.0);
+    block.scores(queries, keys_transposed, probabilities);
+    let rows = probabilities.chunks_exact_mut(block.stride);
+    for (index, row) in rows.enumerate().take(block.count) {
+        let valid = block.first + index + 1;
+        softmax(kernels, &mut row[..block.reach(index)], valid, scale);
+    }
+}
+
+/// Gradients of attention: from `d_out` `[rows, out_row]` to `d_qkv` `[rows, row]`.
+///
+/// Segments with a parent have no backward pass.
+pub(super) fn backward(
+    threads: &Threads,
+    heads: Heads,
+    rows: &Rows,
+    (qkv, d_out): (&[f32], &[f32]),
+    d_qkv: &mut [f32],
+    scratch: &mut Vec<Scratch>,
+) {
+    share(
+        threads,
+        rows.segments(),
+        (d_qkv, heads.row()),
+        scratch,
+        |segment, d_qkv, scratch| {
+            let part = Backward {
+                kernels: threads.kernels(),
+                heads,
+                segment,
+                qkv,
+                d_out,
+            };
+            for key_head in 0..heads.keys {
+                part.group(key_head, d_qkv, scratch);
+            }
+        },
+    );
+}
+
+/// The backward pass of one segment.
+struct Backward<'a> {
+    kernels: Kernels,
+    heads: Heads,
+    segment: &'a Segment,
+    qkv: &'a [f32],
+    d_out: &'a [f32],
+}
+
+impl<'a> Backward<'a> {
+    fn columns(&self, column: usize) -> Columns<'a> {
+        Columns {
+            data: self.qkv,
+            row: self.heads.row(),
+            column,
+            width: self.heads.width,
+        }
+    }
+
+    fn slopes_of(&self, head: usize) -> Columns<'a> {
+        Columns {
+            data: self.d_out,
+            row: self.heads.out_row(),
+            column: head * self.heads.width,
+            width: self.heads.width,
+        }
+    }
+
+    /// All query heads that read one key head.
+    fn group(&self, key_head: usize, d_qkv: &mut [f32], scratch: &mut Scratch) {
+        let Self {
+            kernels,
+            heads,
+            segment,
+            ..
+        } = *self;
+        assert_eq!(
+            segment.parent.length, 0,
+            "a continued segment has no backward pass"
+        );
+        let keys = self.columns(heads.key_column(key_head));
+        let values = self.columns(heads.value_column(key_head));
+        let stack = &mut scratch.stack;
+        keys.pack_transposed(kernels, segment, (&mut scratch.keys_transposed, stack));
+        keys.pack(kernels, segment, (&mut scratch.keys, stack));
+        values.pack_transposed(kernels, segment, (&mut scratch.values_transposed, stack));
+        for member in 0..heads.group() {
+            self.head(key_head * heads.group() + member, d_qkv, scratch);
+            let row = (heads.width, heads.row());
+            let d_keys = &mut d_qkv[heads.key_column(key_head)..];
+            gather(kernels, &scratch.d_keys, d_keys, row, member);
+            let d_values = &mut d_qkv[heads.value_column(key_head)..];
+            gather(kernels, &scratch.d_values, d_values, row, member);
+        }
+    }
+
+    /// One query head: `dQ` into `d_qkv`, its share of `dK` and `dV` into the scratch.
+    fn head(&self, head: usize, d_qkv: &mut [f32], scratch: &mut Scratch) {
+        let Self {
+            kernels,
+            heads,
+            segment,
+            ..
+        } = *self;
+        let queries = self.columns(head * heads.width);
+        let d_head = self.slopes_of(head);
+        let stack = &mut scratch.stack;
+        queries.pack(kernels, segment, (&mut scratch.queries, stack));
+        d_head.pack(kernels, segment, (&mut scratch.gradients, stack));
+        for sums in [&mut scratch.d_keys, &mut scratch.d_values] {
+            sums.clear();
+            sums.resize(segment.own.length * heads.width, 0.0);
+        }
+        for block in blocks(kernels, 0..segment.own.length) {
+            let inputs = queries.rows(segment, block.first);
+            probabilities(&block, (kernels, heads.scale), inputs, scratch);
+            let d_rows = d_head.rows(segment, block.first);
+            slopes(&block, (kernels, heads.scale), d_rows, scratch);
+            let d_queries = StridedMut {
+                data: &mut d_qkv[block.first * heads.row() + head * heads.width..],
+                row: heads.row(),
+            };
+            let Scratch {
+                keys,
+                queries,
+                gradients,
+                probabilities,
+                slopes,
+                d_keys,
+                d_values,
+                ..
+            } = scratch;
+            block.product(slopes, keys, d_queries);
+            block.transposed_product(slopes, queries, d_keys);
+            block.transposed_product(probabilities, gradients, d_values);
+        }
+    }
+}
+
+/// Fills `scratch.slopes` with `dS` of a block of rows, from its `P` and `dO`.
+fn slopes(
+    block: &causal::Rows,
+    (kernels, scale): (Kernels, f32),
+    d_out: Strided<'_>,
+    scratch: &mut Scratch,
+) {
+    let Scratch {
+        values_transposed,
+        probabilities,
+        slopes,
+        ..
+    } = scratch;
+    slopes.resize(block.size().max(slopes.len()), 0.0);
+    block.scores(d_out, values_transposed, slopes);
+    let probabilities = probabilities.chunks_exact(block.stride);
+    let rows = slopes.chunks_exact_mut(block.stride).zip(probabilities);
+    for (index, (slopes, p)) in rows.enumerate().take(block.count) {
+        let reach = block.reach(index);
+        let valid = block.first + index + 1;
+        softmax_backward(kernels, &p[..reach], &mut slopes[..reach], valid, scale);
+    }
+}
+
+/// Writes the first head's `[length, width]` sums to a column of `out`, and adds the others'.
+fn gather(
+    kernels: Kernels,
+    sums: &[f32],
+    out: &mut [f32],
+    (width, row): (usize, usize),
+    member: usize,
+) {
+    for (sums, out) in sums.chunks_exact(width).zip(out.chunks_mut(row)) {
+        if member == 0 {
+            out[..width].copy_from_slice(sums);
+        } else {
+            add(kernels, &mut out[..width], sums);
+        }
+    }
+}

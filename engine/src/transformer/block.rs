@@ -1,0 +1,108 @@
+//! One block: attention, then the gated layer, each added to the residual stream.
+//!
+//! Training keeps what each block computed for the backward pass, or only the residual stream at
+//! its entrance, from which the block is computed once more: the same bits, less memory.
+
+use super::packed::PackedWeights;
+use super::parameters::Parameters;
+use super::rope::Table;
+use super::rows::Rows;
+use super::{attention, mlp};
+use crate::arithmetic::gemm::Packed;
+use crate::arithmetic::threads::Threads;
+
+/// What every layer of a pass reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) model: &'a Parameters,
+    /// The model's matrices, packed for the way forward.
+    pub(crate) weights: &'a PackedWeights,
+    pub(crate) rope: &'a Table,
+    pub(crate) rows: &'a Rows,
+    pub(crate) threads: &'a Threads,
+}
+
+/// Which activations survive the pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// All: a backward pass follows.
+    All,
+    /// The residual stream at the entrance of every block: a backward pass follows that computes
+    /// each block once more.
+    Entrances,
+    /// None: all blocks share one set of buffers.
+    None,
+}
+
+impl Keep {
+    /// Copies a layer's input where the backward pass needs it.
+    pub(crate) fn copy(self, x: &[f32], input: &mut Vec<f32>) {
+        if self == Self::All {
+            input.clear();
+            input.extend_from_slice(x);
+        }
+    }
+}
+
+/// What one block computed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Activations {
+    pub(crate) attention: attention::Activations,
+    pub(crate) mlp: mlp::Activations,
+}
+
+/// Buffers that all blocks share on the way forward.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scratch {
+    pub(crate) attention: Vec<attention::Scratch>,
+    pub(crate) branch: Vec<f32>,
+}
+
+/// Buffers of the way back.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Backward {
+    /// Gradient of the residual stream.
+    pub(crate) d_residual: Vec<f32>,
+    /// Gradient of whatever a layer computes, as wide as its widest.
+    pub(crate) wide: Vec<f32>,
+    /// Gradient of a layer's normalised input.
+    pub(crate) narrow: Vec<f32>,
+    pub(crate) row: Vec<f32>,
+    pub(crate) packed: Packed,
+    /// The model's matrices, packed for the way back.
+    pub(crate) weights: PackedWeights,
+}
+
+/// Adds both layers of block `index` to `x`, `[rows, hidden_size]`.
+pub(crate) fn forward(
+    context: &Context<'_>,
+    index: usize,
+    keep: Keep,
+    x: &mut [f32],
+    kept: &mut Activations,
+    scratch: &mut Scratch,
+) {
+    attention::forward(context, index, keep, x, &mut kept.attention, scratch);
+    mlp::forward(context, index, keep, x, &mut kept.mlp, &mut scratch.branch);
+}
+
+/// Carries `pass.d_residual` through block `index`; uses up what it kept.
+pub(crate) fn backward(
+    context: &Context<'_>,
+    index: usize,
+    kept: &mut Activations,
+    scratch: &mut Scratch,
+    pass: &mut Backward,
+    gradients: &mut [f32],
+) {
+    mlp::backward(context, index, &mut kept.mlp, pass, gradients);
+    let scratch = &mut scratch.attention;
+    attention::backward(
+        context,
+        index,
+        &mut kept.attention,
+        scratch,
+        pass,
+        gradients,
+    );
+}
