@@ -16,6 +16,7 @@ use safetensors::SafeTensors;
 use std::path::PathBuf;
 
 const LLAMA: [&str; 3] = ["llama-bf16", "llama-scaled", "llama-tied"];
+const QWEN: [&str; 4] = ["qwen2-split", "qwen2-tied", "qwen3-split", "qwen3-tied"];
 
 fn golden(case: &str) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -79,6 +80,16 @@ fn llama_passes_agree_with_transformers() {
 #[test]
 fn llama_gradients_agree_with_transformers() {
     check_gradients(&LLAMA);
+}
+
+#[test]
+fn qwen_passes_agree_with_transformers() {
+    check_passes(&QWEN);
+}
+
+#[test]
+fn qwen_gradients_agree_with_transformers() {
+    check_gradients(&QWEN);
 }
 
 fn check_passes(cases: &[&str]) {
