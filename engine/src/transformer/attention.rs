@@ -16,7 +16,7 @@ pub(crate) mod cache;
 mod causal;
 mod head_norm;
 pub(crate) mod heads;
-mod mix;
+pub(crate) mod mix;
 
 use super::block::{Backward, Context, Keep, Scratch as BlockScratch};
 use super::linear::{Linear, LinearBackward};

@@ -6,8 +6,9 @@ use crate::arithmetic::elementwise::{
     swiglu_backward,
 };
 use crate::testing::config;
-use crate::transformer::attention::{self, Heads};
+use crate::transformer::attention::{heads::Heads, mix};
 use crate::transformer::rope::{Direction, Table};
+use crate::transformer::rows::Rows;
 use crate::{ModelConfig, RopeScaling, Threads};
 use serde_json::{Value, json};
 
@@ -256,7 +257,11 @@ fn attentions(threads: &Threads) -> Vec<Value> {
         let d_out = noise(&format!("d_out {title}"), count * heads.out_row(), 1.0);
         let mut out = vec![f32::NAN; count * heads.out_row()];
         let scratch = &mut Vec::new();
-        attention::forward(threads, heads, lengths, &qkv.values, &mut out, scratch);
+        let mut sequences = Rows::default();
+        for &length in lengths {
+            sequences.push(length, None);
+        }
+        mix::forward(threads, heads, &sequences, &qkv.values, &mut out, scratch);
         let input = json!({
             "query_heads": queries,
             "key_heads": keys,
@@ -268,7 +273,7 @@ fn attentions(threads: &Threads) -> Vec<Value> {
         rows.push(row(&format!("attention: {title}"), input.clone(), expect));
         let mut d_qkv = vec![f32::NAN; count * heads.row()];
         let inputs = (&qkv.values[..], &d_out.values[..]);
-        attention::backward(threads, heads, lengths, inputs, &mut d_qkv, scratch);
+        mix::backward(threads, heads, &sequences, inputs, &mut d_qkv, scratch);
         let mut input = input;
         input["d_out"] = d_out.name;
         let expect = json!({"d_qkv": result(&d_qkv)});

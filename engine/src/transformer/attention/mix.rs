@@ -23,7 +23,7 @@ use crate::arithmetic::threads::Threads;
 use crate::transformer::rows::{Rows, Segment, Span};
 
 /// Attention of every segment: `qkv` `[rows, row]` to `out` `[rows, out_row]`.
-pub(super) fn forward(
+pub(crate) fn forward(
     threads: &Threads,
     heads: Heads,
     rows: &Rows,
@@ -190,7 +190,7 @@ fn probabilities(
 /// Gradients of attention: from `d_out` `[rows, out_row]` to `d_qkv` `[rows, row]`.
 ///
 /// Segments with a parent have no backward pass.
-pub(super) fn backward(
+pub(crate) fn backward(
     threads: &Threads,
     heads: Heads,
     rows: &Rows,
