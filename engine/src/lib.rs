@@ -66,6 +66,7 @@
 )]
 
 pub mod arithmetic;
+pub mod import;
 pub mod sampler;
 #[cfg(test)]
 mod testing;

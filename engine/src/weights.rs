@@ -25,8 +25,9 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io;
 
+pub(crate) use directory::map;
 pub use error::{DirectoryError, LoadError};
-pub(crate) use file::File;
+pub(crate) use file::{File, widen_f16};
 
 /// The metadata key of the configuration.
 const CONFIG: &str = "config";

@@ -261,8 +261,9 @@ impl Shard {
     }
 }
 
+/// Maps a file for reading.
 #[expect(unsafe_code, reason = "mapping a file is unsafe by nature")]
-fn map(path: &Path) -> std::io::Result<Mmap> {
+pub(crate) fn map(path: &Path) -> std::io::Result<Mmap> {
     let file = std::fs::File::open(path)?;
     if !file.metadata()?.is_file() {
         return Err(std::io::Error::other("not a file"));

@@ -155,4 +155,12 @@ pub enum DirectoryError {
         /// What is wrong.
         error: LoadError,
     },
+    /// A file of another format is wrong.
+    #[error("{}: {error}", path.display())]
+    Import {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: crate::import::ImportError,
+    },
 }
