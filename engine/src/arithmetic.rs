@@ -17,3 +17,5 @@ pub(crate) mod gemm;
 pub(crate) mod reduce;
 pub(crate) mod threads;
 pub(crate) mod tile;
+
+pub use gemm::MatrixProduct;

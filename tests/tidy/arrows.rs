@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ledger-consensus", &["protocol"]),
     ("network", &["protocol"]),
     ("engine", &[]),
+    ("engine-bench", &["engine"]),
     ("environment", &[]),
     ("miner", &["protocol", "engine", "environment"]),
     ("verifier", &["protocol", "engine", "environment", "miner"]),

@@ -211,6 +211,35 @@ pub(crate) fn multiply(threads: &Threads, a: View<'_>, b: &Packed, c: &mut [f32]
     });
 }
 
+/// A matrix product of plain slices, for measurements and tests of the rule.
+#[derive(Clone, Debug, Default)]
+pub struct MatrixProduct {
+    packed: Packed,
+}
+
+impl MatrixProduct {
+    /// `c = a b`: `a` `[m, k]`, `b` `[k, n]`, `c` `[m, n]`, f32 row-major, packing included.
+    ///
+    /// Every element is the left fold of `fma(a[i, k], b[k, j], acc)` over ascending `k`.
+    ///
+    /// # Panics
+    /// If a slice is not as long as its shape says.
+    pub fn run(
+        &mut self,
+        threads: &Threads,
+        (a, b, c): (&[f32], &[f32], &mut [f32]),
+        (m, k, n): (usize, usize, usize),
+    ) {
+        assert_eq!(
+            (a.len(), b.len()),
+            (m * k, k * n),
+            "operand of another size"
+        );
+        self.packed.pack(threads.kernels(), View::new(b, k, n));
+        multiply(threads, View::new(a, m, k), &self.packed, c, Start::Zero);
+    }
+}
+
 /// Steps of one pass over the operands: a panel of so many rows stays in the first-level cache.
 /// Between passes the folds wait in C.
 const PASS_STEPS: usize = 256;
