@@ -15,8 +15,8 @@ use crate::limits;
 use anyhow::{Context, Result, bail};
 use engine::trainer::{AdamW, Batch, Gradients, InnerOptions, InnerState, Workspace};
 use engine::{
-    GenerationOptions, GenerationRequest, ModelConfig, Parameters, Sampling, Threads, generate,
-    prefill,
+    Family, GenerationOptions, GenerationRequest, ModelConfig, Parameters, RopeScaling, Sampling,
+    Threads, generate, prefill,
 };
 use serde::{Deserialize, Serialize};
 use std::process::{Command, Stdio};
@@ -49,6 +49,7 @@ pub(crate) struct Measured {
 /// The model all sides run.
 pub(crate) fn config() -> ModelConfig {
     ModelConfig {
+        family: Family::Llama,
         vocab_size: 512,
         hidden_size: 192,
         intermediate_size: 512,
@@ -58,6 +59,7 @@ pub(crate) fn config() -> ModelConfig {
         head_dim: 32,
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
+        rope_scaling: RopeScaling::Default,
         max_position_embeddings: 512,
         tie_word_embeddings: false,
     }
