@@ -102,64 +102,83 @@ pub(crate) fn payload(
     threads: &Threads,
 ) -> Result<Payload, ExecuteError> {
     let per_group = inputs.recipe.reinforce.samples_per_group_count.max(1) as usize;
-    let prompted: Vec<_> = prompts
-        .iter()
-        .zip(generations.chunks(per_group))
-        .flat_map(|(prompt, group)| group.iter().map(move |generation| (prompt, generation)))
-        .collect();
     let width = inputs.model.config().hidden_size;
-    let samples = parallel::map(&prompted, threads, |(prompt, generation)| {
-        sample(world, prompt, generation, width)
+    let drawn: Vec<_> = prompts.iter().zip(generations.chunks(per_group)).collect();
+    let groups = parallel::map(&drawn, threads, |(prompt, generations)| {
+        group(world, prompt, generations, width)
     });
-    let samples = samples.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let groups = samples.chunks(per_group).map(|samples| {
-        let samples = BoundedVec::new(samples.to_vec())?;
-        Ok(Group { samples })
-    });
+    let groups = groups.into_iter().collect::<Result<_, _>>()?;
     Ok(Payload {
         unit: inputs.task.unit,
         miner: inputs.task.miner,
-        groups: BoundedVec::new(groups.collect::<Result<_, ExecuteError>>()?)?,
+        groups: BoundedVec::new(groups)?,
     })
 }
 
-fn sample(
+/// The samples of one prompt, whose proof they share.
+fn group(
     world: &World,
     prompt: &[u32],
-    generation: &Generation,
+    generations: &[Generation],
     width: usize,
-) -> Result<Sample, ExecuteError> {
-    let proofs = proofs(&generation.hidden, prompt.len(), width)?;
-    let proofs = proofs.into_iter().map(Bytes::new);
-    Ok(Sample {
-        finish: match generation.finish {
-            engine::Finish::EndOfSequence => Finish::EndOfSequence,
-            engine::Finish::Cap => Finish::Cap,
-        },
-        reward_micro: world.reward_micro(prompt, &generation.tokens),
-        tokens: BoundedVec::new(generation.tokens.clone())?,
-        proofs: BoundedVec::new(proofs.collect::<Result<_, _>>()?)?,
+) -> Result<Group, ExecuteError> {
+    let split = prompt.len() * width;
+    let Some(first) = generations.first() else {
+        return Ok(Group {
+            samples: BoundedVec::new(Vec::new())?,
+        });
+    };
+    let shared = prompt_proof(first.hidden.get(..split).unwrap_or_default(), width)?;
+    let samples = generations.iter().map(|generation| {
+        let states = generation.hidden.get(split..).unwrap_or_default();
+        let proofs = [vec![shared.clone()], response_proofs(states, width)?].concat();
+        let proofs = proofs.into_iter().map(Bytes::new);
+        Ok(Sample {
+            finish: match generation.finish {
+                engine::Finish::EndOfSequence => Finish::EndOfSequence,
+                engine::Finish::Cap => Finish::Cap,
+            },
+            reward_micro: world.reward_micro(prompt, &generation.tokens),
+            tokens: BoundedVec::new(generation.tokens.clone())?,
+            proofs: BoundedVec::new(proofs.collect::<Result<_, _>>()?)?,
+        })
+    });
+    let samples = samples.collect::<Result<_, ExecuteError>>()?;
+    Ok(Group {
+        samples: BoundedVec::new(samples)?,
     })
 }
 
-/// The proofs of one sample, as they are sent.
-///
-/// `hidden` is `[prompt + response - 1, width]` f32 row-major, the last hidden state of every
-/// token that was fed: the last token of a response never is, because nothing is drawn after it.
-/// The prompt's rows are the first chunk, the rest follow 32 at a time, and a chunk of fewer than
-/// 128 values is covered whole.
+/// The first proof of every sample of a prompt, as it is sent: `hidden` is `[prompt, width]` f32
+/// row-major, the last hidden states of the prompt. A chunk of fewer than 128 values is covered
+/// whole.
 ///
 /// # Errors
 /// When the hidden states have another layout or are not finite numbers.
-pub fn proofs(
-    hidden: &[f32],
-    prompt_tokens: usize,
-    width: usize,
-) -> Result<Vec<Vec<u8>>, ExecuteError> {
+pub fn prompt_proof(hidden: &[f32], width: usize) -> Result<Vec<u8>, ExecuteError> {
+    // Without a row there is no prompt: asking for one makes that an error.
+    let rows = (hidden.len() / width.max(1)).max(1);
+    let proofs = proofs(hidden, rows, width)?;
+    Ok(proofs.into_iter().flatten().collect())
+}
+
+/// The other proofs of a sample, as they are sent.
+///
+/// `hidden` is `[response - 1, width]` f32 row-major, the last hidden state of every response
+/// token that was fed: the last token of a response never is, because nothing is drawn after it.
+/// A proof covers 32 tokens, the last maybe fewer.
+///
+/// # Errors
+/// When the hidden states have another layout or are not finite numbers.
+pub fn response_proofs(hidden: &[f32], width: usize) -> Result<Vec<Vec<u8>>, ExecuteError> {
+    proofs(hidden, 0, width)
+}
+
+fn proofs(hidden: &[f32], prompt: usize, width: usize) -> Result<Vec<Vec<u8>>, ExecuteError> {
     let states: Vec<u16> = hidden.iter().map(|value| bf16_bits(*value)).collect();
     let layout = toploc::Layout {
         hidden: width,
-        prefill_tokens: prompt_tokens,
+        prefill_tokens: prompt,
         chunk_tokens: PROOF_CHUNK_TOKENS,
         top_count: PROOF_TOP_COUNT,
     };

@@ -129,13 +129,19 @@ impl Bench {
     ) -> Result<(), Box<dyn Error>> {
         let prompt = World::of(&self.recipe)?.prompt(task, 0);
         let width = self.model.config().hidden_size;
-        let rows = prompt.len() + 8;
-        let hidden: Vec<f32> = (0..rows * width)
-            .map(|index| ((index * 7919) % 4093) as f32 / 4093.0 - 0.5)
-            .collect();
-        let (time, proofs) = least(self, || rollout::proofs(&hidden, prompt.len(), width));
+        let states = |rows: usize| -> Vec<f32> {
+            let values = 0..rows * width;
+            values
+                .map(|index| ((index * 7919) % 4093) as f32 / 4093.0 - 0.5)
+                .collect()
+        };
+        let (prompt, response) = (states(prompt.len()), states(8));
+        let (shared, proof) = least(self, || rollout::prompt_proof(&prompt, width));
+        proof?;
+        let (own, proofs) = least(self, || rollout::response_proofs(&response, width));
         proofs?;
-        let all = time * u32::try_from(payload.samples().count())?;
+        let groups = u32::try_from(payload.groups.as_slice().len())?;
+        let all = shared * groups + own * u32::try_from(payload.samples().count())?;
         println!("  proofs of all samples, one thread: {all:.1?}");
         Ok(())
     }

@@ -5,12 +5,12 @@
 //! draw, each proof must be *the* proof.
 
 use crate::{differences, unavailable, undecodable, verdict};
-use engine::{Prefill, Threads, prefill, sampler};
+use engine::{Continuation, Replay, Threads, sampler};
 use miner::{
     ExecuteError, RolloutInputs, World,
     model::number,
     parallel,
-    rollout::{ends_lawfully, proofs},
+    rollout::{ends_lawfully, prompt_proof, response_proofs},
 };
 use protocol::{
     rollout::{Payload, Sample, Totals},
@@ -140,10 +140,14 @@ impl Case<'_> {
         self.tokens.len() - self.prompt_tokens
     }
 
-    /// What goes into the model: all but the last response token, after which nothing is drawn.
-    fn fed(&self) -> &[u32] {
-        let drawn_after = self.playable_tokens().min(1);
-        &self.tokens[..self.tokens.len() - drawn_after]
+    fn prompt(&self) -> &[u32] {
+        &self.tokens[..self.prompt_tokens]
+    }
+
+    /// What goes into the model.
+    fn continuation(&self) -> Continuation<'_> {
+        let (prompt, response) = self.tokens.split_at(self.prompt_tokens);
+        Continuation { prompt, response }
     }
 }
 
@@ -167,10 +171,14 @@ fn replay(
     }
     let mut faults = Faults::default();
     for batch in cases.chunks(batch_count(inputs, &cases)) {
-        let fed: Vec<&[u32]> = batch.iter().map(Case::fed).collect();
-        let passes = prefill(inputs.model, &fed, threads)?;
+        let continuations: Vec<_> = batch.iter().map(Case::continuation).collect();
+        let passes = engine::replay(inputs.model, &continuations, threads)?;
         let pairs: Vec<_> = batch.iter().zip(&passes).collect();
-        let found = parallel::map(&pairs, threads, |(case, pass)| check(inputs, case, pass));
+        // Neighbours with equal prompts have one computation of it, and one proof.
+        let groups: Vec<_> = pairs
+            .chunk_by(|(a, _), (b, _)| a.prompt() == b.prompt())
+            .collect();
+        let found = parallel::map(&groups, threads, |group| check_group(inputs, group));
         found.into_iter().for_each(|more| faults.add(more));
     }
     Ok(faults)
@@ -179,7 +187,7 @@ fn replay(
 /// How many samples are replayed together.
 fn batch_count(inputs: &RolloutInputs<'_>, cases: &[Case<'_>]) -> usize {
     let config = inputs.model.config();
-    let longest = cases.iter().map(|case| case.fed().len()).max();
+    let longest = cases.iter().map(|case| case.tokens.len()).max();
     let values = longest
         .unwrap_or(1)
         .saturating_mul(config.vocab_size + config.hidden_size);
@@ -209,50 +217,47 @@ fn case<'a>(
     }
 }
 
-fn check(inputs: &RolloutInputs<'_>, case: &Case<'_>, pass: &Prefill) -> Faults {
-    Faults {
-        finish: case.finish,
-        sampling: undrawn(inputs, case, &pass.logits),
-        activations: unproven(inputs, case, &pass.hidden),
-        reward: case.reward,
+/// The faults of samples with one prompt.
+fn check_group(inputs: &RolloutInputs<'_>, group: &[(&Case<'_>, &Replay)]) -> Faults {
+    let width = inputs.model.config().hidden_size;
+    let prompt = group.first().map(|(case, pass)| {
+        let states = &pass.hidden[..case.prompt_tokens * width];
+        prompt_proof(states, width).ok()
+    });
+    let prompt = prompt.flatten();
+    let mut faults = Faults::default();
+    for (case, pass) in group {
+        faults.add(Faults {
+            finish: case.finish,
+            sampling: undrawn(inputs, case, &pass.logits),
+            activations: unproven(case, prompt.as_deref(), &pass.hidden, width),
+            reward: case.reward,
+        });
     }
+    faults
 }
 
 /// Response tokens that are not the seeded draw.
 fn undrawn(inputs: &RolloutInputs<'_>, case: &Case<'_>, logits: &[f32]) -> u64 {
     let temperature = number(inputs.recipe.reinforce.temperature);
     let rows = logits.chunks_exact(inputs.model.config().vocab_size);
-    let first = case.prompt_tokens;
-    let drawn = case.tokens.iter().enumerate().skip(first);
-    let wrong = rows
-        .skip(first - 1)
-        .zip(drawn)
-        .filter(|(row, (position, token))| {
-            sampler::sample(row, &case.seed, *position as u64, temperature) != **token
-        });
+    let drawn = case.tokens.iter().enumerate().skip(case.prompt_tokens);
+    let wrong = rows.zip(drawn).filter(|(row, (position, token))| {
+        sampler::sample(row, &case.seed, *position as u64, temperature) != **token
+    });
     let beyond = case.sample.tokens.as_slice().len() - case.playable_tokens();
     (wrong.count() + beyond) as u64
 }
 
 /// Proofs that differ from those of the replayed hidden states. States that no proof can hold have
 /// none, so that every proof given is one too many, and giving none is a fault as well.
-fn unproven(inputs: &RolloutInputs<'_>, case: &Case<'_>, hidden: &[f32]) -> u64 {
-    let found: Vec<&[u8]> = case
-        .sample
-        .proofs
-        .as_slice()
-        .iter()
-        .map(|proof| proof.as_slice())
-        .collect();
-    match proofs(
-        hidden,
-        case.prompt_tokens,
-        inputs.model.config().hidden_size,
-    ) {
-        Ok(expected) => {
-            let expected: Vec<&[u8]> = expected.iter().map(Vec::as_slice).collect();
-            differences(&found, &expected)
-        }
-        Err(_) => found.len().max(1) as u64,
-    }
+fn unproven(case: &Case<'_>, prompt: Option<&[u8]>, hidden: &[f32], width: usize) -> u64 {
+    let found = case.sample.proofs.as_slice().iter();
+    let found: Vec<&[u8]> = found.map(|proof| proof.as_slice()).collect();
+    let response = response_proofs(&hidden[case.prompt_tokens * width..], width);
+    let (Some(prompt), Ok(response)) = (prompt, response) else {
+        return found.len().max(1) as u64;
+    };
+    let expected = std::iter::once(prompt).chain(response.iter().map(Vec::as_slice));
+    differences(&found, &expected.collect::<Vec<_>>())
 }

@@ -12,7 +12,7 @@ use crate::{
     rollout::ends_lawfully,
 };
 use engine::{
-    Threads, logprobs,
+    Continuation, Threads, response_logprobs,
     trainer::{Gradients, GrpoOptions, GrpoSequence, Workspace, grpo},
 };
 use protocol::{Micro, recipe::Recipe, rollout, task::RolloutTask};
@@ -180,12 +180,16 @@ fn sequences(
             });
         }
     }
-    let tokens: Vec<&[u32]> = sequences.iter().map(|s| s.tokens.as_slice()).collect();
+    let continuations = sequences.iter().map(|sequence: &GrpoSequence| {
+        let (prompt, response) = sequence.tokens.split_at(sequence.prompt_len);
+        Continuation { prompt, response }
+    });
+    let continuations: Vec<_> = continuations.collect();
     let temperature = number(recipe.reinforce.temperature);
-    let behaviour = logprobs(generation.model, &tokens, temperature, threads)?;
-    for (sequence, all) in sequences.iter_mut().zip(behaviour) {
-        let first = sequence.prompt_len - 1;
-        sequence.behaviour_logprobs = all.get(first..).unwrap_or_default().to_vec();
+    let model = generation.model;
+    let behaviour = response_logprobs(model, &continuations, temperature, threads)?;
+    for (sequence, behaviour) in sequences.iter_mut().zip(behaviour) {
+        sequence.behaviour_logprobs = behaviour;
     }
     Ok(sequences)
 }
