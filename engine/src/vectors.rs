@@ -14,10 +14,13 @@
 
 mod blocks;
 mod elementary;
+mod exchange;
 mod models;
 mod products;
 mod program;
 mod reductions;
+mod sampling;
+mod training;
 mod values;
 
 use crate::Threads;
@@ -75,4 +78,19 @@ fn pieces_of_the_model_equal_the_vectors_on_every_path() {
 #[test]
 fn whole_models_equal_the_vectors_on_every_path() {
     check("models.json", models::rows);
+}
+
+#[test]
+fn draws_equal_the_vectors_on_every_path() {
+    check("sampling.json", sampling::rows);
+}
+
+#[test]
+fn training_equals_the_vectors_on_every_path() {
+    check("training.json", training::rows);
+}
+
+#[test]
+fn updates_and_files_equal_the_vectors_on_every_path() {
+    check("exchange.json", exchange::rows);
 }

@@ -4,6 +4,7 @@
 
 #include "model.h"
 #include "table.h"
+#include "training.h"
 
 /* Chapters 1 to 3. */
 void check_product(const row *r);
@@ -24,9 +25,31 @@ void check_attention(const row *r);
 void check_log_probability(const row *r);
 void check_model(const row *r);
 
-/* Models and sequences as rows name them. */
+/* Chapters 5 to 7. */
+void check_scores(const row *r);
+void check_token(const row *r);
+void check_initialise(const row *r);
+void check_cross_entropy_row(const row *r);
+void check_cross_entropy(const row *r);
+void check_grpo_row(const row *r);
+void check_grpo(const row *r);
+void check_clip(const row *r);
+void check_adamw(const row *r);
+void check_nesterov(const row *r);
+void check_inner_steps(const row *r);
+
+/* Chapters 8 and 9. */
+void check_compress(const row *r);
+void check_encode(const row *r);
+void check_decode(const row *r);
+void check_aggregate(const row *r);
+void check_checkpoint(const row *r);
+void check_outer(const row *r);
+
+/* Models, sequences and options as rows name them. */
 model model_of(json *object);
 rows lengths_of(json *object, const char *key);
 rows sequences_of(json *object, const char *key);
+adamw_options adamw_options_of(json *object);
 
 #endif

@@ -20,6 +20,7 @@ config config_of(json *object)
         .heads = integer_of(object, "num_attention_heads"),
         .key_heads = integer_of(object, "num_key_value_heads"),
         .head_dim = integer_of(object, "head_dim"),
+        .positions = integer_of(object, "max_position_embeddings"),
         .eps = float_of(object, "rms_norm_eps"),
         .rope = rope_of(field(object, "rope")),
         .tied = boolean_of(object, "tie_word_embeddings"),

@@ -11,7 +11,7 @@ typedef enum { LLAMA, QWEN2, QWEN3 } family;
 
 typedef struct {
     family family;
-    size_t vocab, d, ff, layers, heads, key_heads, head_dim;
+    size_t vocab, d, ff, layers, heads, key_heads, head_dim, positions;
     float eps;
     rope rope;
     bool tied;

@@ -279,40 +279,46 @@ static size_t written(const char *key, const char *text, size_t digits, uint64_t
     return count;
 }
 
-words words_of(json *object, const char *key)
+static words words_in(json *value, const char *key)
 {
-    json *value = field(object, key);
+    value->read = true;
     if (value->kind == OBJECT)
         return stream_words(text_of(value, "words"), integer_of(value, "count"));
+    if (value->kind != TEXT)
+        fail("%s is of another kind", key);
     uint64_t *numbers;
-    size_t count = written(key, text_of(object, key), 8, &numbers);
+    size_t count = written(key, value->text, 8, &numbers);
     words w = {allocate(count, 4), count};
     for (size_t i = 0; i < count; i++)
         w.at[i] = (uint32_t)numbers[i];
     return w;
 }
 
-floats floats_of(json *object, const char *key)
+words words_of(json *object, const char *key) { return words_in(field(object, key), key); }
+
+/* The upper 24 bits of a word as a signed integer, times a power of two that the lower 3 choose. */
+static float noise_of(uint32_t word)
 {
-    json *value = field(object, key);
+    int64_t mantissa = word >> 8;
+    if (mantissa >= 1 << 23)
+        mantissa -= 1 << 24;
+    return ldexpf((float)mantissa, -20 - (int)(word & 7));
+}
+
+floats floats_in(json *value)
+{
+    value->read = true;
     bool noise = has_field(value, "noise");
     words w = noise ? stream_words(text_of(value, "noise"), integer_of(value, "count"))
-                    : words_of(object, key);
+                    : words_in(value, "a number");
     floats x = new_floats(w.count);
     float scale = noise ? float_of(value, "scale") : 1.0f;
-    for (size_t i = 0; i < w.count; i++) {
-        if (!noise) {
-            x.at[i] = float_from(w.at[i]);
-            continue;
-        }
-        /* The upper 24 bits as a signed integer, times a power of two that the lower 3 choose. */
-        int64_t mantissa = w.at[i] >> 8;
-        if (mantissa >= 1 << 23)
-            mantissa -= 1 << 24;
-        x.at[i] = ldexpf((float)mantissa, -20 - (int)(w.at[i] & 7)) * scale;
-    }
+    for (size_t i = 0; i < w.count; i++)
+        x.at[i] = noise ? noise_of(w.at[i]) * scale : float_from(w.at[i]);
     return x;
 }
+
+floats floats_of(json *object, const char *key) { return floats_in(field(object, key)); }
 
 float float_of(json *object, const char *key)
 {
@@ -408,6 +414,17 @@ static void expect_written(const char *key, const char *text, const number *x, s
         fail("%s has %zu numbers, expected %zu", key, count, expected);
 }
 
+static void expect_hash(const char *key, const uint8_t *x, size_t count, const char *expected)
+{
+    uint8_t hash[32];
+    char got[65];
+    blake3(NULL, x, count, hash, 32);
+    for (size_t i = 0; i < 32; i++)
+        sprintf(got + 2 * i, "%02x", hash[i]);
+    if (strcmp(got, expected) != 0)
+        fail("%s has the hash %s, expected %s", key, got, expected);
+}
+
 static void expect_numbers(const row *r, const char *key, const number *x, size_t count)
 {
     json *value = field(r->expect, key);
@@ -424,17 +441,11 @@ static void expect_numbers(const row *r, const char *key, const number *x, size_
         shown += *at == ' ';
     expect_written(key, first, x, shown < count ? shown : count);
     size_t width = (size_t)x[0].digits / 2;
-    uint8_t *little = allocate(count, width), hash[32];
+    uint8_t *little = allocate(count, width);
     for (size_t i = 0; i < count; i++)
         for (size_t byte = 0; byte < width; byte++)
             little[i * width + byte] = (uint8_t)(x[i].bits >> (8 * byte));
-    blake3(NULL, little, count * width, hash, 32);
-    char got[65];
-    for (size_t i = 0; i < 32; i++)
-        sprintf(got + 2 * i, "%02x", hash[i]);
-    const char *wanted = text_of(value, "hash");
-    if (strcmp(got, wanted) != 0)
-        fail("%s has the hash %s, expected %s", key, got, wanted);
+    expect_hash(key, little, count * width, text_of(value, "hash"));
 }
 
 void expect_floats(const row *r, const char *key, const float *x, size_t count)
@@ -471,10 +482,21 @@ void expect_halves(const row *r, const char *key, const uint16_t *x, size_t coun
 
 void expect_bytes(const row *r, const char *key, const uint8_t *x, size_t count)
 {
+    json *value = field(r->expect, key);
     char *got = allocate(2 * count + 1, 1);
     for (size_t i = 0; i < count; i++)
         sprintf(got + 2 * i, "%02x", x[i]);
-    expect_text(r, key, got);
+    if (value->kind == TEXT) {
+        expect_text(r, key, got);
+        return;
+    }
+    uint64_t expected = integer_of(value, "count");
+    if (expected != count)
+        fail("%s has %zu bytes, expected %" PRIu64, key, count, expected);
+    const char *first = text_of(value, "first");
+    if (strncmp(got, first, strlen(first)) != 0)
+        fail("%s begins with %.*s, expected %s", key, (int)strlen(first), got, first);
+    expect_hash(key, x, count, text_of(value, "hash"));
 }
 
 void expect_integer(const row *r, const char *key, uint64_t x)
@@ -489,4 +511,10 @@ void expect_text(const row *r, const char *key, const char *x)
     const char *expected = text_of(r->expect, key);
     if (strcmp(x, expected) != 0)
         fail("%s is %s, expected %s", key, x, expected);
+}
+
+void expect_boolean(const row *r, const char *key, bool x)
+{
+    if (x != boolean_of(r->expect, key))
+        fail("%s is %s", key, x ? "true" : "false");
 }

@@ -67,6 +67,7 @@ uint64_t integer_of(json *object, const char *key);
 bool boolean_of(json *object, const char *key);
 const char *text_of(json *object, const char *key);
 floats floats_of(json *object, const char *key);
+floats floats_in(json *value);
 float float_of(json *object, const char *key);
 doubles doubles_of(json *object, const char *key);
 words words_of(json *object, const char *key);
@@ -84,6 +85,7 @@ void expect_words(const row *r, const char *key, const uint32_t *x, size_t count
 void expect_halves(const row *r, const char *key, const uint16_t *x, size_t count);
 void expect_bytes(const row *r, const char *key, const uint8_t *x, size_t count);
 void expect_integer(const row *r, const char *key, uint64_t x);
+void expect_boolean(const row *r, const char *key, bool x);
 void expect_text(const row *r, const char *key, const char *x);
 
 /* Bit patterns. */

@@ -61,10 +61,10 @@ pub struct GrpoLoss {
 
 /// What one row of logits is for.
 #[derive(Clone, Copy)]
-struct Row {
-    token: usize,
-    advantage: f32,
-    behaviour: f32,
+pub(crate) struct Row {
+    pub(crate) token: usize,
+    pub(crate) advantage: f32,
+    pub(crate) behaviour: f32,
 }
 
 /// Adds the gradient of the objective over `sequences` to `gradients`.
@@ -104,7 +104,7 @@ pub fn grpo(
 
 impl GrpoLoss {
     /// Takes one token in; returns the factor of `(p - onehot)` in the gradient of its logits.
-    fn add(&mut self, row: Row, now: f32, options: &GrpoOptions) -> f32 {
+    pub(crate) fn add(&mut self, row: Row, now: f32, options: &GrpoOptions) -> f32 {
         let GrpoOptions {
             clip_low,
             clip_high,

@@ -15,7 +15,7 @@ pub(super) struct Case {
 }
 
 impl Case {
-    fn new(name: &'static str, config: ModelConfig) -> Self {
+    pub(super) fn new(name: &'static str, config: ModelConfig) -> Self {
         let length = Parameters::initialize(&config, [0; 32]).as_slice().len();
         let Noise {
             values,
@@ -48,6 +48,7 @@ pub(super) fn config_input(config: &ModelConfig) -> Value {
         "head_dim": config.head_dim,
         "rms_norm_eps": written(&[config.rms_norm_eps]),
         "rope": rope_settings(config),
+        "max_position_embeddings": config.max_position_embeddings,
         "tie_word_embeddings": config.tie_word_embeddings,
     })
 }

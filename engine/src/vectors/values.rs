@@ -86,6 +86,20 @@ pub(super) fn result<T: Number>(numbers: &[T]) -> Value {
     })
 }
 
+/// Bytes: in full if they are few, else their hash and the first.
+pub(super) fn bytes_result(bytes: &[u8]) -> Value {
+    let hexadecimal =
+        |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    if bytes.len() <= 4 * WRITTEN_COUNT_MAX {
+        return Value::String(hexadecimal(bytes));
+    }
+    json!({
+        "count": bytes.len(),
+        "first": hexadecimal(&bytes[..4 * FIRST_COUNT]),
+        "hash": blake3::hash(bytes).to_hex().as_str(),
+    })
+}
+
 /// One row of a table.
 pub(super) fn row(name: &str, input: Value, expect: Value) -> Value {
     let fields = [("name", json!(name)), ("input", input), ("expect", expect)];

@@ -1,0 +1,36 @@
+/* Chapters 8 and 9: updates, their aggregate, and files. */
+#ifndef EXCHANGE_H
+#define EXCHANGE_H
+
+#include "model.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Encodes values; false where they have no encoding. */
+bool encode(floats values, bytes *update);
+bool decodes(bytes update, size_t count);
+void decompress(bytes update, size_t count, float *values);
+
+typedef struct {
+    bytes update;
+    uint64_t weight;
+} weighted;
+void aggregate(const weighted *updates, size_t update_count, float *values, size_t count);
+
+/* The text of config.json. */
+char *config_text(const config *c);
+
+/* Pairs of metadata, and prefixes of vectors in the canonical order of the layout. */
+typedef struct {
+    const char *key, *value;
+} entry;
+typedef struct {
+    const char *prefix;
+    const float *values;
+} part;
+bytes safetensors(const entry *metadata, size_t entries, const layout *l, const part *parts,
+                  size_t part_count);
+
+#endif
