@@ -3,7 +3,7 @@
 use super::blocks::rope_settings;
 use super::values::{Noise, noise, result, row, written};
 use crate::testing::{config, tokens};
-use crate::{ModelConfig, Parameters, RopeScaling, Threads, prefill};
+use crate::{Family, ModelConfig, Parameters, RopeScaling, Threads, prefill};
 use serde_json::{Value, json};
 
 /// A model whose weights, gains and biases are all noise.
@@ -72,10 +72,23 @@ pub(super) fn cases() -> Vec<Case> {
         },
         ..config()
     };
+    let qwen2 = ModelConfig {
+        family: Family::Qwen2,
+        rope_theta: 1e6,
+        rms_norm_eps: 1e-6,
+        ..config()
+    };
+    let qwen3 = ModelConfig {
+        family: Family::Qwen3,
+        tie_word_embeddings: false,
+        ..qwen2
+    };
     vec![
         Case::new("Llama, tied", config()),
         Case::new("Llama, not tied", untied),
         Case::new("Llama, scaled positions", scaled),
+        Case::new("Qwen2, biases", qwen2),
+        Case::new("Qwen3, head norms", qwen3),
     ]
 }
 
