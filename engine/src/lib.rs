@@ -1,24 +1,59 @@
 //! The exact engine: the same bits on every machine.
 //!
-//! A network that pays for computation must know what the right answer is. So this engine has no
-//! noise: forward, backward, sampling and optimiser steps give the same bits on every
-//! instruction set, with any number of threads, in any batch, and whether tokens are decoded one
-//! at a time from a cache or all at once. An honest rollout therefore re-checks with a margin of
-//! exactly 0, and a gradient unit with an equal hash.
+//! A network that pays for computation, and takes money from those who lie about it, must know
+//! what the right answer is: not nearly, but which bits. This engine has no noise. Forward,
+//! backward, sampling and optimiser steps give the same bits on every instruction set, CPU or
+//! GPU, with any number of threads, in any batch, and whether tokens are decoded one at a time
+//! from a cache or all at once. An honest rollout re-checks with a margin of exactly 0, and an
+//! honest gradient with an equal hash.
 //!
-//! The flow, bottom up:
+//! # Why two machines disagree
 //!
-//! - [`arithmetic`] fixes the order of every operation: matrix products are left folds of fused
-//!   multiply-adds, reductions are 16 lanes and a tree, exp and log are polynomials of our own;
-//! - [`transformer`](ModelConfig) is a decoder of the Llama, Qwen2 or Qwen3 family, with
-//!   hand-written forward and backward passes: [`generate`], [`prefill`], [`logprobs`];
-//! - [`sampler`] draws tokens by seeded Gumbel-max;
-//! - [`trainer`] has the losses, `AdamW`, `DiLoCo`'s inner loop, compression, order-free
-//!   aggregation and the outer step;
-//! - `weights` writes and reads canonical safetensors files ([`Parameters::to_safetensors`]) and
-//!   Hugging Face directories ([`Parameters::from_directory`]).
+//! Each IEEE 754 operation has one right answer: `a + b`, `a × b`, `a / b`, `√a` and `fma(a, b, c)`
+//! are rounded once, the same everywhere. What differs is which operations are done. Addition of
+//! rounded numbers is not associative, and a fast library adds in whatever order suits the
+//! machine: lanes as wide as its vectors, sums cut at its cache sizes, shares for its threads,
+//! another kernel for another batch. Compilers contract `a × b + c` here and not there. `exp` and
+//! `log` come from a library whose last bits nobody promised. Each choice is harmless, and their
+//! sum is a difference in the seventh digit: room in which a cheat can hide, and an honest miner
+//! can be framed.
 //!
-//! It knows no chain and imports nothing of the project's.
+//! # Why this one agrees
+//!
+//! Three rules leave no such choice:
+//!
+//! 1. **An element of a matrix product is one left fold**, `acc = fma(a[k], b[k], acc)` over
+//!    ascending `k`, with one accumulator. That sounds slow and is not: a good kernel keeps one
+//!    accumulator for each of some hundred outputs in registers and walks `k` anyway. How many
+//!    outputs stand side by side (vector width, tile, thread, GPU block) is free, because outputs
+//!    never meet. Only cutting a fold in two and adding the halves is forbidden.
+//! 2. **A reduction is 16 strided lanes and a fixed tree**, as wide as the widest common vector.
+//!    A narrower machine takes two or four registers, a GPU sixteen threads.
+//! 3. **Elementary functions are short polynomials of our own**, made of the operations above.
+//!
+//! The rest follows. A row of a transformer depends on itself and on the rows before it, so the
+//! batch around it does not matter, a prompt may be computed once for all its samples, and a
+//! decoder that sees one row at a time does what the teacher-forced pass does. A weight's gradient
+//! folds over ascending rows and may pause anywhere, so long batches run in short stretches.
+//! Updates of many miners are added as integers, in any order. And what is computed twice, to save
+//! memory, is computed the same.
+//!
+//! What is left to trust is IEEE 754. `spec/arithmetic.md` has every formula, and a C program that
+//! was written from that text alone repeats every vector under `spec/vectors/arithmetic`.
+//!
+//! # The flow, bottom up
+//!
+//! - [`arithmetic`]: the kernels, each compiled for three instruction sets and chosen at run time;
+//! - [`transformer`](ModelConfig): the Llama, Qwen2 and Qwen3 families, one layer a file, forward
+//!   and backward side by side: [`generate`], [`prefill`], [`replay`], [`logprobs`];
+//! - [`sampler`]: tokens by seeded Gumbel-max, so that a draw has no free variable;
+//! - [`trainer`]: losses, `AdamW`, `DiLoCo`'s inner loop, compression, order-free aggregation, the
+//!   outer step;
+//! - `weights`: canonical safetensors files ([`Parameters::to_safetensors`]) and Hugging Face
+//!   directories ([`Parameters::from_directory`]); [`import`] reads GGUF.
+//!
+//! It knows no chain and imports nothing of the project's. `examples/train.rs` trains a model in
+//! forty lines; this draws from one and audits the draw:
 //!
 //! ```
 //! use engine::{Family, GenerationOptions, GenerationRequest, ModelConfig, Parameters};
