@@ -6,7 +6,8 @@ use engine::{RopeScaling, Sampling, Threads, generate};
 
 /// Four letters, `=`, the letters sorted, `.`: as bytes.
 fn example(seed: u32) -> Vec<u8> {
-    let letter = |i: u32| b'a' + (seed.wrapping_mul(2_654_435_761) >> (5 * i + 7)) as u8 % 26;
+    let hash = seed.wrapping_mul(2_654_435_761);
+    let letter = |i: u32| b"abcdefghijklmnopqrstuvwxyz"[(hash >> (5 * i + 7)) as usize % 26];
     let letters = [letter(0), letter(1), letter(2), letter(3)];
     let mut sorted = letters;
     sorted.sort_unstable();

@@ -2,7 +2,7 @@
 //!
 //! GGUF is the one format here: a file of quantised weights with its tokenizer, which llama.cpp
 //! and its relatives run. Its values are widened to f32 by each block type's published formula
-//! ([`blocks`]), its names become Hugging Face's, and the rows of queries and keys, which the
+//! (`blocks`), its names become Hugging Face's, and the rows of queries and keys, which the
 //! format stores in another order for the llama architecture, are put back:
 //!
 //! ```text
