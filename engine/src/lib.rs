@@ -101,6 +101,7 @@
 )]
 
 pub mod arithmetic;
+pub mod cuda;
 pub mod import;
 pub mod sampler;
 #[cfg(test)]

@@ -1,0 +1,113 @@
+//! Numbers to test with, arrays on the emulator, and comparison by bits.
+
+use crate::emulator::{Emulator, Order};
+use engine::cuda::{Driver, Launch};
+use std::sync::Arc;
+
+/// Random words of a seed.
+pub fn words(count: usize, seed: u8) -> Vec<u32> {
+    let mut bytes = vec![0; count * 4];
+    blake3::Hasher::new_keyed(&[seed; 32])
+        .finalize_xof()
+        .fill(&mut bytes);
+    let words = bytes.as_chunks::<4>().0.iter();
+    words.map(|word| u32::from_le_bytes(*word)).collect()
+}
+
+/// Values between -1 and 1, among them zeros of both signs and subnormals.
+pub fn values(count: usize, seed: u8) -> Vec<f32> {
+    let value = |word: u32| match word % 31 {
+        0 => 0.0,
+        1 => -0.0,
+        2 => f32::from_bits(word >> 12),
+        3 => -f32::from_bits(word >> 12),
+        _ => (word as i32 as f32) / 2_147_483_648.0,
+    };
+    words(count, seed).into_iter().map(value).collect()
+}
+
+pub fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Fails with the first difference.
+#[track_caller]
+pub fn assert_same(found: &[f32], expected: &[f32], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}: another length");
+    for (index, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert_eq!(a.to_bits(), b.to_bits(), "{what}: element {index} is {a:e}, not {b:e}");
+    }
+}
+
+/// Both orders of threads: a forgotten barrier shows in one of them.
+pub fn devices() -> [Arc<Emulator>; 2] {
+    [Order::Upwards, Order::Downwards].map(Emulator::new)
+}
+
+/// An array of plain numbers on a device.
+pub struct Memory<'a> {
+    device: &'a Emulator,
+    pub address: u64,
+    bytes: usize,
+}
+
+impl<'a> Memory<'a> {
+    pub fn floats(device: &'a Emulator, values: &[f32]) -> Self {
+        Self::words(device, &bits(values))
+    }
+
+    pub fn words(device: &'a Emulator, values: &[u32]) -> Self {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self::bytes(device, &bytes)
+    }
+
+    pub fn bytes(device: &'a Emulator, bytes: &[u8]) -> Self {
+        let address = device.allocate(bytes.len()).unwrap();
+        device.upload(address, bytes).unwrap();
+        Self {
+            device,
+            address,
+            bytes: bytes.len(),
+        }
+    }
+
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.bytes];
+        self.device.download(self.address, &mut bytes).unwrap();
+        bytes
+    }
+
+    pub fn to_floats(&self) -> Vec<f32> {
+        let bytes = self.to_bytes();
+        let words = bytes.as_chunks::<4>().0.iter();
+        words.map(|word| f32::from_le_bytes(*word)).collect()
+    }
+}
+
+impl Drop for Memory<'_> {
+    fn drop(&mut self) {
+        self.device.free(self.address);
+    }
+}
+
+/// Runs a kernel.
+pub fn launch(
+    device: &Emulator,
+    kernel: &'static str,
+    grid: [u32; 3],
+    threads: u32,
+    arguments: &[u64],
+) {
+    let launch = Launch {
+        kernel,
+        grid,
+        threads,
+        arguments,
+    };
+    device.launch(launch).unwrap();
+}
+
+/// The word of a number.
+pub fn float(value: f32) -> u64 {
+    u64::from(value.to_bits())
+}
