@@ -5,7 +5,11 @@
 #[path = "emulator/driver.rs"]
 mod emulator;
 
+#[path = "cuda_emulation/models.rs"]
+mod models;
 #[path = "cuda_emulation/product.rs"]
 mod product;
 #[path = "cuda_emulation/values.rs"]
 mod values;
+#[path = "cuda_emulation/whole.rs"]
+mod whole;

@@ -132,7 +132,8 @@ impl Turn<'_> {
             group.into(),
         ]);
         let depth = self.rows.sequences * self.queries();
-        self.device.launch(kernel, [across, down, depth], 256, &arguments)
+        self.device
+            .launch(kernel, [across, down, depth], 256, &arguments)
     }
 
     /// `squares[t, s] = a[t] · b[s]`, `a` by query head, `b` by key head.
@@ -161,7 +162,11 @@ impl Turn<'_> {
         let keys = qkv.from(self.heads.key_column());
         self.scores((qkv, self.heads.row()), keys, weights)?;
         let own = [(&*weights).into(), self.heads.scale.into()];
-        self.launch("attention_softmax", [self.rows.longest.div_ceil(16), 1], &own)
+        self.launch(
+            "attention_softmax",
+            [self.rows.longest.div_ceil(16), 1],
+            &own,
+        )
     }
 
     /// `out[t] = fold over s <= t of squares[t, s] b[s]`.
@@ -171,7 +176,10 @@ impl Turn<'_> {
         b: Part<f32>,
         (out, out_row): (Part<f32>, usize),
     ) -> Result<(), DriverError> {
-        let (across, down) = (self.heads.width.div_ceil(64), self.rows.longest.div_ceil(64));
+        let (across, down) = (
+            self.heads.width.div_ceil(64),
+            self.rows.longest.div_ceil(64),
+        );
         let own = [
             squares.into(),
             b.into(),

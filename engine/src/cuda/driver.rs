@@ -43,6 +43,9 @@ pub trait Driver: Debug + Send + Sync {
     /// Bytes of its memory in all.
     fn memory_bytes(&self) -> u64;
 
+    /// How many blocks it works on at a time, about: its multiprocessors.
+    fn processor_count(&self) -> usize;
+
     /// Memory with unspecified content, aligned to 256 bytes.
     ///
     /// # Errors

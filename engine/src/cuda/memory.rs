@@ -11,6 +11,7 @@ impl Word for f32 {}
 impl Word for f64 {}
 impl Word for u32 {}
 impl Word for u64 {}
+impl Word for u16 {}
 impl Word for u8 {}
 
 #[expect(unsafe_code, reason = "numbers are read as bytes")]
@@ -266,9 +267,7 @@ impl<T: Word> Array<T> {
     pub(crate) fn copy_from(&mut self, other: &Self) -> Result<(), DriverError> {
         self.resize(other.length)?;
         let bytes = other.length * size_of::<T>();
-        self.device
-            .driver
-            .copy(other.address, self.address, bytes)
+        self.device.driver.copy(other.address, self.address, bytes)
     }
 }
 

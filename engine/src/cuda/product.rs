@@ -21,6 +21,11 @@ impl Matrix {
         }
     }
 
+    /// Its values.
+    pub(crate) fn part(&self) -> Part<f32> {
+        self.part
+    }
+
     /// All of `part`, in rows of `columns`.
     pub(crate) fn of(part: Part<f32>, columns: usize) -> Self {
         Self::new(part, part.len() / columns, columns)

@@ -46,7 +46,11 @@ impl Rows {
         Ok(Self {
             count,
             sequences: sequences.len(),
-            longest: sequences.iter().map(|tokens| tokens.len()).max().unwrap_or(0),
+            longest: sequences
+                .iter()
+                .map(|tokens| tokens.len())
+                .max()
+                .unwrap_or(0),
             square_values,
             tokens: device.upload(&host_tokens)?,
             positions: device.upload(&positions)?,

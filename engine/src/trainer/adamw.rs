@@ -95,7 +95,7 @@ impl AdamWState {
     clippy::cast_possible_truncation,
     reason = "the correction is rounded to f32 on purpose"
 )]
-fn correction(beta: f32, t: u64) -> f32 {
+pub(crate) fn correction(beta: f32, t: u64) -> f32 {
     let mut power = 1.0;
     let mut square = f64::from(beta);
     let mut rest = t;

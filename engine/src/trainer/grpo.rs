@@ -140,7 +140,7 @@ impl GrpoLoss {
 }
 
 /// The row that predicts each response token; `None` for the others.
-fn rows(sequences: &[GrpoSequence]) -> Result<Vec<Option<Row>>, InputError> {
+pub(crate) fn rows(sequences: &[GrpoSequence]) -> Result<Vec<Option<Row>>, InputError> {
     let mut rows = Vec::new();
     for (sequence, item) in sequences.iter().enumerate() {
         let GrpoSequence {

@@ -82,7 +82,7 @@ impl InnerState {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "rounded to f32 on purpose")]
-fn reciprocal(weight: f64) -> f32 {
+pub(crate) fn reciprocal(weight: f64) -> f32 {
     (1.0 / weight) as f32
 }
 
@@ -92,7 +92,7 @@ fn reciprocal(weight: f64) -> f32 {
     clippy::cast_precision_loss,
     reason = "step counts are far below 2^53; the factor is rounded to f32 on purpose"
 )]
-fn warmup(options: &InnerOptions, step: u64) -> f32 {
+pub(crate) fn warmup(options: &InnerOptions, step: u64) -> f32 {
     let step = options.first_step.saturating_add(step).saturating_add(1);
     if step >= options.warmup_steps {
         return 1.0;

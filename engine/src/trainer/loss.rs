@@ -50,7 +50,7 @@ impl Batch {
         }
     }
 
-    fn check(&self, vocab: usize) -> Result<(), InputError> {
+    pub(crate) fn check(&self, vocab: usize) -> Result<(), InputError> {
         let Self {
             tokens,
             targets,

@@ -48,11 +48,11 @@ pub enum OuterOptimizer {
 #[derive(Clone, Debug, PartialEq)]
 pub struct OuterState {
     config: ModelConfig,
-    buffers: Buffers,
+    pub(crate) buffers: Buffers,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Buffers {
+pub(crate) enum Buffers {
     Nesterov { momentum: Vec<f32>, step_count: u64 },
     AdamW(AdamWState),
 }
@@ -100,11 +100,7 @@ impl OuterState {
         pseudo_gradient: &[f32],
         threads: &Threads,
     ) -> Result<(), OuterError> {
-        let expected = model.as_slice().len();
-        let length = pseudo_gradient.len();
-        if length != expected || *model.config() != self.config {
-            return Err(OuterError::Length { length, expected });
-        }
+        self.check(model, pseudo_gradient)?;
         match (optimizer, &mut self.buffers) {
             (
                 &OuterOptimizer::Nesterov { lr, momentum },
@@ -151,7 +147,21 @@ impl OuterState {
         Ok(())
     }
 
-    fn kind(&self) -> &'static str {
+    /// Checks that a step's parts belong together.
+    pub(crate) fn check(
+        &self,
+        model: &Parameters,
+        pseudo_gradient: &[f32],
+    ) -> Result<(), OuterError> {
+        let expected = model.as_slice().len();
+        let length = pseudo_gradient.len();
+        if length != expected || *model.config() != self.config {
+            return Err(OuterError::Length { length, expected });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn kind(&self) -> &'static str {
         match self.buffers {
             Buffers::Nesterov { .. } => "nesterov",
             Buffers::AdamW(_) => "adamw",

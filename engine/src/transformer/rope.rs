@@ -85,6 +85,11 @@ impl Table {
         }
     }
 
+    /// Cosines and sines of the positions covered, `[positions, head_dim / 2]`.
+    pub(crate) fn values(&self) -> (&[f32], &[f32]) {
+        (&self.cosine, &self.sine)
+    }
+
     /// Rotates `heads` heads at the start of `row`, which stands at `position`.
     pub(crate) fn apply(
         &self,

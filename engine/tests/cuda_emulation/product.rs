@@ -58,7 +58,11 @@ fn products_of_all_shapes_are_left_folds() {
                         continue;
                     }
                     for accumulate in [false, true] {
-                        let mut right = if accumulate { c.clone() } else { vec![0.0; m * n] };
+                        let mut right = if accumulate {
+                            c.clone()
+                        } else {
+                            vec![0.0; m * n]
+                        };
                         expected(kind, (m, n, k), &a, &b, &mut right);
                         let [left, other, out] =
                             [&a, &b, &c].map(|values| Memory::floats(&device, values));

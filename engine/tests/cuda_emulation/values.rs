@@ -5,7 +5,7 @@ use engine::cuda::{Driver, Launch};
 use std::sync::Arc;
 
 /// Random words of a seed.
-pub fn words(count: usize, seed: u8) -> Vec<u32> {
+pub(crate) fn words(count: usize, seed: u8) -> Vec<u32> {
     let mut bytes = vec![0; count * 4];
     blake3::Hasher::new_keyed(&[seed; 32])
         .finalize_xof()
@@ -15,7 +15,7 @@ pub fn words(count: usize, seed: u8) -> Vec<u32> {
 }
 
 /// Values between -1 and 1, among them zeros of both signs and subnormals.
-pub fn values(count: usize, seed: u8) -> Vec<f32> {
+pub(crate) fn values(count: usize, seed: u8) -> Vec<f32> {
     let value = |word: u32| match word % 31 {
         0 => 0.0,
         1 => -0.0,
@@ -26,42 +26,49 @@ pub fn values(count: usize, seed: u8) -> Vec<f32> {
     words(count, seed).into_iter().map(value).collect()
 }
 
-pub fn bits(values: &[f32]) -> Vec<u32> {
+pub(crate) fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
 /// Fails with the first difference.
 #[track_caller]
-pub fn assert_same(found: &[f32], expected: &[f32], what: &str) {
+pub(crate) fn assert_same(found: &[f32], expected: &[f32], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}: another length");
     for (index, (a, b)) in found.iter().zip(expected).enumerate() {
-        assert_eq!(a.to_bits(), b.to_bits(), "{what}: element {index} is {a:e}, not {b:e}");
+        assert_eq!(
+            a.to_bits(),
+            b.to_bits(),
+            "{what}: element {index} is {a:e}, not {b:e}"
+        );
     }
 }
 
 /// Both orders of threads: a forgotten barrier shows in one of them.
-pub fn devices() -> [Arc<Emulator>; 2] {
+pub(crate) fn devices() -> [Arc<Emulator>; 2] {
     [Order::Upwards, Order::Downwards].map(Emulator::new)
 }
 
 /// An array of plain numbers on a device.
-pub struct Memory<'a> {
+pub(crate) struct Memory<'a> {
     device: &'a Emulator,
-    pub address: u64,
+    pub(crate) address: u64,
     bytes: usize,
 }
 
 impl<'a> Memory<'a> {
-    pub fn floats(device: &'a Emulator, values: &[f32]) -> Self {
+    pub(crate) fn floats(device: &'a Emulator, values: &[f32]) -> Self {
         Self::words(device, &bits(values))
     }
 
-    pub fn words(device: &'a Emulator, values: &[u32]) -> Self {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    pub(crate) fn words(device: &'a Emulator, values: &[u32]) -> Self {
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
         Self::bytes(device, &bytes)
     }
 
-    pub fn bytes(device: &'a Emulator, bytes: &[u8]) -> Self {
+    pub(crate) fn bytes(device: &'a Emulator, bytes: &[u8]) -> Self {
         let address = device.allocate(bytes.len()).unwrap();
         device.upload(address, bytes).unwrap();
         Self {
@@ -71,13 +78,13 @@ impl<'a> Memory<'a> {
         }
     }
 
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.bytes];
         self.device.download(self.address, &mut bytes).unwrap();
         bytes
     }
 
-    pub fn to_floats(&self) -> Vec<f32> {
+    pub(crate) fn to_floats(&self) -> Vec<f32> {
         let bytes = self.to_bytes();
         let words = bytes.as_chunks::<4>().0.iter();
         words.map(|word| f32::from_le_bytes(*word)).collect()
@@ -91,7 +98,7 @@ impl Drop for Memory<'_> {
 }
 
 /// Runs a kernel.
-pub fn launch(
+pub(crate) fn launch(
     device: &Emulator,
     kernel: &'static str,
     grid: [u32; 3],
@@ -108,6 +115,6 @@ pub fn launch(
 }
 
 /// The word of a number.
-pub fn float(value: f32) -> u64 {
+pub(crate) fn float(value: f32) -> u64 {
     u64::from(value.to_bits())
 }

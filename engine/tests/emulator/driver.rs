@@ -18,14 +18,14 @@ type LaunchFunction =
 
 /// In which order the threads of a block, and the blocks of a grid, take their turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     Upwards,
     Downwards,
 }
 
 /// A device whose processor is the host's.
 #[derive(Debug)]
-pub struct Emulator {
+pub(crate) struct Emulator {
     library: &'static libloading::Library,
     order: Order,
     memory: Mutex<HashMap<Address, Vec<u8>>>,
@@ -37,7 +37,7 @@ const FRESH: u8 = 0xff;
 
 impl Emulator {
     /// The device; compiles the kernels when that has not been done.
-    pub fn new(order: Order) -> Arc<Self> {
+    pub(crate) fn new(order: Order) -> Arc<Self> {
         static LIBRARY: OnceLock<libloading::Library> = OnceLock::new();
         let library = LIBRARY.get_or_init(|| {
             let path = compile();
@@ -59,7 +59,11 @@ fn compile() -> PathBuf {
     let emulator = root.join("tests/emulator");
     let mut hasher = blake3::Hasher::new();
     for folder in [&kernels, &emulator] {
-        let mut files: Vec<_> = folder.read_dir().unwrap().map(|f| f.unwrap().path()).collect();
+        let mut files: Vec<_> = folder
+            .read_dir()
+            .unwrap()
+            .map(|f| f.unwrap().path())
+            .collect();
         files.sort();
         for file in files {
             hasher.update(&std::fs::read(file).unwrap());
@@ -79,9 +83,20 @@ fn compile() -> PathBuf {
     let names = own.join("names.inc");
     std::fs::write(&names, kernel_names(&kernels)).unwrap();
     let output = Command::new(std::env::var("CXX").unwrap_or_else(|_| "g++".to_owned()))
-        .args(["-std=c++17", "-O3", "-ffp-contract=off", "-shared", "-fPIC", "-Wall", "-Werror"])
+        .args([
+            "-std=c++17",
+            "-O3",
+            "-ffp-contract=off",
+            "-shared",
+            "-fPIC",
+            "-Wall",
+            "-Werror",
+        ])
         .args(flags)
-        .arg(format!("-DKERNELS=\"{}\"", kernels.join("kernels.cu").display()))
+        .arg(format!(
+            "-DKERNELS=\"{}\"",
+            kernels.join("kernels.cu").display()
+        ))
         .arg(format!("-DKERNEL_NAMES=\"{}\"", names.display()))
         .arg(format!("-I{}", emulator.display()))
         .arg("-o")
@@ -135,6 +150,10 @@ impl Driver for Emulator {
         1 << 32
     }
 
+    fn processor_count(&self) -> usize {
+        1
+    }
+
     fn allocate(&self, bytes: usize) -> Result<Address, DriverError> {
         let mut block = vec![MARGIN; bytes + 2 * MARGIN_BYTES + 255];
         let start = block.as_ptr().align_offset(256) + MARGIN_BYTES;
@@ -150,7 +169,10 @@ impl Driver for Emulator {
         let start = usize::try_from(address - block.as_ptr() as u64).unwrap();
         let (before, after) = (&block[..start], &block[block.len() - MARGIN_BYTES..]);
         let intact = before.iter().chain(after).all(|&byte| byte == MARGIN);
-        assert!(intact || std::thread::panicking(), "written beside an array");
+        assert!(
+            intact || std::thread::panicking(),
+            "written beside an array"
+        );
     }
 
     fn upload(&self, to: Address, from: &[u8]) -> Result<(), DriverError> {

@@ -1,0 +1,265 @@
+//! Whole computations on the emulated device against the CPU engine.
+
+use crate::models::{
+    batches, continuations, families, grpo_sequences, inner_options, sentences, threads,
+};
+use crate::values::{assert_same, devices, values};
+use engine::cuda::Gpu;
+use engine::trainer::{
+    CompressedUpdate, Gradients, GrpoOptions, InnerState, OuterOptimizer, OuterState, Workspace,
+    clip_gradient_norm, cross_entropy, grpo, pseudo_gradient,
+};
+use engine::{GenerationOptions, Parameters, Sampling, generate, logprobs, prefill};
+
+fn gpus() -> [Gpu; 2] {
+    devices().map(|device| Gpu::with_driver(device))
+}
+
+#[test]
+fn hidden_states_and_logits_equal_the_cpu() {
+    for config in families() {
+        let model = Parameters::initialize(&config, [1; 32]);
+        let sentences = sentences(&config);
+        let sequences: Vec<&[u32]> = sentences.iter().map(Vec::as_slice).collect();
+        let expected = prefill(&model, &sequences, &threads()).unwrap();
+        let scored = logprobs(&model, &sequences, 0.8, &threads()).unwrap();
+        for gpu in gpus() {
+            let mut resident = gpu.load(&model).unwrap();
+            let found = resident.prefill(&sequences).unwrap();
+            for (found, expected) in found.iter().zip(&expected) {
+                assert_same(&found.hidden, &expected.hidden, "hidden");
+                assert_same(&found.logits, &expected.logits, "logits");
+            }
+            let found = resident.logprobs(&sequences, 0.8).unwrap();
+            assert_eq!(found.len(), scored.len());
+            for (found, scored) in found.iter().zip(&scored) {
+                assert_same(found, scored, "logprobs");
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_of_cross_entropy_equal_the_cpu() {
+    for config in families() {
+        let model = Parameters::initialize(&config, [1; 32]);
+        for batch in batches(&config) {
+            let mut expected = Gradients::zeros(&model);
+            expected
+                .as_mut_slice()
+                .copy_from_slice(&values(model.as_slice().len(), 9));
+            let start = expected.clone();
+            let mut workspace = Workspace::new();
+            let loss =
+                cross_entropy(&model, &batch, &mut expected, &mut workspace, &threads()).unwrap();
+            for gpu in gpus() {
+                let mut found = start.clone();
+                assert_eq!(gpu.cross_entropy(&model, &batch, &mut found).unwrap(), loss);
+                for tensor in model.layout().tensors() {
+                    let range = tensor.range();
+                    let (found, expected) = (found.as_slice(), expected.as_slice());
+                    assert_same(&found[range.clone()], &expected[range], &tensor.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_unit_of_inner_steps_equals_the_cpu() {
+    for config in families() {
+        let model = Parameters::initialize(&config, [1; 32]);
+        let options = inner_options();
+        let expected = pseudo_gradient(&model, batches(&config), &options, &threads()).unwrap();
+        for gpu in gpus() {
+            let found = gpu
+                .pseudo_gradient(&model, batches(&config), &options)
+                .unwrap();
+            assert_eq!(found.losses, expected.losses);
+            assert_eq!(found.digests, expected.digests);
+            assert_same(&found.values, &expected.values, "pseudo-gradient");
+        }
+    }
+}
+
+#[test]
+fn a_state_that_comes_back_is_the_state_of_the_cpu() {
+    let config = families().remove(0);
+    let mut expected = InnerState::new(Parameters::initialize(&config, [1; 32]));
+    let [gpu, _] = gpus();
+    let mut run = gpu.inner(&expected).unwrap();
+    let mut buffers = (Gradients::zeros(&expected.parameters), Workspace::new());
+    for batch in batches(&config) {
+        let (gradients, workspace) = &mut buffers;
+        let loss = expected
+            .step(&batch, &inner_options(), (gradients, workspace), &threads())
+            .unwrap();
+        assert_eq!(run.step(&batch, &inner_options()).unwrap(), loss);
+    }
+    assert_eq!(run.state().unwrap(), expected);
+    assert_eq!(run.digest().unwrap(), expected.digest());
+}
+
+#[test]
+fn a_reinforcement_step_equals_the_cpu() {
+    for config in families() {
+        let model = Parameters::initialize(&config, [1; 32]);
+        let sequences = grpo_sequences(&model);
+        let options = GrpoOptions {
+            clip_low: 0.2,
+            clip_high: 0.2,
+            delta: 4.0,
+            temperature: 0.9,
+            normaliser: 31.0,
+        };
+        let mut expected = Gradients::zeros(&model);
+        let mut workspace = Workspace::new();
+        let loss = grpo(
+            &model,
+            &sequences,
+            &options,
+            &mut expected,
+            &mut workspace,
+            &threads(),
+        )
+        .unwrap();
+        assert!(loss.clipped_count > 0 && loss.clipped_count < loss.token_count);
+        let optimizer = OuterOptimizer::AdamW {
+            lr: 1e-3,
+            beta1: 0.9,
+            beta2: 0.99,
+            eps: 1e-8,
+            weight_decay: 0.01,
+            clip_norm: 0.3,
+        };
+        let mut state = OuterState::new(&optimizer, &config);
+        let mut next = model.clone();
+        state
+            .step(&optimizer, &mut next, expected.as_slice(), &threads())
+            .unwrap();
+        for gpu in gpus() {
+            let mut found = Gradients::zeros(&model);
+            assert_eq!(
+                gpu.grpo(&model, &sequences, &options, &mut found).unwrap(),
+                loss
+            );
+            assert_same(found.as_slice(), expected.as_slice(), "gradients");
+            let mut own_state = OuterState::new(&optimizer, &config);
+            let mut own = model.clone();
+            gpu.outer_step(&mut own_state, &optimizer, &mut own, found.as_slice())
+                .unwrap();
+            assert_same(own.as_slice(), next.as_slice(), "weights");
+            assert_eq!(own_state, state);
+        }
+    }
+}
+
+#[test]
+fn an_outer_step_with_momentum_equals_the_cpu() {
+    let config = families().remove(0);
+    let optimizer = OuterOptimizer::Nesterov {
+        lr: 0.7,
+        momentum: 0.9,
+    };
+    let mut state = OuterState::new(&optimizer, &config);
+    let mut model = Parameters::initialize(&config, [1; 32]);
+    let (mut own_state, mut own) = (state.clone(), model.clone());
+    let [gpu, _] = gpus();
+    for seed in 0..3 {
+        let gradient = values(model.as_slice().len(), seed);
+        state
+            .step(&optimizer, &mut model, &gradient, &threads())
+            .unwrap();
+        gpu.outer_step(&mut own_state, &optimizer, &mut own, &gradient)
+            .unwrap();
+        assert_same(own.as_slice(), model.as_slice(), "weights");
+        assert_eq!(own_state, state);
+    }
+}
+
+#[test]
+fn generated_tokens_and_hidden_states_equal_the_cpu() {
+    for config in families() {
+        let model = Parameters::initialize(&config, [1; 32]);
+        for sampling in [Sampling::Gumbel { temperature: 0.7 }, Sampling::Greedy] {
+            let options = GenerationOptions {
+                sampling,
+                tokens_max: 40,
+                eos: 3,
+            };
+            let requests = continuations(&config);
+            let expected = generate(&model, &requests, &options, &threads()).unwrap();
+            for gpu in gpus() {
+                let found = gpu.generate(&model, &requests, &options).unwrap();
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert_eq!(found.tokens, expected.tokens);
+                    assert_eq!(found.finish, expected.finish);
+                    assert_same(&found.hidden, &expected.hidden, "hidden");
+                }
+                assert_eq!(found.len(), expected.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn norms_of_all_lengths_equal_the_cpu() {
+    for gpu in gpus() {
+        for length in [0, 1, 15, 16, 17, 4095, 4096, 4097, 9000, 20_000] {
+            for norm_max in [0.5, 1e9] {
+                let mut expected = values(length, 4);
+                let mut found = expected.clone();
+                let norm = clip_gradient_norm(&mut expected, norm_max, &threads());
+                let own = gpu.clip_gradient_norm(&mut found, norm_max).unwrap();
+                assert_eq!(own.to_bits(), norm.to_bits(), "norm of {length}");
+                assert_same(&found, &expected, "clipped");
+            }
+        }
+    }
+}
+
+#[test]
+fn compressed_updates_equal_the_cpu() {
+    for gpu in gpus() {
+        for length in [0, 1, 255, 256, 257, 1000] {
+            for scale in [1.98, 1.0, 1e-4, 1e-11, 3e-13, 1e-20, 1e-42, 0.0] {
+                let update: Vec<f32> = values(length, 5).iter().map(|x| x * scale).collect();
+                let expected = CompressedUpdate::compress(&update).unwrap();
+                assert_eq!(gpu.compress(&update).unwrap(), expected, "{length} {scale}");
+            }
+        }
+        for wrong in [f32::NAN, f32::INFINITY, -f32::INFINITY, 1.99, -2.5] {
+            let mut update = values(600, 6);
+            (update[300], update[599]) = (wrong, wrong);
+            // A NaN is not equal to itself, so the messages are compared.
+            let expected = CompressedUpdate::compress(&update).unwrap_err().to_string();
+            assert_eq!(gpu.compress(&update).unwrap_err().to_string(), expected);
+        }
+    }
+}
+
+#[test]
+fn largest_activations_are_those_of_a_sort() {
+    let mut hidden: Vec<f32> = values(4000, 7).iter().map(|x| x * 3.0).collect();
+    // Ties, infinities and a NaN.
+    for index in (0..4000).step_by(7) {
+        hidden[index] = if index % 2 == 0 { 1.5 } else { -1.5 };
+    }
+    (hidden[5], hidden[1200], hidden[2999]) = (f32::NAN, f32::INFINITY, -f32::INFINITY);
+    let ends = [0, 1, 100, 1500, 3999, 4000];
+    for gpu in gpus() {
+        for count in [1, 3, 128, 512] {
+            let found = gpu.largest_activations(&hidden, &ends, count).unwrap();
+            let mut first = 0;
+            for (found, &end) in found.iter().zip(&ends) {
+                let bits = hidden[first..end].iter().map(|&x| engine::bf16_bits(x));
+                let mut points: Vec<(u32, u16)> = (0..).zip(bits).collect();
+                points.sort_by_key(|&(index, bits)| (std::cmp::Reverse(bits & 0x7fff), index));
+                points.truncate(count);
+                points.sort_unstable();
+                assert_eq!(found, &points, "{first}..{end}, {count}");
+                first = end;
+            }
+        }
+    }
+}
