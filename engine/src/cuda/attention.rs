@@ -1,7 +1,7 @@
 //! Causal attention over the rows of a pass: products, softmax, products.
 //!
 //! The scores of one query head of one sequence are a square. Heads are taken as many at a time as
-//! their squares fit into [`SQUARE_VALUES_MAX`], whole groups of those that share a key head.
+//! their squares fit into a share of the memory, whole groups of those that share a key head.
 
 use super::driver::DriverError;
 use super::memory::{Argument, Array, Device, Part};
@@ -71,8 +71,8 @@ impl Scratch {
     }
 }
 
-/// Values of all squares at a time, unless a single group has more: 4 GiB.
-const SQUARE_VALUES_MAX: usize = 1 << 30;
+/// The part of the memory that the squares of a turn may take, unless a single group has more.
+const SQUARES_SHARE: u64 = 16;
 /// Blocks in the third dimension of a grid.
 const DEPTH_MAX: usize = 65_535;
 
@@ -92,7 +92,7 @@ fn turns<'a>(
     rows: &'a Rows,
 ) -> impl Iterator<Item = Turn<'a>> + use<'a> {
     let group = heads.group();
-    let by_memory = SQUARE_VALUES_MAX / (rows.square_values * group).max(1);
+    let by_memory = device.values(SQUARES_SHARE) / (rows.square_values * group).max(1);
     let by_grid = DEPTH_MAX / (rows.sequences * group).max(1);
     let keys = by_memory.min(by_grid).clamp(1, heads.keys);
     (0..heads.keys).step_by(keys).map(move |first_key| Turn {

@@ -11,7 +11,7 @@ use super::memory::{Array, Device, word};
 use super::model::Model;
 use super::pass::{Pass, ROWS_MAX, Survive, logits};
 use super::rows::Rows;
-use crate::transformer::forward::check;
+use crate::transformer::pass::check;
 use crate::transformer::prefill::runs;
 use crate::{Finish, Generation, GenerationOptions, GenerationRequest, Sampling};
 use std::collections::VecDeque;

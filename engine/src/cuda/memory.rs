@@ -96,6 +96,11 @@ impl Device {
         &*self.driver
     }
 
+    /// How many f32 fit into one of `share` equal parts of the memory.
+    pub(crate) fn values(&self, share: u64) -> usize {
+        usize::try_from(self.driver.memory_bytes() / share / 4).unwrap_or(usize::MAX)
+    }
+
     /// An array of unspecified content.
     pub(crate) fn array<T: Word>(&self, length: usize) -> Result<Array<T>, DriverError> {
         let bytes = (length * size_of::<T>()).max(1);

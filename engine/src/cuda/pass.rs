@@ -25,6 +25,9 @@ pub(crate) enum Survive {
     None,
 }
 
+/// Sees a block's queries, keys and values: `(model, block, qkv)`.
+pub(crate) type Tap<'a> = dyn FnMut(&Model, usize, &Array<f32>) -> Result<(), DriverError> + 'a;
+
 /// The buffers of a pass.
 #[derive(Debug)]
 pub(crate) struct Pass {
@@ -53,16 +56,17 @@ impl Pass {
         })
     }
 
-    /// What survives a training pass of `rows` rows: all if it takes at most a third of the
-    /// device's memory.
-    pub(crate) fn survivors(model: &Model, rows: usize) -> Survive {
-        let values = block::kept_values(model) * model.config.num_hidden_layers * rows;
-        let fits = (values as u64) * 4 <= model.device.driver().memory_bytes() / 3;
-        if fits {
-            Survive::All
-        } else {
-            Survive::Entrances
+    /// What survives a training pass, and its rows: all, if a third of the device's memory holds
+    /// that of many rows.
+    pub(crate) fn survivors(model: &Model) -> (Survive, usize) {
+        let (block, layers) = (block::kept_values(model), model.config.num_hidden_layers);
+        let values = model.device.values(3);
+        let rows = values / (block * layers);
+        if rows >= ROWS_MAX / 8 {
+            return (Survive::All, rows.min(ROWS_MAX));
         }
+        let rows = values / (block + layers * model.config.hidden_size);
+        (Survive::Entrances, rows.clamp(1, ROWS_MAX))
     }
 
     fn prepare(&mut self, layers: usize, survive: Survive) -> Result<(), DriverError> {
@@ -89,7 +93,7 @@ impl Pass {
         model: &mut Model,
         rows: &Rows,
         survive: Survive,
-        tap: &mut dyn FnMut(&Model, usize, &Array<f32>) -> Result<(), DriverError>,
+        tap: &mut Tap<'_>,
     ) -> Result<(), DriverError> {
         model.cover(rows.longest)?;
         let model = &*model;

@@ -4,13 +4,10 @@ use super::Error;
 use super::model::Model;
 use super::pass::{Pass, ROWS_MAX, Survive, logits};
 use super::rows::Rows;
-use super::scorer::{NO_TARGET, Scorer};
+use super::scorer::{NO_TARGET, Scorer, logit_rows};
 use crate::Prefill;
-use crate::transformer::forward::check;
+use crate::transformer::pass::check;
 use crate::transformer::prefill::runs;
-
-/// Values of logits at a time: 1 GiB.
-const LOGIT_VALUES_MAX: usize = 1 << 28;
 
 /// Calls `visitor(sequences, their rows, pass)` for runs of whole sequences.
 fn visit(
@@ -28,11 +25,6 @@ fn visit(
         visitor(model, run, &pass)?;
     }
     Ok(())
-}
-
-/// Rows whose logits are held at a time.
-fn logit_rows(model: &Model) -> usize {
-    (LOGIT_VALUES_MAX / model.config.vocab_size).max(1)
 }
 
 /// As [`prefill`](crate::prefill).

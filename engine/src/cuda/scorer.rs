@@ -2,9 +2,21 @@
 
 use super::driver::DriverError;
 use super::memory::{Array, Device};
+use super::model::Model;
 
 /// The target of a row that has none.
 pub(crate) const NO_TARGET: u32 = u32::MAX;
+
+/// The part of the memory that logits may take, unless a single row has more.
+const LOGITS_SHARE: u64 = 16;
+/// Most values of logits at a time: 1 GiB.
+const LOGIT_VALUES_MAX: usize = 1 << 28;
+
+/// Rows whose logits are held at a time.
+pub(crate) fn logit_rows(model: &Model) -> usize {
+    let values = model.device.values(LOGITS_SHARE).min(LOGIT_VALUES_MAX);
+    (values / model.config.vocab_size).max(1)
+}
 
 /// Buffers for rows of logits.
 #[derive(Debug)]

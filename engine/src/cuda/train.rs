@@ -10,9 +10,9 @@ use super::hash;
 use super::layers::add;
 use super::memory::{Array, Device, word};
 use super::model::Model;
-use super::pass::{Pass, ROWS_MAX, logits, logits_backward};
+use super::pass::{Pass, logits, logits_backward};
 use super::rows::Rows;
-use super::scorer::{NO_TARGET, Scorer};
+use super::scorer::{NO_TARGET, Scorer, logit_rows};
 use crate::Parameters;
 use crate::trainer::adamw::{AdamWState, correction};
 use crate::trainer::grpo::rows as grpo_rows;
@@ -20,11 +20,8 @@ use crate::trainer::inner::{reciprocal, warmup};
 use crate::trainer::{
     AdamW, Batch, GrpoLoss, GrpoOptions, GrpoSequence, InnerOptions, InnerState, Loss,
 };
-use crate::transformer::forward::check;
+use crate::transformer::pass::check;
 use crate::transformer::prefill::runs;
-
-/// Values of logits at a time: 1 GiB.
-const LOGIT_VALUES_MAX: usize = 1 << 28;
 
 /// A model with its gradients, on the device.
 #[derive(Debug)]
@@ -72,14 +69,9 @@ impl Trainer {
         let embedding = self.model.layout.embedding();
         self.embedding.resize(embedding.len())?;
         self.embedding.clear()?;
-        let longest = sequences
-            .iter()
-            .map(|tokens| tokens.len())
-            .max()
-            .unwrap_or(0);
-        let survive = Pass::survivors(&self.model, longest.max(ROWS_MAX));
+        let (survive, rows_max) = Pass::survivors(&self.model);
         let mut first = 0;
-        for run in runs(sequences, ROWS_MAX, |tokens| tokens.len()) {
+        for run in runs(sequences, rows_max, |tokens| tokens.len()) {
             let rows = Rows::new(&self.model.device, run)?;
             self.pass
                 .run(&mut self.model, &rows, survive, &mut |_, _, _| Ok(()))?;
@@ -103,7 +95,7 @@ impl Trainer {
         objective: &mut Objective<'_>,
     ) -> Result<(), DriverError> {
         let d = self.model.config.hidden_size;
-        let step = (LOGIT_VALUES_MAX / self.model.config.vocab_size).max(1);
+        let step = logit_rows(&self.model);
         self.d_hidden.resize(count * d)?;
         for start in (0..count).step_by(step) {
             let rows = step.min(count - start);

@@ -1,6 +1,6 @@
 //! Small models of odd sizes, and what is computed with them.
 
-use crate::values::words;
+use crate::values::{values, words};
 use engine::trainer::{AdamW, Batch, GrpoSequence, InnerOptions};
 use engine::{Family, GenerationRequest, ModelConfig, Parameters, RopeScaling, Threads, logprobs};
 
@@ -25,7 +25,45 @@ pub(crate) fn families() -> Vec<ModelConfig> {
         max_position_embeddings: 96,
         tie_word_embeddings: true,
     };
-    vec![llama]
+    let qwen2 = ModelConfig {
+        family: Family::Qwen2,
+        num_attention_heads: 3,
+        num_key_value_heads: 1,
+        rope_scaling: RopeScaling::Llama3 {
+            factor: 8.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_max_position_embeddings: 32,
+        },
+        tie_word_embeddings: false,
+        ..llama
+    };
+    // Sizes of whole vectors and more than one large tile; heads wider than a tile.
+    let qwen3 = ModelConfig {
+        family: Family::Qwen3,
+        vocab_size: 140,
+        hidden_size: 132,
+        intermediate_size: 148,
+        num_attention_heads: 2,
+        num_key_value_heads: 2,
+        head_dim: 68,
+        ..llama
+    };
+    vec![llama, qwen2, qwen3]
+}
+
+/// Weights of a model, with gains and biases that are not all 1 and 0.
+pub(crate) fn model(config: &ModelConfig) -> Parameters {
+    let mut model = Parameters::initialize(config, [1; 32]);
+    let tensors = model.layout().tensors().to_vec();
+    for tensor in tensors.iter().filter(|tensor| tensor.shape.len() == 1) {
+        let changes = values(tensor.length, 40);
+        let weights = &mut model.as_mut_slice()[tensor.range()];
+        for (weight, change) in weights.iter_mut().zip(changes) {
+            *weight += 0.3 * change;
+        }
+    }
+    model
 }
 
 /// Tokens below the vocabulary.

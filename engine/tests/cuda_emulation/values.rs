@@ -21,7 +21,7 @@ pub(crate) fn values(count: usize, seed: u8) -> Vec<f32> {
         1 => -0.0,
         2 => f32::from_bits(word >> 12),
         3 => -f32::from_bits(word >> 12),
-        _ => (word as i32 as f32) / 2_147_483_648.0,
+        _ => (word.cast_signed() as f32) / 2_147_483_648.0,
     };
     words(count, seed).into_iter().map(value).collect()
 }
@@ -43,9 +43,13 @@ pub(crate) fn assert_same(found: &[f32], expected: &[f32], what: &str) {
     }
 }
 
-/// Both orders of threads: a forgotten barrier shows in one of them.
+/// Both orders of threads: a forgotten barrier shows in one of them. One has plenty of memory, the
+/// other so little that every computation is cut into many.
 pub(crate) fn devices() -> [Arc<Emulator>; 2] {
-    [Order::Upwards, Order::Downwards].map(Emulator::new)
+    [
+        Emulator::new(Order::Upwards, 1 << 32),
+        Emulator::new(Order::Downwards, 1 << 16),
+    ]
 }
 
 /// An array of plain numbers on a device.
@@ -112,9 +116,4 @@ pub(crate) fn launch(
         arguments,
     };
     device.launch(launch).unwrap();
-}
-
-/// The word of a number.
-pub(crate) fn float(value: f32) -> u64 {
-    u64::from(value.to_bits())
 }

@@ -28,6 +28,7 @@ pub(crate) enum Order {
 pub(crate) struct Emulator {
     library: &'static libloading::Library,
     order: Order,
+    memory_bytes: u64,
     memory: Mutex<HashMap<Address, Vec<u8>>>,
 }
 
@@ -37,7 +38,9 @@ const FRESH: u8 = 0xff;
 
 impl Emulator {
     /// The device; compiles the kernels when that has not been done.
-    pub(crate) fn new(order: Order) -> Arc<Self> {
+    ///
+    /// It says that it has `memory_bytes`; how work is cut into passes follows from that.
+    pub(crate) fn new(order: Order, memory_bytes: u64) -> Arc<Self> {
         static LIBRARY: OnceLock<libloading::Library> = OnceLock::new();
         let library = LIBRARY.get_or_init(|| {
             let path = compile();
@@ -47,6 +50,7 @@ impl Emulator {
         Arc::new(Self {
             library,
             order,
+            memory_bytes,
             memory: Mutex::default(),
         })
     }
@@ -147,7 +151,7 @@ impl Driver for Emulator {
     }
 
     fn memory_bytes(&self) -> u64 {
-        1 << 32
+        self.memory_bytes
     }
 
     fn processor_count(&self) -> usize {

@@ -36,6 +36,8 @@ struct Machine {
     std::vector<char *> stacks;
     std::vector<size_t> shared_used;
     char *shared = nullptr;
+    // What the blocks of this launch have used of it so far.
+    size_t shared_bytes = SHARED_BYTES;
     void *caller = nullptr;
     // Threads that have ended, and threads at a barrier that is not complete.
     unsigned finished = 0, waiting = 0;
@@ -165,7 +167,7 @@ void run_block(unsigned threads) {
         machine.stacks.push_back(stack);
     }
     if (!machine.shared) machine.shared = (char *)aligned_alloc(64, SHARED_BYTES);
-    memset(machine.shared, 0xff, SHARED_BYTES);
+    memset(machine.shared, 0xff, machine.shared_bytes);
     machine.stack_pointers.resize(threads);
     machine.shared_used.assign(threads, 0);
     for (unsigned i = 0; i < threads; i++)
@@ -220,6 +222,7 @@ void *emulator_shared(size_t bytes) {
     size_t &used = machine.shared_used[emulator.thread];
     size_t start = (used + 15) & ~(size_t)15;
     used = start + bytes;
+    if (used > machine.shared_bytes) machine.shared_bytes = used;
     if (used > SHARED_BYTES) fault("asks for more shared memory than a block has");
     return machine.shared + start;
 }
@@ -244,6 +247,9 @@ extern "C" int emulator_launch(const char *name, const unsigned *grid, unsigned 
         emulator.block[1] = block / grid[0] % grid[1];
         emulator.block[2] = block / grid[0] / grid[1];
         run_block(threads);
+        // The first block started from a whole pattern; the next renew what was used.
+        if (index == 0) machine.shared_bytes = machine.shared_used.front();
     }
+    machine.shared_bytes = SHARED_BYTES;
     return 0;
 }
