@@ -158,6 +158,15 @@ kernel! {
 }
 
 kernel! {
+    /// `out = x + y`.
+    pub(crate) fn sum(out: &mut [f32], x: &[f32], y: &[f32]) {
+        for ((out, &x), &y) in out.iter_mut().zip(x).zip(y) {
+            *out = x + y;
+        }
+    }
+}
+
+kernel! {
     /// `y *= factor`.
     pub(crate) fn scale(y: &mut [f32], factor: f32) {
         for y in y.iter_mut() {

@@ -18,11 +18,11 @@ mod head_norm;
 pub(crate) mod heads;
 pub(crate) mod mix;
 
-use super::block::{Backward, Context, Keep, Scratch as BlockScratch};
+use super::block::{Backward, Context, Scratch as BlockScratch};
 use super::linear::{Linear, LinearBackward};
 use super::norm::Norm;
 use super::rope::Direction;
-use crate::arithmetic::elementwise::add;
+use crate::arithmetic::elementwise::sum;
 use crate::arithmetic::threads::Threads;
 use head_norm::HeadNorm;
 use heads::Heads;
@@ -33,7 +33,7 @@ pub(crate) use causal::Scratch;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Activations {
     /// Residual stream at the entrance.
-    input: Vec<f32>,
+    pub(crate) input: Vec<f32>,
     norm: Vec<f32>,
     reciprocal: Vec<f32>,
     /// Queries and keys before their norms, where a model has those.
@@ -52,17 +52,15 @@ fn norm<'a>(context: &Context<'a>, index: usize) -> Norm<'a> {
     }
 }
 
-/// Adds the layer of block `index` to `x`.
+/// The residual stream after the layer of block `index`: `x = kept.input + …`.
 pub(crate) fn forward(
     context: &Context<'_>,
     index: usize,
-    keep: Keep,
-    x: &mut [f32],
     kept: &mut Activations,
+    x: &mut Vec<f32>,
     scratch: &mut BlockScratch,
 ) {
-    keep.copy(x, &mut kept.input);
-    project(context, index, x, kept);
+    project(context, index, kept);
     let heads = Heads::new(context.model.config());
     kept.attended
         .resize(context.rows.count() * heads.out_row(), 0.0);
@@ -74,21 +72,22 @@ pub(crate) fn forward(
         &mut kept.attended,
         &mut scratch.attention,
     );
-    output(context, index, &kept.attended, x, &mut scratch.branch);
+    output(context, index, kept, x, &mut scratch.branch);
 }
 
-/// Fills `kept.qkv` from the residual stream.
-pub(crate) fn project(context: &Context<'_>, index: usize, x: &[f32], kept: &mut Activations) {
+/// Fills `kept.qkv` from `kept.input`.
+pub(crate) fn project(context: &Context<'_>, index: usize, kept: &mut Activations) {
     let kernels = context.threads.kernels();
     let ranges = context.model.layout().block(index);
     let Activations {
+        input,
         norm: normed,
         reciprocal,
         head_norm,
         qkv,
         ..
     } = kept;
-    norm(context, index).forward(kernels, x, normed, reciprocal);
+    norm(context, index).forward(kernels, input, normed, reciprocal);
     let linear = Linear {
         weight: &context.weights.blocks[index].qkv,
         bias: ranges
@@ -103,17 +102,18 @@ pub(crate) fn project(context: &Context<'_>, index: usize, x: &[f32], kept: &mut
     rotate(context, qkv, Direction::Forward);
 }
 
-/// Adds the output projection of `attended` to `x`.
+/// `x = kept.input + Wo kept.attended`.
 pub(crate) fn output(
     context: &Context<'_>,
     index: usize,
-    attended: &[f32],
-    x: &mut [f32],
+    kept: &Activations,
+    x: &mut Vec<f32>,
     branch: &mut Vec<f32>,
 ) {
     let weight = &context.weights.blocks[index].out;
-    Linear { weight, bias: None }.forward(context.threads, attended, branch);
-    add(context.threads.kernels(), x, branch);
+    Linear { weight, bias: None }.forward(context.threads, &kept.attended, branch);
+    x.resize(kept.input.len(), 0.0);
+    sum(context.threads.kernels(), x, &kept.input, branch);
 }
 
 /// Turns the queries and keys of every row to (or back from) its position.

@@ -34,16 +34,6 @@ pub(crate) enum Keep {
     None,
 }
 
-impl Keep {
-    /// Copies a layer's input where the backward pass needs it.
-    pub(crate) fn copy(self, x: &[f32], input: &mut Vec<f32>) {
-        if self == Self::All {
-            input.clear();
-            input.extend_from_slice(x);
-        }
-    }
-}
-
 /// What one block computed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Activations {
@@ -73,17 +63,34 @@ pub(crate) struct Backward {
     pub(crate) weights: PackedWeights,
 }
 
-/// Adds both layers of block `index` to `x`, `[rows, hidden_size]`.
+/// Both layers of block `index` on the residual stream `x`, `[rows, hidden_size]`.
+///
+/// The stream passes from buffer to buffer: what stood in `x` ends as `kept.attention.input`.
 pub(crate) fn forward(
     context: &Context<'_>,
     index: usize,
-    keep: Keep,
-    x: &mut [f32],
+    x: &mut Vec<f32>,
     kept: &mut Activations,
     scratch: &mut Scratch,
 ) {
-    attention::forward(context, index, keep, x, &mut kept.attention, scratch);
-    mlp::forward(context, index, keep, x, &mut kept.mlp, &mut scratch.branch);
+    let Activations { attention, mlp } = kept;
+    std::mem::swap(x, &mut attention.input);
+    attention::forward(context, index, attention, &mut mlp.input, scratch);
+    mlp::forward(context, index, mlp, x, &mut scratch.branch);
+}
+
+/// Computes once more what [`backward`] reads, from the stream at the block's entrance.
+pub(crate) fn again(
+    context: &Context<'_>,
+    index: usize,
+    entrance: &mut Vec<f32>,
+    kept: &mut Activations,
+    scratch: &mut Scratch,
+) {
+    let Activations { attention, mlp } = kept;
+    std::mem::swap(entrance, &mut attention.input);
+    attention::forward(context, index, attention, &mut mlp.input, scratch);
+    mlp::inside(context, index, mlp);
 }
 
 /// Carries `pass.d_residual` through block `index`; uses up what it kept.

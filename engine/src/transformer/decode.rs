@@ -266,19 +266,13 @@ impl<'a> Decoder<'a> {
         let tokens = active.iter().map(|sequence| sequence.last_token());
         embedding::forward(self.model, tokens, residual);
         for index in 0..self.model.config().num_hidden_layers {
-            let kept = &mut block.attention;
-            attention::project(&context, index, residual, kept);
-            self.attend(index, active, kept, scores);
+            let block::Activations { attention, mlp } = &mut *block;
+            std::mem::swap(residual, &mut attention.input);
+            attention::project(&context, index, attention);
+            self.attend(index, active, attention, scores);
             let branch = &mut scratch.branch;
-            attention::output(&context, index, &kept.attended, residual, branch);
-            mlp::forward(
-                &context,
-                index,
-                Keep::None,
-                residual,
-                &mut block.mlp,
-                branch,
-            );
+            attention::output(&context, index, attention, &mut mlp.input, branch);
+            mlp::forward(&context, index, mlp, residual, branch);
         }
         head::hidden(&context, residual, hidden, reciprocal);
         head::logits(&self.threads, &self.weights, hidden, logits);

@@ -6,16 +6,16 @@
 //!            dx += norm_backward([dg, du] Wgate_up)
 //! ```
 
-use super::block::{Backward, Context, Keep};
+use super::block::{Backward, Context};
 use super::linear::{Linear, LinearBackward};
 use super::norm::Norm;
-use crate::arithmetic::elementwise::{add, swiglu, swiglu_backward};
+use crate::arithmetic::elementwise::{sum, swiglu, swiglu_backward};
 
 /// What the layer computed, all `[rows, …]` row-major.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Activations {
     /// Residual stream at the entrance.
-    input: Vec<f32>,
+    pub(crate) input: Vec<f32>,
     norm: Vec<f32>,
     reciprocal: Vec<f32>,
     gate_up: Vec<f32>,
@@ -31,18 +31,25 @@ fn norm<'a>(context: &Context<'a>, index: usize) -> Norm<'a> {
     }
 }
 
-/// Adds the layer of block `index` to `x`. `branch` is a buffer.
+/// The residual stream after the layer of block `index`: `x = kept.input + …`.
 pub(crate) fn forward(
     context: &Context<'_>,
     index: usize,
-    keep: Keep,
-    x: &mut [f32],
     kept: &mut Activations,
+    x: &mut Vec<f32>,
     branch: &mut Vec<f32>,
 ) {
+    inside(context, index, kept);
+    let weight = &context.weights.blocks[index].down;
+    linear(weight).forward(context.threads, &kept.gated, branch);
+    x.resize(kept.input.len(), 0.0);
+    sum(context.threads.kernels(), x, &kept.input, branch);
+}
+
+/// Everything that the backward pass reads, from `kept.input`.
+pub(crate) fn inside(context: &Context<'_>, index: usize, kept: &mut Activations) {
     let threads = context.threads;
     let kernels = threads.kernels();
-    let weights = &context.weights.blocks[index];
     let Activations {
         input,
         norm: normed,
@@ -50,18 +57,12 @@ pub(crate) fn forward(
         gate_up,
         gated,
     } = kept;
-    keep.copy(x, input);
-    norm(context, index).forward(kernels, x, normed, reciprocal);
-    linear(&weights.gate_up).forward(threads, normed, gate_up);
+    norm(context, index).forward(kernels, input, normed, reciprocal);
+    let weight = &context.weights.blocks[index].gate_up;
+    linear(weight).forward(threads, normed, gate_up);
     gated.resize(gate_up.len() / 2, 0.0);
-    swiglu(
-        kernels,
-        gate_up,
-        gated,
-        context.model.config().intermediate_size,
-    );
-    linear(&weights.down).forward(threads, gated, branch);
-    add(kernels, x, branch);
+    let width = context.model.config().intermediate_size;
+    swiglu(kernels, gate_up, gated, width);
 }
 
 fn linear(weight: &crate::arithmetic::gemm::Packed) -> Linear<'_> {

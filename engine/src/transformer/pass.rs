@@ -121,12 +121,12 @@ impl Activations {
             threads,
         };
         for index in 0..layers {
-            if let Some(entrance) = entrances.get_mut(index) {
-                entrance.clone_from(residual);
-            }
             let block = &mut blocks[index % kept];
-            block::forward(&context, index, keep, residual, block, scratch);
+            block::forward(&context, index, residual, block, scratch);
             tap(index, rows, block);
+            if let Some(entrance) = entrances.get_mut(index) {
+                std::mem::swap(entrance, &mut block.attention.input);
+            }
         }
         head::hidden(&context, residual, hidden, reciprocal);
     }
@@ -165,7 +165,7 @@ impl Activations {
         for index in (0..model.config().num_hidden_layers).rev() {
             let block = &mut blocks[index % kept];
             if let Some(entrance) = entrances.get_mut(index) {
-                block::forward(&context, index, Keep::All, entrance, block, scratch);
+                block::again(&context, index, entrance, block, scratch);
             }
             block::backward(&context, index, block, scratch, pass, gradients);
         }
