@@ -34,18 +34,35 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../spec/vectors/arithmetic")
 }
 
+/// Computes the rows of one file.
+type Rows = fn(&Threads) -> Vec<Value>;
+
+/// Every file and its rows.
+const FILES: [(&str, Rows); 8] = [
+    ("products.json", products::rows),
+    ("reductions.json", reductions::rows),
+    ("elementary.json", elementary::rows),
+    ("blocks.json", blocks::rows),
+    ("models.json", models::rows),
+    ("sampling.json", sampling::rows),
+    ("training.json", training::rows),
+    ("exchange.json", exchange::rows),
+];
+
+/// The text of a file.
+fn text(rows: &[Value]) -> String {
+    let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+    format!("[\n{}\n]\n", lines.join(",\n"))
+}
+
 /// Compares the rows of every execution with the file, or writes it when `UPDATE_VECTORS` is set.
-fn check(file: &str, rows: fn(&Threads) -> Vec<Value>) {
+fn check(file: &str) {
+    let (_, rows) = FILES.into_iter().find(|(name, _)| *name == file).unwrap();
     let path = folder().join(file);
     if env::var_os("UPDATE_VECTORS").is_some() {
-        let lines: Vec<String> = rows(&Threads::new(1))
-            .iter()
-            .map(Value::to_string)
-            .collect();
-        fs::write(&path, format!("[\n{}\n]\n", lines.join(",\n"))).unwrap();
+        fs::write(&path, text(&rows(&Threads::new(1)))).unwrap();
     }
-    let text = fs::read_to_string(&path).unwrap();
-    let pinned: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let pinned: Vec<Value> = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     for threads in every_execution() {
         let rows = rows(&threads);
         for (pinned, row) in pinned.iter().zip(&rows) {
@@ -57,40 +74,40 @@ fn check(file: &str, rows: fn(&Threads) -> Vec<Value>) {
 
 #[test]
 fn products_equal_the_vectors_on_every_path() {
-    check("products.json", products::rows);
+    check("products.json");
 }
 
 #[test]
 fn reductions_equal_the_vectors_on_every_path() {
-    check("reductions.json", reductions::rows);
+    check("reductions.json");
 }
 
 #[test]
 fn elementary_functions_equal_the_vectors_on_every_path() {
-    check("elementary.json", elementary::rows);
+    check("elementary.json");
 }
 
 #[test]
 fn pieces_of_the_model_equal_the_vectors_on_every_path() {
-    check("blocks.json", blocks::rows);
+    check("blocks.json");
 }
 
 #[test]
 fn whole_models_equal_the_vectors_on_every_path() {
-    check("models.json", models::rows);
+    check("models.json");
 }
 
 #[test]
 fn draws_equal_the_vectors_on_every_path() {
-    check("sampling.json", sampling::rows);
+    check("sampling.json");
 }
 
 #[test]
 fn training_equals_the_vectors_on_every_path() {
-    check("training.json", training::rows);
+    check("training.json");
 }
 
 #[test]
 fn updates_and_files_equal_the_vectors_on_every_path() {
-    check("exchange.json", exchange::rows);
+    check("exchange.json");
 }

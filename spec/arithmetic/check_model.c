@@ -1,5 +1,6 @@
 /* Rows of chapter 4. */
 #include "checks.h"
+#include "draws.h"
 #include "model.h"
 #include "numbers.h"
 
@@ -156,4 +157,37 @@ void check_model(const row *r)
     logits_of(&m, &s, a, logits.at);
     expect_floats(r, "hidden", hidden_of(a), s.count * m.c.d);
     expect_floats(r, "logits", logits.at, logits.count);
+    float temperature = float_of(r->input, "temperature"), sum;
+    floats log_p = new_floats(s.count), e = new_floats(m.c.vocab);
+    log_p.count = 0;
+    for (size_t i = 0, t = 0; i < s.sequences; i++, t++)
+        for (size_t j = 1; j < s.lengths[i]; j++, t++)
+            log_p.at[log_p.count++] = log_probability(logits.at + t * m.c.vocab, m.c.vocab,
+                                                      s.tokens[t + 1], temperature, e.at, &sum);
+    expect_floats(r, "logprobs", log_p.at, log_p.count);
+}
+
+/* Draws every token from a forward pass over all that stand before it. */
+void check_generate(const row *r)
+{
+    model m = model_of(r->input);
+    rows prompts = sequences_of(r->input, "prompts");
+    bytes seeds = bytes_of(r->input, "seeds");
+    size_t count = integer_of(r->input, "count"), vocab = m.c.vocab, first = 0;
+    float temperature = float_of(r->input, "temperature");
+    uint32_t *drawn = allocate(prompts.sequences * count, sizeof *drawn);
+    for (size_t i = 0; i < prompts.sequences; first += prompts.lengths[i++]) {
+        size_t length = prompts.lengths[i];
+        rows s = {allocate(length + count, sizeof(uint32_t)), length, &length, 1};
+        memcpy(s.tokens, prompts.tokens + first, length * sizeof(uint32_t));
+        for (size_t n = 0; n < count; n++, length++) {
+            s.count = length;
+            floats logits = new_floats(length * vocab);
+            logits_of(&m, &s, forward(&m, &s), logits.at);
+            float *last = logits.at + (length - 1) * vocab;
+            scores(last, position_words(seeds.at + 32 * i, length, vocab), temperature, last);
+            s.tokens[length] = drawn[i * count + n] = (uint32_t)argmax(last, vocab);
+        }
+    }
+    expect_words(r, "tokens", drawn, prompts.sequences * count);
 }

@@ -24,6 +24,7 @@ void check_swiglu(const row *r);
 void check_attention(const row *r);
 void check_log_probability(const row *r);
 void check_model(const row *r);
+void check_generate(const row *r);
 
 /* Chapters 5 to 7. */
 void check_scores(const row *r);

@@ -55,6 +55,7 @@ static const struct {
     {"attention backward", check_attention},
     {"log-probability", check_log_probability},
     {"model", check_model},
+    {"generate", check_generate},
     {"scores", check_scores},
     {"token", check_token},
     {"greedy", check_token},

@@ -55,6 +55,7 @@ fn rotary(threads: &Threads) -> Vec<Value> {
         ("Qwen2.5's", 64, 1e6, RopeScaling::Default),
         ("Llama 3.1's", 128, 5e5, llama3(8.0)),
         ("Llama 3.2's", 64, 5e5, llama3(32.0)),
+        ("a factor that rounds", 96, 3e4, llama3(4.7)),
     ];
     let mut rows = Vec::new();
     for (name, head_dim, rope_theta, rope_scaling) in cases {

@@ -1,6 +1,6 @@
 //! §3: exp, log and what is made of them; bf16.
 
-use super::values::{noise, result, row, words, written};
+use super::values::{noise, result, row, salted, words, written};
 use crate::Threads;
 use crate::arithmetic::cpu::kernel;
 use crate::arithmetic::elementary::{
@@ -191,7 +191,7 @@ fn variates(name: &str, threads: &Threads, f: Each<u32>) -> Vec<Value> {
         ),
         row(
             &format!("{name}: any words"),
-            json!({"words": {"words": name, "count": any.len()}}),
+            json!({"words": {"words": salted(name), "count": any.len()}}),
             json!({"y": result(&apply(&any))}),
         ),
     ]
@@ -236,7 +236,7 @@ fn bf16() -> Vec<Value> {
         ),
         row(
             "bf16: any bits",
-            json!({"x": {"words": "bf16", "count": any.len()}}),
+            json!({"x": {"words": salted("bf16"), "count": any.len()}}),
             json!({"y": result(&rounded(&any))}),
         ),
     ]
@@ -251,19 +251,31 @@ const ANGLES: [f64; 9] = [
 ];
 
 fn wide_rows() -> Vec<Value> {
-    let spread = noise("wide", 24, 16.0).values;
-    let table = |name: &str, special: &[f64], map: fn(f64) -> f64, f: &dyn Fn(f64) -> f64| {
-        let others = spread.iter().map(|&x| map(f64::from(x)));
-        let x: Vec<f64> = special.iter().copied().chain(others).collect();
-        let y: Vec<f64> = x.iter().map(|&x| f(x)).collect();
-        let name = format!("{name}: limits and others");
-        row(&name, json!({"x": written(&x)}), json!({"y": written(&y)}))
-    };
     let (sine, cosine) = (|x| wide::sin_cos(x).0, |x| wide::sin_cos(x).1);
+    [
+        wide_function("exp64", &EXPONENTS, 64.0, &wide::exp),
+        wide_function("log64", &POSITIVE, 1.0, &|x| wide::log(x.abs())),
+        wide_function("sin64", &ANGLES, 1024.0, &sine),
+        wide_function("cos64", &ANGLES, 1024.0, &cosine),
+    ]
+    .concat()
+}
+
+/// Limits, and numbers of magnitudes up to `8 scale`; log64 takes their absolute values.
+fn wide_function(name: &str, limits: &[f64], scale: f32, f: &dyn Fn(f64) -> f64) -> Vec<Value> {
+    let all = |x: &[f64]| x.iter().map(|&x| f(x)).collect::<Vec<_>>();
+    let others = noise(name, 20_000, scale);
+    let x: Vec<f64> = others.values.iter().map(|&x| f64::from(x)).collect();
     vec![
-        table("exp64", &EXPONENTS, |x| x, &wide::exp),
-        table("log64", &POSITIVE, |x| x.abs() + 1e-3, &wide::log),
-        table("sin64", &ANGLES, |x| x * 1024.0, &sine),
-        table("cos64", &ANGLES, |x| x * 1024.0, &cosine),
+        row(
+            &format!("{name}: limits"),
+            json!({"x": written(limits)}),
+            json!({"y": written(&all(limits))}),
+        ),
+        row(
+            &format!("{name}: many"),
+            json!({"widened": others.name}),
+            json!({"y": result(&all(&x))}),
+        ),
     ]
 }

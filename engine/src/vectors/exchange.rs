@@ -50,6 +50,10 @@ fn compressions() -> Vec<Value> {
             "one unit more than the scale",
             explicit(&[127.0 * UNIT, 127.5 * UNIT, 128.0 * UNIT]),
         ),
+        (
+            "ties of the values",
+            explicit(&[33_292_414.0 * UNIT, -33_292_414.0 * UNIT]),
+        ),
         ("near the limit", explicit(&[limit, -limit, 1.0])),
         ("a tiny block", explicit(&[1e-7, -3e-8, 5e-9, 1e-10])),
         ("one block", noise("compress 256", 256, 0.125)),
@@ -138,9 +142,12 @@ fn decode(name: &str, count: usize, hexadecimal: &str) -> Value {
 
 fn aggregates() -> Vec<Value> {
     // 3 / 2 and 5 / 2 units, and quotients that need every bit of the division.
+    // 127 (2^18 + 1) and 127 (2^18 + 3) units are odd numbers of 25 bits: halves of the last place.
+    let halves = explicit(&[33_292_414.0 * UNIT]);
+    let other_halves = explicit(&[-33_292_668.0 * UNIT]);
     let unit = |code: f32| explicit(&[127.0 * UNIT, code * UNIT]);
     let far = |power: i32| explicit(&[127.0 * 2.0_f32.powi(power - 38)]);
-    let cases: [(&str, Vec<(Noise, u64)>); 7] = [
+    let cases: [(&str, Vec<(Noise, u64)>); 9] = [
         (
             "one update",
             vec![(noise("aggregate one", 300, 0.125), 12_345)],
@@ -150,6 +157,8 @@ fn aggregates() -> Vec<Value> {
             vec![(unit(1.0), 1), (unit(2.0), 1), (unit(127.0), 0)],
         ),
         ("thirds", vec![(unit(1.0), 1), (unit(-3.0), 2)]),
+        ("a tie, upwards to even", vec![(halves, 3)]),
+        ("a tie, downwards to even", vec![(other_halves, 1)]),
         ("far apart", vec![(far(0), 1), (far(31), 1)]),
         (
             "cancelling to +0",

@@ -1,10 +1,16 @@
-//! §4, whole: hidden states, logits and gradients of tiny models.
+//! §4, whole: hidden states, logits and tokens of tiny models.
 
 use super::blocks::rope_settings;
-use super::values::{Noise, noise, result, row, written};
+use super::values::{Noise, hexadecimal, noise, result, row, written};
 use crate::testing::{config, tokens};
-use crate::{Family, ModelConfig, Parameters, RopeScaling, Threads, prefill};
+use crate::{
+    Family, GenerationOptions, GenerationRequest, ModelConfig, Parameters, RopeScaling, Sampling,
+    Threads, generate, logprobs, prefill,
+};
 use serde_json::{Value, json};
+
+/// Divides the logits of what is drawn and scored.
+const TEMPERATURE: f32 = 0.7;
 
 /// A model whose weights, gains and biases are all noise.
 #[derive(Clone, Debug)]
@@ -93,16 +99,57 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 pub(super) fn rows(threads: &Threads) -> Vec<Value> {
+    let pass = |case: &Case| [forward(threads, case), generation(threads, case)];
+    cases().iter().flat_map(pass).collect()
+}
+
+/// Hidden states, logits and log-probabilities of three sequences in one batch.
+fn forward(threads: &Threads, case: &Case) -> Value {
     let sequences = [tokens(1, 37, 1), tokens(13, 37, 2), tokens(20, 37, 3)];
     let views: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
-    let row = |case: Case| {
-        let passes = prefill(&case.model, &views, threads).unwrap();
-        let hidden: Vec<f32> = passes.iter().flat_map(|pass| pass.hidden.clone()).collect();
-        let logits: Vec<f32> = passes.iter().flat_map(|pass| pass.logits.clone()).collect();
-        let mut input = case.input();
-        input["sequences"] = json!(sequences);
-        let expect = json!({"hidden": result(&hidden), "logits": result(&logits)});
-        row(&format!("model: {}", case.name), input, expect)
+    let passes = prefill(&case.model, &views, threads).unwrap();
+    let hidden: Vec<f32> = passes.iter().flat_map(|pass| pass.hidden.clone()).collect();
+    let logits: Vec<f32> = passes.iter().flat_map(|pass| pass.logits.clone()).collect();
+    let scored = logprobs(&case.model, &views, TEMPERATURE, threads).unwrap();
+    let mut input = case.input();
+    input["sequences"] = json!(sequences);
+    input["temperature"] = written(&[TEMPERATURE]);
+    let expect = json!({
+        "hidden": result(&hidden),
+        "logits": result(&logits),
+        "logprobs": result(&scored.concat()),
+    });
+    row(&format!("model: {}", case.name), input, expect)
+}
+
+/// Tokens drawn one at a time from a cache, for prompts that are decoded together.
+fn generation(threads: &Threads, case: &Case) -> Value {
+    let requests = [(1, 3), (2, 9)].map(|(seed, length)| GenerationRequest {
+        prompt: tokens(length, 37, seed),
+        seed: [seed; 32],
+    });
+    let sampling = Sampling::Gumbel {
+        temperature: TEMPERATURE,
     };
-    cases().into_iter().map(row).collect()
+    let options = GenerationOptions {
+        sampling,
+        tokens_max: 15,
+        eos: u32::MAX,
+    };
+    let generations = generate(&case.model, &requests, &options, threads).unwrap();
+    let mut input = case.input();
+    input["prompts"] = requests
+        .iter()
+        .map(|request| json!(request.prompt))
+        .collect();
+    let seeds = requests.iter().map(|request| hexadecimal(&request.seed));
+    input["seeds"] = json!(seeds.collect::<String>());
+    input["temperature"] = written(&[TEMPERATURE]);
+    input["count"] = json!(options.tokens_max);
+    let tokens: Vec<u32> = generations.into_iter().flat_map(|one| one.tokens).collect();
+    row(
+        &format!("generate: {}", case.name),
+        input,
+        json!({"tokens": written(&tokens)}),
+    )
 }

@@ -1,6 +1,8 @@
 //! The independent program: compiled with gcc and run over every vector.
 
-use super::folder;
+use super::values::with_salt;
+use super::{FILES, folder, text};
+use crate::Threads;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,8 +37,9 @@ struct Program {
 }
 
 impl Program {
-    fn compile() -> Self {
-        let folder = env::temp_dir().join(format!("cairn-arithmetic-{}", std::process::id()));
+    fn compile(name: &str) -> Self {
+        let own = format!("cairn-arithmetic-{}-{name}", std::process::id());
+        let folder = env::temp_dir().join(own);
         fs::create_dir_all(&folder).unwrap();
         let program = Self { folder };
         let sources = files(&super::folder().join("../../arithmetic"), "c");
@@ -62,8 +65,8 @@ impl Program {
     }
 
     /// Runs the program; gives whether it succeeded and what it wrote.
-    fn run(&self, files: &[PathBuf]) -> (bool, String) {
-        let output = Command::new(self.path()).args(files).output().unwrap();
+    fn run(&self, arguments: &[PathBuf]) -> (bool, String) {
+        let output = Command::new(self.path()).args(arguments).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8(text).unwrap())
     }
@@ -75,18 +78,71 @@ impl Drop for Program {
     }
 }
 
+/// The number of rows in a file.
+fn row_count(path: &Path) -> usize {
+    let rows: Vec<Value> = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    rows.len()
+}
+
 #[test]
 fn an_independent_program_agrees_with_every_vector() {
-    let program = Program::compile();
-    let files = files(&folder(), "json");
-    let rows = files.iter().map(|path| {
-        let rows: Vec<Value> = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-        rows.len()
-    });
-    let expected = format!("{} rows agree\n", rows.sum::<usize>());
-    assert_eq!(program.run(&files), (true, expected));
-
+    let program = Program::compile("vectors");
+    let paths = files(&folder(), "json");
+    let mut names: Vec<_> = FILES.iter().map(|(name, _)| folder().join(name)).collect();
+    names.sort();
+    assert_eq!(paths, names, "files in the folder of the vectors");
+    let rows: usize = paths.iter().map(|path| row_count(path)).sum();
+    assert_eq!(program.run(&paths), (true, format!("{rows} rows agree\n")));
     refuses_what_it_does_not_agree_with(&program);
+}
+
+/// The vectors are a sample: rows made from other texts agree as well. `VECTOR_SALTS` asks for more.
+#[test]
+fn the_program_and_the_engine_agree_on_other_numbers() {
+    let program = Program::compile("salts");
+    let count = env::var("VECTOR_SALTS").map_or(2, |count| count.parse().unwrap());
+    for salt in 1..=count {
+        let mut paths = Vec::new();
+        let mut total = 0;
+        for (name, rows) in FILES {
+            let rows = with_salt(salt, || rows(&Threads::new(1)));
+            total += rows.len();
+            paths.push(program.folder.join(name));
+            fs::write(program.folder.join(name), text(&rows)).unwrap();
+        }
+        let agreement = (true, format!("{total} rows agree\n"));
+        assert_eq!(program.run(&paths), agreement, "salt {salt}");
+    }
+}
+
+/// Every 99991st input, against the table of errors in the chapter.
+#[test]
+fn no_measured_error_is_above_the_chapters() {
+    let program = Program::compile("errors");
+    let arguments = ["errors", "99991"].map(PathBuf::from);
+    let (succeeded, printed) = program.run(&arguments);
+    assert!(succeeded, "{printed}");
+    let chapter = fs::read_to_string(super::folder().join("../../arithmetic.md")).unwrap();
+    let number = |text: &str| -> Option<f64> { text.split_whitespace().next()?.parse().ok() };
+    let stated = |name: &str| {
+        let rows = chapter.lines().filter(|line| line.starts_with('|'));
+        let mut columns = rows.map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+        let row = columns.find(|row| row[1].split(", ").any(|function| function == name))?;
+        number(row[3])
+    };
+    let mut seen = 0;
+    for line in printed.lines() {
+        let (name, rest) = line.split_once("  ").unwrap();
+        let error = number(rest.rsplit_once("  ").unwrap().1).unwrap();
+        let limit = stated(name).unwrap_or_else(|| panic!("the chapter has no error of {name}"));
+        assert!(error <= limit, "{name}: {error} above {limit}");
+        assert!(
+            error > 0.5 * limit || line.contains("sample"),
+            "{name}: {error} of {limit}"
+        );
+        seen += 1;
+    }
+    assert_eq!(seen, 10);
 }
 
 /// One changed bit, an unknown operation, an unread field and a missing one are failures.

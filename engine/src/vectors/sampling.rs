@@ -1,7 +1,7 @@
 //! §5 and §6: what is drawn from streams: tokens and initial weights.
 
 use super::models::config_input;
-use super::values::{Noise, noise, result, row, words, written};
+use super::values::{Noise, hexadecimal, noise, result, row, salted, words, written};
 use crate::arithmetic::elementwise::perturb;
 use crate::testing::config;
 use crate::{Family, ModelConfig, Parameters, Threads, sampler};
@@ -13,10 +13,6 @@ pub(super) fn rows(threads: &Threads) -> Vec<Value> {
     rows.extend(greedy());
     rows.extend(initial_weights());
     rows
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn scores(threads: &Threads) -> Vec<Value> {
@@ -35,7 +31,7 @@ fn scores(threads: &Threads) -> Vec<Value> {
         );
         let input = json!({
             "logits": logits.name,
-            "words": {"words": name, "count": count},
+            "words": {"words": salted(&name), "count": count},
             "temperature": written(&[temperature]),
         });
         let title = format!("scores: {count} logits at {temperature}");
@@ -97,6 +93,7 @@ fn initial_weights() -> Vec<Value> {
         vocab_size: 5,
         hidden_size: 3,
         intermediate_size: 7,
+        num_hidden_layers: 6,
         ..config()
     };
     let cases = [

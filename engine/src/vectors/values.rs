@@ -1,6 +1,7 @@
 //! How numbers are written in vectors, and numbers made from a text.
 
 use serde_json::{Value, json};
+use std::cell::Cell;
 
 /// Numbers in full up to this many; longer results are a hash and their first numbers.
 const WRITTEN_COUNT_MAX: usize = 48;
@@ -86,6 +87,11 @@ pub(super) fn result<T: Number>(numbers: &[T]) -> Value {
     })
 }
 
+/// Two digits a byte.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Bytes: in full if they are few, else their hash and the first.
 pub(super) fn bytes_result(bytes: &[u8]) -> Value {
     let hexadecimal =
@@ -109,11 +115,31 @@ pub(super) fn row(name: &str, input: Value, expect: Value) -> Value {
         .collect()
 }
 
+thread_local! {
+    static SALT: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Calls `work` with other texts, and so with other numbers, for every salt but 0.
+pub(super) fn with_salt<T>(salt: u32, work: impl FnOnce() -> T) -> T {
+    SALT.set(salt);
+    let result = work();
+    SALT.set(0);
+    result
+}
+
+/// The text that a row names for `text`.
+pub(super) fn salted(text: &str) -> String {
+    match SALT.get() {
+        0 => text.to_owned(),
+        salt => format!("{text} {salt}"),
+    }
+}
+
 /// Bit patterns made from a text: the words of its BLAKE3 stream.
 pub(super) fn words(text: &str, count: usize) -> Vec<u32> {
     let mut bytes = vec![0; count * 4];
     blake3::Hasher::new()
-        .update(text.as_bytes())
+        .update(salted(text).as_bytes())
         .finalize_xof()
         .fill(&mut bytes);
     let words = bytes.as_chunks::<4>().0.iter();
@@ -135,6 +161,6 @@ pub(super) fn noise(text: &str, count: usize, scale: f32) -> Noise {
     };
     Noise {
         values: words(text, count).into_iter().map(value).collect(),
-        name: json!({"noise": text, "count": count, "scale": scale.hexadecimal()}),
+        name: json!({"noise": salted(text), "count": count, "scale": scale.hexadecimal()}),
     }
 }
