@@ -106,6 +106,8 @@ pub mod import;
 pub mod sampler;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "tokenizer")]
+pub mod tokenizer;
 pub mod trainer;
 mod transformer;
 #[cfg(test)]
