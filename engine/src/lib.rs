@@ -103,6 +103,7 @@
 pub mod arithmetic;
 pub mod cuda;
 pub mod import;
+mod plan;
 pub mod sampler;
 #[cfg(test)]
 mod testing;
@@ -117,6 +118,7 @@ mod weights;
 pub use arithmetic::cpu::KernelPath;
 pub use arithmetic::elementary::bf16_bits;
 pub use arithmetic::threads::Threads;
+pub use plan::Plan;
 pub use sampler::Sampling;
 pub use transformer::config::{ConfigError, Family, ModelConfig, RopeScaling};
 pub use transformer::decode::{Finish, Generation, GenerationOptions, GenerationRequest, generate};

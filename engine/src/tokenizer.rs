@@ -92,10 +92,8 @@ impl Tokenizer {
         })?;
         let settings = settings(&directory.join("tokenizer_config.json"))?;
         let template = std::fs::read_to_string(directory.join("chat_template.jinja")).ok();
-        let template = template.or_else(|| match settings.chat_template {
-            Some(Value::String(template)) => Some(template),
-            _ => None,
-        });
+        let stated = settings.chat_template.as_ref().and_then(Value::as_str);
+        let template = template.or_else(|| stated.map(str::to_owned));
         let chat = template.as_deref().and_then(Chat::of);
         let eos = match (&chat, &settings.eos_token) {
             (Some(_), _) => Some(END),

@@ -140,9 +140,9 @@ impl Workspace {
 
 /// Rows whose activations are held at a time. Folds continue from run to run, so this number
 /// changes memory and speed and no bit.
-const RUN_ROWS_MAX: usize = 512;
+pub(crate) const RUN_ROWS_MAX: usize = 512;
 /// Rows whose logits are held at a time.
-const LOGIT_ROWS_MAX: usize = 512;
+pub(crate) const LOGIT_ROWS_MAX: usize = 512;
 
 /// Runs forward and backward over `sequences`, adding to `gradients`.
 ///

@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{devnet, export, mining, query, replay, rpc::client::Client, validator, wallet};
+use crate::{devnet, export, mining, model, query, replay, rpc::client::Client, validator, wallet};
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use miner::cheat::Cheat;
@@ -47,6 +47,9 @@ enum Command {
     /// Propose and vote.
     #[command(subcommand)]
     Gov(GovCommand),
+    /// Import, show, run and plan language models.
+    #[command(subcommand)]
+    Model(model::Command),
 }
 
 #[derive(Debug, Args)]
@@ -268,6 +271,7 @@ impl Arguments {
             Command::Query(arguments) => query::run(arguments).await,
             Command::Transfer(arguments) => transfer(arguments).await,
             Command::Gov(command) => gov(command).await,
+            Command::Model(command) => model::run(command),
         }
     }
 }

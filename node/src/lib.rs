@@ -9,7 +9,8 @@
 //! * [`rpc`]: the HTTP interface and the page;
 //!
 //! a miner is [`mining`]; both compute through [`computation`] on a [`workbench`] and sign through
-//! an [`outbox`]. [`devnet`] starts them all as processes on one machine.
+//! an [`outbox`]. [`devnet`] starts them all as processes on one machine. [`model`] runs language
+//! models of the world outside on the same engine.
 
 pub mod chain;
 pub mod cli;
@@ -21,6 +22,7 @@ pub mod gossip;
 pub mod home;
 pub mod local;
 pub mod mining;
+pub mod model;
 pub mod outbox;
 pub mod query;
 pub mod replay;

@@ -46,7 +46,7 @@ pub struct GenerationOptions {
 /// Sequences decoded together by one thread.
 const BATCH_MAX: usize = 96;
 /// Rows of prompts that run through the model together.
-const PROMPT_ROWS_MAX: usize = 1024;
+pub(crate) const PROMPT_ROWS_MAX: usize = 1024;
 
 /// Continues every request.
 ///
