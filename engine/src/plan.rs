@@ -14,6 +14,7 @@
 //! the allocator's own) is a few megabytes.
 
 use crate::trainer::{Checkpointing, LOGIT_ROWS_MAX, RUN_ROWS_MAX};
+use crate::transformer::attention::BLOCK_ROWS_MAX;
 use crate::transformer::config::{Family, ModelConfig};
 use crate::transformer::decode::PROMPT_ROWS_MAX;
 use crate::transformer::parameters::Layout;
@@ -61,11 +62,13 @@ impl Plan {
         let sizes = Sizes::new(config);
         let parameters = Layout::new(config).length() as u64;
         let (batch, length) = (batch as u64, length as u64);
-        let whole = (RUN_ROWS_MAX as u64 / length.max(1)).max(1).min(batch) * length;
+        // A run is whole sequences: as many as fit, or one.
+        let run = |limit: usize| (limit as u64 / length.max(1)).max(1).min(batch) * length;
+        let (whole, prompt_rows) = (run(RUN_ROWS_MAX), run(PROMPT_ROWS_MAX));
         let logit_rows = whole.min(LOGIT_ROWS_MAX as u64);
-        let prompt_rows = (PROMPT_ROWS_MAX as u64).min(batch * length);
         let packed = sizes.packed();
         let hidden = batch * length * sizes.hidden;
+        let prompts = prompt_rows * (sizes.block() + 3 * sizes.hidden);
         let steps = batch * (2 * sizes.vocab + sizes.block());
         Self {
             parameters,
@@ -77,10 +80,10 @@ impl Plan {
             base: VALUE * parameters,
             activations: VALUE * whole * sizes.layers * sizes.block(),
             activations_checkpointed: VALUE * whole * (sizes.layers * sizes.hidden + sizes.block()),
-            buffers: VALUE * whole * sizes.backward(),
+            buffers: VALUE * (whole * sizes.backward() + sizes.mixture(length)),
             logits: VALUE * logit_rows * sizes.vocab,
             cache: VALUE * batch * sizes.cache(length),
-            generation: VALUE * (hidden + steps + prompt_rows * (sizes.block() + sizes.hidden)),
+            generation: VALUE * (hidden + steps + prompts + sizes.mixture(length)),
         }
     }
 
@@ -180,7 +183,13 @@ impl Sizes {
 
     /// Gradients and residual streams of one row, outside the blocks.
     fn backward(&self) -> u64 {
-        8 * self.hidden + self.qkv().max(2 * self.gated) + self.query.max(self.gated)
+        7 * self.hidden + self.qkv().max(2 * self.gated) + self.query.max(self.gated)
+    }
+
+    /// What one thread needs to mix the values of one head: packed keys, values, queries and
+    /// their gradients, and the probabilities of a block of rows.
+    fn mixture(&self, length: u64) -> u64 {
+        length * 8 * self.head_dim + 2 * BLOCK_ROWS_MAX as u64 * length.next_multiple_of(PANEL)
     }
 
     /// Keys and values of one sequence.

@@ -27,7 +27,7 @@ use crate::arithmetic::threads::Threads;
 use head_norm::HeadNorm;
 use heads::Heads;
 
-pub(crate) use causal::Scratch;
+pub(crate) use causal::{BLOCK_ROWS_MAX, Scratch};
 
 /// What the layer computed, all `[rows, …]` row-major.
 #[derive(Clone, Debug, Default)]

@@ -12,7 +12,7 @@ use crate::arithmetic::tile::{
 };
 
 /// Rows whose weights are held at a time.
-const BLOCK_ROWS_MAX: usize = 132;
+pub(crate) const BLOCK_ROWS_MAX: usize = 132;
 
 /// Buffers of one thread.
 #[derive(Clone, Debug, Default)]
