@@ -105,6 +105,14 @@ pub enum ConfigError {
         /// Its value as text.
         value: String,
     },
+    /// A number that is not finite and at least 1.
+    #[error("{field} is {value}; it must be finite and at least 1")]
+    BelowOne {
+        /// The field of `config.json`.
+        field: &'static str,
+        /// Its value as text.
+        value: String,
+    },
     /// A setting that changes the mathematics in a way this engine does not have.
     #[error("{field} = {value} is not supported")]
     Unsupported {
@@ -162,7 +170,7 @@ impl ModelConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.validate_sizes()?;
         positive("rms_norm_eps", self.rms_norm_eps)?;
-        positive("rope_theta", self.rope_theta)?;
+        at_least_one("rope_theta", self.rope_theta)?;
         self.rope_scaling.validate()?;
         let countable = |count: usize| count <= PARAMETERS_MAX;
         if !self.parameter_count().is_some_and(countable) {
@@ -244,7 +252,7 @@ impl RopeScaling {
         else {
             return Ok(());
         };
-        positive("rope_scaling.factor", factor)?;
+        at_least_one("rope_scaling.factor", factor)?;
         positive("rope_scaling.low_freq_factor", low_freq_factor)?;
         positive("rope_scaling.high_freq_factor", high_freq_factor)?;
         let field = "rope_scaling.original_max_position_embeddings";
@@ -267,6 +275,17 @@ fn size(field: &'static str, value: usize, limit: usize) -> Result<(), ConfigErr
             field,
             value,
             limit,
+        });
+    }
+    Ok(())
+}
+
+/// A frequency above 1 would turn by angles that the sine has no domain for.
+fn at_least_one(field: &'static str, value: f32) -> Result<(), ConfigError> {
+    if !(value.is_finite() && value >= 1.0) {
+        return Err(ConfigError::BelowOne {
+            field,
+            value: value.to_string(),
         });
     }
     Ok(())

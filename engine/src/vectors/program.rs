@@ -96,7 +96,7 @@ fn an_independent_program_agrees_with_every_vector() {
     refuses_what_it_does_not_agree_with(&program);
 }
 
-/// The vectors are a sample: rows made from other texts agree as well. `VECTOR_SALTS` asks for more.
+/// Rows made from other texts agree as well; `VECTOR_SALTS` asks for more of them.
 #[test]
 fn the_program_and_the_engine_agree_on_other_numbers() {
     let program = Program::compile("salts");

@@ -46,6 +46,12 @@ fn settings_that_change_the_mathematics_are_refused() {
             r#""vocab_size": 18446744073709551615"#,
         ),
         (r#""rms_norm_eps": 1e-05"#, r#""rms_norm_eps": -1.0"#),
+        (r#""rope_theta": 100000"#, r#""rope_theta": 0.999"#),
+        (
+            r#""rope_scaling": null"#,
+            r#""rope_scaling": {"rope_type": "llama3", "factor": 0.5, "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}"#,
+        ),
         (
             r#""tie_word_embeddings": true"#,
             r#""tie_word_embeddings": true, "head_dim": 63"#,
