@@ -50,7 +50,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .flat_map(|row| example(step * 64 + row))
             .map(u32::from);
         let batch = Batch::next_token(&rows.collect::<Vec<_>>(), 9);
-        let loss = state.step(&batch, &options, (&mut gradients, &mut workspace), &threads)?;
+        let loss = state.step(
+            &[batch],
+            &options,
+            (&mut gradients, &mut workspace),
+            &threads,
+        )?;
         if step % 100 == 0 {
             println!("step {step}: {:.3} nats a token", loss.mean());
         }

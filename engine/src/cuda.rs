@@ -10,6 +10,7 @@ pub(crate) mod hash;
 pub(crate) mod layers;
 pub(crate) mod memory;
 pub(crate) mod model;
+pub(crate) mod open;
 pub(crate) mod outer;
 pub(crate) mod pass;
 pub(crate) mod prefill;
@@ -23,13 +24,17 @@ use crate::trainer::{
     Batch, CompressError, CompressedUpdate, Gradients, GrpoLoss, GrpoOptions, GrpoSequence,
     InnerOptions, InnerState, Loss, OuterOptimizer, OuterState, PseudoGradient,
 };
-use crate::{Generation, GenerationOptions, GenerationRequest, InputError, Parameters, Prefill};
+use crate::{
+    Continuation, Generation, GenerationOptions, GenerationRequest, InputError, Parameters,
+    Prefill, Replay,
+};
 use memory::Device;
 use model::Model;
 use std::sync::Arc;
 use train::{Inner, Trainer};
 
 pub use driver::{Address, Driver, DriverError, Launch};
+pub use open::{Unusable, open};
 
 /// Why a computation on a device has no result.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -121,6 +126,52 @@ impl Gpu {
         self.load(model)?.logprobs(sequences, temperature)
     }
 
+    /// As [`replay`](crate::replay()).
+    ///
+    /// # Errors
+    /// A sequence the model cannot take, or a failure of the device.
+    pub fn replay(
+        &self,
+        model: &Parameters,
+        continuations: &[Continuation<'_>],
+    ) -> Result<Vec<Replay>, Error> {
+        let (d, v) = (model.config().hidden_size, model.config().vocab_size);
+        let whole: Vec<_> = continuations.iter().map(Continuation::tokens).collect();
+        let rows: Vec<&[u32]> = whole.iter().map(Vec::as_slice).collect();
+        let passes = self.prefill(model, &rows)?.into_iter().zip(continuations);
+        let cut = |(mut pass, item): (Prefill, &Continuation<'_>)| {
+            let (prompt, response) = (item.prompt.len(), item.response.len());
+            pass.hidden
+                .truncate((prompt + response.saturating_sub(1)) * d);
+            let drawn = (prompt - 1) * v..(prompt + response - 1) * v;
+            Replay {
+                hidden: pass.hidden,
+                logits: pass.logits[drawn].to_vec(),
+            }
+        };
+        Ok(passes.map(cut).collect())
+    }
+
+    /// As [`response_logprobs`](crate::response_logprobs).
+    ///
+    /// # Errors
+    /// A sequence the model cannot take, or a failure of the device.
+    pub fn response_logprobs(
+        &self,
+        model: &Parameters,
+        continuations: &[Continuation<'_>],
+        temperature: f32,
+    ) -> Result<Vec<Vec<f32>>, Error> {
+        let whole: Vec<_> = continuations.iter().map(Continuation::tokens).collect();
+        let rows: Vec<&[u32]> = whole.iter().map(Vec::as_slice).collect();
+        let scored = self.logprobs(model, &rows, temperature)?.into_iter();
+        let cut = |(mut scored, item): (Vec<f32>, &Continuation<'_>)| {
+            scored.drain(..item.prompt.len() - 1);
+            scored
+        };
+        Ok(scored.zip(continuations).map(cut).collect())
+    }
+
     /// As [`cross_entropy`](crate::trainer::cross_entropy).
     ///
     /// # Errors
@@ -189,7 +240,7 @@ impl Gpu {
         let mut run = self.inner(&InnerState::new(theta_0.clone()))?;
         let (mut losses, mut digests) = (Vec::new(), Vec::new());
         for batch in batches {
-            losses.push(run.step(&batch, options)?);
+            losses.push(run.step(&[batch], options)?);
             digests.push(run.digest()?);
         }
         let values = outer::difference(&self.device, theta_0.as_slice(), &run.inner)?;
@@ -300,8 +351,8 @@ impl InnerRun {
     ///
     /// # Errors
     /// A batch the model cannot take, or a failure of the device.
-    pub fn step(&mut self, batch: &Batch, options: &InnerOptions) -> Result<Loss, Error> {
-        self.inner.step(batch, options)
+    pub fn step(&mut self, parts: &[Batch], options: &InnerOptions) -> Result<Loss, Error> {
+        self.inner.step(parts, options)
     }
 
     /// As [`InnerState::digest`], computed on the device.

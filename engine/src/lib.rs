@@ -102,6 +102,7 @@
 
 pub mod arithmetic;
 pub mod cuda;
+mod device;
 pub mod import;
 mod plan;
 pub mod sampler;
@@ -118,6 +119,7 @@ mod weights;
 pub use arithmetic::cpu::KernelPath;
 pub use arithmetic::elementary::bf16_bits;
 pub use arithmetic::threads::Threads;
+pub use device::{Device, DeviceChoice, DeviceChoiceError, Training};
 pub use plan::Plan;
 pub use sampler::Sampling;
 pub use transformer::config::{ConfigError, Family, ModelConfig, RopeScaling};

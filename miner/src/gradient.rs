@@ -5,7 +5,7 @@ pub(crate) mod pretrain;
 pub(crate) mod reinforce;
 
 use crate::{ExecuteError, World};
-use engine::{Parameters, Threads, trainer::CompressedUpdate};
+use engine::{Device, Parameters, trainer::CompressedUpdate};
 use protocol::{
     Address,
     codec::{BoundedVec, Bytes},
@@ -46,8 +46,8 @@ pub struct Generation<'a> {
 /// # Errors
 /// When this software cannot execute the recipe, there is nothing to learn from, or the model has
 /// diverged.
-pub fn execute(inputs: &GradientInputs<'_>, threads: &Threads) -> Result<Payload, ExecuteError> {
-    let learned = learn(inputs, &World::of(inputs.recipe)?, threads)?;
+pub fn execute(inputs: &GradientInputs<'_>, device: &Device) -> Result<Payload, ExecuteError> {
+    let learned = learn(inputs, &World::of(inputs.recipe)?, device)?;
     if learned.tokens_count == 0 {
         return Err(ExecuteError::NothingToLearn { unit: inputs.unit });
     }
@@ -58,14 +58,14 @@ pub fn execute(inputs: &GradientInputs<'_>, threads: &Threads) -> Result<Payload
 pub(crate) fn learn(
     inputs: &GradientInputs<'_>,
     world: &World,
-    threads: &Threads,
+    device: &Device,
 ) -> Result<Learned, ExecuteError> {
     match phase(inputs)? {
-        Phase::Pretrain => pretrain::learn(inputs, pretrain::assigned(inputs, world), threads),
+        Phase::Pretrain => pretrain::learn(inputs, pretrain::assigned(inputs, world), device),
         Phase::Reinforce => {
             let generation = generation(inputs)?;
             let groups = reinforce::groups(inputs.recipe, world, generation);
-            reinforce::learn(inputs, generation, &groups, threads)
+            reinforce::learn(inputs, generation, &groups, device)
         }
     }
 }

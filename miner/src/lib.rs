@@ -19,7 +19,7 @@
 //! pieces: nothing is written twice that could then differ.
 //!
 //! ```
-//! use engine::Threads;
+//! use engine::Device;
 //! use miner::{RolloutInputs, model, rollout};
 //! use protocol::{
 //!     Address, ChainId, CheckpointId, RunId, Step,
@@ -40,7 +40,7 @@
 //!     miner: Address::from_bytes([3; 32]),
 //! };
 //! let inputs = RolloutInputs { task: &task, recipe: &recipe, model: &model };
-//! let payload = rollout::execute(&inputs, &Threads::new(1))?;
+//! let payload = rollout::execute(&inputs, &Device::cpu(1))?;
 //! assert_eq!(payload.samples().count(), recipe.samples_per_unit_count() as usize);
 //! # Ok(())
 //! # }

@@ -5,7 +5,7 @@
 
 use crate::{ExecuteError, World, model, parallel};
 use engine::{
-    Generation, GenerationOptions, GenerationRequest, Parameters, Sampling, Threads, bf16_bits,
+    Device, Generation, GenerationOptions, GenerationRequest, Parameters, Sampling, bf16_bits,
 };
 use environment::END_OF_SEQUENCE;
 use protocol::{
@@ -31,11 +31,11 @@ pub struct RolloutInputs<'a> {
 ///
 /// # Errors
 /// When this software cannot execute the recipe, or the model has diverged.
-pub fn execute(inputs: &RolloutInputs<'_>, threads: &Threads) -> Result<Payload, ExecuteError> {
+pub fn execute(inputs: &RolloutInputs<'_>, device: &Device) -> Result<Payload, ExecuteError> {
     let world = World::of(inputs.recipe)?;
     let draw = Draw::assigned(inputs, &world);
-    let generations = draw.generate(&world, threads)?;
-    payload(inputs, &world, &draw.prompts, &generations, threads)
+    let generations = draw.generate(&world, device)?;
+    payload(inputs, &world, &draw.prompts, &generations, device)
 }
 
 /// How the samples of a unit are drawn. An honest miner has exactly one.
@@ -73,7 +73,7 @@ impl<'a> Draw<'a> {
     pub(crate) fn generate(
         &self,
         world: &World,
-        threads: &Threads,
+        device: &Device,
     ) -> Result<Vec<Generation>, ExecuteError> {
         let groups = self.prompts.iter().zip(&self.seeds);
         let requests: Vec<_> = groups
@@ -89,7 +89,7 @@ impl<'a> Draw<'a> {
             tokens_max: world.environment.response_tokens_max(),
             eos: END_OF_SEQUENCE,
         };
-        Ok(engine::generate(self.model, &requests, &options, threads)?)
+        Ok(device.generate(self.model, &requests, &options)?)
     }
 }
 
@@ -99,12 +99,12 @@ pub(crate) fn payload(
     world: &World,
     prompts: &[Vec<u32>],
     generations: &[Generation],
-    threads: &Threads,
+    device: &Device,
 ) -> Result<Payload, ExecuteError> {
     let per_group = inputs.recipe.reinforce.samples_per_group_count.max(1) as usize;
     let width = inputs.model.config().hidden_size;
     let drawn: Vec<_> = prompts.iter().zip(generations.chunks(per_group)).collect();
-    let groups = parallel::map(&drawn, threads, |(prompt, generations)| {
+    let groups = parallel::map(&drawn, device.threads(), |(prompt, generations)| {
         group(world, prompt, generations, width)
     });
     let groups = groups.into_iter().collect::<Result<_, _>>()?;

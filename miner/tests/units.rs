@@ -1,7 +1,7 @@
 //! Units seen from outside: what a recipe allows, and the form of what is made.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use engine::Threads;
+use engine::Device;
 use miner::{
     ExecuteError, GradientInputs, RolloutInputs, World, gradient, initial_model,
     rollout::{self, ends_lawfully, proofs_count},
@@ -50,7 +50,7 @@ fn a_sample_has_one_proof_for_its_prompt_and_one_for_every_32_fed_tokens() {
         recipe: &recipe,
         model: &model,
     };
-    let payload = rollout::execute(&inputs, &Threads::new(1)).unwrap();
+    let payload = rollout::execute(&inputs, &Device::cpu(1)).unwrap();
     for sample in payload.samples() {
         let tokens = sample.tokens.as_slice();
         assert_eq!(sample.proofs.as_slice().len(), proofs_count(tokens.len()));
@@ -64,7 +64,7 @@ fn a_sample_has_one_proof_for_its_prompt_and_one_for_every_32_fed_tokens() {
         task: &other,
         ..inputs
     };
-    let others = rollout::execute(&inputs, &Threads::new(1)).unwrap();
+    let others = rollout::execute(&inputs, &Device::cpu(1)).unwrap();
     assert_ne!(others.groups, payload.groups, "a copied unit is worthless");
 }
 
@@ -153,7 +153,7 @@ fn gradient_units_need_a_step_of_the_run_and_rollouts_where_they_learn_from_them
             model: &model,
             generation: None,
         };
-        gradient::execute(&inputs, &Threads::new(1))
+        gradient::execute(&inputs, &Device::cpu(1))
     };
     let tokens = execute(0).unwrap().tokens_count;
     // Four steps of two rows of 31 predictions and eight answers of five tokens.

@@ -3,6 +3,7 @@
 use crate::{devnet, export, mining, model, query, replay, rpc::client::Client, validator, wallet};
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use engine::DeviceChoice;
 use miner::cheat::Cheat;
 use protocol::{Address, Amount, Height, ProposalId, transaction::Choice};
 use std::path::PathBuf;
@@ -122,6 +123,9 @@ struct MinerArguments {
     /// Compute threads [default: 1].
     #[arg(long)]
     threads: Option<usize>,
+    /// What to compute on: auto, cpu, cuda or cuda:N [default: auto]. All give the same bits.
+    #[arg(long)]
+    device: Option<DeviceChoice>,
     /// Deceive in this way, to test the network's defences.
     #[arg(long, value_parser = cheat, hide = true)]
     cheat: Option<CheatChoice>,
@@ -349,12 +353,14 @@ impl From<MinerArguments> for mining::Options {
             home: _,
             nodes,
             threads,
+            device,
             cheat,
             end_with_parent: _,
         } = arguments;
         Self {
             nodes,
             threads_count: threads,
+            device,
             cheat: cheat.and_then(|choice| choice.0),
         }
     }

@@ -7,7 +7,7 @@ use crate::{
     workbench::{Model, Workbench},
 };
 use anyhow::{Context as _, Result};
-use engine::Threads;
+use engine::Device;
 use ledger_state::unit::Claim;
 use miner::{
     cheat::Cheat,
@@ -120,13 +120,13 @@ impl Computation {
     ///
     /// # Errors
     /// When the inputs are impossible.
-    pub fn execute(&self, cheat: Option<Cheat>, threads: &Threads) -> Result<Product> {
+    pub fn execute(&self, cheat: Option<Cheat>, device: &Device) -> Result<Product> {
         match &self.work {
             Work::Rollout(task) => {
                 let inputs = self.rollout_inputs(task);
                 let payload = match cheat {
-                    Some(cheat) => miner::cheat::rollout(cheat, &inputs, threads)?,
-                    None => miner::rollout::execute(&inputs, threads)?,
+                    Some(cheat) => miner::cheat::rollout(cheat, &inputs, device)?,
+                    None => miner::rollout::execute(&inputs, device)?,
                 };
                 let blob = protocol::codec::encode(&payload);
                 let totals = payload.totals(environment::Reward::EXACT.millionths());
@@ -142,8 +142,8 @@ impl Computation {
             Work::Gradient { beacon, learned } => {
                 let inputs = self.gradient_inputs(beacon, learned.as_ref());
                 let payload = match cheat {
-                    Some(cheat) => miner::cheat::gradient(cheat, &inputs, threads)?,
-                    None => miner::gradient::execute(&inputs, threads)?,
+                    Some(cheat) => miner::cheat::gradient(cheat, &inputs, device)?,
+                    None => miner::gradient::execute(&inputs, device)?,
                 };
                 let (tokens_count, loss_micro) = (payload.tokens_count, payload.loss_micro());
                 let blob = protocol::codec::encode(&payload);
@@ -162,10 +162,10 @@ impl Computation {
     }
     /// Judges what a miner bound.
     #[must_use]
-    pub fn judge(&self, claim: &Claim, blob: &[u8], threads: &Threads) -> Verdict {
+    pub fn judge(&self, claim: &Claim, blob: &[u8], device: &Device) -> Verdict {
         match (&self.work, claim) {
             (Work::Rollout(task), Claim::Rollout { totals }) => {
-                verifier::rollout::judge(&self.rollout_inputs(task), totals, blob, threads)
+                verifier::rollout::judge(&self.rollout_inputs(task), totals, blob, device)
             }
             (
                 Work::Gradient { beacon, learned },
@@ -175,7 +175,7 @@ impl Computation {
                 },
             ) => {
                 let inputs = self.gradient_inputs(beacon, learned.as_ref());
-                verifier::gradient::judge(&inputs, *tokens_count, *loss_micro, blob, threads)
+                verifier::gradient::judge(&inputs, *tokens_count, *loss_micro, blob, device)
             }
             // The state machine refuses claims that do not fit the unit's kind.
             (Work::Rollout(_) | Work::Gradient { .. }, _) => verifier::unavailable(),

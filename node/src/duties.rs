@@ -446,9 +446,9 @@ async fn judge(
     let owner = (id, miner);
     let computation =
         Computation::gather(bench, (chain_id, recipe), &context, owner, &inputs).await?;
-    let threads = bench.threads();
+    let device = bench.device();
     let judged = bench.compute(Work::Audit, move || {
-        computation.judge(&commitment.claim, &blob, &threads)
+        computation.judge(&commitment.claim, &blob, &device)
     });
     judged.await.map(Outcome::Judged)
 }
@@ -482,7 +482,7 @@ async fn advance(bench: &Workbench, chain: &Chain, id: RunId, step: Step) -> Res
             .with_context(|| format!("unit {unit} was accepted with a malformed blob"))?;
         updates.push(payload);
     }
-    let threads = bench.threads();
+    let device = bench.device();
     let computed = bench.compute(Work::Checkpoint, move || {
         let next =
             verifier::checkpoint::advance(&recipe, before, &model.parameters, &outer, &updates)?;
@@ -490,7 +490,7 @@ async fn advance(bench: &Workbench, chain: &Chain, id: RunId, step: Step) -> Res
             Some(verifier::checkpoint::evaluate(
                 &recipe,
                 &next.model,
-                &threads,
+                &device,
             )?)
         } else {
             None

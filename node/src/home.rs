@@ -10,6 +10,7 @@
 //! ```
 
 use anyhow::{Context as _, Result, bail};
+use engine::{Device, DeviceChoice, Threads};
 use protocol::{SigningKey, genesis::Genesis};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,31 @@ pub struct Config {
     pub block_interval_ms: u64,
     /// Compute threads.
     pub threads_count: usize,
+    /// What to compute on: `auto` (as is nothing), `cpu` or `cuda:N`.
+    pub device: String,
+}
+
+impl Config {
+    /// The device that the configuration names, and says so. A GPU that cannot be used is named
+    /// with its reason, and the processor computes.
+    ///
+    /// # Errors
+    /// When it names none.
+    pub fn open_device(&self) -> Result<Device> {
+        let choice: DeviceChoice = match self.device.as_str() {
+            "" => DeviceChoice::Auto,
+            text => text.parse()?,
+        };
+        let threads = Threads::new(self.threads_count);
+        let (device, reason) = Device::open(choice, threads);
+        match (reason, choice) {
+            (Some(reason), DeviceChoice::Cuda(_)) => tracing::warn!("{reason}"),
+            (Some(reason), _) => tracing::debug!("{reason}"),
+            (None, _) => {}
+        }
+        tracing::info!("computing on {device}");
+        Ok(device)
+    }
 }
 
 /// An opened home; locked against a second process while it lives.

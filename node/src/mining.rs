@@ -17,6 +17,7 @@ use crate::{
     workbench::Workbench,
 };
 use anyhow::{Context as _, Result, bail};
+use engine::DeviceChoice;
 use miner::cheat::Cheat;
 use network::{FolderStore, Network, NetworkConfig, NetworkEvent};
 use protocol::{
@@ -46,6 +47,8 @@ pub struct Options {
     pub nodes: Vec<String>,
     /// Compute threads, if not those of its configuration.
     pub threads_count: Option<usize>,
+    /// What to compute on, if not what its configuration says.
+    pub device: Option<DeviceChoice>,
     /// Deceive in this way: for tests of the network's defences.
     pub cheat: Option<Cheat>,
 }
@@ -102,6 +105,9 @@ pub async fn run(path: &Path, options: Options) -> Result<()> {
         "/ip4/0.0.0.0/tcp/0".clone_into(&mut config.network);
     }
     config.threads_count = options.threads_count.unwrap_or(config.threads_count).max(1);
+    if let Some(device) = options.device {
+        config.device = device.to_string();
+    }
     home.write_config(&config)?;
     if let Err(error) = rustix::process::nice(NICENESS) {
         tracing::warn!("priority stays as it is: {error}");
@@ -139,7 +145,8 @@ async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
     });
     let address = key.address();
     tracing::info!(%chain, %address, cheat = cheat.map(Cheat::as_str), "miner is up");
-    let bench = Workbench::new(blobs, network.clone(), local, config.threads_count);
+    let device = config.open_device()?;
+    let bench = Workbench::new(blobs, network.clone(), local, device);
     let mut miner = Miner {
         home,
         address,
@@ -258,10 +265,10 @@ impl Miner {
             &unit.inputs,
         )
         .await?;
-        let (cheat, threads) = (self.cheat, self.bench.threads());
+        let (cheat, device) = (self.cheat, self.bench.device());
         let product = self
             .bench
-            .compute(Spent::Mining, move || computation.execute(cheat, &threads));
+            .compute(Spent::Mining, move || computation.execute(cheat, &device));
         let Product { blob, body } = product.await??;
         let id = self.bench.keep(&blob).await?;
         self.kept.insert(unit.unit, id);

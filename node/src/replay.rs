@@ -7,7 +7,7 @@
 
 use crate::export::validator_home;
 use anyhow::{Context as _, Result, bail, ensure};
-use engine::{Parameters, Threads, trainer::OuterState};
+use engine::{Device, Parameters, trainer::OuterState};
 use ledger_consensus::{Certificate, Validator, ValidatorSet};
 use ledger_state::{State, apply, genesis, run, unit, validator};
 use ledger_store::{SledStore, Store as _};
@@ -195,7 +195,7 @@ fn advance(
         bail!("step {step} differs: derived optimiser state {outer}, agreed {agreed_outer}");
     }
     if evaluation.is_some() {
-        let again = verifier::checkpoint::evaluate(&run.recipe, &next.model, &Threads::new(1))?;
+        let again = verifier::checkpoint::evaluate(&run.recipe, &next.model, &Device::cpu(1))?;
         ensure!(
             Some(again) == evaluation,
             "step {step} differs: evaluation is {again:?}"

@@ -56,12 +56,8 @@ pub async fn run(path: &Path) -> Result<()> {
     let engine = start_engine(&home, &config, &key, &chain).await?;
     tracing::info!(chain = %chain.id(), operator = %operator, http = %config.http, "validator is up");
 
-    let bench = Workbench::new(
-        blobs,
-        network.clone(),
-        Arc::clone(&local),
-        config.threads_count,
-    );
+    let device = config.open_device()?;
+    let bench = Workbench::new(blobs, network.clone(), Arc::clone(&local), device);
     let (duties, jobs) = Duties::new(Arc::clone(&chain), Arc::new(bench), key);
     let duties = tokio::spawn(duties.run(jobs));
     let gossip = tokio::spawn(gossip::run(

@@ -2,12 +2,15 @@
 
 use crate::local::{Local, Work};
 use anyhow::{Context as _, Result, anyhow};
-use engine::{Parameters, Threads, trainer::OuterState};
+use engine::{Device, Parameters, trainer::OuterState};
 use network::{FolderStore, NetworkHandle};
 use protocol::{BlobId, CheckpointId, checkpoint::Checkpoint, recipe::Recipe};
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::Semaphore;
@@ -35,19 +38,21 @@ pub struct Workbench {
     pub network: NetworkHandle,
     /// Counters.
     pub local: Arc<Local>,
-    threads_count: usize,
+    device: Device,
+    /// Whether it was said that the device failed.
+    said: AtomicBool,
     turn: Semaphore,
     models: Mutex<VecDeque<Arc<Model>>>,
 }
 
 impl Workbench {
-    /// A workbench with `threads_count` compute threads.
+    /// A workbench that computes on `device`.
     #[must_use]
     pub fn new(
         blobs: Arc<FolderStore>,
         network: NetworkHandle,
         local: Arc<Local>,
-        threads_count: usize,
+        device: Device,
     ) -> Self {
         let turn = Semaphore::new(1);
         let models = Mutex::default();
@@ -55,15 +60,16 @@ impl Workbench {
             blobs,
             network,
             local,
-            threads_count: threads_count.max(1),
+            device,
+            said: AtomicBool::new(false),
             turn,
             models,
         }
     }
-    /// Threads for the engine.
+    /// What the engine computes on.
     #[must_use]
-    pub fn threads(&self) -> Threads {
-        Threads::new(self.threads_count)
+    pub fn device(&self) -> Device {
+        self.device.clone()
     }
     /// Runs a computation off the event loop, one at a time, and counts its time.
     ///
@@ -80,9 +86,13 @@ impl Workbench {
             .await
             .context("the process is stopping")?;
         let local = Arc::clone(&self.local);
-        tokio::task::spawn_blocking(move || local.timed(work, computation))
-            .await
-            .map_err(|error| anyhow!("computation failed: {error}"))
+        let result = tokio::task::spawn_blocking(move || local.timed(work, computation)).await;
+        if let Some(reason) = self.device.failure()
+            && !self.said.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!("the GPU failed ({reason}); from now on the processor computes");
+        }
+        result.map_err(|error| anyhow!("computation failed: {error}"))
     }
     /// A blob's bytes, fetched from peers if they are not here.
     ///

@@ -1,11 +1,11 @@
 //! What an audit costs beside the work it checks, on this machine.
 //!
-//! Run with `cargo run --release -p verifier --example cost`; arguments: threads, then repetitions.
+//! Run with `cargo run --release -p verifier --example cost`; arguments: device, then repetitions.
 //! With one thread, times are of the processor where the system tells them (Linux), so that other
 //! work on the machine disturbs less.
 #![expect(clippy::print_stdout, reason = "a table is what this program is for")]
 
-use engine::{Parameters, Threads};
+use engine::{Device, Parameters};
 use miner::{Generation, GradientInputs, RolloutInputs, World, gradient, initial_model, rollout};
 use protocol::{
     Address, ChainId, CheckpointId, RunId, Step,
@@ -54,7 +54,7 @@ fn least<T>(bench: &Bench, mut work: impl FnMut() -> T) -> (Duration, T) {
             .zip(busy())
             .map(|(before, after)| after - before);
         // The system counts in ticks of a few milliseconds: short times are the clock's.
-        let single = bench.threads.count() == 1 && wall > Duration::from_millis(40);
+        let single = bench.device.threads().count() == 1 && wall > Duration::from_millis(40);
         let time = spent.filter(|_| single).unwrap_or(wall);
         (time, value)
     };
@@ -78,7 +78,7 @@ fn unit(step: u64, kind: UnitKind) -> UnitId {
 struct Bench {
     recipe: Recipe,
     model: Parameters,
-    threads: Threads,
+    device: Device,
     repetitions: usize,
 }
 
@@ -99,12 +99,12 @@ impl Bench {
             recipe: &self.recipe,
             model: &self.model,
         };
-        let (execution, payload) = least(self, || rollout::execute(&inputs, &self.threads));
+        let (execution, payload) = least(self, || rollout::execute(&inputs, &self.device));
         let payload = payload?;
         let bytes = encode(&payload);
         let totals = payload.totals(1_000_000);
         let (audit, verdict) = least(self, || {
-            verifier::rollout::judge(&inputs, &totals, &bytes, &self.threads)
+            verifier::rollout::judge(&inputs, &totals, &bytes, &self.device)
         });
         assert!(verdict.accepts(), "{verdict:?}");
         let (admission, admitted) = least(self, || {
@@ -147,12 +147,12 @@ impl Bench {
     }
 
     fn gradient(&self, name: &str, inputs: &GradientInputs<'_>) -> Result<(), Box<dyn Error>> {
-        let (execution, payload) = least(self, || gradient::execute(inputs, &self.threads));
+        let (execution, payload) = least(self, || gradient::execute(inputs, &self.device));
         let payload = payload?;
         let bytes = encode(&payload);
         let (tokens, loss) = (payload.tokens_count, payload.loss_micro());
         let (audit, verdict) = least(self, || {
-            verifier::gradient::judge(inputs, tokens, loss, &bytes, &self.threads)
+            verifier::gradient::judge(inputs, tokens, loss, &bytes, &self.device)
         });
         assert!(verdict.accepts(), "{verdict:?}");
         let (admission, admitted) = least(self, || {
@@ -182,13 +182,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bench = Bench {
         model: initial_model(&recipe)?,
         recipe,
-        threads: Threads::new(threads),
+        device: Device::cpu(threads),
         repetitions,
     };
     println!(
         "{} parameters, {threads} threads, {:?}",
         bench.model.as_slice().len(),
-        bench.threads.kernel_path()
+        bench.device.threads().kernel_path()
     );
     let (task, payload) = bench.rollouts()?;
     let mut inputs = GradientInputs {

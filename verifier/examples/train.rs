@@ -5,7 +5,7 @@
 //! for it. Set `CAIRN_AUDIT=1` to audit every unit as well.
 #![expect(clippy::print_stdout, reason = "a table is what this program is for")]
 
-use engine::{Parameters, Threads};
+use engine::{Device, Parameters};
 use miner::{
     Generation, GradientInputs, RolloutInputs, gradient, initial_model, initial_outer, rollout,
 };
@@ -25,7 +25,7 @@ type Rollouts = Vec<(RolloutTask, Payload)>;
 
 struct Run {
     recipe: Recipe,
-    threads: Threads,
+    device: Device,
     audits: bool,
     /// Weights of the step before, and what they generated.
     before: Option<(Parameters, Rollouts)>,
@@ -58,11 +58,11 @@ impl Run {
                 recipe: &self.recipe,
                 model: &self.now.model,
             };
-            let payload = rollout::execute(&inputs, &self.threads)?;
+            let payload = rollout::execute(&inputs, &self.device)?;
             if self.audits {
                 let totals = payload.totals(1_000_000);
                 let blob = encode(&payload);
-                let verdict = verifier::rollout::judge(&inputs, &totals, &blob, &self.threads);
+                let verdict = verifier::rollout::judge(&inputs, &totals, &blob, &self.device);
                 assert!(verdict.accepts(), "{verdict:?}");
             }
             rollouts.push((task, payload));
@@ -100,12 +100,11 @@ impl Run {
                 model: &self.now.model,
                 generation,
             };
-            let payload = gradient::execute(&inputs, &self.threads)?;
+            let payload = gradient::execute(&inputs, &self.device)?;
             if self.audits {
                 let (tokens, loss) = (payload.tokens_count, payload.loss_micro());
                 let blob = encode(&payload);
-                let verdict =
-                    verifier::gradient::judge(&inputs, tokens, loss, &blob, &self.threads);
+                let verdict = verifier::gradient::judge(&inputs, tokens, loss, &blob, &self.device);
                 assert!(verdict.accepts(), "{verdict:?}");
             }
             Ok(payload)
@@ -151,7 +150,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{} parameters", now.model.as_slice().len());
     let mut run = Run {
         recipe,
-        threads: Threads::new(threads),
+        device: Device::cpu(threads),
         audits: std::env::var_os("CAIRN_AUDIT").is_some(),
         before: None,
         now,
@@ -160,7 +159,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for step in (0..run.recipe.steps_count()).map(Step::new) {
         let mut line = run.step(step)?;
         if run.recipe.is_evaluated(step.next()) {
-            let found = checkpoint::evaluate(&run.recipe, &run.now.model, &run.threads)?;
+            let found = checkpoint::evaluate(&run.recipe, &run.now.model, &run.device)?;
             let share = f64::from(found.exact_count) / f64::from(found.prompts_count.max(1));
             line += &format!("  held-out greedy {share:.3}");
         }

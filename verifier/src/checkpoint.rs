@@ -1,7 +1,7 @@
 //! From one checkpoint to the next, and how good it is. Spec: 09-checkpoint.
 
 use engine::{
-    GenerationOptions, GenerationRequest, Parameters, Sampling, Threads,
+    Device, GenerationOptions, GenerationRequest, Parameters, Sampling, Threads,
     trainer::{
         AggregateError, CompressedUpdate, OuterState, aggregate, compress, outer::OuterError,
     },
@@ -118,7 +118,7 @@ fn mean(model: &Parameters, updates: &[Payload]) -> Result<Vec<f32>, AdvanceErro
 pub fn evaluate(
     recipe: &Recipe,
     model: &Parameters,
-    threads: &Threads,
+    device: &Device,
 ) -> Result<Evaluation, ExecuteError> {
     let world = World::of(recipe)?;
     let prompts_count = recipe.schedule.evaluation_prompts_count;
@@ -137,7 +137,7 @@ pub fn evaluate(
         tokens_max: world.environment.response_tokens_max(),
         eos: END_OF_SEQUENCE,
     };
-    let answers = engine::generate(model, &requests, &options, threads)?;
+    let answers = device.generate(model, &requests, &options)?;
     let pairs = requests.iter().zip(&answers);
     let exact = pairs.filter(|(request, answer)| {
         let reward = world.environment.reward(&request.prompt, &answer.tokens);

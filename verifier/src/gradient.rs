@@ -1,7 +1,7 @@
 //! The audit of a gradient unit: all of it again, then a comparison of bytes.
 
 use crate::{differences, unavailable, undecodable, verdict};
-use engine::{Threads, trainer::CompressedUpdate};
+use engine::{Device, trainer::CompressedUpdate};
 use miner::{ExecuteError, GradientInputs, World};
 use protocol::{
     gradient::Payload,
@@ -16,7 +16,7 @@ pub fn judge(
     tokens_count: u32,
     loss_micro: i64,
     blob: &[u8],
-    threads: &Threads,
+    device: &Device,
 ) -> Verdict {
     let Ok(found) = Payload::decode(blob) else {
         return undecodable();
@@ -24,7 +24,7 @@ pub fn judge(
     if World::of(inputs.recipe).is_err() {
         return unavailable();
     }
-    let expected = match miner::gradient::execute(inputs, threads) {
+    let expected = match miner::gradient::execute(inputs, device) {
         Ok(expected) => Some(expected),
         Err(error) if accuses(&error) => None,
         Err(_) => return unavailable(),

@@ -17,7 +17,7 @@
 //!    prompts that nobody trains on.
 //!
 //! ```
-//! use engine::Threads;
+//! use engine::Device;
 //! use miner::{GradientInputs, gradient, initial_model, initial_outer};
 //! use protocol::{
 //!     Address, RunId, Step, codec::encode, recipe::Recipe,
@@ -35,11 +35,11 @@
 //!     model: &model,
 //!     generation: None,
 //! };
-//! let payload = gradient::execute(&inputs, &Threads::new(1))?;
+//! let payload = gradient::execute(&inputs, &Device::cpu(1))?;
 //! let blob = encode(&payload);
 //! verifier::admit(inputs.unit, inputs.miner, &blob, &recipe)?;
 //! let (tokens, loss) = (payload.tokens_count, payload.loss_micro());
-//! let verdict = verifier::gradient::judge(&inputs, tokens, loss, &blob, &Threads::new(2));
+//! let verdict = verifier::gradient::judge(&inputs, tokens, loss, &blob, &Device::cpu(2));
 //! assert!(verdict.accepts());
 //! let next = verifier::checkpoint::advance(&recipe, Step::ZERO, &model, &outer, &[payload])?;
 //! assert_ne!(next.model, model);

@@ -5,7 +5,7 @@
 //! draw, each proof must be *the* proof.
 
 use crate::{differences, unavailable, undecodable, verdict};
-use engine::{Continuation, Replay, Threads, sampler};
+use engine::{Continuation, Device, Replay, sampler};
 use miner::{
     ExecuteError, RolloutInputs, World,
     model::number,
@@ -24,16 +24,11 @@ const VALUES_COUNT_MAX: usize = 1 << 24;
 
 /// Repeats the unit and reports every check, in the order of [`Check`].
 #[must_use]
-pub fn judge(
-    inputs: &RolloutInputs<'_>,
-    totals: &Totals,
-    blob: &[u8],
-    threads: &Threads,
-) -> Verdict {
+pub fn judge(inputs: &RolloutInputs<'_>, totals: &Totals, blob: &[u8], device: &Device) -> Verdict {
     let Ok(payload) = Payload::decode(blob) else {
         return undecodable();
     };
-    match examine(inputs, totals, &payload, threads) {
+    match examine(inputs, totals, &payload, device) {
         Ok(findings) => verdict(findings),
         Err(_) => unavailable(),
     }
@@ -43,14 +38,14 @@ fn examine(
     inputs: &RolloutInputs<'_>,
     totals: &Totals,
     payload: &Payload,
-    threads: &Threads,
+    device: &Device,
 ) -> Result<Vec<Finding>, ExecuteError> {
     let world = World::of(inputs.recipe)?;
     let identity = [
         payload.unit != inputs.task.unit,
         payload.miner != inputs.task.miner,
     ];
-    let replayed = replay(inputs, &world, payload, threads)?;
+    let replayed = replay(inputs, &world, payload, device)?;
     Ok(vec![
         Finding::exact(Check::Encoding, count(&identity)),
         Finding::exact(Check::Completeness, incomplete(inputs, payload)),
@@ -156,7 +151,7 @@ fn replay(
     inputs: &RolloutInputs<'_>,
     world: &World,
     payload: &Payload,
-    threads: &Threads,
+    device: &Device,
 ) -> Result<Faults, ExecuteError> {
     let reinforce = &inputs.recipe.reinforce;
     let mut cases = Vec::new();
@@ -172,13 +167,15 @@ fn replay(
     let mut faults = Faults::default();
     for batch in cases.chunks(batch_count(inputs, &cases)) {
         let continuations: Vec<_> = batch.iter().map(Case::continuation).collect();
-        let passes = engine::replay(inputs.model, &continuations, threads)?;
+        let passes = device.replay(inputs.model, &continuations)?;
         let pairs: Vec<_> = batch.iter().zip(&passes).collect();
         // Neighbours with equal prompts have one computation of it, and one proof.
         let groups: Vec<_> = pairs
             .chunk_by(|(a, _), (b, _)| a.prompt() == b.prompt())
             .collect();
-        let found = parallel::map(&groups, threads, |group| check_group(inputs, group));
+        let found = parallel::map(&groups, device.threads(), |group| {
+            check_group(inputs, group)
+        });
         found.into_iter().for_each(|more| faults.add(more));
     }
     Ok(faults)

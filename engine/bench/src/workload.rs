@@ -172,7 +172,12 @@ fn train(threads: &Threads, seconds: f64) -> Result<(f64, f64)> {
     let (mut gradients, mut workspace) = (Gradients::zeros(&model), Workspace::new());
     let mut state = InnerState::new(model);
     rate((rows * length) as f64, seconds, || {
-        state.step(&batch, &options, (&mut gradients, &mut workspace), threads)?;
+        state.step(
+            std::slice::from_ref(&batch),
+            &options,
+            (&mut gradients, &mut workspace),
+            threads,
+        )?;
         Ok(())
     })
 }

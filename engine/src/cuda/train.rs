@@ -283,10 +283,15 @@ impl Inner {
     }
 
     /// Takes one step on one batch.
-    pub(crate) fn step(&mut self, batch: &Batch, options: &InnerOptions) -> Result<Loss, Error> {
+    pub(crate) fn step(&mut self, parts: &[Batch], options: &InnerOptions) -> Result<Loss, Error> {
         let Self { trainer, moments } = self;
         trainer.gradients.clear()?;
-        let loss = trainer.cross_entropy(batch)?;
+        let mut loss = Loss::default();
+        for part in parts {
+            let part = trainer.cross_entropy(part)?;
+            loss.sum += part.sum;
+            loss.weight += part.weight;
+        }
         let device = &trainer.model.device;
         if loss.weight > 0.0 {
             scale(device, &trainer.gradients, reciprocal(loss.weight))?;

@@ -44,19 +44,24 @@ impl InnerState {
         }
     }
 
-    /// Takes one step on one batch.
+    /// Takes one step on one batch, whose parts may differ in the length of their rows.
     ///
     /// # Errors
     /// A batch the model cannot take.
     pub fn step(
         &mut self,
-        batch: &Batch,
+        parts: &[Batch],
         options: &InnerOptions,
         (gradients, workspace): (&mut Gradients, &mut Workspace),
         threads: &Threads,
     ) -> Result<Loss, InputError> {
         gradients.clear();
-        let loss = cross_entropy(&self.parameters, batch, gradients, workspace, threads)?;
+        let mut loss = Loss::default();
+        for part in parts {
+            let part = cross_entropy(&self.parameters, part, gradients, workspace, threads)?;
+            loss.sum += part.sum;
+            loss.weight += part.weight;
+        }
         if loss.weight > 0.0 {
             gradients.scale(reciprocal(loss.weight), threads);
         }
@@ -126,7 +131,8 @@ pub fn pseudo_gradient(
     let mut workspace = Workspace::new();
     let (mut losses, mut digests) = (Vec::new(), Vec::new());
     for batch in batches {
-        losses.push(state.step(&batch, options, (&mut gradients, &mut workspace), threads)?);
+        let buffers = (&mut gradients, &mut workspace);
+        losses.push(state.step(&[batch], options, buffers, threads)?);
         digests.push(state.digest());
     }
     let pairs = theta_0.as_slice().iter().zip(state.parameters.as_slice());

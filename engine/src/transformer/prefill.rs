@@ -179,6 +179,11 @@ pub fn response_logprobs(
 }
 
 impl Continuation<'_> {
+    /// Prompt and response.
+    pub(crate) fn tokens(&self) -> Vec<u32> {
+        [self.prompt, self.response].concat()
+    }
+
     /// Response tokens that are fed.
     fn fed(&self) -> &[u32] {
         self.response.split_last().map_or(&[], |(_, fed)| fed)

@@ -6,7 +6,7 @@ use crate::{
     gradient::{self, GradientInputs, Learned, pretrain, reinforce},
     model,
 };
-use engine::{Threads, trainer::Batch};
+use engine::{Device, trainer::Batch};
 use protocol::{
     gradient::Payload,
     recipe::Phase,
@@ -23,7 +23,7 @@ const VALUE_MAX: f32 = 1.9;
 pub fn execute(
     cheat: Cheat,
     inputs: &GradientInputs<'_>,
-    threads: &Threads,
+    device: &Device,
 ) -> Result<Payload, ExecuteError> {
     let world = World::of(inputs.recipe)?;
     match cheat {
@@ -33,34 +33,34 @@ pub fn execute(
                 model: &first,
                 ..inputs.clone()
             };
-            gradient::execute(&stale, threads)
+            gradient::execute(&stale, device)
         }
-        Cheat::CopiedGradient => copied(inputs, threads),
-        Cheat::SkipSteps => skipped(inputs, &world, threads)?.payload(inputs),
+        Cheat::CopiedGradient => copied(inputs, device),
+        Cheat::SkipSteps => skipped(inputs, &world, device)?.payload(inputs),
         Cheat::RandomGradient => random(inputs, &world)?.payload(inputs),
-        Cheat::Poison => poisoned(inputs, &world, threads)?.payload(inputs),
+        Cheat::Poison => poisoned(inputs, &world, device)?.payload(inputs),
         Cheat::ScaledGradient => {
-            let mut learned = honest(inputs, &world, threads)?;
+            let mut learned = honest(inputs, &world, device)?;
             scale(&mut learned.values, 4.0);
             learned.payload(inputs)
         }
         Cheat::LossLiar => {
-            let mut learned = honest(inputs, &world, threads)?;
+            let mut learned = honest(inputs, &world, device)?;
             for loss in &mut learned.losses_micro {
                 *loss = *loss / 2 - 1;
             }
             learned.payload(inputs)
         }
-        _ => gradient::execute(inputs, threads),
+        _ => gradient::execute(inputs, device),
     }
 }
 
 fn honest(
     inputs: &GradientInputs<'_>,
     world: &World,
-    threads: &Threads,
+    device: &Device,
 ) -> Result<Learned, ExecuteError> {
-    gradient::learn(inputs, world, threads)
+    gradient::learn(inputs, world, device)
 }
 
 fn scale(values: &mut [f32], factor: f32) {
@@ -71,7 +71,7 @@ fn scale(values: &mut [f32], factor: f32) {
 
 /// The neighbouring unit's result. In reinforcement learning it is the miner's own: what a
 /// neighbour learns from is not among the inputs.
-fn copied(inputs: &GradientInputs<'_>, threads: &Threads) -> Result<Payload, ExecuteError> {
+fn copied(inputs: &GradientInputs<'_>, device: &Device) -> Result<Payload, ExecuteError> {
     let neighbour = GradientInputs {
         unit: UnitId {
             index: inputs.unit.index ^ 1,
@@ -81,7 +81,7 @@ fn copied(inputs: &GradientInputs<'_>, threads: &Threads) -> Result<Payload, Exe
     };
     Ok(Payload {
         unit: inputs.unit,
-        ..gradient::execute(&neighbour, threads)?
+        ..gradient::execute(&neighbour, device)?
     })
 }
 
@@ -89,14 +89,14 @@ fn copied(inputs: &GradientInputs<'_>, threads: &Threads) -> Result<Payload, Exe
 fn skipped(
     inputs: &GradientInputs<'_>,
     world: &World,
-    threads: &Threads,
+    device: &Device,
 ) -> Result<Learned, ExecuteError> {
     match gradient::phase(inputs)? {
         Phase::Pretrain => {
             let batches = pretrain::assigned(inputs, world);
             let tokens_count = batches.iter().map(pretrain::tokens_count).sum();
             let (count, half) = (batches.len(), batches.len() / 2);
-            let mut learned = pretrain::learn(inputs, batches.into_iter().take(half), threads)?;
+            let mut learned = pretrain::learn(inputs, batches.into_iter().take(half), device)?;
             scale(&mut learned.values, 2.0);
             let last = learned.losses_micro.last().copied().unwrap_or_default();
             learned.losses_micro.resize(count, last);
@@ -107,7 +107,7 @@ fn skipped(
             let generation = gradient::generation(inputs)?;
             let groups = reinforce::groups(inputs.recipe, world, generation);
             let half = groups.get(..groups.len() / 2).unwrap_or_default();
-            let mut learned = reinforce::learn(inputs, generation, half, threads)?;
+            let mut learned = reinforce::learn(inputs, generation, half, device)?;
             learned.tokens_count = reinforce::tokens_count(&groups);
             Ok(learned)
         }
@@ -141,13 +141,13 @@ fn random(inputs: &GradientInputs<'_>, world: &World) -> Result<Learned, Execute
 fn poisoned(
     inputs: &GradientInputs<'_>,
     world: &World,
-    threads: &Threads,
+    device: &Device,
 ) -> Result<Learned, ExecuteError> {
     match gradient::phase(inputs)? {
         Phase::Pretrain => {
             let mut batches = pretrain::assigned(inputs, world);
             batches.iter_mut().flatten().for_each(reverse_targets);
-            pretrain::learn(inputs, batches, threads)
+            pretrain::learn(inputs, batches, device)
         }
         Phase::Reinforce => {
             let generation = gradient::generation(inputs)?;
@@ -155,7 +155,7 @@ fn poisoned(
             for reward in groups.iter_mut().flat_map(|group| &mut group.rewards_micro) {
                 *reward = 1_000_000_u32.saturating_sub(*reward);
             }
-            reinforce::learn(inputs, generation, &groups, threads)
+            reinforce::learn(inputs, generation, &groups, device)
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     ExecuteError, World, model,
     rollout::{Draw, RolloutInputs, payload},
 };
-use engine::{Finish, Generation, ModelConfig, Parameters, Sampling, Threads, bf16_bits, prefill};
+use engine::{Device, Finish, Generation, ModelConfig, Parameters, Sampling, bf16_bits, prefill};
 use environment::END_OF_SEQUENCE;
 use protocol::{
     codec::{BoundedVec, Bytes},
@@ -19,7 +19,7 @@ use protocol::{
 pub fn execute(
     cheat: Cheat,
     inputs: &RolloutInputs<'_>,
-    threads: &Threads,
+    device: &Device,
 ) -> Result<Payload, ExecuteError> {
     let world = World::of(inputs.recipe)?;
     let mut draw = Draw::assigned(inputs, &world);
@@ -45,15 +45,15 @@ pub fn execute(
     }
     let mut generations = match cheat {
         Cheat::Garbage => garbage(&draw, &world, inputs.model.config()),
-        _ => draw.generate(&world, threads)?,
+        _ => draw.generate(&world, device)?,
     };
     if matches!(cheat, Cheat::DraftModel | Cheat::EarlyStop) {
         if cheat == Cheat::EarlyStop {
             generations.iter_mut().for_each(stop);
         }
-        feed(inputs, &draw.prompts, &mut generations, threads)?;
+        feed(inputs, &draw.prompts, &mut generations, device)?;
     }
-    let honest = payload(inputs, &world, &draw.prompts, &generations, threads)?;
+    let honest = payload(inputs, &world, &draw.prompts, &generations, device)?;
     match cheat {
         Cheat::RewardLiar => altered(honest, |sample| sample.reward_micro = 1_000_000),
         Cheat::ZeroProof => altered(honest, blank),
@@ -121,7 +121,7 @@ fn feed(
     inputs: &RolloutInputs<'_>,
     prompts: &[Vec<u32>],
     generations: &mut [Generation],
-    threads: &Threads,
+    device: &Device,
 ) -> Result<(), ExecuteError> {
     let per_group = inputs.recipe.reinforce.samples_per_group_count as usize;
     for (prompt, group) in prompts.iter().zip(generations.chunks_mut(per_group)) {
@@ -131,7 +131,7 @@ fn feed(
                 .split_last()
                 .map_or(&[][..], |(_, fed)| fed);
             let fed = [prompt.as_slice(), response].concat();
-            let replay = prefill(inputs.model, &[&fed], threads)?;
+            let replay = prefill(inputs.model, &[&fed], device.threads())?;
             generation.hidden = replay.into_iter().flat_map(|pass| pass.hidden).collect();
         }
     }

@@ -13,8 +13,8 @@ use crate::{
     model::{ADAM_EPSILON, BETA1, micro_of, number},
 };
 use engine::{
-    Threads,
-    trainer::{AdamW, Batch, Gradients, Loss, Workspace, cross_entropy, inner::InnerState},
+    Device,
+    trainer::{AdamW, Batch, InnerOptions},
 };
 use environment::{END_OF_SEQUENCE, Split};
 use protocol::{
@@ -87,95 +87,36 @@ pub(crate) fn tokens_count(parts: &Parts) -> u32 {
 pub(crate) fn learn(
     inputs: &GradientInputs<'_>,
     batches: impl IntoIterator<Item = Parts>,
-    threads: &Threads,
+    device: &Device,
 ) -> Result<Learned, ExecuteError> {
-    let mut inner = Inner::new(inputs);
+    let options = options(&inputs.recipe.pretrain);
+    let mut training = device.train(inputs.model);
     let mut losses_micro = Vec::new();
     let mut tokens = 0_u32;
     for (inner_step, parts) in batches.into_iter().enumerate() {
-        let loss = inner.step(&parts, threads)?;
-        losses_micro.push(micro_of(loss.mean()).ok_or(ExecuteError::LossNotFinite { inner_step })?);
         tokens = tokens.saturating_add(tokens_count(&parts));
+        let loss = training.step(parts, &options)?;
+        losses_micro.push(micro_of(loss.mean()).ok_or(ExecuteError::LossNotFinite { inner_step })?);
     }
-    let pairs = inputs.model.as_slice().iter();
-    let pairs = pairs.zip(inner.state.parameters.as_slice());
     Ok(Learned {
-        values: pairs.map(|(before, after)| before - after).collect(),
+        values: training.pseudo_gradient()?,
         tokens_count: tokens,
         losses_micro,
     })
 }
 
-/// The inner optimiser on its way: fresh moments at the start of every unit.
-struct Inner<'a> {
-    pretrain: &'a Pretrain,
-    optimizer: AdamW,
-    state: InnerState,
-    gradients: Gradients,
-    workspace: Workspace,
-}
-
-impl<'a> Inner<'a> {
-    fn new(inputs: &GradientInputs<'a>) -> Self {
-        let pretrain = &inputs.recipe.pretrain;
-        Self {
-            pretrain,
-            optimizer: AdamW {
-                lr: number(pretrain.learning_rate),
-                beta1: BETA1,
-                beta2: number(pretrain.beta2),
-                eps: ADAM_EPSILON,
-                weight_decay: number(pretrain.weight_decay),
-            },
-            state: InnerState::new(inputs.model.clone()),
-            gradients: Gradients::zeros(inputs.model),
-            workspace: Workspace::new(),
-        }
+/// The inner optimiser: fresh moments at the start of every unit.
+fn options(pretrain: &Pretrain) -> InnerOptions {
+    InnerOptions {
+        adamw: AdamW {
+            lr: number(pretrain.learning_rate),
+            beta1: BETA1,
+            beta2: number(pretrain.beta2),
+            eps: ADAM_EPSILON,
+            weight_decay: number(pretrain.weight_decay),
+        },
+        warmup_steps: pretrain.warmup_steps_count.into(),
+        first_step: 0,
+        clip_norm: number(pretrain.gradient_norm_max),
     }
-
-    /// One step; returns the loss before it.
-    fn step(&mut self, parts: &Parts, threads: &Threads) -> Result<Loss, ExecuteError> {
-        self.gradients.clear();
-        let mut loss = Loss::default();
-        for part in parts {
-            let model = &self.state.parameters;
-            let (gradients, workspace) = (&mut self.gradients, &mut self.workspace);
-            let part = cross_entropy(model, part, gradients, workspace, threads)?;
-            loss.sum += part.sum;
-            loss.weight += part.weight;
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "rounded to f32 on purpose")]
-        let reciprocal = (1.0 / loss.weight) as f32;
-        self.gradients.scale(reciprocal, threads);
-        self.gradients
-            .clip_norm(number(self.pretrain.gradient_norm_max), threads);
-        let warmup = warmup(self.state.moments.step_count, self.pretrain);
-        let InnerState {
-            parameters,
-            moments,
-        } = &mut self.state;
-        let gradient = self.gradients.as_slice();
-        moments.step(
-            &self.optimizer,
-            warmup,
-            parameters.as_mut_slice(),
-            gradient,
-            threads,
-        );
-        Ok(loss)
-    }
-}
-
-/// `min(1, (step + 1) / warmup_steps_count)`.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    reason = "step counts are far below 2^53; the factor is rounded to f32 on purpose"
-)]
-fn warmup(step: u64, pretrain: &Pretrain) -> f32 {
-    let count = u64::from(pretrain.warmup_steps_count);
-    if step + 1 >= count {
-        return 1.0;
-    }
-    ((step + 1) as f64 / count as f64) as f32
 }

@@ -12,8 +12,8 @@ use crate::{
     rollout::ends_lawfully,
 };
 use engine::{
-    Continuation, Threads, response_logprobs,
-    trainer::{Gradients, GrpoOptions, GrpoSequence, Workspace, grpo},
+    Continuation, Device,
+    trainer::{GrpoOptions, GrpoSequence},
 };
 use protocol::{Micro, recipe::Recipe, rollout, task::RolloutTask};
 
@@ -121,22 +121,13 @@ pub(crate) fn learn(
     inputs: &GradientInputs<'_>,
     generation: &Generation<'_>,
     groups: &[Group],
-    threads: &Threads,
+    device: &Device,
 ) -> Result<Learned, ExecuteError> {
     let tokens_count = tokens_count(groups);
     let options = options(inputs.recipe, tokens_count);
-    let sequences = sequences(inputs.recipe, generation, groups, threads)?;
-    let mut gradients = Gradients::zeros(inputs.model);
-    let mut workspace = Workspace::new();
-    let loss = grpo(
-        inputs.model,
-        &sequences,
-        &options,
-        &mut gradients,
-        &mut workspace,
-        threads,
-    )?;
-    gradients.clip_norm(UNIT_NORM_MAX, threads);
+    let sequences = sequences(inputs.recipe, generation, groups, device)?;
+    let (loss, mut gradients) = device.grpo(inputs.model, &sequences, &options)?;
+    gradients.clip_norm(UNIT_NORM_MAX, device.threads());
     let inner_step = 0;
     let loss = micro_of(loss.loss).ok_or(ExecuteError::LossNotFinite { inner_step })?;
     Ok(Learned {
@@ -163,7 +154,7 @@ fn sequences(
     recipe: &Recipe,
     generation: &Generation<'_>,
     groups: &[Group],
-    threads: &Threads,
+    device: &Device,
 ) -> Result<Vec<GrpoSequence>, ExecuteError> {
     let mut sequences = Vec::new();
     for group in groups {
@@ -187,7 +178,7 @@ fn sequences(
     let continuations: Vec<_> = continuations.collect();
     let temperature = number(recipe.reinforce.temperature);
     let model = generation.model;
-    let behaviour = response_logprobs(model, &continuations, temperature, threads)?;
+    let behaviour = device.response_logprobs(model, &continuations, temperature)?;
     for (sequence, behaviour) in sequences.iter_mut().zip(behaviour) {
         sequence.behaviour_logprobs = behaviour;
     }

@@ -3,6 +3,7 @@
 use super::{Options, recipe as default_recipe};
 use crate::home::{Config, Home, key_file};
 use anyhow::{Context as _, Result, bail};
+use engine::DeviceChoice;
 use miner::cheat::Cheat;
 use protocol::{
     Amount, SigningKey,
@@ -316,6 +317,7 @@ fn write_configs(home: &Path, layout: &Layout, port: u16) -> Result<()> {
                 .collect(),
             block_interval_ms: BLOCK_INTERVAL_MS,
             threads_count: 1,
+            device: DeviceChoice::Cpu.to_string(),
             ..Config::default()
         };
         match participant.role {

@@ -1,4 +1,4 @@
-use crate::scene::{SCENE, beacon, pretrain_updates, recipe, threads};
+use crate::scene::{SCENE, beacon, device, pretrain_updates, recipe};
 use engine::trainer::OuterState;
 use miner::{gradient, initial_model, initial_outer};
 use protocol::{Step, codec::Bytes, gradient::Payload, recipe::Recipe};
@@ -62,7 +62,7 @@ fn the_outer_state_starts_afresh_at_the_change_of_parts() {
 #[test]
 fn a_reinforcement_step_moves_the_model_by_its_rate() {
     let beacon = beacon(4);
-    let update = gradient::execute(&SCENE.reinforce_inputs(&beacon), &threads()).unwrap();
+    let update = gradient::execute(&SCENE.reinforce_inputs(&beacon), &device()).unwrap();
     let now = Successor {
         model: SCENE.model.clone(),
         outer: SCENE.outer.clone(),
@@ -98,13 +98,13 @@ fn unreadable_updates_and_steps_after_the_last_are_errors() {
 fn evaluation_counts_the_same_prompts_every_time() {
     let recipe = recipe();
     let now = start(&recipe);
-    let first = checkpoint::evaluate(&recipe, &now.model, &threads()).unwrap();
+    let first = checkpoint::evaluate(&recipe, &now.model, &device()).unwrap();
     assert_eq!(
         first.prompts_count,
         recipe.schedule.evaluation_prompts_count
     );
     assert_eq!(
-        checkpoint::evaluate(&recipe, &now.model, &engine::Threads::new(2)).unwrap(),
+        checkpoint::evaluate(&recipe, &now.model, &engine::Device::cpu(2)).unwrap(),
         first
     );
 }

@@ -1,5 +1,5 @@
-use crate::scene::{MINER, SCENE, beacon, judge_gradient, reason, threads};
-use engine::Threads;
+use crate::scene::{MINER, SCENE, beacon, device, judge_gradient, reason};
+use engine::Device;
 use miner::{Cheat, ExecuteError, GradientInputs, cheat, gradient};
 use protocol::{
     codec::{BoundedVec, Bytes, encode},
@@ -22,10 +22,10 @@ fn admitted(inputs: &GradientInputs<'_>, payload: &Payload) -> Result<(), AdmitE
 }
 
 #[test]
-fn honest_gradients_are_judged_clean_whatever_the_threads() {
+fn honest_gradients_are_judged_clean_whatever_the_device() {
     each_part(|part, inputs| {
-        let payload = gradient::execute(inputs, &threads()).unwrap();
-        let two = Threads::new(2);
+        let payload = gradient::execute(inputs, &device()).unwrap();
+        let two = Device::cpu(2);
         assert_eq!(gradient::execute(inputs, &two).unwrap(), payload, "{part}");
         admitted(inputs, &payload).unwrap();
         let limit = verifier::blob_bytes_max(inputs.unit, inputs.recipe).unwrap();
@@ -55,9 +55,9 @@ fn honest_gradients_are_judged_clean_whatever_the_threads() {
 #[test]
 fn every_gradient_cheat_is_caught_by_its_check() {
     each_part(|part, inputs| {
-        let honest = gradient::execute(inputs, &threads()).unwrap();
+        let honest = gradient::execute(inputs, &device()).unwrap();
         for &cheat in Cheat::ALL {
-            let payload = cheat::gradient(cheat, inputs, &threads()).unwrap();
+            let payload = cheat::gradient(cheat, inputs, &device()).unwrap();
             admitted(inputs, &payload).unwrap();
             let only_pretrain = cheat == Cheat::CopiedGradient && part == "reinforce";
             if !cheat.applies_to(UnitKind::Gradient) || only_pretrain {
@@ -79,7 +79,7 @@ fn every_gradient_cheat_is_caught_by_its_check() {
 #[test]
 fn a_single_changed_byte_of_the_update_is_found() {
     each_part(|_, inputs| {
-        let mut payload = gradient::execute(inputs, &threads()).unwrap();
+        let mut payload = gradient::execute(inputs, &device()).unwrap();
         let mut bytes = payload.update.as_slice().to_vec();
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
@@ -93,7 +93,7 @@ fn a_single_changed_byte_of_the_update_is_found() {
 #[test]
 fn a_false_weight_is_a_commitment_fault_even_when_payload_and_commitment_agree() {
     each_part(|_, inputs| {
-        let mut payload = gradient::execute(inputs, &threads()).unwrap();
+        let mut payload = gradient::execute(inputs, &device()).unwrap();
         payload.tokens_count -= 1;
         assert_eq!(
             reason(&judge_gradient(inputs, &payload)),
@@ -108,7 +108,7 @@ fn a_false_weight_is_a_commitment_fault_even_when_payload_and_commitment_agree()
 #[test]
 fn updates_of_another_size_and_missing_losses_are_refused() {
     each_part(|_, inputs| {
-        let honest = gradient::execute(inputs, &threads()).unwrap();
+        let honest = gradient::execute(inputs, &device()).unwrap();
         let short = Payload {
             update: Bytes::new(vec![0; 4]).unwrap(),
             ..honest.clone()
@@ -137,18 +137,18 @@ fn updates_of_another_size_and_missing_losses_are_refused() {
 fn what_rollout_miners_claim_about_rewards_does_not_matter() {
     let beacon = beacon(4);
     let mut inputs = SCENE.reinforce_inputs(&beacon);
-    let honest = gradient::execute(&inputs, &threads()).unwrap();
+    let honest = gradient::execute(&inputs, &device()).unwrap();
     for (_, payload) in &mut inputs.generation.as_mut().unwrap().rollouts {
         *payload = edited(payload, |sample| sample.reward_micro = 1_000_000);
     }
-    assert_eq!(gradient::execute(&inputs, &threads()).unwrap(), honest);
+    assert_eq!(gradient::execute(&inputs, &device()).unwrap(), honest);
 }
 
 #[test]
 fn a_group_with_a_broken_sample_is_left_out_whole() {
     let beacon = beacon(4);
     let mut inputs = SCENE.reinforce_inputs(&beacon);
-    let whole = gradient::execute(&inputs, &threads()).unwrap();
+    let whole = gradient::execute(&inputs, &device()).unwrap();
     let rollouts = &mut inputs.generation.as_mut().unwrap().rollouts;
     let first = rollouts[0].1.groups.as_slice()[0].samples.as_slice();
     let tokens: usize = first
@@ -160,7 +160,7 @@ fn a_group_with_a_broken_sample_is_left_out_whole() {
     samples[0].tokens = BoundedVec::new(vec![u32::MAX]).unwrap();
     groups[0].samples = BoundedVec::new(samples).unwrap();
     rollouts[0].1.groups = BoundedVec::new(groups).unwrap();
-    let rest = gradient::execute(&inputs, &threads()).unwrap();
+    let rest = gradient::execute(&inputs, &device()).unwrap();
     assert_eq!(
         rest.tokens_count as usize,
         whole.tokens_count as usize - tokens
@@ -170,7 +170,7 @@ fn a_group_with_a_broken_sample_is_left_out_whole() {
             sample.tokens = BoundedVec::new(Vec::new()).unwrap();
         });
     }
-    let nothing = gradient::execute(&inputs, &threads());
+    let nothing = gradient::execute(&inputs, &device());
     assert!(matches!(nothing, Err(ExecuteError::NothingToLearn { .. })));
     let verdict = judge_gradient(&inputs, &whole);
     assert!(!verdict.accepts(), "nobody can have learned from nothing");
@@ -195,7 +195,7 @@ fn an_auditor_that_lacks_the_environment_accuses_nobody() {
     let beacon = beacon(3);
     let mut recipe = SCENE.recipe.clone();
     let inputs = SCENE.pretrain_inputs(&beacon);
-    let payload = gradient::execute(&inputs, &threads()).unwrap();
+    let payload = gradient::execute(&inputs, &device()).unwrap();
     recipe.environment = protocol::EnvironmentHash::from_bytes([0; 32]);
     let blind = GradientInputs {
         recipe: &recipe,

@@ -1,6 +1,6 @@
 //! Bytes that a miner might send instead of a payload.
 
-use crate::scene::{MINER, SCENE, beacon, judge_gradient, reason, threads, unit};
+use crate::scene::{MINER, SCENE, beacon, device, judge_gradient, reason, unit};
 use miner::{GradientInputs, RolloutInputs, cheat, gradient, rollout};
 use proptest::prelude::*;
 use protocol::{
@@ -51,7 +51,7 @@ impl Chance {
 fn mutated_rollout_payloads_are_never_accepted() {
     let task = SCENE.task();
     let inputs = SCENE.rollout_inputs(&task);
-    let payload = rollout::execute(&inputs, &threads()).unwrap();
+    let payload = rollout::execute(&inputs, &device()).unwrap();
     let (honest, totals) = (encode(&payload), payload.totals(1_000_000));
     let mut chance = Chance(42);
     for round in 0..300 {
@@ -59,7 +59,7 @@ fn mutated_rollout_payloads_are_never_accepted() {
         // A careful miner commits to the sums of what it sends.
         let totals = protocol::rollout::Payload::decode(&bytes)
             .map_or(totals, |payload| payload.totals(1_000_000));
-        let verdict = verifier::rollout::judge(&inputs, &totals, &bytes, &threads());
+        let verdict = verifier::rollout::judge(&inputs, &totals, &bytes, &device());
         assert!(!verdict.accepts(), "round {round}");
         drop(verifier::admit(task.unit, MINER, &bytes, &SCENE.recipe));
     }
@@ -69,7 +69,7 @@ fn mutated_rollout_payloads_are_never_accepted() {
 fn mutated_gradient_payloads_are_never_accepted() {
     let beacon = beacon(4);
     let inputs = SCENE.reinforce_inputs(&beacon);
-    let payload = gradient::execute(&inputs, &threads()).unwrap();
+    let payload = gradient::execute(&inputs, &device()).unwrap();
     let honest = encode(&payload);
     let mut chance = Chance(43);
     for round in 0..100 {
@@ -78,7 +78,7 @@ fn mutated_gradient_payloads_are_never_accepted() {
             .map_or((payload.tokens_count, payload.loss_micro()), |payload| {
                 (payload.tokens_count, payload.loss_micro())
             });
-        let verdict = verifier::gradient::judge(&inputs, tokens, loss, &bytes, &threads());
+        let verdict = verifier::gradient::judge(&inputs, tokens, loss, &bytes, &device());
         assert!(!verdict.accepts(), "round {round}");
         drop(verifier::admit(inputs.unit, MINER, &bytes, &SCENE.recipe));
     }
@@ -97,7 +97,7 @@ fn mutated_rollouts_that_were_accepted_do_not_stop_a_gradient() {
                 *payload = hostile;
             }
         }
-        learned += usize::from(gradient::execute(&inputs, &threads()).is_ok());
+        learned += usize::from(gradient::execute(&inputs, &device()).is_ok());
     }
     assert!(learned > 30, "only {learned} of 60 units learned anything");
 }
@@ -113,11 +113,11 @@ fn a_model_that_left_the_numbers_is_judged_like_any_other() {
     };
     let judge = |payload: &protocol::rollout::Payload| {
         let totals = payload.totals(1_000_000);
-        verifier::rollout::judge(&inputs, &totals, &encode(payload), &threads())
+        verifier::rollout::judge(&inputs, &totals, &encode(payload), &device())
     };
     // Its hidden states are no numbers, which bf16 writes in one way: rollouts stay exact.
-    assert!(judge(&rollout::execute(&inputs, &threads()).unwrap()).accepts());
-    let sound = rollout::execute(&SCENE.rollout_inputs(&task), &threads()).unwrap();
+    assert!(judge(&rollout::execute(&inputs, &device()).unwrap()).accepts());
+    let sound = rollout::execute(&SCENE.rollout_inputs(&task), &device()).unwrap();
     assert_eq!(reason(&judge(&sound)), Some(Check::Sampling));
     // It has no loss, so nobody can have an honest gradient of it.
     for (step, generation) in [
@@ -130,12 +130,12 @@ fn a_model_that_left_the_numbers_is_judged_like_any_other() {
             generation,
             ..SCENE.pretrain_inputs(&beacon)
         };
-        let payload = gradient::execute(&honest, &threads()).unwrap();
+        let payload = gradient::execute(&honest, &device()).unwrap();
         let inputs = GradientInputs {
             model: &broken,
             ..honest
         };
-        assert!(gradient::execute(&inputs, &threads()).is_err());
+        assert!(gradient::execute(&inputs, &device()).is_err());
         let verdict = judge_gradient(&inputs, &payload);
         assert_eq!(reason(&verdict), Some(Check::Commitment));
     }
@@ -159,13 +159,13 @@ proptest! {
         let task = SCENE.task();
         let inputs = SCENE.rollout_inputs(&task);
         let totals = Totals::default();
-        let verdict = verifier::rollout::judge(&inputs, &totals, &bytes, &threads());
+        let verdict = verifier::rollout::judge(&inputs, &totals, &bytes, &device());
         prop_assert!(!verdict.accepts());
         let beacon = beacon(3);
         let inputs = SCENE.pretrain_inputs(&beacon);
         prop_assert!(verifier::admit(inputs.unit, MINER, &bytes, &SCENE.recipe).is_err());
         prop_assert!(verifier::admit(task.unit, MINER, &bytes, &SCENE.recipe).is_err());
-        let verdict = verifier::gradient::judge(&inputs, 1, 0, &bytes, &threads());
+        let verdict = verifier::gradient::judge(&inputs, 1, 0, &bytes, &device());
         prop_assert!(!verdict.accepts());
     }
 }

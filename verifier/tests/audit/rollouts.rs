@@ -1,5 +1,5 @@
-use crate::scene::{MINER, SCENE, reason, threads};
-use engine::Threads;
+use crate::scene::{MINER, SCENE, device, reason};
+use engine::Device;
 use miner::{Cheat, cheat, rollout};
 use protocol::{
     codec::{BoundedVec, encode},
@@ -10,7 +10,7 @@ use protocol::{
 use verifier::AdmitError;
 
 fn honest() -> Payload {
-    rollout::execute(&SCENE.rollout_inputs(&SCENE.task()), &threads()).unwrap()
+    rollout::execute(&SCENE.rollout_inputs(&SCENE.task()), &device()).unwrap()
 }
 
 /// The honest payload with its groups changed.
@@ -37,11 +37,11 @@ fn admitted(payload: &Payload) -> Result<(), AdmitError> {
 }
 
 #[test]
-fn honest_rollouts_are_judged_clean_whatever_the_threads() {
+fn honest_rollouts_are_judged_clean_whatever_the_device() {
     let task = SCENE.task();
     let inputs = SCENE.rollout_inputs(&task);
     let payload = honest();
-    let two = Threads::new(2);
+    let two = Device::cpu(2);
     assert_eq!(rollout::execute(&inputs, &two).unwrap(), payload);
     admitted(&payload).unwrap();
     let limit = verifier::blob_bytes_max(task.unit, &SCENE.recipe).unwrap();
@@ -83,7 +83,7 @@ fn every_rollout_cheat_is_caught_by_its_check() {
     let inputs = SCENE.rollout_inputs(&task);
     let honest = honest();
     for &cheat in Cheat::ALL {
-        let payload = cheat::rollout(cheat, &inputs, &threads()).unwrap();
+        let payload = cheat::rollout(cheat, &inputs, &device()).unwrap();
         admitted(&payload).unwrap();
         if !cheat.applies_to(UnitKind::Rollout) {
             assert_eq!(payload, honest, "{cheat} is honest about rollouts");
@@ -103,7 +103,7 @@ fn every_rollout_cheat_is_caught_by_its_check() {
 fn rounded_weights_are_caught_by_activations_even_where_the_tokens_agree() {
     let inputs_task = SCENE.task();
     let inputs = SCENE.rollout_inputs(&inputs_task);
-    let payload = cheat::rollout(Cheat::LowPrecision, &inputs, &threads()).unwrap();
+    let payload = cheat::rollout(Cheat::LowPrecision, &inputs, &device()).unwrap();
     let verdict = SCENE.judge_rollout(&payload);
     let measured = |check| {
         let mut findings = verdict.findings().iter();
@@ -138,7 +138,7 @@ fn totals_that_differ_from_the_payload_are_a_commitment_fault() {
     totals.reward_micro += 1;
     totals.exact_count += 1;
     let inputs = SCENE.rollout_inputs(&task);
-    let verdict = verifier::rollout::judge(&inputs, &totals, &encode(&payload), &threads());
+    let verdict = verifier::rollout::judge(&inputs, &totals, &encode(&payload), &device());
     let finding = verdict.contradiction().unwrap();
     assert_eq!((finding.check, finding.measured), (Check::Commitment, 2));
 }

@@ -1,6 +1,6 @@
 //! A tiny run on its way: checkpoints, rollouts of the step before, and a unit of each kind.
 
-use engine::{Parameters, Threads, trainer::OuterState};
+use engine::{Device, Parameters, trainer::OuterState};
 use miner::{Generation, GradientInputs, RolloutInputs, gradient, initial_model, initial_outer};
 use protocol::{
     Address, ChainId, CheckpointId, RunId, Step,
@@ -32,8 +32,8 @@ pub(crate) fn recipe() -> Recipe {
     serde_json::from_str(include_str!("../../../miner/recipes/tiny.json")).unwrap()
 }
 
-pub(crate) fn threads() -> Threads {
-    Threads::new(1)
+pub(crate) fn device() -> Device {
+    Device::cpu(1)
 }
 
 pub(crate) fn beacon(step: u64) -> Beacon {
@@ -76,7 +76,7 @@ pub(crate) fn pretrain_updates(
             model,
             generation: None,
         };
-        gradient::execute(&inputs, &threads()).unwrap()
+        gradient::execute(&inputs, &device()).unwrap()
     };
     units.map(execute).collect()
 }
@@ -103,7 +103,7 @@ impl Scene {
                 recipe: &recipe,
                 model: &before,
             };
-            let payload = miner::rollout::execute(&inputs, &threads()).unwrap();
+            let payload = miner::rollout::execute(&inputs, &device()).unwrap();
             (task, payload)
         });
         Self {
@@ -165,7 +165,7 @@ impl Scene {
         let task = self.task();
         let totals = payload.totals(1_000_000);
         let inputs = self.rollout_inputs(&task);
-        verifier::rollout::judge(&inputs, &totals, &encode(payload), &threads())
+        verifier::rollout::judge(&inputs, &totals, &encode(payload), &device())
     }
 }
 
@@ -175,7 +175,7 @@ pub(crate) fn judge_gradient(
     payload: &protocol::gradient::Payload,
 ) -> Verdict {
     let (tokens, loss) = (payload.tokens_count, payload.loss_micro());
-    verifier::gradient::judge(inputs, tokens, loss, &encode(payload), &threads())
+    verifier::gradient::judge(inputs, tokens, loss, &encode(payload), &device())
 }
 
 /// The check that decides a verdict.
