@@ -5,6 +5,8 @@
 #[path = "emulator/driver.rs"]
 mod emulator;
 
+#[path = "cuda_emulation/device.rs"]
+mod device;
 #[path = "cuda_emulation/models.rs"]
 mod models;
 #[path = "cuda_emulation/product.rs"]
