@@ -1,75 +1,20 @@
-//! The engine against Hugging Face `transformers` on small random models of every family.
-//!
-//! The files are made by `golden/make.py`. Both sides compute in f32, so they agree up to
-//! rounding: hidden states and logits to 1e-5, gradients to 1e-4, both as the largest difference
-//! over the largest value and as the norm of the difference over the norm.
+//! Small random models of every family, with gains and biases that matter.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::cast_possible_truncation,
-    reason = "tests; a mean loss is rounded to f32 on purpose"
-)]
-
+use crate::expected::{Expected, assert_close, golden};
 use engine::trainer::{Batch, Gradients, Workspace, cross_entropy};
 use engine::{Family, Parameters, RopeScaling, Threads, prefill};
-use safetensors::SafeTensors;
-use std::path::PathBuf;
 
 const LLAMA: [&str; 3] = ["llama-bf16", "llama-scaled", "llama-tied"];
 const QWEN: [&str; 4] = ["qwen2-split", "qwen2-tied", "qwen3-split", "qwen3-tied"];
 
-fn golden(case: &str) -> PathBuf {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    root.join("tests/golden").join(case)
+fn read(case: &str) -> Expected {
+    Expected::read(&format!("{case}/expected.safetensors"))
 }
 
-/// What `transformers` computed for a case.
-struct Expected {
-    bytes: Vec<u8>,
-}
-
-impl Expected {
-    fn read(case: &str) -> Self {
-        let bytes = std::fs::read(golden(case).join("expected.safetensors")).unwrap();
-        Self { bytes }
-    }
-
-    fn words(&self, name: &str) -> Vec<u32> {
-        let file = SafeTensors::deserialize(&self.bytes).unwrap();
-        let tensor = file.tensor(name).unwrap();
-        let words = tensor.data().as_chunks::<4>().0.iter();
-        words.map(|word| u32::from_le_bytes(*word)).collect()
-    }
-
-    fn values(&self, name: &str) -> Vec<f32> {
-        self.words(name).into_iter().map(f32::from_bits).collect()
-    }
-
-    /// Two rows of equal length.
-    fn tokens(&self) -> Vec<Vec<u32>> {
-        let all = self.words("tokens");
-        all.chunks(all.len() / 2).map(<[u32]>::to_vec).collect()
-    }
-}
-
-/// The larger of the two relative errors.
-fn relative_error(got: &[f32], expected: &[f32]) -> f64 {
-    assert_eq!(got.len(), expected.len());
-    let largest = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
-    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
-    let difference = || {
-        let pairs = got.iter().zip(expected);
-        pairs.map(|(&a, &b)| (f64::from(a) - f64::from(b)).abs())
-    };
-    let size = || expected.iter().map(|&x| f64::from(x).abs());
-    let by_largest = largest(&mut difference()) / largest(&mut size());
-    by_largest.max(norm(&mut difference()) / norm(&mut size()))
-}
-
-fn assert_close(case: &str, name: &str, got: &[f32], expected: &[f32], limit: f64) -> f64 {
-    let error = relative_error(got, expected);
-    assert!(error <= limit, "{case} {name}: {error:e} above {limit:e}");
-    error
+/// Two rows of equal length.
+fn tokens(expected: &Expected) -> Vec<Vec<u32>> {
+    let all = expected.words("tokens");
+    all.chunks(all.len() / 2).map(<[u32]>::to_vec).collect()
 }
 
 #[test]
@@ -95,8 +40,8 @@ fn qwen_gradients_agree_with_transformers() {
 fn check_passes(cases: &[&str]) {
     for case in cases {
         let model = Parameters::from_directory(&golden(case)).unwrap();
-        let expected = Expected::read(case);
-        let tokens = expected.tokens();
+        let expected = read(case);
+        let tokens = tokens(&expected);
         let rows: Vec<&[u32]> = tokens.iter().map(Vec::as_slice).collect();
         let passes = prefill(&model, &rows, &Threads::new(1)).unwrap();
         let all = |part: fn(&engine::Prefill) -> &[f32]| passes.iter().flat_map(part).copied();
@@ -111,8 +56,8 @@ fn check_passes(cases: &[&str]) {
 fn check_gradients(cases: &[&str]) {
     for case in cases {
         let model = Parameters::from_directory(&golden(case)).unwrap();
-        let expected = Expected::read(case);
-        let rows = expected.tokens();
+        let expected = read(case);
+        let rows = tokens(&expected);
         let batch = Batch::next_token(&rows.concat(), rows[0].len() - 1);
         let mut gradients = Gradients::zeros(&model);
         let mut workspace = Workspace::new();
