@@ -6,8 +6,12 @@ pub(crate) mod cache;
 pub(crate) mod driver;
 pub(crate) mod exchange;
 pub(crate) mod generate;
+#[cfg(feature = "cuda")]
+pub(crate) mod gpu_driver;
 pub(crate) mod hash;
 pub(crate) mod layers;
+#[cfg(all(feature = "cuda", target_arch = "x86_64"))]
+pub(crate) mod lazy;
 pub(crate) mod memory;
 pub(crate) mod model;
 pub(crate) mod open;
@@ -81,6 +85,12 @@ impl Gpu {
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         self.device.driver().memory_bytes()
+    }
+
+    /// The driver itself, for measuring and testing single kernels.
+    #[must_use]
+    pub fn driver(&self) -> &dyn Driver {
+        self.device.driver()
     }
 
     /// Copies a model to the device.

@@ -2,16 +2,27 @@
 //! the CPU engine: equal bits.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use emulator::{Emulator, Order};
+use engine::cuda::Gpu;
+
 #[path = "emulator/driver.rs"]
 mod emulator;
 
-#[path = "cuda_emulation/device.rs"]
+#[path = "cuda/device.rs"]
 mod device;
-#[path = "cuda_emulation/models.rs"]
+#[path = "cuda/models.rs"]
 mod models;
-#[path = "cuda_emulation/product.rs"]
+#[path = "cuda/product.rs"]
 mod product;
-#[path = "cuda_emulation/values.rs"]
+#[path = "cuda/values.rs"]
 mod values;
-#[path = "cuda_emulation/whole.rs"]
+#[path = "cuda/whole.rs"]
 mod whole;
+
+/// Both orders of threads: a forgotten barrier shows in one of them. One device has plenty of
+/// memory, the other so little that every computation is cut into many.
+fn gpus() -> Vec<Gpu> {
+    let devices = [(Order::Upwards, 1 << 32), (Order::Downwards, 1 << 16)];
+    let open = |(order, bytes)| Gpu::with_driver(Emulator::new(order, bytes));
+    devices.map(open).to_vec()
+}

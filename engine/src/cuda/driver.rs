@@ -46,6 +46,9 @@ pub trait Driver: Debug + Send + Sync {
     /// How many blocks it works on at a time, about: its multiprocessors.
     fn processor_count(&self) -> usize;
 
+    /// Cycles of its processors in a second; 0 if unknown. For reports only.
+    fn clock_hertz(&self) -> u64;
+
     /// Memory with unspecified content, aligned to 256 bytes.
     ///
     /// # Errors

@@ -158,6 +158,10 @@ impl Driver for Emulator {
         1
     }
 
+    fn clock_hertz(&self) -> u64 {
+        0
+    }
+
     fn allocate(&self, bytes: usize) -> Result<Address, DriverError> {
         let mut block = vec![MARGIN; bytes + 2 * MARGIN_BYTES + 255];
         let start = block.as_ptr().align_offset(256) + MARGIN_BYTES;

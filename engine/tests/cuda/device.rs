@@ -1,7 +1,8 @@
 //! A [`Device`] with a GPU behind it, sound or failing in the middle, gives the processor's bits.
 
 use crate::models::{batches, families, grpo_sequences, inner_options, model};
-use crate::values::{assert_same, devices};
+use crate::emulator::{Emulator, Order};
+use crate::values::assert_same;
 use engine::cuda::{Address, Driver, DriverError, Gpu, Launch};
 use engine::trainer::{GrpoOptions, pseudo_gradient};
 use engine::{Continuation, Device, GenerationOptions, GenerationRequest, Sampling, Threads};
@@ -36,6 +37,9 @@ impl Driver for Failing {
     }
     fn processor_count(&self) -> usize {
         self.device.processor_count()
+    }
+    fn clock_hertz(&self) -> u64 {
+        self.device.clock_hertz()
     }
     fn allocate(&self, bytes: usize) -> Result<Address, DriverError> {
         self.lost()?;
@@ -72,7 +76,7 @@ impl Driver for Failing {
 }
 
 fn device(launches: usize) -> Device {
-    let [device, _] = devices();
+    let device = Emulator::new(Order::Upwards, 1 << 32);
     let driver = Failing {
         device,
         launches_left: AtomicUsize::new(launches),

@@ -1,19 +1,15 @@
-//! Whole computations on the emulated device against the CPU engine.
+//! Whole computations on a device against the CPU engine.
 
+use crate::gpus;
 use crate::models::{
     batches, continuations, families, grpo_sequences, inner_options, model, sentences, threads,
 };
-use crate::values::{assert_same, devices, values};
-use engine::cuda::Gpu;
+use crate::values::{assert_same, values};
 use engine::trainer::{
     CompressedUpdate, Gradients, GrpoOptions, InnerState, OuterOptimizer, OuterState, Workspace,
     clip_gradient_norm, cross_entropy, grpo, pseudo_gradient,
 };
 use engine::{GenerationOptions, Sampling, generate, logprobs, prefill};
-
-fn gpus() -> [Gpu; 2] {
-    devices().map(|device| Gpu::with_driver(device))
-}
 
 #[test]
 fn hidden_states_and_logits_equal_the_cpu() {
@@ -86,8 +82,10 @@ fn a_unit_of_inner_steps_equals_the_cpu() {
 fn a_state_that_comes_back_is_the_state_of_the_cpu() {
     let config = families().remove(0);
     let mut expected = InnerState::new(model(&config));
-    let [gpu, _] = gpus();
-    let mut run = gpu.inner(&expected).unwrap();
+    let mut runs: Vec<_> = gpus()
+        .iter()
+        .map(|gpu| gpu.inner(&expected).unwrap())
+        .collect();
     let mut buffers = (Gradients::zeros(&expected.parameters), Workspace::new());
     for batch in batches(&config) {
         let parts = &[batch];
@@ -95,10 +93,14 @@ fn a_state_that_comes_back_is_the_state_of_the_cpu() {
         let loss = expected
             .step(parts, &inner_options(), (gradients, workspace), &threads())
             .unwrap();
-        assert_eq!(run.step(parts, &inner_options()).unwrap(), loss);
+        for run in &mut runs {
+            assert_eq!(run.step(parts, &inner_options()).unwrap(), loss);
+        }
     }
-    assert_eq!(run.state().unwrap(), expected);
-    assert_eq!(run.digest().unwrap(), expected.digest());
+    for run in runs {
+        assert_eq!(run.state().unwrap(), expected);
+        assert_eq!(run.digest().unwrap(), expected.digest());
+    }
 }
 
 #[test]
@@ -162,19 +164,20 @@ fn an_outer_step_with_momentum_equals_the_cpu() {
         lr: 0.7,
         momentum: 0.9,
     };
-    let mut state = OuterState::new(&optimizer, &config);
-    let mut model = model(&config);
-    let (mut own_state, mut own) = (state.clone(), model.clone());
-    let [gpu, _] = gpus();
-    for seed in 0..3 {
-        let gradient = values(model.as_slice().len(), seed);
-        state
-            .step(&optimizer, &mut model, &gradient, &threads())
-            .unwrap();
-        gpu.outer_step(&mut own_state, &optimizer, &mut own, &gradient)
-            .unwrap();
-        assert_same(own.as_slice(), model.as_slice(), "weights");
-        assert_eq!(own_state, state);
+    let start = OuterState::new(&optimizer, &config);
+    for gpu in gpus() {
+        let (mut state, mut model) = (start.clone(), model(&config));
+        let (mut own_state, mut own) = (state.clone(), model.clone());
+        for seed in 0..3 {
+            let gradient = values(model.as_slice().len(), seed);
+            state
+                .step(&optimizer, &mut model, &gradient, &threads())
+                .unwrap();
+            gpu.outer_step(&mut own_state, &optimizer, &mut own, &gradient)
+                .unwrap();
+            assert_same(own.as_slice(), model.as_slice(), "weights");
+            assert_eq!(own_state, state);
+        }
     }
 }
 

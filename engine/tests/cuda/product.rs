@@ -1,6 +1,7 @@
 //! Matrix products against the triple loop.
 
-use crate::values::{Memory, assert_same, devices, launch, values};
+use crate::gpus;
+use crate::values::{Memory, assert_same, launch, values};
 
 /// `(m, n, k)`: single elements, exact tiles, remainders of every kind, folds without steps.
 const SIZES: &[(usize, usize, usize)] = &[
@@ -48,7 +49,8 @@ fn products_of_all_shapes_are_left_folds() {
         (Kind::Nn, "product_nn_small", "product_nn_large"),
         (Kind::Tn, "product_tn_small", "product_tn_large"),
     ];
-    for device in devices() {
+    for gpu in gpus() {
+        let device = gpu.driver();
         for &(m, n, k) in SIZES {
             let (a, b, c) = (values(m * k, 1), values(k * n, 2), values(m * n, 3));
             let whole = [m, n, k].iter().all(|size| size % 4 == 0);
@@ -65,7 +67,7 @@ fn products_of_all_shapes_are_left_folds() {
                         };
                         expected(kind, (m, n, k), &a, &b, &mut right);
                         let [left, other, out] =
-                            [&a, &b, &c].map(|values| Memory::floats(&device, values));
+                            [&a, &b, &c].map(|values| Memory::floats(device, values));
                         let (a_stride, b_stride) = match kind {
                             Kind::Nt => (k, k),
                             Kind::Nn => (k, n),
@@ -75,7 +77,7 @@ fn products_of_all_shapes_are_left_folds() {
                         let mut arguments = vec![left.address, other.address, out.address];
                         arguments.extend(sizes.map(|size| size as u64));
                         let blocks = [n, m].map(|size| u32::try_from(size.div_ceil(tile)).unwrap());
-                        launch(&device, kernel, [blocks[0], blocks[1], 1], 256, &arguments);
+                        launch(device, kernel, [blocks[0], blocks[1], 1], 256, &arguments);
                         assert_same(&out.to_floats(), &right, &format!("{kernel} {m} {n} {k}"));
                     }
                 }

@@ -1,8 +1,6 @@
-//! Numbers to test with, arrays on the emulator, and comparison by bits.
+//! Numbers to test with, arrays on a device, and comparison by bits.
 
-use crate::emulator::{Emulator, Order};
 use engine::cuda::{Driver, Launch};
-use std::sync::Arc;
 
 /// Random words of a seed.
 pub(crate) fn words(count: usize, seed: u8) -> Vec<u32> {
@@ -43,28 +41,19 @@ pub(crate) fn assert_same(found: &[f32], expected: &[f32], what: &str) {
     }
 }
 
-/// Both orders of threads: a forgotten barrier shows in one of them. One has plenty of memory, the
-/// other so little that every computation is cut into many.
-pub(crate) fn devices() -> [Arc<Emulator>; 2] {
-    [
-        Emulator::new(Order::Upwards, 1 << 32),
-        Emulator::new(Order::Downwards, 1 << 16),
-    ]
-}
-
 /// An array of plain numbers on a device.
 pub(crate) struct Memory<'a> {
-    device: &'a Emulator,
+    device: &'a dyn Driver,
     pub(crate) address: u64,
     bytes: usize,
 }
 
 impl<'a> Memory<'a> {
-    pub(crate) fn floats(device: &'a Emulator, values: &[f32]) -> Self {
+    pub(crate) fn floats(device: &'a dyn Driver, values: &[f32]) -> Self {
         Self::words(device, &bits(values))
     }
 
-    pub(crate) fn words(device: &'a Emulator, values: &[u32]) -> Self {
+    pub(crate) fn words(device: &'a dyn Driver, values: &[u32]) -> Self {
         let bytes: Vec<u8> = values
             .iter()
             .flat_map(|value| value.to_le_bytes())
@@ -72,7 +61,7 @@ impl<'a> Memory<'a> {
         Self::bytes(device, &bytes)
     }
 
-    pub(crate) fn bytes(device: &'a Emulator, bytes: &[u8]) -> Self {
+    pub(crate) fn bytes(device: &'a dyn Driver, bytes: &[u8]) -> Self {
         let address = device.allocate(bytes.len()).unwrap();
         device.upload(address, bytes).unwrap();
         Self {
@@ -103,7 +92,7 @@ impl Drop for Memory<'_> {
 
 /// Runs a kernel.
 pub(crate) fn launch(
-    device: &Emulator,
+    device: &dyn Driver,
     kernel: &'static str,
     grid: [u32; 3],
     threads: u32,

@@ -1,0 +1,31 @@
+//! A real GPU against the CPU engine: equal bits.
+//!
+//! Without a GPU, or without the feature `cuda`, every test says that it is skipped; with
+//! `REQUIRE_GPU=1` it fails.
+#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+
+use engine::cuda::{self, Gpu};
+
+#[path = "cuda/large.rs"]
+mod large;
+#[path = "cuda/models.rs"]
+mod models;
+#[path = "cuda/product.rs"]
+mod product;
+#[path = "cuda/values.rs"]
+mod values;
+#[path = "cuda/whole.rs"]
+mod whole;
+
+/// The GPU of this machine, if it has one.
+fn gpus() -> Vec<Gpu> {
+    match cuda::open(0) {
+        Ok(gpu) => vec![gpu],
+        Err(reason) if std::env::var_os("REQUIRE_GPU").is_some() => panic!("{reason}"),
+        Err(reason) => {
+            eprintln!("skipped: {reason}");
+            Vec::new()
+        }
+    }
+}
