@@ -131,7 +131,10 @@ fn tokens(config: &ModelConfig, count: usize) -> Vec<u32> {
 
 fn train(gpu: &Gpu, name: &str, config: &ModelConfig) -> Result<(), cuda::Error> {
     let (rows, length) = (16, 512);
-    let batch = Batch::next_token(&tokens(config, rows * (length + 1)), length);
+    let batch = [Batch::next_token(
+        &tokens(config, rows * (length + 1)),
+        length,
+    )];
     let options = InnerOptions {
         adamw: AdamW::default(),
         warmup_steps: 1,

@@ -5,8 +5,8 @@
 
 #![expect(unsafe_code, reason = "hands addresses and functions to the driver")]
 
-use super::open::Unusable;
 use super::driver::{Address, Driver, DriverError, Launch};
+use super::open::Unusable;
 use cust::CudaFlags;
 use cust::context::{Context, CurrentContext};
 use cust::device::{Device, DeviceAttribute};

@@ -1,7 +1,7 @@
 //! A [`Device`] with a GPU behind it, sound or failing in the middle, gives the processor's bits.
 
-use crate::models::{batches, families, grpo_sequences, inner_options, model};
 use crate::emulator::{Emulator, Order};
+use crate::models::{batches, families, grpo_sequences, inner_options, model};
 use crate::values::assert_same;
 use engine::cuda::{Address, Driver, DriverError, Gpu, Launch};
 use engine::trainer::{GrpoOptions, pseudo_gradient};
