@@ -103,7 +103,8 @@ static node chunk(const uint32_t key[8], uint32_t flags, const uint8_t *input, s
     return n;
 }
 
-/* The node above some bytes: a chunk, or the parent of the largest full left subtree and the rest. */
+/* The node above some bytes: a chunk, or the parent of the largest full left subtree and of the
+   rest. */
 static node tree(const uint32_t key[8], uint32_t flags, const uint8_t *input, size_t length,
                  uint64_t counter)
 {

@@ -67,7 +67,10 @@ void check_function(const row *r)
         const char *name;
         float (*function)(float);
     } functions[] = {
-        {"exp", exp_f32}, {"log", log_f32}, {"reciprocal root", reciprocal_root}, {"sigmoid", sigmoid},
+        {"exp", exp_f32},
+        {"log", log_f32},
+        {"reciprocal root", reciprocal_root},
+        {"sigmoid", sigmoid},
     };
     floats x = floats_of(r->input, "x");
     for (size_t f = 0; f < sizeof functions / sizeof *functions; f++)

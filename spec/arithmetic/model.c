@@ -120,7 +120,10 @@ struct activations {
     float *residual, *r, *hidden;
 };
 
-static float *row_memory(const rows *s, size_t width) { return allocate(s->count * width, sizeof(float)); }
+static float *row_memory(const rows *s, size_t width)
+{
+    return allocate(s->count * width, sizeof(float));
+}
 
 /* y = x Wᵀ for every row. */
 static void linear(const rows *s, const float *x, size_t in, const float *w, size_t out, float *y,
@@ -131,7 +134,8 @@ static void linear(const rows *s, const float *x, size_t in, const float *w, siz
             y[t * y_row + o] = fold(0.0f, in, x + t * in, 1, w + o * in, 1);
 }
 
-static void norm_rows(const model *m, const rows *s, const float *x, size_t weight, float *y, float *r)
+static void norm_rows(const model *m, const rows *s, const float *x, size_t weight, float *y,
+                      float *r)
 {
     for (size_t t = 0; t < s->count; t++)
         norm_forward(x + t * m->c.d, m->values + weight, m->c.d, m->c.eps, y + t * m->c.d, r + t);

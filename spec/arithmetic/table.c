@@ -186,7 +186,7 @@ static void refuse_unread(const json *value, const char *name)
     if (!value->read)
         fail("%s is not read", name);
     for (size_t i = 0; i < value->count; i++)
-        refuse_unread(&value->items[i], value->keys[i] && value->kind == OBJECT ? value->keys[i] : name);
+        refuse_unread(&value->items[i], value->kind == OBJECT ? value->keys[i] : name);
 }
 
 size_t each_row(const char *path, void (*check)(const row *))
@@ -247,7 +247,10 @@ bool boolean_of(json *object, const char *key)
     return field_of_kind(object, key, BOOLEAN)->integer == 1;
 }
 
-const char *text_of(json *object, const char *key) { return field_of_kind(object, key, TEXT)->text; }
+const char *text_of(json *object, const char *key)
+{
+    return field_of_kind(object, key, TEXT)->text;
+}
 
 /* The words of the BLAKE3 stream over a text. */
 static words stream_words(const char *text, size_t count)

@@ -56,8 +56,8 @@ typedef struct {
 _Noreturn void fail(const char *format, ...);
 void *allocate(size_t count, size_t size);
 
-/* Calls `check` on every row of a file, and refuses rows with fields that it did not read; gives the
-   number of rows. */
+/* Calls `check` on every row of a file, and refuses rows with fields that it did not read; gives
+   the number of rows. */
 size_t each_row(const char *path, void (*check)(const row *));
 
 /* Fields of an object. */

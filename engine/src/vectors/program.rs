@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// Compiler and flags, as the chapter gives them.
+/// Compiler and flags: the chapter's, and every warning an error.
 const COMPILER: &str = "gcc";
 const FLAGS: [&str; 7] = [
     "-std=c11",
@@ -31,17 +31,16 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Compiles the program into a folder of its own, which goes when the value is dropped.
+/// The compiled program, in a folder that goes when the value is dropped.
 struct Program {
-    folder: PathBuf,
+    folder: tempfile::TempDir,
 }
 
 impl Program {
-    fn compile(name: &str) -> Self {
-        let own = format!("cairn-arithmetic-{}-{name}", std::process::id());
-        let folder = env::temp_dir().join(own);
-        fs::create_dir_all(&folder).unwrap();
-        let program = Self { folder };
+    fn compile() -> Self {
+        let program = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
         let sources = files(&super::folder().join("../../arithmetic"), "c");
         let mut gcc = Command::new(COMPILER);
         gcc.args(FLAGS)
@@ -61,7 +60,7 @@ impl Program {
     }
 
     fn path(&self) -> PathBuf {
-        self.folder.join("arithmetic")
+        self.folder.path().join("arithmetic")
     }
 
     /// Runs the program; gives whether it succeeded and what it wrote.
@@ -69,12 +68,6 @@ impl Program {
         let output = Command::new(self.path()).args(arguments).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8(text).unwrap())
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.folder).unwrap();
     }
 }
 
@@ -86,7 +79,7 @@ fn row_count(path: &Path) -> usize {
 
 #[test]
 fn an_independent_program_agrees_with_every_vector() {
-    let program = Program::compile("vectors");
+    let program = Program::compile();
     let paths = files(&folder(), "json");
     let mut names: Vec<_> = FILES.iter().map(|(name, _)| folder().join(name)).collect();
     names.sort();
@@ -99,7 +92,7 @@ fn an_independent_program_agrees_with_every_vector() {
 /// Rows made from other texts agree as well; `VECTOR_SALTS` asks for more of them.
 #[test]
 fn the_program_and_the_engine_agree_on_other_numbers() {
-    let program = Program::compile("salts");
+    let program = Program::compile();
     let count = env::var("VECTOR_SALTS").map_or(2, |count| count.parse().unwrap());
     for salt in 1..=count {
         let mut paths = Vec::new();
@@ -107,8 +100,8 @@ fn the_program_and_the_engine_agree_on_other_numbers() {
         for (name, rows) in FILES {
             let rows = with_salt(salt, || rows(&Threads::new(1)));
             total += rows.len();
-            paths.push(program.folder.join(name));
-            fs::write(program.folder.join(name), text(&rows)).unwrap();
+            paths.push(program.folder.path().join(name));
+            fs::write(program.folder.path().join(name), text(&rows)).unwrap();
         }
         let agreement = (true, format!("{total} rows agree\n"));
         assert_eq!(program.run(&paths), agreement, "salt {salt}");
@@ -118,7 +111,7 @@ fn the_program_and_the_engine_agree_on_other_numbers() {
 /// Every 99991st input, against the table of errors in the chapter.
 #[test]
 fn no_measured_error_is_above_the_chapters() {
-    let program = Program::compile("errors");
+    let program = Program::compile();
     let arguments = ["errors", "99991"].map(PathBuf::from);
     let (succeeded, printed) = program.run(&arguments);
     assert!(succeeded, "{printed}");
@@ -148,7 +141,7 @@ fn no_measured_error_is_above_the_chapters() {
 /// One changed bit, an unknown operation, an unread field and a missing one are failures.
 fn refuses_what_it_does_not_agree_with(program: &Program) {
     let good = r#"{"name":"exp: one","input":{"x":"3f800000"},"expect":{"y":"402df854"}}"#;
-    let path = program.folder.join("changed.json");
+    let path = program.folder.path().join("changed.json");
     let run = |text: &str| {
         fs::write(&path, format!("[{text}]")).unwrap();
         program.run(std::slice::from_ref(&path))
