@@ -34,6 +34,8 @@ pub struct Imported {
     pub tokenizer: Option<String>,
     /// `tokenizer_config.json`: special tokens and chat template.
     pub tokenizer_config: String,
+    /// `generation_config.json`: the tokens that begin and end a text.
+    pub generation_config: String,
     /// How many tensors were stored as each block type, by its name, in the order of names.
     pub types: BTreeMap<&'static str, usize>,
 }
@@ -185,6 +187,7 @@ pub fn from_gguf(bytes: &[u8]) -> Result<Imported, ImportError> {
         parameters,
         tokenizer: tokens::tokenizer(&file)?,
         tokenizer_config: tokens::tokenizer_config(&file)?,
+        generation_config: tokens::generation_config(&file)?,
         types,
     })
 }

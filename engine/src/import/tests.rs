@@ -329,6 +329,7 @@ fn byte_level_tokenizers_are_converted_and_others_left_out() {
         let settings: serde_json::Value = serde_json::from_str(&imported.tokenizer_config).unwrap();
         assert_eq!(settings["eos_token"], "<end>");
         assert_eq!(settings["chat_template"], "{{ messages }}");
+        assert_eq!(imported.generation_config, "{\n  \"eos_token_id\": 0\n}\n");
     }
     assert_eq!(with("tekken").tokenizer, None);
 }

@@ -135,3 +135,19 @@ pub(super) fn tokenizer_config(file: &File<'_>) -> Result<String, ImportError> {
     let document = Json::Object(document);
     Ok(format!("{document:#}\n"))
 }
+
+/// `generation_config.json`: where text begins and ends.
+pub(super) fn generation_config(file: &File<'_>) -> Result<String, ImportError> {
+    let mut document = serde_json::Map::new();
+    for (key, name) in [
+        ("tokenizer.ggml.bos_token_id", "bos_token_id"),
+        ("tokenizer.ggml.eos_token_id", "eos_token_id"),
+        ("tokenizer.ggml.padding_token_id", "pad_token_id"),
+    ] {
+        if let Some(id) = file.unsigned(key)? {
+            document.insert(name.to_owned(), id.into());
+        }
+    }
+    let document = Json::Object(document);
+    Ok(format!("{document:#}\n"))
+}

@@ -4,8 +4,8 @@ use crate::devnet::screen::print;
 use anyhow::{Context as _, Result};
 use std::path::Path;
 
-/// Writes `config.json`, `model.safetensors` in f32, `tokenizer.json` and
-/// `tokenizer_config.json`.
+/// Writes `config.json`, `model.safetensors` in f32, `tokenizer.json`, `tokenizer_config.json`
+/// and `generation_config.json`.
 ///
 /// A `tokenizer.json` beside the source is preferred to the one made from the file's tokens.
 ///
@@ -21,8 +21,11 @@ pub(super) fn run(source: &Path, directory: &Path) -> Result<()> {
     } else {
         imported.tokenizer
     };
-    let settings = ("tokenizer_config.json", Some(imported.tokenizer_config));
-    for (name, text) in [("tokenizer.json", tokenizer.clone()), settings] {
+    for (name, text) in [
+        ("tokenizer.json", &tokenizer),
+        ("tokenizer_config.json", &Some(imported.tokenizer_config)),
+        ("generation_config.json", &Some(imported.generation_config)),
+    ] {
         if let Some(text) = text {
             let path = directory.join(name);
             let written = std::fs::write(&path, text);
