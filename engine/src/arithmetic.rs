@@ -14,6 +14,7 @@ pub mod cpu;
 pub mod elementary;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
+mod pool;
 pub(crate) mod reduce;
 pub(crate) mod threads;
 pub(crate) mod tile;

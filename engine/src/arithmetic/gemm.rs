@@ -6,7 +6,8 @@
 
 use super::cpu::{Kernels, kernel};
 use super::threads::Threads;
-use super::tile::{Block, Shape, TILE_ROWS_MAX, Target, even_tile_rows, panel_width};
+use super::tile::{Block, Shape, Target, even_tile_rows, panel_width, tile_rows};
+use std::cell::RefCell;
 
 /// A read-only matrix: element `(i, j)` is `data[i * row + j * column]`.
 #[derive(Clone, Copy, Debug)]
@@ -53,11 +54,18 @@ impl<'a> View<'a> {
     }
 }
 
+/// Values in a cache line.
+const CACHE_LINE: usize = 16;
+
 /// A right operand in panels: panel `p`, row `k`, column `j` is
 /// `data[(p * depth + k) * width + j]`, zero beyond the last column.
+///
+/// The panels begin on a cache line, so that no vector of theirs lies across two.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Packed {
     data: Vec<f32>,
+    /// Index of the first panel.
+    start: usize,
     depth: usize,
     columns: usize,
 }
@@ -69,11 +77,16 @@ impl Packed {
         self.depth = b.rows;
         self.columns = b.columns;
         let panels = b.columns.div_ceil(width);
-        self.data.resize(panels * b.rows * width, 0.0);
+        let length = panels * b.rows * width;
+        if self.data.len() < length + CACHE_LINE {
+            self.data.resize(length + CACHE_LINE, 0.0);
+            self.start = self.data.as_ptr().align_offset(64).min(CACHE_LINE);
+        }
         if b.rows == 0 {
             return;
         }
-        for (index, panel) in self.data.chunks_exact_mut(b.rows * width).enumerate() {
+        let data = &mut self.data[self.start..][..length];
+        for (index, panel) in data.chunks_exact_mut(b.rows * width).enumerate() {
             let first = index * width;
             let columns = width.min(b.columns - first);
             if columns < width {
@@ -93,7 +106,7 @@ impl Packed {
 
     /// Panel `index`.
     pub(crate) fn panel(&self, width: usize, index: usize) -> &[f32] {
-        &self.data[index * self.depth * width..][..self.depth * width]
+        &self.data[self.start + index * self.depth * width..][..self.depth * width]
     }
 
     /// The inner dimension.
@@ -200,16 +213,24 @@ pub(crate) fn multiply(threads: &Threads, a: View<'_>, b: &Packed, c: &mut [f32]
         return;
     }
     let kernels = threads.kernels();
-    threads.for_rows(c, b.columns, a.rows * b.columns * b.depth, |first, c| {
-        let rows = c.len() / b.columns;
-        let part = View {
-            data: &a.data[first * a.row..],
-            rows,
+    let cost = a.rows * b.columns * b.depth;
+    let part = threads
+        .part_rows(a.rows, cost, tile_rows(kernels))
+        .min(PART_ROWS_MAX);
+    let parts = c.chunks_mut(part * b.columns).enumerate();
+    threads.for_parts(cost, parts, |(index, c)| {
+        let rows = View {
+            data: &a.data[index * part * a.row..],
+            rows: c.len() / b.columns,
             ..a
         };
-        multiply_rows(kernels, part, b, c, start);
+        multiply_rows(kernels, rows, b, c, start);
     });
 }
+
+/// Rows of C that are finished before others are begun: whole tiles of every path, few enough for
+/// their pages and the rows of A to stay at hand.
+const PART_ROWS_MAX: usize = 96;
 
 /// A matrix product of plain slices, for measurements and tests of the rule.
 #[derive(Clone, Debug, Default)]
@@ -240,13 +261,26 @@ impl MatrixProduct {
     }
 }
 
-/// Steps of one pass over the operands: a panel of so many rows stays in the first-level cache.
-/// Between passes the folds wait in C.
-const PASS_STEPS: usize = 256;
+/// Steps of one pass over the operands; between passes the folds wait in C.
+const PASS_STEPS_MAX: usize = 1024;
+/// Steps of one pass over an A that is copied.
+const COPY_STEPS_MAX: usize = 512;
+/// Columns and rows of B from which copying a row-major A pays.
+const COPY_COLUMNS_MIN: usize = 768;
+const COPY_DEPTH_MIN: usize = 768;
+/// Tiles of A that are copied together: whole cache lines of a transposed A.
+const GROUP_TILES: usize = 4;
+/// Values from one step of a copied tile to the next: a cache line.
+const COPY_STEP: usize = 16;
 
 fn multiply_rows(kernels: Kernels, a: View<'_>, b: &Packed, c: &mut [f32], start: Start) {
-    let passes = b.depth.div_ceil(PASS_STEPS);
-    let steps = b.depth.div_ceil(passes);
+    let in_place = a.column == 1 && (b.columns < COPY_COLUMNS_MIN || b.depth < COPY_DEPTH_MIN);
+    let steps_max = if in_place {
+        PASS_STEPS_MAX
+    } else {
+        COPY_STEPS_MAX
+    };
+    let steps = b.depth.div_ceil(b.depth.div_ceil(steps_max));
     for first in (0..b.depth).step_by(steps) {
         let pass = Pass {
             kernels,
@@ -254,11 +288,29 @@ fn multiply_rows(kernels: Kernels, a: View<'_>, b: &Packed, c: &mut [f32], start
             steps: steps.min(b.depth - first),
             accumulate: first > 0 || start == Start::Output,
         };
-        if a.column == 1 {
+        if in_place {
             pass.panels_outside(a, b, c);
         } else {
-            pass.rows_outside(a, b, c);
+            COPY.with_borrow_mut(|copy| pass.rows_outside(a, b, c, copy.lines()));
         }
+    }
+}
+
+/// Some tiles of A in the order in which they are read, each step on a cache line.
+#[derive(Default)]
+struct Copy(Vec<f32>);
+
+thread_local! {
+    /// Every thread has one, made when it first needs it.
+    static COPY: RefCell<Copy> = RefCell::default();
+}
+
+impl Copy {
+    fn lines(&mut self) -> &mut [f32] {
+        const LENGTH: usize = GROUP_TILES * COPY_STEPS_MAX * COPY_STEP;
+        self.0.resize(LENGTH + CACHE_LINE, 0.0);
+        let start = self.0.as_ptr().align_offset(64).min(CACHE_LINE);
+        &mut self.0[start..][..LENGTH]
     }
 }
 
@@ -284,30 +336,44 @@ impl Pass {
         }
     }
 
-    /// Any other A is copied tile by tile, and each copy meets all panels of B.
-    fn rows_outside(self, a: View<'_>, b: &Packed, c: &mut [f32]) {
+    /// Any other A is copied some tiles at a time, and each copy meets all panels of B.
+    fn rows_outside(self, a: View<'_>, b: &Packed, c: &mut [f32], copy: &mut [f32]) {
         let tile = even_tile_rows(self.kernels, a.rows);
-        let mut copy = [0.0; PASS_STEPS * TILE_ROWS_MAX];
-        for row in (0..a.rows).step_by(tile) {
-            let rows = tile.min(a.rows - row);
-            let source = &a.data[self.first * a.column + row * a.row..];
-            for (step, copy) in copy
-                .as_chunks_mut()
-                .0
-                .iter_mut()
-                .take(self.steps)
-                .enumerate()
-            {
-                gather(&source[step * a.column..], a.row, rows, copy);
-            }
+        for group in (0..a.rows).step_by(GROUP_TILES * tile) {
+            let group_rows = (GROUP_TILES * tile).min(a.rows - group);
+            self.copy(a, (group, group_rows, tile), copy);
             for panel in 0..b.columns.div_ceil(panel_width(self.kernels)) {
-                self.tile(
-                    (&copy, rows, 1, TILE_ROWS_MAX),
-                    b,
-                    panel,
-                    &mut c[row * b.columns..],
-                );
+                let tiles = copy.chunks_exact(COPY_STEPS_MAX * COPY_STEP);
+                for (row, data) in (0..group_rows).step_by(tile).zip(tiles) {
+                    let operand = (data, tile.min(group_rows - row), 1, COPY_STEP);
+                    self.tile(operand, b, panel, &mut c[(group + row) * b.columns..]);
+                }
             }
+        }
+    }
+
+    /// Copies this pass's steps of rows `first..first + rows` of A.
+    fn copy(self, a: View<'_>, (first, rows, tile): (usize, usize, usize), copy: &mut [f32]) {
+        let source = &a.data[self.first * a.column + first * a.row..];
+        if a.row == 1 {
+            return copy_columns(
+                self.kernels,
+                source,
+                a.column,
+                [self.steps, rows, tile],
+                copy,
+            );
+        }
+        let tiles = copy.chunks_exact_mut(COPY_STEPS_MAX * COPY_STEP);
+        for (row, copy) in (0..rows).step_by(tile).zip(tiles) {
+            let part = View {
+                data: &source[row * a.row..],
+                rows: self.steps,
+                columns: tile.min(rows - row),
+                row: a.column,
+                column: a.row,
+            };
+            pack_transposed(self.kernels, copy, COPY_STEP, part, (0, part.columns));
         }
     }
 
@@ -340,17 +406,31 @@ impl Pass {
     }
 }
 
-/// Copies one step of a tile's rows; rows beyond the tile may come along.
-#[inline(always)]
-fn gather(source: &[f32], stride: usize, rows: usize, copy: &mut [f32; TILE_ROWS_MAX]) {
-    if stride == 1
-        && let Some(whole) = source.first_chunk()
-    {
-        *copy = *whole;
-        return;
-    }
-    for (index, slot) in copy.iter_mut().enumerate().take(rows) {
-        *slot = source[index * stride];
+kernel! {
+    /// Copies `[steps, rows, rows of a tile]` of A in tiles, where a step's rows are
+    /// neighbours; rows beyond a tile may come along.
+    fn copy_columns(
+        source: &[f32],
+        step: usize,
+        shape: [usize; 3],
+        copy: &mut [f32],
+    ) {
+        let [steps, rows, tile] = shape;
+        let whole = source.len().checked_sub(GROUP_TILES * COPY_STEP).map_or(0, |last| last / step);
+        for k in 0..whole.min(steps) {
+            for index in 0..rows.div_ceil(tile) {
+                let from = source[k * step + index * tile..].first_chunk::<COPY_STEP>();
+                let to = copy[(index * COPY_STEPS_MAX + k) * COPY_STEP..].first_chunk_mut();
+                if let (Some(from), Some(to)) = (from, to) {
+                    *to = *from;
+                }
+            }
+        }
+        for k in whole.min(steps)..steps {
+            for row in 0..rows {
+                copy[(row / tile * COPY_STEPS_MAX + k) * COPY_STEP + row % tile] = source[k * step + row];
+            }
+        }
     }
 }
 

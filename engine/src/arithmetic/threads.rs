@@ -1,6 +1,8 @@
 //! How many threads, and which kernels: the only two choices of execution. Neither changes a bit.
 
 use super::cpu::{KernelPath, Kernels};
+use super::pool;
+use std::sync::{Mutex, PoisonError};
 
 /// How a computation is executed. Every value gives the same bits.
 #[derive(Clone, Copy, Debug)]
@@ -55,49 +57,49 @@ impl Threads {
         self.kernels
     }
 
-    /// Calls `work(first_row, rows)` on disjoint runs of rows of `data`, `width` values a row.
+    /// Calls `work` on every part, on as many threads as there are. The parts are handed out one
+    /// at a time, so they may differ in size; which thread works on which is not determined and
+    /// must not matter.
     ///
-    /// `cost` is the number of operations in all: small work stays on this thread, because
-    /// starting another costs some ten microseconds.
-    pub(crate) fn for_rows<F>(&self, data: &mut [f32], width: usize, cost: usize, work: F)
+    /// `cost` is the number of multiply-adds in all, or what takes as long: small work stays on
+    /// this thread.
+    pub(crate) fn for_parts<I>(&self, cost: usize, parts: I, work: impl Fn(I::Item) + Sync)
     where
-        F: Fn(usize, &mut [f32]) + Sync,
+        I: Iterator + Send,
     {
-        let rows = data.len() / width.max(1);
-        if self.count == 1 || cost < COST_MIN || rows < 2 {
-            return work(0, data);
+        if self.count == 1 || cost < COST_MIN {
+            return parts.for_each(work);
         }
-        let share = rows.div_ceil(self.count);
-        let work = &work;
-        std::thread::scope(|scope| {
-            let mut parts = data.chunks_mut(share * width).enumerate();
-            let first = parts.next();
-            for (index, part) in parts {
-                scope.spawn(move || work(index * share, part));
-            }
-            if let Some((_, part)) = first {
-                work(0, part);
+        let parts = Mutex::new(parts);
+        let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+        pool::run(self.count - 1, &|| {
+            while let Some(part) = next() {
+                work(part);
             }
         });
     }
 
-    /// Runs every task, spread over the threads in contiguous shares.
-    pub(crate) fn for_tasks<T: Send>(&self, tasks: &mut [T], work: impl Fn(&mut T) + Sync) {
-        if self.count == 1 || tasks.len() < 2 {
-            return tasks.iter_mut().for_each(work);
+    /// Rows of one part of `rows` rows that together cost `cost`: whole multiples of `unit`, some
+    /// parts for every thread.
+    pub(crate) fn part_rows(&self, rows: usize, cost: usize, unit: usize) -> usize {
+        if self.count == 1 || cost < COST_MIN {
+            return rows.max(1);
         }
-        let share = tasks.len().div_ceil(self.count);
-        let work = &work;
-        std::thread::scope(|scope| {
-            let mut parts = tasks.chunks_mut(share);
-            let first = parts.next();
-            for part in parts {
-                scope.spawn(move || part.iter_mut().for_each(work));
-            }
-            first.into_iter().flatten().for_each(work);
-        });
+        let parts = (self.count * PARTS_OF_A_THREAD)
+            .min(cost / PART_COST_MIN)
+            .max(1);
+        rows.div_ceil(parts).next_multiple_of(unit).max(1)
+    }
+
+    /// Runs every task, spread over the threads.
+    pub(crate) fn for_tasks<T: Send>(&self, tasks: &mut [T], work: impl Fn(&mut T) + Sync) {
+        self.for_parts(usize::MAX, tasks.iter_mut(), work);
     }
 }
 
-/// Operations below which a second thread does not pay.
-const COST_MIN: usize = 1 << 20;
+/// Multiply-adds below which a second thread does not pay: some ten microseconds.
+const COST_MIN: usize = 1 << 19;
+/// Multiply-adds of a part below which handing it out costs too much.
+const PART_COST_MIN: usize = 1 << 18;
+/// Parts for each thread: the first to finish takes more.
+const PARTS_OF_A_THREAD: usize = 4;

@@ -23,6 +23,9 @@ pub(crate) const WIDTH_MAX: usize = 32;
 /// The tallest tile of any path.
 pub(crate) const TILE_ROWS_MAX: usize = 12;
 
+/// Groups of three rows in the tallest tile.
+const GROUPS: usize = TILE_ROWS_MAX.div_ceil(3);
+
 /// Output columns in one panel of packed B.
 pub(crate) fn panel_width(kernels: Kernels) -> usize {
     match kernels.path() {
@@ -115,6 +118,10 @@ impl Block<'_> {
         assert!((1..=tile_rows(kernels)).contains(&self.rows) && columns <= width);
         assert!((self.rows - 1) * row + columns <= c.len());
         assert!(self.panel.len() >= steps * width);
+        assert!(
+            self.a_step == 1 || self.a_row == 1 || self.rows == 1,
+            "matrix operand has gaps both ways"
+        );
         if steps > 0 {
             assert!(
                 (self.rows - 1) * self.a_row + (steps - 1) * self.a_step < self.a.len(),
@@ -150,13 +157,16 @@ impl Block<'_> {
     }
 }
 
+/// Steps of an unrolled turn of the loop over a row-major A.
+const TURN: usize = 4;
+
 macro_rules! tile {
     (
         $name:ident, $(#[$feature:meta])? $vector:ty, $lanes:expr,
         $zero:expr, $load:path, $store:path, $splat:path, $fma:path
     ) => {
         $(#[$feature])?
-        unsafe fn $name<const ROWS: usize, const CAUSAL: bool>(raw: &Raw) {
+        unsafe fn $name<const ROWS: usize, const CAUSAL: bool, const ROW_MAJOR: bool>(raw: &Raw) {
             // SAFETY: `Block::run` asserted that A covers `ROWS` rows of `depth` (+ row) steps,
             // that the panel covers as many rows of two vectors, and that C covers the tile.
             unsafe {
@@ -167,38 +177,56 @@ macro_rules! tile {
                         acc[i][1] = $load(raw.c.add(i * raw.c_row + $lanes));
                     }
                 }
-                // One pointer for three rows: the other two are base + row and base + 2 row, which
-                // x86 addresses without arithmetic.
-                let row = raw.a_row;
-                let mut a: [*const f32; 4] =
-                    std::array::from_fn(|group| raw.a.wrapping_add(3 * group * row));
                 let mut b = raw.b;
-                for _ in 0..raw.depth {
-                    let b0 = $load(b);
-                    let b1 = $load(b.add($lanes));
-                    for i in 0..ROWS {
-                        let x = $splat(*a[i / 3].add(i % 3 * row));
-                        acc[i][0] = $fma(x, b0, acc[i][0]);
-                        acc[i][1] = $fma(x, b1, acc[i][1]);
-                    }
-                    for a in &mut a {
-                        *a = a.wrapping_add(raw.a_step);
-                    }
-                    b = b.add(2 * $lanes);
-                }
-                if CAUSAL {
-                    for first in 1..ROWS {
-                        let b0 = $load(b);
-                        let b1 = $load(b.add($lanes));
-                        for i in first..ROWS {
-                            let x = $splat(*a[i / 3].add(i % 3 * row));
+                macro_rules! step {
+                    ($from:expr, $offset:expr, $a:expr) => {{
+                        let b0 = $load(b.add(2 * $lanes * $offset));
+                        let b1 = $load(b.add(2 * $lanes * $offset + $lanes));
+                        for i in $from..ROWS {
+                            let x = $splat(*$a(i));
                             acc[i][0] = $fma(x, b0, acc[i][0]);
                             acc[i][1] = $fma(x, b1, acc[i][1]);
                         }
-                        for a in &mut a {
-                            *a = a.wrapping_add(raw.a_step);
+                    }};
+                }
+                if ROW_MAJOR {
+                    // One pointer for three rows: the other two are base + row and base + 2 row,
+                    // which x86 addresses without arithmetic.
+                    let row = raw.a_row;
+                    let mut a: [*const f32; GROUPS] =
+                        std::array::from_fn(|group| raw.a.wrapping_add(3 * group * row));
+                    for _ in 0..raw.depth / TURN {
+                        for offset in 0..TURN {
+                            step!(0, offset, |i: usize| a[i / 3].add(i % 3 * row + offset));
                         }
-                        b = b.wrapping_add(2 * $lanes);
+                        a = a.map(|a| opaque(a.wrapping_add(TURN)));
+                        b = b.add(TURN * 2 * $lanes);
+                    }
+                    for _ in 0..raw.depth % TURN {
+                        step!(0, 0, |i: usize| a[i / 3].add(i % 3 * row));
+                        a = a.map(|a| a.wrapping_add(1));
+                        b = b.add(2 * $lanes);
+                    }
+                    if CAUSAL {
+                        for first in 1..ROWS {
+                            step!(first, 0, |i: usize| a[i / 3].add(i % 3 * row));
+                            a = a.map(|a| a.wrapping_add(1));
+                            b = b.wrapping_add(2 * $lanes);
+                        }
+                    }
+                } else {
+                    let mut a = raw.a;
+                    for _ in 0..raw.depth {
+                        step!(0, 0, |i: usize| a.add(i));
+                        a = a.wrapping_add(raw.a_step);
+                        b = b.add(2 * $lanes);
+                    }
+                    if CAUSAL {
+                        for first in 1..ROWS {
+                            step!(first, 0, |i: usize| a.add(i));
+                            a = a.wrapping_add(raw.a_step);
+                            b = b.wrapping_add(2 * $lanes);
+                        }
                     }
                 }
                 for i in 0..ROWS {
@@ -212,12 +240,28 @@ macro_rules! tile {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::Raw;
+    use super::{GROUPS, Raw, TURN};
     use std::arch::x86_64::{
         __m256, __m512, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
         _mm256_storeu_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
         _mm512_storeu_ps,
     };
+
+    /// The pointer, of which the compiler forgets how it was computed: it would otherwise derive
+    /// the pointers of a tile from one another, at several instructions a step.
+    #[inline(always)]
+    #[expect(
+        clippy::pointers_in_nomem_asm_block,
+        reason = "nothing is read through it"
+    )]
+    fn opaque(pointer: *const f32) -> *const f32 {
+        let mut pointer = pointer;
+        // SAFETY: no instructions.
+        unsafe {
+            std::arch::asm!("/* {0} */", inout(reg) pointer, options(pure, nomem, nostack, preserves_flags));
+        }
+        pointer
+    }
 
     tile!(
         avx512,
@@ -243,13 +287,15 @@ mod x86 {
     );
 
     macro_rules! by_rows {
-        ($name:ident, $kernel:ident, $rows:expr, $causal:expr, $raw:expr, $($n:literal)+) => {
+        ($kernel:ident, $rows:expr, $causal:expr, $raw:expr, $($n:literal)+) => {
             // SAFETY: the caller of `run_*` upholds the contract of the kernel.
             unsafe {
-                match ($rows, $causal) {
+                match ($rows, $causal, $raw.a_step == 1) {
                     $(
-                        ($n, false) => $kernel::<$n, false>($raw),
-                        ($n, true) => $kernel::<$n, true>($raw),
+                        ($n, false, true) => $kernel::<$n, false, true>($raw),
+                        ($n, true, true) => $kernel::<$n, true, true>($raw),
+                        ($n, false, false) => $kernel::<$n, false, false>($raw),
+                        ($n, true, false) => $kernel::<$n, true, false>($raw),
                     )+
                     _ => unreachable!("tile height asserted by Block::run"),
                 }
@@ -259,12 +305,12 @@ mod x86 {
 
     #[target_feature(enable = "avx512f")]
     pub(super) unsafe fn run_avx512(rows: usize, causal: bool, raw: &Raw) {
-        by_rows!(run, avx512, rows, causal, raw, 1 2 3 4 5 6 7 8 9 10 11 12);
+        by_rows!(avx512, rows, causal, raw, 1 2 3 4 5 6 7 8 9 10 11 12);
     }
 
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn run_avx2(rows: usize, causal: bool, raw: &Raw) {
-        by_rows!(run, avx2, rows, causal, raw, 1 2 3 4 5 6);
+        by_rows!(avx2, rows, causal, raw, 1 2 3 4 5 6);
     }
 }
 

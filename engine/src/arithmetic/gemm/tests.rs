@@ -90,18 +90,22 @@ fn every_path_and_thread_count_equals_the_triple_loop_on_any_shape() {
 }
 
 #[test]
-fn large_products_are_divided_among_threads_without_changing_a_bit() {
-    let (m, k, n) = (203, 150, 130);
-    let (a, b) = (noise(m * k, 4), noise(k * n, 5));
-    let mut results = every_execution().into_iter().map(|threads| {
-        let mut packed = Packed::default();
-        packed.pack(threads.kernels(), View::new(&b, k, n));
-        let mut c = vec![0.0; m * n];
-        multiply(&threads, View::new(&a, m, k), &packed, &mut c, Start::Zero);
-        bits(&c)
-    });
-    let first = results.next();
-    assert!(results.all(|result| Some(result) == first));
+fn large_products_are_divided_among_threads_and_passes_without_changing_a_bit() {
+    for (m, k, n) in [(203, 150, 130), (61, 1100, 790), (13, 2100, 33)] {
+        let (a, b) = (noise(m * k, 4), noise(k * n, 5));
+        let b = View::new(&b, k, n);
+        for a in [View::new(&a, m, k), View::new(&a, k, m).transposed()] {
+            let mut expected = vec![0.0; m * n];
+            triple_loop(a, b, &mut expected, Start::Zero);
+            for threads in every_execution() {
+                let mut packed = Packed::default();
+                packed.pack(threads.kernels(), b);
+                let mut c = vec![0.0; m * n];
+                multiply(&threads, a, &packed, &mut c, Start::Zero);
+                assert_eq!(bits(&c), bits(&expected), "{m}x{k}x{n} {threads:?}");
+            }
+        }
+    }
 }
 
 #[test]
