@@ -6,9 +6,12 @@ use super::*;
 
 #[test]
 fn a_literal_system_message_is_taken_from_the_template() {
-    let smollm = "{% for message in messages %}{% if loop.first and messages[0]['role'] != \
-        'system' %}{{ '<|im_start|>system\nYou are helpful<|im_end|>\n' }}{% endif %}{{'<|im_start|>' \
-        + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}";
+    let smollm = concat!(
+        "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}",
+        "{{ '<|im_start|>system\nYou are helpful<|im_end|>\n' }}{% endif %}",
+        "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>'}}",
+        "{% endfor %}"
+    );
     let system = Some("You are helpful".to_owned());
     assert_eq!(Chat::of(smollm), Some(Chat { system }));
     let escaped = smollm.replace('\n', "\\n");

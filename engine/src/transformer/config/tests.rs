@@ -213,3 +213,38 @@ fn llama3_scaling_is_read_from_older_and_newer_files() {
     let crossed = older.replace(r#""low_freq_factor": 1.0"#, r#""low_freq_factor": 4.0"#);
     assert!(read(&bare("llama", &crossed)).is_err());
 }
+
+/// Published `config.json` files, abridged to what they set, with the published counts.
+#[test]
+fn real_configurations_give_the_published_numbers_of_parameters() {
+    let qwen2 = r#"{"architectures": ["Qwen2ForCausalLM"], "hidden_act": "silu",
+        "hidden_size": 896, "intermediate_size": 4864, "max_position_embeddings": 32768,
+        "max_window_layers": 21, "model_type": "qwen2", "num_attention_heads": 14,
+        "num_hidden_layers": 24, "num_key_value_heads": 2, "rms_norm_eps": 1e-06,
+        "rope_theta": 1000000.0, "sliding_window": 32768, "tie_word_embeddings": true,
+        "torch_dtype": "bfloat16", "use_sliding_window": false, "vocab_size": 151936}"#;
+    let qwen3 = r#"{"architectures": ["Qwen3ForCausalLM"], "attention_bias": false,
+        "head_dim": 128, "hidden_act": "silu", "hidden_size": 1024, "intermediate_size": 3072,
+        "max_position_embeddings": 40960, "max_window_layers": 28, "model_type": "qwen3",
+        "num_attention_heads": 16, "num_hidden_layers": 28, "num_key_value_heads": 8,
+        "rms_norm_eps": 1e-06, "rope_scaling": null, "rope_theta": 1000000,
+        "sliding_window": null, "tie_word_embeddings": true, "torch_dtype": "bfloat16",
+        "use_sliding_window": false, "vocab_size": 151936}"#;
+    let llama = r#"{"architectures": ["LlamaForCausalLM"], "attention_bias": false,
+        "head_dim": 64, "hidden_act": "silu", "hidden_size": 2048, "intermediate_size": 8192,
+        "max_position_embeddings": 131072, "mlp_bias": false, "model_type": "llama",
+        "num_attention_heads": 32, "num_hidden_layers": 16, "num_key_value_heads": 8,
+        "pretraining_tp": 1, "rms_norm_eps": 1e-05, "rope_scaling": {"factor": 32.0,
+        "high_freq_factor": 4.0, "low_freq_factor": 1.0,
+        "original_max_position_embeddings": 8192, "rope_type": "llama3"},
+        "rope_theta": 500000.0, "tie_word_embeddings": true, "vocab_size": 128256}"#;
+    for (text, count) in [
+        (LLAMA, 134_515_008),
+        (qwen2, 494_032_768),
+        (qwen3, 596_049_920),
+        (llama, 1_235_814_400),
+    ] {
+        let config = read(text).unwrap();
+        assert_eq!(crate::Layout::new(&config).length(), count);
+    }
+}
