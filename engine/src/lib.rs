@@ -38,8 +38,9 @@
 //! Updates of many miners are added as integers, in any order. And what is computed twice, to save
 //! memory, is computed the same.
 //!
-//! What is left to trust is IEEE 754. `spec/arithmetic.md` has every formula, and a C program that
-//! was written from that text alone repeats every vector under `spec/vectors/arithmetic`.
+//! What is left to trust is IEEE 754. `spec/arithmetic.md` has every formula, and an independent C
+//! program that follows its text (`spec/arithmetic/`) repeats every vector under
+//! `spec/vectors/arithmetic/`.
 //!
 //! # The flow, bottom up
 //!

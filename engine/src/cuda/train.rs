@@ -16,7 +16,7 @@ use super::scorer::{NO_TARGET, Scorer, logit_rows};
 use crate::Parameters;
 use crate::trainer::adamw::{AdamWState, correction};
 use crate::trainer::grpo::rows as grpo_rows;
-use crate::trainer::inner::{reciprocal, warmup};
+use crate::trainer::inner::{STATE_TAG, reciprocal, warmup};
 use crate::trainer::{
     AdamW, Batch, GrpoLoss, GrpoOptions, GrpoSequence, InnerOptions, InnerState, Loss,
 };
@@ -315,7 +315,7 @@ impl Inner {
 
     /// As [`InnerState::digest`].
     pub(crate) fn digest(&self) -> Result<[u8; 32], DriverError> {
-        let mut header = b"inner-state/v1".to_vec();
+        let mut header = STATE_TAG.to_vec();
         header.extend(self.moments.step_count.to_le_bytes());
         let values = [
             &self.trainer.model.weights,

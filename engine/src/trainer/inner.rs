@@ -24,6 +24,9 @@ pub struct InnerOptions {
     pub clip_norm: f32,
 }
 
+/// Begins the bytes that a state's digest is of.
+pub(crate) const STATE_TAG: &[u8] = b"inner-state/v1";
+
 /// Weights and moments between two inner steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InnerState {
@@ -77,7 +80,7 @@ impl InnerState {
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(b"inner-state/v1");
+        hasher.update(STATE_TAG);
         hasher.update(&self.moments.step_count.to_le_bytes());
         for values in [self.parameters.as_slice(), &self.moments.m, &self.moments.v] {
             crate::weights::hash_values(&mut hasher, values);
