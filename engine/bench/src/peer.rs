@@ -1,7 +1,7 @@
 //! The peer's Python environment: made once under the target folder, said aloud.
 //!
-//! The wheel of `torch` for x86-64 Linux asks for some 3 GB of NVIDIA packages. A processor needs none
-//! of them, so the wheel is installed alone (0.5 GB) with stand-ins for the libraries it names
+//! The wheel of `torch` for x86-64 Linux asks for some 3 GB of NVIDIA packages. A processor needs
+//! none of them, so the wheel is installed alone (0.5 GB) with stand-ins for the libraries it names
 //! (`stand_ins.py`); where that does not work, with everything it asks for.
 
 use crate::workload::{Measured, answer};

@@ -428,7 +428,8 @@ kernel! {
         }
         for k in whole.min(steps)..steps {
             for row in 0..rows {
-                copy[(row / tile * COPY_STEPS_MAX + k) * COPY_STEP + row % tile] = source[k * step + row];
+                let first = (row / tile * COPY_STEPS_MAX + k) * COPY_STEP;
+                copy[first + row % tile] = source[k * step + row];
             }
         }
     }
