@@ -8,13 +8,13 @@
 use super::driver::{Address, Driver, DriverError, Launch};
 use super::open::Unusable;
 use cust::CudaFlags;
-use cust::context::{Context, CurrentContext};
+use cust::context::Context;
 use cust::device::{Device, DeviceAttribute};
 use cust::error::CudaError;
 use cust::module::Module;
 use cust::sys;
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The kernels, for every GPU from Turing on.
@@ -64,26 +64,52 @@ impl std::fmt::Debug for GpuDriver {
     }
 }
 
+// The errors' own texts are asked of the driver, which may not answer; their names are enough.
 fn refused(error: CudaError) -> Unusable {
     Unusable::Driver {
-        reason: error.to_string(),
+        reason: format!("{error:?}"),
     }
 }
 
-fn failed(operation: &'static str) -> impl Fn(CudaError) -> DriverError {
-    move |error| DriverError {
-        operation,
-        reason: error.to_string(),
+/// The functions that run while a computation runs, with plain integers for answers: `cust` declares
+/// an enum of the codes of CUDA 11.4, and a newer driver may answer with another, which no enum may
+/// hold.
+mod functions {
+    use cust::sys::{CUcontext, CUfunction, CUstream};
+    use std::ffi::{c_int, c_uint, c_void};
+
+    unsafe extern "C" {
+        pub(super) fn cuCtxSetCurrent(context: CUcontext) -> c_int;
+        pub(super) fn cuCtxSynchronize() -> c_int;
+        pub(super) fn cuMemAlloc_v2(address: *mut u64, bytes: usize) -> c_int;
+        pub(super) fn cuMemFree_v2(address: u64) -> c_int;
+        pub(super) fn cuMemcpyHtoD_v2(to: u64, from: *const c_void, bytes: usize) -> c_int;
+        pub(super) fn cuMemcpyDtoH_v2(to: *mut c_void, from: u64, bytes: usize) -> c_int;
+        pub(super) fn cuMemcpyDtoD_v2(to: u64, from: u64, bytes: usize) -> c_int;
+        pub(super) fn cuMemsetD8_v2(address: u64, value: u8, count: usize) -> c_int;
+        pub(super) fn cuLaunchKernel(
+            function: CUfunction,
+            blocks_x: c_uint,
+            blocks_y: c_uint,
+            blocks_z: c_uint,
+            threads_x: c_uint,
+            threads_y: c_uint,
+            threads_z: c_uint,
+            shared_bytes: c_uint,
+            stream: CUstream,
+            arguments: *mut *mut c_void,
+            extra: *mut *mut c_void,
+        ) -> c_int;
     }
 }
 
-/// The answer of a function of `sys`.
-fn checked(operation: &'static str, code: sys::cudaError_enum) -> Result<(), DriverError> {
+/// The answer of one of them.
+fn checked(operation: &'static str, code: c_int) -> Result<(), DriverError> {
     match code {
-        sys::cudaError_enum::CUDA_SUCCESS => Ok(()),
+        0 => Ok(()),
         code => Err(DriverError {
             operation,
-            reason: format!("{code:?}"),
+            reason: format!("CUDA error {code}"),
         }),
     }
 }
@@ -135,7 +161,10 @@ impl GpuDriver {
 
     /// Makes this thread's operations the device's.
     fn enter(&self, operation: &'static str) -> Result<(), DriverError> {
-        CurrentContext::set_current(&self.context).map_err(failed(operation))
+        // SAFETY: the context lives as long as `self`.
+        checked(operation, unsafe {
+            functions::cuCtxSetCurrent(self.context.as_raw())
+        })
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
@@ -180,7 +209,7 @@ impl Driver for GpuDriver {
             None => {
                 let mut address = 0;
                 // SAFETY: `address` outlives the call.
-                let code = unsafe { sys::cuMemAlloc_v2(&raw mut address, size) };
+                let code = unsafe { functions::cuMemAlloc_v2(&raw mut address, size) };
                 checked(OPERATION, code)?;
                 address
             }
@@ -202,7 +231,7 @@ impl Driver for GpuDriver {
         if self.enter("free memory").is_ok() {
             // SAFETY: the address came from `allocate` and is given back once. A failure here is
             // an earlier one's, which the next operation reports.
-            unsafe { sys::cuMemFree_v2(address) };
+            unsafe { functions::cuMemFree_v2(address) };
         }
     }
 
@@ -213,8 +242,8 @@ impl Driver for GpuDriver {
         }
         self.enter(OPERATION)?;
         // SAFETY: `from` is as long as it says; the callers keep inside what they have allocated.
-        let result = unsafe { cust::memory::memcpy_htod(to, from.as_ptr().cast(), from.len()) };
-        result.map_err(failed(OPERATION))
+        let code = unsafe { functions::cuMemcpyHtoD_v2(to, from.as_ptr().cast(), from.len()) };
+        checked(OPERATION, code)
     }
 
     fn download(&self, from: Address, to: &mut [u8]) -> Result<(), DriverError> {
@@ -224,7 +253,7 @@ impl Driver for GpuDriver {
         }
         self.enter(OPERATION)?;
         // SAFETY: `to` is as long as it says; the callers keep inside what they have allocated.
-        let code = unsafe { sys::cuMemcpyDtoH_v2(to.as_mut_ptr().cast(), from, to.len()) };
+        let code = unsafe { functions::cuMemcpyDtoH_v2(to.as_mut_ptr().cast(), from, to.len()) };
         checked(OPERATION, code)
     }
 
@@ -235,7 +264,7 @@ impl Driver for GpuDriver {
         }
         self.enter(OPERATION)?;
         // SAFETY: the callers keep inside what they have allocated.
-        let code = unsafe { sys::cuMemcpyDtoD_v2(to, from, bytes) };
+        let code = unsafe { functions::cuMemcpyDtoD_v2(to, from, bytes) };
         checked(OPERATION, code)
     }
 
@@ -246,7 +275,7 @@ impl Driver for GpuDriver {
         }
         self.enter(OPERATION)?;
         // SAFETY: the callers keep inside what they have allocated.
-        let code = unsafe { sys::cuMemsetD8_v2(address, 0, bytes) };
+        let code = unsafe { functions::cuMemsetD8_v2(address, 0, bytes) };
         checked(OPERATION, code)
     }
 
@@ -265,7 +294,7 @@ impl Driver for GpuDriver {
         // SAFETY: the kernel takes as many arguments of at most eight bytes each, which the tests
         // of the emulator check, and the words outlive the call.
         let code = unsafe {
-            sys::cuLaunchKernel(
+            functions::cuLaunchKernel(
                 function.0,
                 x,
                 y,
@@ -285,7 +314,8 @@ impl Driver for GpuDriver {
     fn synchronize(&self) -> Result<(), DriverError> {
         const OPERATION: &str = "finish";
         self.enter(OPERATION)?;
-        CurrentContext::synchronize().map_err(failed(OPERATION))
+        // SAFETY: the context is current.
+        checked(OPERATION, unsafe { functions::cuCtxSynchronize() })
     }
 }
 
@@ -299,7 +329,7 @@ impl Drop for GpuDriver {
             .flatten()
         {
             // SAFETY: the address came from `allocate`; nobody uses it any more.
-            unsafe { sys::cuMemFree_v2(address) };
+            unsafe { functions::cuMemFree_v2(address) };
         }
     }
 }

@@ -43,7 +43,7 @@ impl Emulator {
     pub(crate) fn new(order: Order, memory_bytes: u64) -> Arc<Self> {
         static LIBRARY: OnceLock<libloading::Library> = OnceLock::new();
         let library = LIBRARY.get_or_init(|| {
-            let path = compile();
+            let path = compile("emulator.cpp");
             // SAFETY: the library has no constructors; its source is in this repository.
             unsafe { libloading::Library::new(&path) }.unwrap()
         });
@@ -56,8 +56,8 @@ impl Emulator {
     }
 }
 
-/// Compiles the kernels into a shared object named after its source, once.
-fn compile() -> PathBuf {
+/// Compiles the kernels with one of the programs of this folder into a shared object, once.
+pub(crate) fn compile(program: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let kernels = root.join("src/cuda/kernels");
     let emulator = root.join("tests/emulator");
@@ -75,6 +75,7 @@ fn compile() -> PathBuf {
     }
     let flags = processor_flags();
     hasher.update(flags.concat().as_bytes());
+    hasher.update(program.as_bytes());
     let hash = hasher.finalize().to_hex();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let library = folder.join(format!("kernels-{}.so", &hash[..16]));
@@ -82,7 +83,7 @@ fn compile() -> PathBuf {
         return library;
     }
     // Other test programs may be doing the same: each writes its own file, and the last name wins.
-    let own = folder.join(format!("kernels-{}", std::process::id()));
+    let own = folder.join(format!("{program}-{}", std::process::id()));
     std::fs::create_dir_all(&own).unwrap();
     let names = own.join("names.inc");
     std::fs::write(&names, kernel_names(&kernels)).unwrap();
@@ -105,7 +106,7 @@ fn compile() -> PathBuf {
         .arg(format!("-I{}", emulator.display()))
         .arg("-o")
         .arg(own.join("kernels.so"))
-        .arg(emulator.join("emulator.cpp"))
+        .arg(emulator.join(program))
         .output()
         .expect("a C++ compiler (g++) runs");
     assert!(
