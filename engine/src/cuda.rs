@@ -1,4 +1,42 @@
 //! The same bits on a GPU.
+//!
+//! A miner with a GPU is audited by a validator without one, so what is computed here equals the
+//! CPU engine to the last bit: hidden states, losses, gradients, weights, tokens. Nothing about a
+//! GPU stands in the way. Its multiply-add, addition, division and square root round as IEEE 754
+//! says, subnormals included, when they are asked for by name. Results differ between machines only
+//! because programs differ in the *order* of operations, and the order is ours to write:
+//!
+//! - **Folds stay whole.** An output of a matrix product is one accumulator that meets its `k`
+//!   ascending. A block of threads takes a tile of outputs, never a share of a sum, so any tile size
+//!   gives the same bits, as on the CPU. Sums over rows, as of weights' gradients, are products with
+//!   rows for `k`, and continue from the gradient buffer.
+//! - **Reductions have sixteen lanes**, and sixteen neighbouring threads are those lanes; the tree
+//!   above them is spelled out.
+//! - **Elementary functions** are the CPU's polynomials, operation for operation.
+//! - **Nothing is left to chance or taste**: no atomic operation on floats, no flushing to zero, no
+//!   contraction, no library. `tests/cuda_ptx.rs` reads every instruction of the assembly for it.
+//!
+//! ```text
+//! fold:     acc = fma.rn(a[k], b[k], acc)     for k = 0, 1, …      on both machines
+//! ```
+//!
+//! The layers, bottom up:
+//!
+//! - `kernels/` is CUDA C in a small language that `g++` understands as well, with its PTX;
+//! - [`Driver`] is the seam: memory, copies, kernels by name. Behind it is a GPU (`gpu_driver`,
+//!   through `cust`, the driver's library found at run time by `lazy`), or in tests the host itself;
+//! - `memory`, `product`, `layers`, `attention`, `block`, `pass` are the model, as in
+//!   [`transformer`](crate::ModelConfig), each a page of launches;
+//! - `train`, `scorer`, `outer` are losses and optimisers, where the host decides and the device
+//!   computes; `generate` and `cache` draw tokens; `hash` and `exchange` make digests, updates and
+//!   the activations of proofs, so that weights stay where they are;
+//! - [`Gpu`] is all of it, in the shape of the engine's own functions.
+//!
+//! How work is cut into passes follows from the device's memory and changes no bit: folds are
+//! interrupted and continued. A device that fails leaves inputs as they were, and the CPU goes on
+//! from there with the same bits ([`Device`](crate::Device)).
+//!
+//! Spec: arithmetic. Why it is made like this: `spec/decisions/004-why-these-cuda-kernels.md`.
 
 pub(crate) mod attention;
 pub(crate) mod block;
@@ -145,21 +183,7 @@ impl Gpu {
         model: &Parameters,
         continuations: &[Continuation<'_>],
     ) -> Result<Vec<Replay>, Error> {
-        let (d, v) = (model.config().hidden_size, model.config().vocab_size);
-        let whole: Vec<_> = continuations.iter().map(Continuation::tokens).collect();
-        let rows: Vec<&[u32]> = whole.iter().map(Vec::as_slice).collect();
-        let passes = self.prefill(model, &rows)?.into_iter().zip(continuations);
-        let cut = |(mut pass, item): (Prefill, &Continuation<'_>)| {
-            let (prompt, response) = (item.prompt.len(), item.response.len());
-            pass.hidden
-                .truncate((prompt + response.saturating_sub(1)) * d);
-            let drawn = (prompt - 1) * v..(prompt + response - 1) * v;
-            Replay {
-                hidden: pass.hidden,
-                logits: pass.logits[drawn].to_vec(),
-            }
-        };
-        Ok(passes.map(cut).collect())
+        self.load(model)?.replay(continuations)
     }
 
     /// As [`response_logprobs`](crate::response_logprobs).
@@ -172,14 +196,8 @@ impl Gpu {
         continuations: &[Continuation<'_>],
         temperature: f32,
     ) -> Result<Vec<Vec<f32>>, Error> {
-        let whole: Vec<_> = continuations.iter().map(Continuation::tokens).collect();
-        let rows: Vec<&[u32]> = whole.iter().map(Vec::as_slice).collect();
-        let scored = self.logprobs(model, &rows, temperature)?.into_iter();
-        let cut = |(mut scored, item): (Vec<f32>, &Continuation<'_>)| {
-            scored.drain(..item.prompt.len() - 1);
-            scored
-        };
-        Ok(scored.zip(continuations).map(cut).collect())
+        self.load(model)?
+            .response_logprobs(continuations, temperature)
     }
 
     /// As [`cross_entropy`](crate::trainer::cross_entropy).
@@ -347,6 +365,26 @@ impl Resident {
         temperature: f32,
     ) -> Result<Vec<Vec<f32>>, Error> {
         prefill::logprobs(&mut self.model, sequences, temperature)
+    }
+
+    /// As [`replay`](crate::replay()).
+    ///
+    /// # Errors
+    /// A sequence the model cannot take, or a failure of the device.
+    pub fn replay(&mut self, continuations: &[Continuation<'_>]) -> Result<Vec<Replay>, Error> {
+        prefill::replay(&mut self.model, continuations)
+    }
+
+    /// As [`response_logprobs`](crate::response_logprobs).
+    ///
+    /// # Errors
+    /// A sequence the model cannot take, or a failure of the device.
+    pub fn response_logprobs(
+        &mut self,
+        continuations: &[Continuation<'_>],
+        temperature: f32,
+    ) -> Result<Vec<Vec<f32>>, Error> {
+        prefill::response_logprobs(&mut self.model, continuations, temperature)
     }
 }
 

@@ -10,6 +10,8 @@ mod emulator;
 
 #[path = "cuda/device.rs"]
 mod device;
+#[path = "cuda/kernels.rs"]
+mod kernels;
 #[path = "cuda/models.rs"]
 mod models;
 #[path = "cuda/product.rs"]

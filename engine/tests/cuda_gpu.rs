@@ -7,6 +7,8 @@
 
 use engine::cuda::{self, Gpu};
 
+#[path = "cuda/kernels.rs"]
+mod kernels;
 #[path = "cuda/large.rs"]
 mod large;
 #[path = "cuda/models.rs"]

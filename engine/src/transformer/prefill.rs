@@ -179,17 +179,12 @@ pub fn response_logprobs(
 }
 
 impl Continuation<'_> {
-    /// Prompt and response.
-    pub(crate) fn tokens(&self) -> Vec<u32> {
-        [self.prompt, self.response].concat()
-    }
-
     /// Response tokens that are fed.
-    fn fed(&self) -> &[u32] {
+    pub(crate) fn fed(&self) -> &[u32] {
         self.response.split_last().map_or(&[], |(_, fed)| fed)
     }
 
-    fn check(&self, config: &ModelConfig, index: usize) -> Result<(), InputError> {
+    pub(crate) fn check(&self, config: &ModelConfig, index: usize) -> Result<(), InputError> {
         check(config, index, self.prompt)?;
         check_length(config, index, self.prompt.len() + self.fed().len())?;
         check_tokens(config, index, self.response)

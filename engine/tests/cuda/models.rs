@@ -52,6 +52,21 @@ pub(crate) fn families() -> Vec<ModelConfig> {
     vec![llama, qwen2, qwen3]
 }
 
+/// A tiny model with a long context and a large vocabulary: rows longer than any window of a kernel.
+pub(crate) fn long() -> ModelConfig {
+    ModelConfig {
+        vocab_size: 2500,
+        hidden_size: 8,
+        intermediate_size: 12,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        num_key_value_heads: 1,
+        head_dim: 4,
+        max_position_embeddings: 1200,
+        ..families().remove(0)
+    }
+}
+
 /// Weights of a model, with gains and biases that are not all 1 and 0.
 pub(crate) fn model(config: &ModelConfig) -> Parameters {
     let mut model = Parameters::initialize(config, [1; 32]);

@@ -77,6 +77,12 @@ impl<'a> Memory<'a> {
         bytes
     }
 
+    pub(crate) fn to_words(&self) -> Vec<u32> {
+        let bytes = self.to_bytes();
+        let words = bytes.as_chunks::<4>().0.iter();
+        words.map(|word| u32::from_le_bytes(*word)).collect()
+    }
+
     pub(crate) fn to_floats(&self) -> Vec<f32> {
         let bytes = self.to_bytes();
         let words = bytes.as_chunks::<4>().0.iter();

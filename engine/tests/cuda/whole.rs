@@ -2,14 +2,18 @@
 
 use crate::gpus;
 use crate::models::{
-    batches, continuations, families, grpo_sequences, inner_options, model, sentences, threads,
+    batches, continuations, families, grpo_sequences, inner_options, long, model, sentences,
+    threads, tokens,
 };
 use crate::values::{assert_same, values};
 use engine::trainer::{
-    CompressedUpdate, Gradients, GrpoOptions, InnerState, OuterOptimizer, OuterState, Workspace,
-    clip_gradient_norm, cross_entropy, grpo, pseudo_gradient,
+    Batch, CompressedUpdate, Gradients, GrpoOptions, InnerState, OuterOptimizer, OuterState,
+    Workspace, clip_gradient_norm, cross_entropy, grpo, pseudo_gradient,
 };
-use engine::{GenerationOptions, Sampling, generate, logprobs, prefill};
+use engine::{
+    Continuation, GenerationOptions, GenerationRequest, Sampling, generate, logprobs, prefill,
+    replay, response_logprobs,
+};
 
 #[test]
 fn hidden_states_and_logits_equal_the_cpu() {
@@ -27,6 +31,44 @@ fn hidden_states_and_logits_equal_the_cpu() {
                 assert_same(&found.logits, &expected.logits, "logits");
             }
             let found = resident.logprobs(&sequences, 0.8).unwrap();
+            assert_eq!(found.len(), scored.len());
+            for (found, scored) in found.iter().zip(&scored) {
+                assert_same(found, scored, "logprobs");
+            }
+        }
+    }
+}
+
+#[test]
+fn replayed_responses_equal_the_cpu() {
+    for config in families() {
+        let model = model(&config);
+        let context = config.max_position_embeddings;
+        // Of one prompt, empty, and up to one token beyond the context.
+        let shapes = [
+            (3, 9),
+            (3, 0),
+            (1, 1),
+            (40, 12),
+            (context, 1),
+            (context - 5, 6),
+        ];
+        let texts = shapes
+            .map(|(prompt, response)| (tokens(&config, prompt, 50), tokens(&config, response, 51)));
+        let continuations: Vec<_> = texts
+            .iter()
+            .map(|(prompt, response)| Continuation { prompt, response })
+            .collect();
+        let expected = replay(&model, &continuations, &threads()).unwrap();
+        let scored = response_logprobs(&model, &continuations, 0.8, &threads()).unwrap();
+        for gpu in gpus() {
+            let found = gpu.replay(&model, &continuations).unwrap();
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(&expected) {
+                assert_same(&found.hidden, &expected.hidden, "hidden");
+                assert_same(&found.logits, &expected.logits, "logits");
+            }
+            let found = gpu.response_logprobs(&model, &continuations, 0.8).unwrap();
             assert_eq!(found.len(), scored.len());
             for (found, scored) in found.iter().zip(&scored) {
                 assert_same(found, scored, "logprobs");
@@ -204,6 +246,36 @@ fn generated_tokens_and_hidden_states_equal_the_cpu() {
                 assert_eq!(found.len(), expected.len());
             }
         }
+    }
+}
+
+#[test]
+fn long_contexts_and_large_vocabularies_equal_the_cpu() {
+    let config = long();
+    let model = model(&config);
+    let requests = [1160, 20].map(|length| GenerationRequest {
+        prompt: tokens(&config, length, 60),
+        seed: [7; 32],
+    });
+    let options = GenerationOptions {
+        sampling: Sampling::Gumbel { temperature: 1.0 },
+        tokens_max: 4,
+        eos: u32::MAX,
+    };
+    let batch = Batch::next_token(&tokens(&config, 2 * 11, 61), 10);
+    let expected = generate(&model, &requests, &options, &threads()).unwrap();
+    let mut gradients = Gradients::zeros(&model);
+    let mut workspace = Workspace::new();
+    let loss = cross_entropy(&model, &batch, &mut gradients, &mut workspace, &threads()).unwrap();
+    for gpu in gpus() {
+        let found = gpu.generate(&model, &requests, &options).unwrap();
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!(found.tokens, expected.tokens);
+            assert_same(&found.hidden, &expected.hidden, "hidden");
+        }
+        let mut found = Gradients::zeros(&model);
+        assert_eq!(gpu.cross_entropy(&model, &batch, &mut found).unwrap(), loss);
+        assert_same(found.as_slice(), gradients.as_slice(), "gradients");
     }
 }
 
