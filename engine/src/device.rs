@@ -196,7 +196,7 @@ impl Device {
         })
     }
 
-    /// As [`grpo`], from gradients of +0.
+    /// As [`grpo`](grpo()), from gradients of +0.
     ///
     /// # Errors
     /// A rollout that the model cannot take.
