@@ -14,7 +14,8 @@ pub mod loss;
 pub mod outer;
 
 use crate::InputError;
-use crate::arithmetic::elementwise::{add, scale, sum_of_squares};
+use crate::arithmetic::elementwise::{add, sum_of_squares};
+use crate::arithmetic::parallel;
 use crate::arithmetic::threads::Threads;
 use crate::transformer::block::{Backward, Keep};
 use crate::transformer::packed::{PackedWeights, Product};
@@ -71,7 +72,7 @@ impl Gradients {
 
     /// Multiplies all by `factor`.
     pub fn scale(&mut self, factor: f32, threads: &Threads) {
-        scale(threads.kernels(), &mut self.values, factor);
+        parallel::scale(threads, &mut self.values, factor);
     }
 
     /// Scales the gradients down to at most `norm_max`; returns the norm before.
@@ -91,7 +92,7 @@ impl Gradients {
 pub fn clip_gradient_norm(gradient: &mut [f32], norm_max: f32, threads: &Threads) -> f32 {
     let norm = sum_of_squares(threads.kernels(), gradient).sqrt() as f32;
     if norm > norm_max {
-        scale(threads.kernels(), gradient, norm_max / norm);
+        parallel::scale(threads, gradient, norm_max / norm);
     }
     norm
 }
@@ -167,12 +168,11 @@ fn accumulate(
     let embedding = model.layout().embedding();
     workspace.embedding.clear();
     workspace.embedding.resize(embedding.len(), 0.0);
-    let kernels = threads.kernels();
-    workspace.weights.fill(model, Product::Forward, kernels);
+    workspace.weights.fill(model, Product::Forward, threads);
     workspace
         .backward
         .weights
-        .fill(model, Product::Backward, kernels);
+        .fill(model, Product::Backward, threads);
     let mut first_row = 0;
     for run in runs(sequences, RUN_ROWS_MAX, |tokens| tokens.len()) {
         workspace.forward(model, run, threads);
@@ -184,7 +184,7 @@ fn accumulate(
     }
     // Tied heads fold into the same tensor; the embedding's own part is added once, at the end.
     add(
-        kernels,
+        threads.kernels(),
         &mut gradients.values[embedding],
         &workspace.embedding,
     );

@@ -67,6 +67,36 @@ kernel! {
 }
 
 kernel! {
+    /// The part of [`rms_norm_backward`] that each row does for itself: `dx`.
+    pub(crate) fn rms_norm_backward_rows(inputs: NormInputs<'_>, dx: &mut [f32]) {
+        let NormInputs { x, weight, reciprocal, dy } = inputs;
+        let d = weight.len();
+        let rows = x.chunks_exact(d).zip(dy.chunks_exact(d)).zip(dx.chunks_exact_mut(d));
+        for (((x, dy), dx), &r) in rows.zip(reciprocal) {
+            let mean = (reduce::dot_weighted(dy, weight, x) * r) / d as f32;
+            for (((dx, &x), &dy), &w) in dx.iter_mut().zip(x).zip(dy).zip(weight) {
+                let n = x * r;
+                *dx += n.mul_add(-mean, dy * w) * r;
+            }
+        }
+    }
+}
+
+kernel! {
+    /// The part of [`rms_norm_backward`] that folds over rows: `dw`, which begins at column
+    /// `first` of the gain.
+    pub(crate) fn rms_norm_backward_gain(inputs: NormInputs<'_>, dw: &mut [f32], first: usize) {
+        let NormInputs { x, weight, reciprocal, dy } = inputs;
+        let rows = x.chunks_exact(weight.len()).zip(dy.chunks_exact(weight.len()));
+        for ((x, dy), &r) in rows.zip(reciprocal) {
+            for ((dw, &x), &dy) in dw.iter_mut().zip(&x[first..]).zip(&dy[first..]) {
+                *dw = dy.mul_add(x * r, *dw);
+            }
+        }
+    }
+}
+
+kernel! {
     /// Rotates one head: `(a, b)` becomes `(a cos - b sin, b cos + a sin)`, where `b` is half a
     /// head after `a`. The inverse negates the sine.
     pub(crate) fn rotate(head: &mut [f32], cosine: &[f32], sine: &[f32], direction: f32) {

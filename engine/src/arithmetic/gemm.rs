@@ -71,8 +71,25 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    /// Packs `b` (`[depth, columns]`), reusing the buffer.
+    /// Packs `b` (`[depth, columns]`) on this thread, reusing the buffer.
     pub(crate) fn pack(&mut self, kernels: Kernels, b: View<'_>) {
+        self.resize(kernels, b);
+        for (index, panel) in self.panels_mut(kernels) {
+            pack_panel(kernels, b, index, panel);
+        }
+    }
+
+    /// Packs `b` on all threads, reusing the buffer.
+    pub(crate) fn pack_divided(&mut self, threads: &Threads, b: View<'_>) {
+        let kernels = threads.kernels();
+        self.resize(kernels, b);
+        let cost = b.rows * b.columns * PACK_COST;
+        threads.for_parts(cost, self.panels_mut(kernels), |(index, panel)| {
+            pack_panel(kernels, b, index, panel);
+        });
+    }
+
+    fn resize(&mut self, kernels: Kernels, b: View<'_>) {
         let width = panel_width(kernels);
         self.depth = b.rows;
         self.columns = b.columns;
@@ -82,26 +99,14 @@ impl Packed {
             self.data.resize(length + CACHE_LINE, 0.0);
             self.start = self.data.as_ptr().align_offset(64).min(CACHE_LINE);
         }
-        if b.rows == 0 {
-            return;
-        }
-        let data = &mut self.data[self.start..][..length];
-        for (index, panel) in data.chunks_exact_mut(b.rows * width).enumerate() {
-            let first = index * width;
-            let columns = width.min(b.columns - first);
-            if columns < width {
-                panel.fill(0.0);
-            }
-            if b.column == 1 && columns == width {
-                copy_panel(kernels, &b.data[first..], b.row, panel, width);
-            } else if b.column == 1 {
-                for (k, row) in panel.chunks_exact_mut(width).enumerate() {
-                    row[..columns].copy_from_slice(&b.data[k * b.row + first..][..columns]);
-                }
-            } else {
-                pack_transposed(kernels, panel, width, b, (first, columns));
-            }
-        }
+    }
+
+    fn panels_mut(&mut self, kernels: Kernels) -> impl Iterator<Item = (usize, &mut [f32])> + Send {
+        let width = panel_width(kernels);
+        let length = self.columns.div_ceil(width) * self.depth * width;
+        let panels =
+            self.data[self.start..][..length].chunks_exact_mut((self.depth * width).max(1));
+        panels.enumerate()
     }
 
     /// Panel `index`.
@@ -117,6 +122,27 @@ impl Packed {
     /// The number of columns.
     pub(crate) fn columns(&self) -> usize {
         self.columns
+    }
+}
+
+/// What packing a value costs, in multiply-adds.
+const PACK_COST: usize = 24;
+
+fn pack_panel(kernels: Kernels, b: View<'_>, index: usize, panel: &mut [f32]) {
+    let width = panel_width(kernels);
+    let first = index * width;
+    let columns = width.min(b.columns - first);
+    if columns < width {
+        panel.fill(0.0);
+    }
+    if b.column == 1 && columns == width {
+        copy_panel(kernels, &b.data[first..], b.row, panel, width);
+    } else if b.column == 1 {
+        for (k, row) in panel.chunks_exact_mut(width).enumerate() {
+            row[..columns].copy_from_slice(&b.data[k * b.row + first..][..columns]);
+        }
+    } else {
+        pack_transposed(kernels, panel, width, b, (first, columns));
     }
 }
 
@@ -256,7 +282,7 @@ impl MatrixProduct {
             (m * k, k * n),
             "operand of another size"
         );
-        self.packed.pack(threads.kernels(), View::new(b, k, n));
+        self.packed.pack_divided(threads, View::new(b, k, n));
         multiply(threads, View::new(a, m, k), &self.packed, c, Start::Zero);
     }
 }

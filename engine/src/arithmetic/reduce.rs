@@ -57,6 +57,10 @@ reduction!(
     dot, (x, y), f32, |acc, v, w| v.mul_add(w, acc)
 );
 reduction!(
+    /// The dot product of `x w`, rounded, and `y`.
+    dot_weighted, (x, w, y), f32, |acc, v, w, u| (v * w).mul_add(u, acc)
+);
+reduction!(
     /// The sum of squares of `x`, in f64.
     sum_of_squares_wide, (x), f64, |acc, v| f64::from(v).mul_add(f64::from(v), acc)
 );

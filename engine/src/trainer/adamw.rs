@@ -2,7 +2,8 @@
 //!
 //! `1 - β^t` is computed in f64 by repeated squaring and rounded to f32 once.
 
-use crate::arithmetic::elementwise::{AdamStep, adam};
+use crate::arithmetic::elementwise::AdamStep;
+use crate::arithmetic::parallel::adam;
 use crate::arithmetic::threads::Threads;
 use serde::{Deserialize, Serialize};
 
@@ -79,14 +80,7 @@ impl AdamWState {
             correction1: correction(options.beta1, self.step_count),
             correction2: correction(options.beta2, self.step_count),
         };
-        adam(
-            threads.kernels(),
-            step,
-            theta,
-            gradient,
-            &mut self.m,
-            &mut self.v,
-        );
+        adam(threads, step, (theta, gradient), (&mut self.m, &mut self.v));
     }
 }
 

@@ -22,7 +22,7 @@ use super::block::{Backward, Context, Scratch as BlockScratch};
 use super::linear::{Linear, LinearBackward};
 use super::norm::Norm;
 use super::rope::Direction;
-use crate::arithmetic::elementwise::sum;
+use crate::arithmetic::parallel::{self, sum};
 use crate::arithmetic::threads::Threads;
 use head_norm::HeadNorm;
 use heads::Heads;
@@ -87,7 +87,7 @@ pub(crate) fn project(context: &Context<'_>, index: usize, kept: &mut Activation
         qkv,
         ..
     } = kept;
-    norm(context, index).forward(kernels, input, normed, reciprocal);
+    norm(context, index).forward(context.threads, input, normed, reciprocal);
     let linear = Linear {
         weight: &context.weights.blocks[index].qkv,
         bias: ranges
@@ -113,18 +113,19 @@ pub(crate) fn output(
     let weight = &context.weights.blocks[index].out;
     Linear { weight, bias: None }.forward(context.threads, &kept.attended, branch);
     x.resize(kept.input.len(), 0.0);
-    sum(context.threads.kernels(), x, &kept.input, branch);
+    sum(context.threads, x, &kept.input, branch);
 }
 
 /// Turns the queries and keys of every row to (or back from) its position.
 fn rotate(context: &Context<'_>, qkv: &mut [f32], direction: Direction) {
     let heads = Heads::new(context.model.config());
-    let kernels = context.threads.kernels();
-    let rows = qkv.chunks_exact_mut(heads.row());
-    for (row, &position) in rows.zip(context.rows.positions()) {
-        let turned = &mut row[..heads.turned()];
-        context.rope.apply(kernels, turned, position, direction);
-    }
+    parallel::rows(context.threads, qkv, heads.row(), |kernels, first, rows| {
+        let rows = rows.chunks_exact_mut(heads.row());
+        for (row, &position) in rows.zip(&context.rows.positions()[first..]) {
+            let turned = &mut row[..heads.turned()];
+            context.rope.apply(kernels, turned, position, direction);
+        }
+    });
 }
 
 /// Carries `pass.d_residual` through the layer of block `index`; uses up what it kept.
@@ -174,7 +175,7 @@ pub(crate) fn backward(
     };
     qkv.backward(threads, (&kept.norm, wide), gradients, narrow, packed);
     norm(context, index).backward(
-        threads.kernels(),
+        threads,
         (&kept.input, &kept.reciprocal, narrow),
         d_residual,
         &mut gradients[ranges.norm1.clone()],

@@ -27,7 +27,7 @@ pub(crate) fn hidden(
     hidden: &mut Vec<f32>,
     reciprocal: &mut Vec<f32>,
 ) {
-    final_norm(context.model).forward(context.threads.kernels(), x, hidden, reciprocal);
+    final_norm(context.model).forward(context.threads, x, hidden, reciprocal);
 }
 
 /// `logits` `[rows, vocab_size]`.
@@ -69,7 +69,7 @@ pub(crate) fn hidden_backward(
     pass.d_residual.clear();
     pass.d_residual.resize(d_hidden.len(), 0.0);
     final_norm(context.model).backward(
-        context.threads.kernels(),
+        context.threads,
         (x, reciprocal, d_hidden),
         &mut pass.d_residual,
         &mut gradients[context.model.layout().norm()],

@@ -66,7 +66,7 @@ impl LinearBackward<'_> {
         let (outputs, inputs) = (self.weight.depth(), self.weight.columns());
         let rows = x.len() / inputs;
         let slopes = View::new(dy, rows, outputs);
-        packed.pack(threads.kernels(), View::new(x, rows, inputs));
+        packed.pack_divided(threads, View::new(x, rows, inputs));
         let d_weight = &mut gradients[self.range.clone()];
         multiply(
             threads,

@@ -9,7 +9,7 @@
 use super::block::{Backward, Context};
 use super::linear::{Linear, LinearBackward};
 use super::norm::Norm;
-use crate::arithmetic::elementwise::{sum, swiglu, swiglu_backward};
+use crate::arithmetic::parallel::{sum, swiglu, swiglu_backward};
 
 /// What the layer computed, all `[rows, …]` row-major.
 #[derive(Clone, Debug, Default)]
@@ -43,13 +43,12 @@ pub(crate) fn forward(
     let weight = &context.weights.blocks[index].down;
     linear(weight).forward(context.threads, &kept.gated, branch);
     x.resize(kept.input.len(), 0.0);
-    sum(context.threads.kernels(), x, &kept.input, branch);
+    sum(context.threads, x, &kept.input, branch);
 }
 
 /// Everything that the backward pass reads, from `kept.input`.
 pub(crate) fn inside(context: &Context<'_>, index: usize, kept: &mut Activations) {
     let threads = context.threads;
-    let kernels = threads.kernels();
     let Activations {
         input,
         norm: normed,
@@ -57,12 +56,12 @@ pub(crate) fn inside(context: &Context<'_>, index: usize, kept: &mut Activations
         gate_up,
         gated,
     } = kept;
-    norm(context, index).forward(kernels, input, normed, reciprocal);
+    norm(context, index).forward(threads, input, normed, reciprocal);
     let weight = &context.weights.blocks[index].gate_up;
     linear(weight).forward(threads, normed, gate_up);
     gated.resize(gate_up.len() / 2, 0.0);
     let width = context.model.config().intermediate_size;
-    swiglu(kernels, gate_up, gated, width);
+    swiglu(threads, gate_up, gated, width);
 }
 
 fn linear(weight: &crate::arithmetic::gemm::Packed) -> Linear<'_> {
@@ -78,7 +77,6 @@ pub(crate) fn backward(
     gradients: &mut [f32],
 ) {
     let threads = context.threads;
-    let kernels = threads.kernels();
     let ranges = context.model.layout().block(index);
     let Backward {
         d_residual,
@@ -97,7 +95,7 @@ pub(crate) fn backward(
     };
     down.backward(threads, (&kept.gated, d_residual), gradients, wide, packed);
     let width = context.model.config().intermediate_size;
-    swiglu_backward(kernels, &mut kept.gate_up, wide, width);
+    swiglu_backward(threads, &mut kept.gate_up, wide, width);
     let gate_up = LinearBackward {
         weight: &weights.gate_up,
         range: &ranges.gate_up,
@@ -106,7 +104,7 @@ pub(crate) fn backward(
     let inputs = (&kept.norm[..], &kept.gate_up[..]);
     gate_up.backward(threads, inputs, gradients, narrow, packed);
     norm(context, index).backward(
-        kernels,
+        threads,
         (&kept.input, &kept.reciprocal, narrow),
         d_residual,
         &mut gradients[ranges.norm2.clone()],

@@ -6,8 +6,9 @@
 //!            dx_i += fma(n_i, -a, g_i) r         dw_i = fma(dy_i, n_i, dw_i) over ascending rows
 //! ```
 
-use crate::arithmetic::cpu::Kernels;
-use crate::arithmetic::elementwise::{NormInputs, rms_norm, rms_norm_backward};
+use crate::arithmetic::elementwise::NormInputs;
+use crate::arithmetic::parallel::{rms_norm, rms_norm_backward};
+use crate::arithmetic::threads::Threads;
 
 /// A norm of rows as wide as its gain.
 #[derive(Clone, Copy, Debug)]
@@ -21,20 +22,20 @@ impl Norm<'_> {
     /// `x` `[rows, width]` to `y`; keeps `r` of every row.
     pub(crate) fn forward(
         &self,
-        kernels: Kernels,
+        threads: &Threads,
         x: &[f32],
         y: &mut Vec<f32>,
         reciprocal: &mut Vec<f32>,
     ) {
         y.resize(x.len(), 0.0);
         reciprocal.resize(x.len() / self.gain.len(), 0.0);
-        rms_norm(kernels, x, self.gain, self.eps, y, reciprocal);
+        rms_norm(threads, x, (self.gain, self.eps), y, reciprocal);
     }
 
     /// Adds to `dx` and to the gradient of the gain. `row` is a buffer.
     pub(crate) fn backward(
         &self,
-        kernels: Kernels,
+        threads: &Threads,
         (x, reciprocal, dy): (&[f32], &[f32], &[f32]),
         dx: &mut [f32],
         d_gain: &mut [f32],
@@ -47,6 +48,6 @@ impl Norm<'_> {
             reciprocal,
             dy,
         };
-        rms_norm_backward(kernels, inputs, dx, d_gain, row);
+        rms_norm_backward(threads, inputs, dx, d_gain, row);
     }
 }

@@ -2,7 +2,6 @@
 
 use super::config::ModelConfig;
 use super::parameters::Parameters;
-use crate::arithmetic::cpu::Kernels;
 use crate::arithmetic::gemm::{Packed, View};
 use crate::arithmetic::threads::Threads;
 
@@ -35,12 +34,12 @@ impl PackedWeights {
     /// The weights of `model`, packed for forward passes.
     pub(crate) fn forward(model: &Parameters, threads: &Threads) -> Self {
         let mut weights = Self::default();
-        weights.fill(model, Product::Forward, threads.kernels());
+        weights.fill(model, Product::Forward, threads);
         weights
     }
 
     /// Packs the present weights of `model`, reusing the buffers.
-    pub(crate) fn fill(&mut self, model: &Parameters, product: Product, kernels: Kernels) {
+    pub(crate) fn fill(&mut self, model: &Parameters, product: Product, threads: &Threads) {
         let config: &ModelConfig = model.config();
         let (d, ff) = (config.hidden_size, config.intermediate_size);
         let pack = |packed: &mut Packed, weight: &[f32], inputs: usize| {
@@ -50,7 +49,7 @@ impl PackedWeights {
             } else {
                 view
             };
-            packed.pack(kernels, view);
+            packed.pack_divided(threads, view);
         };
         self.blocks
             .resize_with(config.num_hidden_layers, PackedBlock::default);

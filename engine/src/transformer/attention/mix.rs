@@ -21,6 +21,7 @@ use crate::arithmetic::elementwise::{add, softmax, softmax_backward};
 use crate::arithmetic::gemm::{Packed, View};
 use crate::arithmetic::threads::Threads;
 use crate::transformer::rows::{Rows, Segment, Span};
+use std::sync::{Mutex, PoisonError};
 
 /// Attention of every segment: `qkv` `[rows, row]` to `out` `[rows, out_row]`.
 pub(crate) fn forward(
@@ -42,7 +43,7 @@ pub(crate) fn forward(
     );
 }
 
-/// Gives every thread a contiguous share of the segments, their rows of `out` and a scratch.
+/// Every thread takes one segment after another, with its rows of `out`, and has a scratch.
 fn share(
     threads: &Threads,
     segments: &[Segment],
@@ -50,28 +51,20 @@ fn share(
     scratch: &mut Vec<Scratch>,
     work: impl Fn(&Segment, &mut [f32], &mut Scratch) + Sync,
 ) {
-    scratch.resize_with(threads.count().max(scratch.len()), Scratch::default);
-    let run = |segments: &[Segment], mut out: &mut [f32], scratch: &mut Scratch| {
-        for segment in segments {
-            let (own, rest) = out.split_at_mut(segment.own.length * width);
-            work(segment, own, scratch);
-            out = rest;
-        }
+    let count = threads.count().min(segments.len()).max(1);
+    scratch.resize_with(count.max(scratch.len()), Scratch::default);
+    let tasks = Mutex::new((segments.iter(), out));
+    let next = || {
+        let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let segment = tasks.0.next()?;
+        let (own, rest) = std::mem::take(&mut tasks.1).split_at_mut(segment.own.length * width);
+        tasks.1 = rest;
+        Some((segment, own))
     };
-    if threads.count() == 1 || segments.len() < 2 {
-        return run(segments, out, &mut scratch[0]);
-    }
-    let part = segments.len().div_ceil(threads.count());
-    let mut tasks = Vec::with_capacity(threads.count());
-    let mut out = out;
-    for (segments, scratch) in segments.chunks(part).zip(scratch) {
-        let rows: usize = segments.iter().map(|segment| segment.own.length).sum();
-        let (own, rest) = out.split_at_mut(rows * width);
-        tasks.push((segments, own, scratch));
-        out = rest;
-    }
-    threads.for_tasks(&mut tasks, |(segments, out, scratch)| {
-        run(segments, out, scratch);
+    threads.for_tasks(&mut scratch[..count], |scratch| {
+        while let Some((segment, out)) = next() {
+            work(segment, out, scratch);
+        }
     });
 }
 
