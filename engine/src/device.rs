@@ -7,8 +7,8 @@
 use crate::arithmetic::threads::Threads;
 use crate::cuda::{self, Gpu};
 use crate::trainer::{
-    Batch, Gradients, GrpoLoss, GrpoOptions, GrpoSequence, InnerOptions, InnerState, Loss,
-    Workspace, grpo,
+    Batch, Checkpointing, Gradients, GrpoLoss, GrpoOptions, GrpoSequence, InnerOptions, InnerState,
+    Loss, Workspace, grpo,
 };
 use crate::{
     Continuation, Generation, GenerationOptions, GenerationRequest, InputError, Parameters, Replay,
@@ -68,6 +68,7 @@ impl fmt::Display for DeviceChoice {
 #[derive(Clone, Debug)]
 pub struct Device {
     threads: Threads,
+    checkpointing: Checkpointing,
     gpu: Option<Gpu>,
     /// Why the GPU is no longer used.
     failure: Arc<OnceLock<String>>,
@@ -77,6 +78,7 @@ impl From<Threads> for Device {
     fn from(threads: Threads) -> Self {
         Self {
             threads,
+            checkpointing: Checkpointing::default(),
             gpu: None,
             failure: Arc::default(),
         }
@@ -115,6 +117,19 @@ impl Device {
                 (threads.into(), Some(reason))
             }
         }
+    }
+
+    /// The same device with the given activations kept in training on the processor.
+    #[must_use]
+    pub fn with_checkpointing(self, checkpointing: Checkpointing) -> Self {
+        Self {
+            checkpointing,
+            ..self
+        }
+    }
+
+    fn workspace(&self) -> Workspace {
+        Workspace::new().with_checkpointing(self.checkpointing)
     }
 
     /// Threads and kernels of what runs on the processor.
@@ -214,7 +229,7 @@ impl Device {
         let done = self.working().and_then(|gpu| self.settle(on_gpu(gpu)));
         done.unwrap_or_else(|| {
             let mut gradients = Gradients::zeros(model);
-            let workspace = &mut Workspace::new();
+            let workspace = &mut self.workspace();
             let threads = &self.threads;
             let loss = grpo(
                 model,
@@ -307,7 +322,7 @@ impl Training<'_> {
         let run = match self.cpu.take() {
             Some(run) => run,
             None => {
-                let mut run = CpuRun::new(self.start);
+                let mut run = CpuRun::new(self.start, self.device.workspace());
                 for (parts, options) in std::mem::take(&mut self.taken) {
                     run.step(&parts, &options, &self.device.threads)?;
                 }
@@ -327,11 +342,11 @@ struct CpuRun {
 }
 
 impl CpuRun {
-    fn new(model: &Parameters) -> Self {
+    fn new(model: &Parameters, workspace: Workspace) -> Self {
         Self {
             state: InnerState::new(model.clone()),
             gradients: Gradients::zeros(model),
-            workspace: Workspace::new(),
+            workspace,
         }
     }
 

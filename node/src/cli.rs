@@ -126,6 +126,10 @@ struct MinerArguments {
     /// What to compute on: auto, cpu, cuda or cuda:N [default: auto]. All give the same bits.
     #[arg(long)]
     device: Option<DeviceChoice>,
+    /// Compute each block again on the way back instead of keeping its activations: a third more
+    /// time for a fraction of the memory (`cairn model plan` says how much).
+    #[arg(long)]
+    checkpointing: bool,
     /// Deceive in this way, to test the network's defences.
     #[arg(long, value_parser = cheat, hide = true)]
     cheat: Option<CheatChoice>,
@@ -354,6 +358,7 @@ impl From<MinerArguments> for mining::Options {
             nodes,
             threads,
             device,
+            checkpointing,
             cheat,
             end_with_parent: _,
         } = arguments;
@@ -361,6 +366,7 @@ impl From<MinerArguments> for mining::Options {
             nodes,
             threads_count: threads,
             device,
+            checkpointing,
             cheat: cheat.and_then(|choice| choice.0),
         }
     }

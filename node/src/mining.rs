@@ -49,6 +49,8 @@ pub struct Options {
     pub threads_count: Option<usize>,
     /// What to compute on, if not what its configuration says.
     pub device: Option<DeviceChoice>,
+    /// Whether training saves memory, if its configuration does not say so.
+    pub checkpointing: bool,
     /// Deceive in this way: for tests of the network's defences.
     pub cheat: Option<Cheat>,
 }
@@ -105,6 +107,7 @@ pub async fn run(path: &Path, options: Options) -> Result<()> {
         "/ip4/0.0.0.0/tcp/0".clone_into(&mut config.network);
     }
     config.threads_count = options.threads_count.unwrap_or(config.threads_count).max(1);
+    config.checkpointing |= options.checkpointing;
     if let Some(device) = options.device {
         config.device = device.to_string();
     }
