@@ -110,6 +110,24 @@ kernel! {
     }
 }
 
+/// Replaces every element by `f` of it, and gives [`reduce::sum`] of what is then there.
+#[inline(always)]
+fn map_and_sum(row: &mut [f32], f: impl Fn(f32) -> f32) -> f32 {
+    let (whole, rest) = row.as_chunks_mut::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for chunk in whole {
+        for (x, lane) in chunk.iter_mut().zip(&mut lanes) {
+            *x = f(*x);
+            *lane += *x;
+        }
+    }
+    for (x, lane) in rest.iter_mut().zip(&mut lanes) {
+        *x = f(*x);
+        *lane += *x;
+    }
+    reduce::tree(lanes, |a, b| a + b)
+}
+
 kernel! {
     /// Softmax of `scale * row[..valid]`; the rest of `row` becomes 0.
     ///
@@ -118,10 +136,8 @@ kernel! {
         // The exponential of -inf is +0, so whole lanes can be worked on.
         row[valid..].fill(f32::NEG_INFINITY);
         let largest = reduce::max(row) * scale;
-        for x in row.iter_mut() {
-            *x = elementary::exp(x.mul_add(scale, -largest));
-        }
-        let reciprocal = 1.0 / reduce::sum(row);
+        let sum = map_and_sum(row, |x| elementary::exp(x.mul_add(scale, -largest)));
+        let reciprocal = 1.0 / sum;
         for x in row.iter_mut() {
             *x *= reciprocal;
         }
@@ -155,27 +171,28 @@ kernel! {
     pub(crate) fn swiglu_backward(gate_up: &mut [f32], dh: &[f32], width: usize) {
         for (row, dh) in gate_up.chunks_exact_mut(2 * width).zip(dh.chunks_exact(width)) {
             let (gate, up) = row.split_at_mut(width);
-            let mut index = 0;
-            while index < width {
-                // Whole lanes, so that the loop below is one vector operation after another.
-                let count = LANES.min(width - index);
-                let (mut g, mut u, mut d) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
-                g[..count].copy_from_slice(&gate[index..index + count]);
-                u[..count].copy_from_slice(&up[index..index + count]);
-                d[..count].copy_from_slice(&dh[index..index + count]);
-                for lane in 0..LANES {
-                    let sigmoid = elementary::sigmoid(g[lane]);
-                    let slope = sigmoid * g[lane].mul_add(1.0 - sigmoid, 1.0);
-                    let du = d[lane] * (g[lane] * sigmoid);
-                    g[lane] = (d[lane] * u[lane]) * slope;
-                    u[lane] = du;
+            // Whole lanes, so that the loop is one vector operation after another.
+            let (gates, rest_of_gate) = gate.as_chunks_mut::<LANES>();
+            let (ups, rest_of_up) = up.as_chunks_mut::<LANES>();
+            let (slopes, rest_of_slope) = dh.as_chunks::<LANES>();
+            for ((g, u), d) in gates.iter_mut().zip(ups).zip(slopes) {
+                for ((g, u), d) in g.iter_mut().zip(u).zip(d) {
+                    (*g, *u) = swiglu_slopes(*g, *u, *d);
                 }
-                gate[index..index + count].copy_from_slice(&g[..count]);
-                up[index..index + count].copy_from_slice(&u[..count]);
-                index += LANES;
+            }
+            for ((g, u), d) in rest_of_gate.iter_mut().zip(rest_of_up).zip(rest_of_slope) {
+                (*g, *u) = swiglu_slopes(*g, *u, *d);
             }
         }
     }
+}
+
+/// `(dg, du)` of one element.
+#[inline(always)]
+fn swiglu_slopes(g: f32, u: f32, dh: f32) -> (f32, f32) {
+    let sigmoid = elementary::sigmoid(g);
+    let slope = sigmoid * g.mul_add(1.0 - sigmoid, 1.0);
+    ((dh * u) * slope, dh * (g * sigmoid))
 }
 
 kernel! {
@@ -237,10 +254,8 @@ kernel! {
             }
         }
         let largest = reduce::max(row);
-        for x in row.iter_mut() {
-            *x = elementary::exp(*x - largest);
-        }
-        Normaliser { largest, sum: reduce::sum(row) }
+        let sum = map_and_sum(row, |x| elementary::exp(x - largest));
+        Normaliser { largest, sum }
     }
 }
 

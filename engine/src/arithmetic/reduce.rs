@@ -9,6 +9,16 @@
 /// The number of strided lanes.
 pub(crate) const LANES: usize = 16;
 
+/// Lane `j` takes in lane `j + 8`, `j + 4`, `j + 2`, `j + 1`.
+#[inline(always)]
+pub(crate) fn tree<T: Copy>(lanes: [T; LANES], join: impl Fn(T, T) -> T) -> T {
+    // An array for each width: each step is then one vector operation.
+    let eight: [T; 8] = std::array::from_fn(|j| join(lanes[j], lanes[j + 8]));
+    let four: [T; 4] = std::array::from_fn(|j| join(eight[j], eight[j + 4]));
+    let two: [T; 2] = std::array::from_fn(|j| join(four[j], four[j + 2]));
+    join(two[0], two[1])
+}
+
 macro_rules! reduction {
     (
         $(#[$meta:meta])*
@@ -36,14 +46,7 @@ macro_rules! reduction {
                 $(let $x = $arg[index];)+
                 lanes[index - body] = $step;
             }
-            let mut width = LANES / 2;
-            while width > 0 {
-                for lane in 0..width {
-                    lanes[lane] += lanes[lane + width];
-                }
-                width /= 2;
-            }
-            lanes[0]
+            tree(lanes, |a, b| a + b)
         }
     };
 }
@@ -82,9 +85,11 @@ pub(crate) fn max(x: &[f32]) -> f32 {
     for (lane, &v) in lanes.iter_mut().zip(chunks.remainder()) {
         *lane = if v > *lane { v } else { *lane };
     }
-    let mut largest = f32::NEG_INFINITY;
-    for lane in lanes {
-        largest = if lane > largest { lane } else { largest };
+    let larger = |a, b| if b > a { b } else { a };
+    let largest = tree(lanes, larger);
+    if largest == 0.0 {
+        // Among zeros of both signs the first lane's is taken.
+        return lanes.into_iter().fold(f32::NEG_INFINITY, larger);
     }
     largest
 }
