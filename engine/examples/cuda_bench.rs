@@ -37,7 +37,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         gpu.memory_bytes() as f64 * 1e-9,
         peak * 1e-12
     );
-    for kernel in ["product_nt_large", "product_nn_large", "product_tn_large"] {
+    for kernel in [
+        "product_nt_large_wide",
+        "product_nn_large_wide",
+        "product_tn_large_wide",
+    ] {
         let rate = product(driver, kernel, 4096)?;
         println!(
             "{kernel} 4096^3  {:>6.2} TFLOP/s, {:.1} % of the peak",

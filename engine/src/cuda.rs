@@ -3,12 +3,12 @@
 //! A miner with a GPU is audited by a validator without one, so what is computed here equals the
 //! CPU engine to the last bit: hidden states, losses, gradients, weights, tokens. Nothing about a
 //! GPU stands in the way. Its multiply-add, addition, division and square root round as IEEE 754
-//! says, subnormals included, when they are asked for by name. Results differ between machines only
-//! because programs differ in the *order* of operations, and the order is ours to write:
+//! says, subnormals included, when they are asked for by name. Results differ between machines
+//! only because programs differ in the *order* of operations, and the order is ours to write:
 //!
 //! - **Folds stay whole.** An output of a matrix product is one accumulator that meets its `k`
-//!   ascending. A block of threads takes a tile of outputs, never a share of a sum, so any tile size
-//!   gives the same bits, as on the CPU. Sums over rows, as of weights' gradients, are products with
+//!   ascending. A block of threads takes a tile of outputs, never a share of a sum, so any tile
+//!   size gives the same bits, as on the CPU. Sums over rows, as of weights' gradients, are products with
 //!   rows for `k`, and continue from the gradient buffer.
 //! - **Reductions have sixteen lanes**, and sixteen neighbouring threads are those lanes; the tree
 //!   above them is spelled out.

@@ -5,7 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
-use engine::cuda::{self, Gpu};
+use engine::cuda::{self, Gpu, Unusable};
+use std::sync::OnceLock;
 
 #[path = "cuda/kernels.rs"]
 mod kernels;
@@ -22,8 +23,9 @@ mod whole;
 
 /// The GPU of this machine, if it has one.
 fn gpus() -> Vec<Gpu> {
-    match cuda::open(0) {
-        Ok(gpu) => vec![gpu],
+    static GPU: OnceLock<Result<Gpu, Unusable>> = OnceLock::new();
+    match GPU.get_or_init(|| cuda::open(0)) {
+        Ok(gpu) => vec![gpu.clone()],
         Err(reason) if std::env::var_os("REQUIRE_GPU").is_some() => panic!("{reason}"),
         Err(reason) => {
             eprintln!("skipped: {reason}");

@@ -76,6 +76,11 @@ const SQUARES_SHARE: u64 = 16;
 /// Blocks in the third dimension of a grid.
 const DEPTH_MAX: usize = 65_535;
 
+/// The most sequences of a pass: a grid has room for one group of heads of each.
+pub(crate) fn sequences_max(heads: Heads) -> usize {
+    (DEPTH_MAX / heads.group()).max(1)
+}
+
 /// Some heads of all sequences.
 struct Turn<'a> {
     device: &'a Device,

@@ -71,9 +71,9 @@ fn refused(error: CudaError) -> Unusable {
     }
 }
 
-/// The functions that run while a computation runs, with plain integers for answers: `cust` declares
-/// an enum of the codes of CUDA 11.4, and a newer driver may answer with another, which no enum may
-/// hold.
+/// The functions that run while a computation runs, with plain integers for answers: `cust`
+/// declares an enum of the codes of CUDA 11.4, and a newer driver may answer with another, which
+/// no enum may hold.
 mod functions {
     use cust::sys::{CUcontext, CUfunction, CUstream};
     use std::ffi::{c_int, c_uint, c_void};

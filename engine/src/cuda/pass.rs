@@ -1,6 +1,6 @@
 //! A pass on the device: embedding, all blocks, final norm, and the way back.
 
-use super::attention::Scratch;
+use super::attention::{self, Scratch};
 use super::block::{self, Buffers, Keep, Kept, Mixer};
 use super::driver::DriverError;
 use super::layers::{Into, NormBackward, Runs, gather, norm, norm_backward};
@@ -8,10 +8,24 @@ use super::memory::{Array, Device, Part, word};
 use super::model::Model;
 use super::product::{Matrix, nn, nt, tn};
 use super::rows::Rows;
+use crate::transformer::prefill::runs;
 
 /// Rows of one pass, unless a single sequence has more. Folds continue from pass to pass, so this
 /// changes memory and speed and no bit.
 pub(crate) const ROWS_MAX: usize = 4096;
+
+/// Cuts sequences into passes of at most `rows_max` rows (or of one longer sequence), and of no
+/// more sequences than a grid over their heads may have.
+pub(crate) fn passes<'a>(
+    model: &Model,
+    sequences: &'a [&'a [u32]],
+    rows_max: usize,
+) -> impl Iterator<Item = &'a [&'a [u32]]> + use<'a> {
+    let rows_min = rows_max.div_ceil(attention::sequences_max(model.heads));
+    runs(sequences, rows_max, move |tokens| {
+        tokens.len().max(rows_min)
+    })
+}
 
 /// Which activations survive the way forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,11 +8,10 @@ use super::driver::DriverError;
 use super::layers::gather;
 use super::memory::{Array, Device, word};
 use super::model::Model;
-use super::pass::{Pass, ROWS_MAX, Survive, logits};
+use super::pass::{Pass, ROWS_MAX, Survive, logits, passes};
 use super::rows::Rows;
 use super::scorer::{NO_TARGET, Scorer, logit_rows};
 use crate::transformer::pass::check;
-use crate::transformer::prefill::runs;
 use crate::{Continuation, Prefill, Replay};
 use std::ops::Range;
 
@@ -24,7 +23,7 @@ fn visit(
 ) -> Result<(), DriverError> {
     let mut pass = Pass::new(&model.device)?;
     let mut first = 0;
-    for run in runs(sequences, ROWS_MAX, |tokens| tokens.len()) {
+    for run in passes(model, sequences, ROWS_MAX) {
         let rows = Rows::new(&model.device, run)?;
         pass.run(model, &rows, Survive::None, &mut |_, _, _| Ok(()))?;
         visitor(model, first..first + run.len(), &pass.hidden)?;

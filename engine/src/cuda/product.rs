@@ -39,16 +39,19 @@ pub(crate) enum Start {
     Output,
 }
 
-/// Kernels of one kind of product, for tiles of 128 and of 64.
+/// Kernels of one kind of product: large tiles and small ones that read vectors of four, and small
+/// ones that read anything.
 struct Kind {
-    large: &'static str,
+    large_wide: &'static str,
+    small_wide: &'static str,
     small: &'static str,
 }
 
 /// `C = A Bᵀ`: a layer forward, `x Wᵀ`.
 pub(crate) fn nt(device: &Device, a: Matrix, b: Matrix, c: Part<f32>) -> Result<(), DriverError> {
     let kind = Kind {
-        large: "product_nt_large",
+        large_wide: "product_nt_large_wide",
+        small_wide: "product_nt_small_wide",
         small: "product_nt_small",
     };
     assert_eq!(a.columns, b.columns, "inner dimensions differ");
@@ -59,7 +62,8 @@ pub(crate) fn nt(device: &Device, a: Matrix, b: Matrix, c: Part<f32>) -> Result<
 /// `C = A B`: the gradient of a layer's input, `dy W`.
 pub(crate) fn nn(device: &Device, a: Matrix, b: Matrix, c: Part<f32>) -> Result<(), DriverError> {
     let kind = Kind {
-        large: "product_nn_large",
+        large_wide: "product_nn_large_wide",
+        small_wide: "product_nn_small_wide",
         small: "product_nn_small",
     };
     assert_eq!(a.columns, b.rows, "inner dimensions differ");
@@ -70,7 +74,8 @@ pub(crate) fn nn(device: &Device, a: Matrix, b: Matrix, c: Part<f32>) -> Result<
 /// `C += Aᵀ B`: the gradient of a layer's weight, `dyᵀ x`, continued.
 pub(crate) fn tn(device: &Device, a: Matrix, b: Matrix, c: Part<f32>) -> Result<(), DriverError> {
     let kind = Kind {
-        large: "product_tn_large",
+        large_wide: "product_tn_large_wide",
+        small_wide: "product_tn_small_wide",
         small: "product_tn_small",
     };
     assert_eq!(a.rows, b.rows, "inner dimensions differ");
@@ -94,11 +99,12 @@ fn run(
     let whole = |matrix: Matrix| matrix.part.is_aligned() && matrix.columns.is_multiple_of(4);
     // Large tiles are faster when there are enough of them to keep the device busy.
     let (down, across) = blocks(TILES.0);
-    let large = whole(a) && whole(b) && 2 * down * across >= device.driver().processor_count();
-    let (kernel, (down, across)) = if large {
-        (kind.large, (down, across))
-    } else {
-        (kind.small, blocks(TILES.1))
+    let wide = whole(a) && whole(b);
+    let large = wide && 2 * down * across >= device.driver().processor_count();
+    let (kernel, (down, across)) = match (large, wide) {
+        (true, _) => (kind.large_wide, (down, across)),
+        (false, true) => (kind.small_wide, blocks(TILES.1)),
+        (false, false) => (kind.small, blocks(TILES.1)),
     };
     let arguments = [
         a.part.into(),

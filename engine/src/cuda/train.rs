@@ -10,7 +10,7 @@ use super::hash;
 use super::layers::add;
 use super::memory::{Array, Device, word};
 use super::model::Model;
-use super::pass::{Pass, logits, logits_backward};
+use super::pass::{Pass, logits, logits_backward, passes};
 use super::rows::Rows;
 use super::scorer::{NO_TARGET, Scorer, logit_rows};
 use crate::Parameters;
@@ -21,7 +21,6 @@ use crate::trainer::{
     AdamW, Batch, GrpoLoss, GrpoOptions, GrpoSequence, InnerOptions, InnerState, Loss,
 };
 use crate::transformer::pass::check;
-use crate::transformer::prefill::runs;
 
 /// A model with its gradients, on the device.
 #[derive(Debug)]
@@ -71,7 +70,7 @@ impl Trainer {
         self.embedding.clear()?;
         let (survive, rows_max) = Pass::survivors(&self.model);
         let mut first = 0;
-        for run in runs(sequences, rows_max, |tokens| tokens.len()) {
+        for run in passes(&self.model, sequences, rows_max) {
             let rows = Rows::new(&self.model.device, run)?;
             self.pass
                 .run(&mut self.model, &rows, survive, &mut |_, _, _| Ok(()))?;

@@ -52,7 +52,8 @@ pub(crate) fn families() -> Vec<ModelConfig> {
     vec![llama, qwen2, qwen3]
 }
 
-/// A tiny model with a long context and a large vocabulary: rows longer than any window of a kernel.
+/// A tiny model with a long context and a large vocabulary: rows longer than any window of a
+/// kernel.
 pub(crate) fn long() -> ModelConfig {
     ModelConfig {
         vocab_size: 2500,

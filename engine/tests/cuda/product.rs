@@ -45,18 +45,39 @@ fn expected(kind: Kind, (m, n, k): (usize, usize, usize), a: &[f32], b: &[f32], 
 #[test]
 fn products_of_all_shapes_are_left_folds() {
     let kinds = [
-        (Kind::Nt, "product_nt_small", "product_nt_large"),
-        (Kind::Nn, "product_nn_small", "product_nn_large"),
-        (Kind::Tn, "product_tn_small", "product_tn_large"),
+        (
+            Kind::Nt,
+            [
+                ("product_nt_small", 64),
+                ("product_nt_small_wide", 64),
+                ("product_nt_large_wide", 128),
+            ],
+        ),
+        (
+            Kind::Nn,
+            [
+                ("product_nn_small", 64),
+                ("product_nn_small_wide", 64),
+                ("product_nn_large_wide", 128),
+            ],
+        ),
+        (
+            Kind::Tn,
+            [
+                ("product_tn_small", 64),
+                ("product_tn_small_wide", 64),
+                ("product_tn_large_wide", 128),
+            ],
+        ),
     ];
     for gpu in gpus() {
         let device = gpu.driver();
         for &(m, n, k) in SIZES {
             let (a, b, c) = (values(m * k, 1), values(k * n, 2), values(m * n, 3));
             let whole = [m, n, k].iter().all(|size| size % 4 == 0);
-            for (kind, small, large) in kinds {
-                for (kernel, tile) in [(small, 64), (large, 128)] {
-                    if tile == 128 && !whole {
+            for (kind, kernels) in kinds {
+                for (kernel, tile) in kernels {
+                    if kernel.ends_with("wide") && !whole {
                         continue;
                     }
                     for accumulate in [false, true] {

@@ -83,8 +83,9 @@ struct Message {
         for (u32 i = 0; i < 4; i++) {
             u64 at = offset + i;
             u32 byte = 0;
+            u64 after = at - header_bytes;
             if (at < header_bytes) byte = header[at];
-            else if (at < bytes) byte = value((at - header_bytes) / 4) >> (at - header_bytes) % 4 * 8;
+            else if (at < bytes) byte = value(after / 4) >> after % 4 * 8;
             result |= (byte & 0xff) << i * 8;
         }
         return result;

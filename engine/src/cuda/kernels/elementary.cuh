@@ -10,7 +10,7 @@
 #define NOT_A_NUMBER float_of(0x7fc00000u)
 
 // 2^n for -126 <= n <= 127.
-DEVICE float power_of_two(i32 n) { return float_of((u32)(n + 127) << 23); }
+DEVICE float power_of_two(i32 n) { return float_of(((u32)n + 127u) << 23); }
 
 DEVICE float exponential_function(float x) {
     const float LN2_HI = 0x1.63p-1f, LN2_LO = -0x1.bd0106p-13f, ROUND = 0x1.8p+23f;

@@ -11,7 +11,8 @@ embed(const float *table, const u32 *tokens, float *x, u32 width, u64 count) {
     x[index] = table[(u64)tokens[index / width] * width + index % width];
 }
 
-// dE[v] += dx of its rows, ascending: block x has token tokens[x] and rows[starts[x] .. starts[x+1]].
+// dE[v] += dx of its rows, ascending: block x has token tokens[x] and the rows from starts[x] to
+// before starts[x + 1].
 KERNEL(256, 1)
 embed_backward(const u32 *tokens, const u32 *starts, const u32 *rows, const float *dx,
                float *table, u32 width) {
@@ -41,7 +42,14 @@ KERNEL(64, 1) bias_backward(const float *dy, float *sum, u32 rows, u32 width) {
     u64 column = global_index();
     if (column >= width) return;
     float total = sum[column];
-    for (u32 row = 0; row < rows; row++) total = add(total, dy[(u64)row * width + column]);
+    u32 row = 0;
+    // Many rows are fetched at once; the additions wait for each other only.
+    for (; row + AHEAD <= rows; row += AHEAD) {
+        float held[AHEAD];
+        UNROLL for (u32 i = 0; i < AHEAD; i++) held[i] = dy[(u64)(row + i) * width + column];
+        UNROLL for (u32 i = 0; i < AHEAD; i++) total = add(total, held[i]);
+    }
+    for (; row < rows; row++) total = add(total, dy[(u64)row * width + column]);
     sum[column] = total;
 }
 

@@ -110,6 +110,9 @@ DEVICE u64 atomic_min(u64 *to, u64 value) {
 
 #endif
 
+// Rows that a thread fetches ahead of a fold over many.
+#define AHEAD 16u
+
 DEVICE u32 bits_of(float value) { return __builtin_bit_cast(u32, value); }
 DEVICE float float_of(u32 bits) { return __builtin_bit_cast(float, bits); }
 DEVICE double double_of(u64 bits) { return __builtin_bit_cast(double, bits); }

@@ -62,7 +62,18 @@ rms_norm_backward_gain(const float *x, const float *reciprocal, const float *dy,
     u64 i = global_index();
     if (i >= width) return;
     float sum = d_gain[i];
-    for (u32 row = 0; row < rows; row++) {
+    u32 row = 0;
+    // Many rows are fetched at once; the folds wait for each other only.
+    for (; row + AHEAD <= rows; row += AHEAD) {
+        float slope[AHEAD], normal[AHEAD];
+        UNROLL for (u32 j = 0; j < AHEAD; j++) {
+            u64 at = row_start(row + j, heads, stride, width) + i;
+            slope[j] = dy[at];
+            normal[j] = mul(x[at], reciprocal[row + j]);
+        }
+        UNROLL for (u32 j = 0; j < AHEAD; j++) sum = fma(slope[j], normal[j], sum);
+    }
+    for (; row < rows; row++) {
         u64 at = row_start(row, heads, stride, width) + i;
         sum = fma(dy[at], mul(x[at], reciprocal[row]), sum);
     }

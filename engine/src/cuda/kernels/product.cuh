@@ -222,11 +222,14 @@ DEVICE void product(Operand a, Operand b, float *c, u32 c_stride, u32 steps, boo
         product<T, A, B, VECTOR, WHOLE>(left, right, c, c_stride, steps, accumulate != 0);      \
     }
 
-// x W^T, dy W and dy^T x. The large tiles read vectors of four, so every size, distance and
-// address is a multiple of four; the small ones read anything.
-PRODUCT(product_nt_large, Large, STEPS_CONTIGUOUS, STEPS_CONTIGUOUS, true)
-PRODUCT(product_nn_large, Large, STEPS_CONTIGUOUS, LINES_CONTIGUOUS, true)
-PRODUCT(product_tn_large, Large, LINES_CONTIGUOUS, LINES_CONTIGUOUS, true)
+// x W^T, dy W and dy^T x. The wide ones read vectors of four, so every size, distance and address
+// of their operands is a multiple of four; the others read anything.
+PRODUCT(product_nt_large_wide, Large, STEPS_CONTIGUOUS, STEPS_CONTIGUOUS, true)
+PRODUCT(product_nn_large_wide, Large, STEPS_CONTIGUOUS, LINES_CONTIGUOUS, true)
+PRODUCT(product_tn_large_wide, Large, LINES_CONTIGUOUS, LINES_CONTIGUOUS, true)
+PRODUCT(product_nt_small_wide, Small, STEPS_CONTIGUOUS, STEPS_CONTIGUOUS, true)
+PRODUCT(product_nn_small_wide, Small, STEPS_CONTIGUOUS, LINES_CONTIGUOUS, true)
+PRODUCT(product_tn_small_wide, Small, LINES_CONTIGUOUS, LINES_CONTIGUOUS, true)
 PRODUCT(product_nt_small, Small, STEPS_CONTIGUOUS, STEPS_CONTIGUOUS, false)
 PRODUCT(product_nn_small, Small, STEPS_CONTIGUOUS, LINES_CONTIGUOUS, false)
 PRODUCT(product_tn_small, Small, LINES_CONTIGUOUS, LINES_CONTIGUOUS, false)
