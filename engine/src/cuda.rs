@@ -8,8 +8,8 @@
 //!
 //! - **Folds stay whole.** An output of a matrix product is one accumulator that meets its `k`
 //!   ascending. A block of threads takes a tile of outputs, never a share of a sum, so any tile
-//!   size gives the same bits, as on the CPU. Sums over rows, as of weights' gradients, are products with
-//!   rows for `k`, and continue from the gradient buffer.
+//!   size gives the same bits, as on the CPU. Sums over rows, as of weights' gradients, are
+//!   products with rows for `k`, and continue from the gradient buffer.
 //! - **Reductions have sixteen lanes**, and sixteen neighbouring threads are those lanes; the tree
 //!   above them is spelled out.
 //! - **Elementary functions** are the CPU's polynomials, operation for operation.
@@ -24,7 +24,7 @@
 //!
 //! - `kernels/` is CUDA C in a small language that `g++` understands as well, with its PTX;
 //! - [`Driver`] is the seam: memory, copies, kernels by name. Behind it is a GPU (`gpu_driver`,
-//!   through `cust`, the driver's library found at run time by `lazy`), or in tests the host itself;
+//!   through `cust`, the driver's library found at run time by `lazy`), or in tests the host;
 //! - `memory`, `product`, `layers`, `attention`, `block`, `pass` are the model, as in
 //!   [`transformer`](crate::ModelConfig), each a page of launches;
 //! - `train`, `scorer`, `outer` are losses and optimisers, where the host decides and the device
