@@ -89,3 +89,6 @@ pub fn run(command: Command) -> Result<()> {
         Command::Plan(arguments) => plan::run(&arguments),
     }
 }
+
+#[cfg(test)]
+mod tests;

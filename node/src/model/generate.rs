@@ -109,3 +109,54 @@ fn verify(
     tracing::info!("one pass over all {fed} tokens gives the same bits in {count} hidden values");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use engine::{Family, ModelConfig, RopeScaling};
+
+    #[test]
+    fn one_flipped_bit_of_a_hidden_state_is_found() {
+        let config = ModelConfig {
+            family: Family::Llama,
+            vocab_size: 11,
+            hidden_size: 8,
+            intermediate_size: 8,
+            num_hidden_layers: 1,
+            num_attention_heads: 2,
+            num_key_value_heads: 1,
+            head_dim: 4,
+            rms_norm_eps: 1e-6,
+            rope_theta: 10_000.0,
+            rope_scaling: RopeScaling::Default,
+            max_position_embeddings: 32,
+            tie_word_embeddings: true,
+        };
+        let model = Parameters::initialize(&config, [1; 32]);
+        let threads = Threads::new(1);
+        let request = GenerationRequest {
+            prompt: vec![1, 2, 3],
+            seed: [0; 32],
+        };
+        let options = GenerationOptions {
+            sampling: Sampling::Greedy,
+            tokens_max: 9,
+            eos: u32::MAX,
+        };
+        let prompt = request.prompt.clone();
+        let mut generation = generate(&model, &[request], &options, &threads)
+            .unwrap()
+            .remove(0);
+        verify(&model, &prompt, &generation, &threads).unwrap();
+        let last = generation.hidden.len() - 1;
+        generation.hidden[last] = f32::from_bits(generation.hidden[last].to_bits() ^ 1);
+        let error = verify(&model, &prompt, &generation, &threads).unwrap_err();
+        let count = generation.hidden.len();
+        assert_eq!(
+            error.to_string(),
+            format!("1 of {count} hidden values differ between decoding and one pass")
+        );
+    }
+}
