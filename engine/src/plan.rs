@@ -11,7 +11,8 @@
 //!
 //! A run is as many whole sequences as fit 512 rows, or one longer sequence; so activations grow
 //! with the length of a sequence, not with the batch. What is left out (tables, names, stacks,
-//! the allocator's own) is a few megabytes.
+//! the allocator's own) is a few megabytes. While a directory is read its mapped files are in
+//! memory too; those pages are the system's, which takes them back when it needs them.
 
 use crate::trainer::{Checkpointing, LOGIT_ROWS_MAX, RUN_ROWS_MAX};
 use crate::transformer::attention::BLOCK_ROWS_MAX;

@@ -5,7 +5,7 @@
 use crate::expected::{Expected, assert_close};
 use engine::trainer::{Batch, Gradients, Workspace, cross_entropy};
 use engine::{Generation, GenerationOptions, GenerationRequest, Parameters, Prefill, Sampling};
-use engine::{Threads, generate, prefill, sampler};
+use engine::{KernelPath, Threads, generate, prefill, sampler};
 
 /// Every how many values a logit is in the golden file.
 const LOGITS_STRIDE: usize = 499;
@@ -132,4 +132,21 @@ fn decoding_a_real_model_gives_the_bits_of_one_pass() {
             assert_eq!(margin, 0.0);
         }
     }
+}
+
+#[test]
+fn every_instruction_set_gives_a_real_model_the_same_bits() {
+    let Some(model) = model() else { return };
+    let prompt = Expected::read("smollm2.safetensors").words("prompt");
+    let passes = KernelPath::supported().into_iter().map(|path| {
+        let threads = Threads::new(1).with_kernels(path).unwrap();
+        let pass = prefill(&model, &[&prompt], &threads).unwrap().remove(0);
+        (path, bits(&pass.hidden), bits(&pass.logits))
+    });
+    let passes: Vec<_> = passes.collect();
+    for (path, hidden, logits) in &passes {
+        assert_eq!(hidden, &passes[0].1, "{path:?}");
+        assert_eq!(logits, &passes[0].2, "{path:?}");
+    }
+    eprintln!("smollm2: {} instruction sets", passes.len());
 }
