@@ -51,8 +51,9 @@ macro_rules! reduction {
     };
 }
 
+#[cfg(test)]
 reduction!(
-    /// The sum of `x`.
+    /// The sum of `x`: the definition that the kernels, which add while they compute, must equal.
     sum, (x), f32, |acc, v| acc + v
 );
 reduction!(
