@@ -91,7 +91,9 @@ fn a_repeated_training_step_allocates_next_to_nothing() {
         let mut workspace = Workspace::new();
         let mut step = || {
             let buffers = (&mut gradients, &mut workspace);
-            state.step(&batch, &options, buffers, &threads).unwrap();
+            state
+                .step(std::slice::from_ref(&batch), &options, buffers, &threads)
+                .unwrap();
         };
         step();
         // A helper that slept through the first steps sizes its own buffers when it first wakes
@@ -105,11 +107,11 @@ fn a_repeated_training_step_allocates_next_to_nothing() {
     }
 }
 
-/// The list of unfinished sequences.
-const DECODING_STEP_MAX: usize = 1;
+/// For 100 steps more: the lists of 16 sequences' tokens grow, each once.
+const DECODING_MAX: usize = 20;
 
 #[test]
-fn a_decoding_step_allocates_next_to_nothing() {
+fn decoding_steps_allocate_nothing_but_growing_results() {
     let _one = MEASURING.lock().unwrap();
     let (model, threads) = (model(), Threads::new(1));
     let requests: Vec<_> = (0..16_u8)
@@ -128,9 +130,8 @@ fn a_decoding_step_allocates_next_to_nothing() {
     };
     run(200);
     let (short, long) = (run(100), run(200));
-    let a_step = long.saturating_sub(short).div_ceil(100);
     assert!(
-        a_step <= DECODING_STEP_MAX,
-        "100 steps more allocate {short} to {long}; {DECODING_STEP_MAX} a step are allowed"
+        long <= short + DECODING_MAX,
+        "100 steps allocate {short} times, 200 steps {long} times; {DECODING_MAX} more are allowed"
     );
 }

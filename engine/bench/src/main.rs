@@ -19,6 +19,10 @@ use anyhow::{Context, Result, bail};
 use report::{Report, Row};
 use std::path::PathBuf;
 
+/// The allocator of the `cairn` binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What was asked for.
 struct Options {
     json: Option<PathBuf>,
