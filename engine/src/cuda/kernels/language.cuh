@@ -31,7 +31,6 @@ typedef float float4v __attribute__((vector_size(16)));
     extern "C" __attribute__((global)) __attribute__((launch_bounds(threads, blocks))) void
 #define DEVICE static __attribute__((device)) __attribute__((always_inline)) inline
 #define MEMBER __attribute__((device)) __attribute__((always_inline)) inline
-#define CONSTANT static __attribute__((constant)) const
 #define SHARED(type, name, count) static __attribute__((shared)) type name[count]
 
 DEVICE u32 thread_index() { return __nvvm_read_ptx_sreg_tid_x(); }
@@ -71,7 +70,6 @@ DEVICE u64 atomic_min(u64 *to, u64 value) {
 #define KERNEL(threads, blocks) extern "C" void
 #define DEVICE static inline
 #define MEMBER inline
-#define CONSTANT static const
 #define SHARED(type, name, count) \
     type(&name)[count] = *reinterpret_cast<type(*)[count]>(emulator_shared(sizeof(type[count])))
 
