@@ -108,6 +108,9 @@ DEVICE u64 atomic_min(u64 *to, u64 value) {
 
 #endif
 
+// Hides from the compiler what it knows about a number.
+#define FORGET(word) __asm__ volatile("" : "+r"(word))
+
 // Rows that a thread fetches ahead of a fold over many.
 #define AHEAD 16u
 

@@ -126,6 +126,15 @@ template <class T, Order ORDER, bool VECTOR> struct Mover {
     }
 };
 
+// Where this thread stands among those of the tile. A warp is eight threads wide and four high: its
+// reads of shared memory are then the fewest that thirty-two threads can make do with.
+template <class T> DEVICE void stand(u32 &x, u32 &y) {
+    const u32 WARPS = T::LINES / T::SIDE / 8;
+    u32 lane = thread_index() % 32, warp = thread_index() / 32;
+    x = warp % WARPS * 8 + lane % 8;
+    y = warp / WARPS * 4 + lane / 8;
+}
+
 // The outputs of one thread: groups of four neighbouring rows and columns, the groups
 // LINES / (SIDE / 4) apart, so that the threads of a warp read neighbouring shared memory.
 template <class T> DEVICE u32 line_of(u32 position, u32 index) {
@@ -135,7 +144,8 @@ template <class T> DEVICE u32 line_of(u32 position, u32 index) {
 // One step of all folds of this thread.
 template <class T, bool LIMITED>
 DEVICE void fold(float (&acc)[T::SIDE][T::SIDE], const float *a, const float *b, u32 row_limit) {
-    u32 x = thread_index() % (T::LINES / T::SIDE), y = thread_index() / (T::LINES / T::SIDE);
+    u32 x, y;
+    stand<T>(x, y);
     float left[T::SIDE], right[T::SIDE];
     UNROLL for (u32 i = 0; i < T::SIDE; i += 4) {
         float4v four = *(const float4v *)(a + line_of<T>(y, i));
@@ -164,7 +174,8 @@ DEVICE void product(Operand a, Operand b, float *c, u32 c_stride, u32 steps, boo
     if (REACH == BELOW_DIAGONAL && column > row + T::LINES - 1) return;
     u32 first = REACH == STEPS_FROM_ROW ? row : 0;
     u32 end = REACH == STEPS_UP_TO_ROW ? smaller(row + T::LINES, steps) : steps;
-    u32 x = thread_index() % (T::LINES / T::SIDE), y = thread_index() / (T::LINES / T::SIDE);
+    u32 x, y;
+    stand<T>(x, y);
 
     float acc[T::SIDE][T::SIDE];
     UNROLL for (u32 i = 0; i < T::SIDE; i++) UNROLL for (u32 j = 0; j < T::SIDE; j++) {
@@ -203,6 +214,10 @@ DEVICE void product(Operand a, Operand b, float *c, u32 c_stride, u32 steps, boo
         half ^= 1;
     }
 
+    // Addresses of the outputs are computed again here: kept from the beginning, they would take
+    // the registers that the folds need.
+    FORGET(row);
+    FORGET(y);
     UNROLL for (u32 i = 0; i < T::SIDE; i++) {
         u32 r = row + line_of<T>(y, i);
         if (r >= a.lines) continue;
