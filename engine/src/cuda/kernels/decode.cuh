@@ -56,8 +56,7 @@ cache_attend(const float *qkv, const u32 *slots, const u32 *positions, const flo
             window[i] = e;
         }
         barrier();
-        if (self < LANES)
-            for (u32 i = self; i < count; i += LANES) sum = add(sum, window[i]);
+        if (self < LANES) sum = lane_sum(sum, window, self, count);
         barrier();
     }
     sum = tree_sum(sum, lanes);

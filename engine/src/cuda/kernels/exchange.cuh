@@ -22,10 +22,7 @@ KERNEL(512, 1) sum_of_squares(const float *x, double *out, u64 count) {
             for (u32 i = self - 32; i < 4096; i += 480)
                 if (after + i < count) next[i] = x[after + i];
         } else if (self < LANES) {
-            for (u32 i = self; i < here; i += LANES) {
-                double wide = now[i];
-                sum = fma(wide, wide, sum);
-            }
+            sum = lane_squares(sum, now, self, here);
         }
         barrier();
         half ^= 1;

@@ -40,8 +40,7 @@ exponentials(float *logits, const u32 *targets, float temperature, float *sums, 
             window[i] = e;
         }
         barrier();
-        if (self < LANES)
-            for (u32 i = self; i < count; i += LANES) sum = add(sum, window[i]);
+        if (self < LANES) sum = lane_sum(sum, window, self, count);
         barrier();
     }
     sum = tree_sum(sum, lanes);
