@@ -1,7 +1,11 @@
 //! A real GPU against the CPU engine: equal bits.
 //!
 //! Without a GPU, or without the feature `cuda`, every test says that it is skipped; with
-//! `REQUIRE_GPU=1` it fails.
+//! `REQUIRE_GPU=1` it fails:
+//!
+//! ```text
+//! REQUIRE_GPU=1 cargo test --release -p engine --features cuda --test cuda_gpu
+//! ```
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
