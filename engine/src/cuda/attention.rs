@@ -6,49 +6,7 @@
 use super::driver::DriverError;
 use super::memory::{Argument, Array, Device, Part};
 use super::rows::Rows;
-use crate::transformer::config::ModelConfig;
-
-/// The widths attention works with.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Heads {
-    pub(crate) queries: usize,
-    pub(crate) keys: usize,
-    pub(crate) width: usize,
-    pub(crate) scale: f32,
-}
-
-impl Heads {
-    pub(crate) fn new(config: &ModelConfig) -> Self {
-        Self {
-            queries: config.num_attention_heads,
-            keys: config.num_key_value_heads,
-            width: config.head_dim,
-            scale: 1.0 / (config.head_dim as f32).sqrt(),
-        }
-    }
-
-    pub(crate) fn group(&self) -> usize {
-        self.queries / self.keys
-    }
-
-    /// Values in a row of queries, keys and values.
-    pub(crate) fn row(&self) -> usize {
-        (self.queries + 2 * self.keys) * self.width
-    }
-
-    /// Values in a row of outputs.
-    pub(crate) fn out_row(&self) -> usize {
-        self.queries * self.width
-    }
-
-    fn key_column(&self) -> usize {
-        self.queries * self.width
-    }
-
-    fn value_column(&self) -> usize {
-        (self.queries + self.keys) * self.width
-    }
-}
+use crate::transformer::attention::heads::Heads;
 
 /// Buffers of attention.
 #[derive(Debug)]
@@ -164,7 +122,7 @@ impl Turn<'_> {
     /// `P` of this turn's heads.
     fn weights(&self, qkv: Part<f32>, weights: &mut Array<f32>) -> Result<(), DriverError> {
         weights.resize(self.square_values())?;
-        let keys = qkv.from(self.heads.key_column());
+        let keys = qkv.from(self.heads.key_column(0));
         self.scores((qkv, self.heads.row()), keys, weights)?;
         let own = [(&*weights).into(), self.heads.scale.into()];
         self.launch(
@@ -240,7 +198,7 @@ pub(crate) fn forward(
 ) -> Result<(), DriverError> {
     for turn in turns(device, heads, rows) {
         turn.weights(qkv, &mut scratch.weights)?;
-        let values = qkv.from(heads.value_column());
+        let values = qkv.from(heads.value_column(0));
         turn.mix(&scratch.weights, values, (out, heads.out_row()))?;
     }
     Ok(())
@@ -255,7 +213,7 @@ pub(crate) fn backward(
     d_qkv: Part<f32>,
     scratch: &mut Scratch,
 ) -> Result<(), DriverError> {
-    let (key, value) = (heads.key_column(), heads.value_column());
+    let (key, value) = (heads.key_column(0), heads.value_column(0));
     for turn in turns(device, heads, rows) {
         let Scratch {
             weights,

@@ -1,9 +1,9 @@
 //! A model's weights in device memory, and the tables that go with them.
 
-use super::attention::Heads;
 use super::driver::DriverError;
 use super::memory::{Array, Device, Part};
 use crate::Parameters;
+use crate::transformer::attention::heads::Heads;
 use crate::transformer::config::ModelConfig;
 use crate::transformer::parameters::Layout;
 use crate::transformer::rope::Table;
