@@ -123,6 +123,7 @@ pub async fn run(path: &Path, options: Options) -> Result<()> {
 }
 
 async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
+    let device = config.open_device()?;
     let key = home.key("operator.key")?;
     let client = Client::new(config.nodes.clone());
     let genesis: Genesis = patiently(|| client.get("/v1/genesis")).await?;
@@ -148,7 +149,6 @@ async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
     });
     let address = key.address();
     tracing::info!(%chain, %address, cheat = cheat.map(Cheat::as_str), "miner is up");
-    let device = config.open_device()?;
     let bench = Workbench::new(blobs, network.clone(), local, device);
     let mut miner = Miner {
         home,
