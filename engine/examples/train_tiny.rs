@@ -1,4 +1,4 @@
-//! Trains a small model to sort letters: `cargo run --release -p engine --example train`.
+//! Trains a small model to sort letters: `cargo run --release -p engine --example train_tiny`.
 
 use engine::trainer::{AdamW, Batch, Gradients, InnerOptions, InnerState, Workspace};
 use engine::{Family, GenerationOptions, GenerationRequest, ModelConfig, Parameters};
