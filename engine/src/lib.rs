@@ -53,8 +53,8 @@
 //! - `weights`: canonical safetensors files ([`Parameters::to_safetensors`]) and Hugging Face
 //!   directories ([`Parameters::from_directory`]); [`import`] reads GGUF.
 //!
-//! It knows no chain and imports nothing of the project's. `examples/train_tiny.rs` trains a model in
-//! forty lines; this draws from one and audits the draw:
+//! It knows no chain and imports nothing of the project's. `examples/train_tiny.rs` trains a model
+//! in forty lines; this draws from one and audits the draw:
 //!
 //! ```
 //! use engine::{Family, GenerationOptions, GenerationRequest, ModelConfig, Parameters};
