@@ -10,8 +10,12 @@ use std::{
 const FOLDER: &str = "LEDGER_STORE_CRASH_FOLDER";
 const ROUNDS: u64 = 6;
 
+/// The test's process starts itself again, with a folder to commit to until it is killed.
 #[test]
 fn killed_process_loses_no_acknowledged_block() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        return commit_for_ever(folder.as_ref());
+    }
     let folder = tempfile::tempdir().unwrap();
     let mut acknowledged = 0;
     for round in 0..ROUNDS {
@@ -34,8 +38,7 @@ fn commit_until_killed(folder: &std::path::Path, height: u64) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "crash::child_commits_until_it_is_killed",
-            "--ignored",
+            "crash::killed_process_loses_no_acknowledged_block",
             "--nocapture",
         ])
         .env(FOLDER, folder)
@@ -56,12 +59,8 @@ fn commit_until_killed(folder: &std::path::Path, height: u64) -> u64 {
         .expect("the child ended before it was killed")
 }
 
-#[test]
-#[ignore = "the child of the test above; it commits until it is killed"]
-fn child_commits_until_it_is_killed() {
-    let Some(folder) = std::env::var_os(FOLDER) else {
-        return;
-    };
+/// The child: commits until it is killed.
+fn commit_for_ever(folder: &std::path::Path) {
     let store = SledStore::open(folder).unwrap();
     initialize(&store);
     let tip = store.tip().unwrap().unwrap().height.get();

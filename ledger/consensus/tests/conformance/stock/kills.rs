@@ -12,15 +12,15 @@ use tokio::time::{sleep, timeout};
 
 const VICTIM: usize = 3;
 const KILL_COUNT: u64 = 6;
-/// Names the test that is the victim's process, and carries its configuration.
-const VICTIM_TEST: &str = "stock::kills::victim";
+/// The test, whose process starts itself again as the victim; what follows configures it.
+const TEST: &str = "stock::kills::a_killed_validator_resumes_and_never_contradicts_itself";
 const VICTIM_LISTEN: &str = "VICTIM_LISTEN";
 const VICTIM_PEERS: &str = "VICTIM_PEERS";
 const VICTIM_HOME: &str = "VICTIM_HOME";
 
 fn launch(config: &EngineConfig) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", VICTIM_TEST, "--ignored"])
+        .args(["--exact", TEST])
         .env(VICTIM_LISTEN, &config.listen)
         .env(VICTIM_PEERS, config.peers.join(","))
         .env(VICTIM_HOME, &config.home)
@@ -49,6 +49,9 @@ async fn journal_reaches(path: &Path, count: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_validator_resumes_and_never_contradicts_itself() {
+    if let Ok(home) = std::env::var(VICTIM_HOME) {
+        return victim(Path::new(&home)).await;
+    }
     let mut network = Network::new(4, 20, 70_000);
     let config = network.config(VICTIM);
     std::fs::create_dir_all(&config.home).unwrap();
@@ -83,22 +86,13 @@ async fn a_killed_validator_resumes_and_never_contradicts_itself() {
     }
 }
 
-/// Not a test by itself: the victim's process, which ends by being killed.
-#[tokio::test]
-#[ignore = "started by the test above"]
-async fn victim() {
-    let variable = |name| std::env::var(name).ok();
-    let (Some(listen), Some(peers), Some(home)) = (
-        variable(VICTIM_LISTEN),
-        variable(VICTIM_PEERS),
-        variable(VICTIM_HOME),
-    ) else {
-        return;
-    };
+/// The victim's process, which ends by being killed.
+async fn victim(home: &Path) {
+    let variable = |name| std::env::var(name).unwrap();
+    let (listen, peers) = (variable(VICTIM_LISTEN), variable(VICTIM_PEERS));
     let parent = std::os::unix::process::parent_id();
     let params = params(&Network::new(4, 20, 0));
-    let application =
-        MemoryApplication::journaled(params, 70_000, &Path::new(&home).join("journal"));
+    let application = MemoryApplication::journaled(params, 70_000, &home.join("journal"));
     let config = EngineConfig {
         peers: peers.split(',').map(str::to_owned).collect(),
         ..EngineConfig::new(super::CHAIN, key(4), home.into(), listen)
