@@ -111,7 +111,7 @@ pub(crate) fn output(
     branch: &mut Vec<f32>,
 ) {
     let weight = &context.weights.blocks[index].out;
-    Linear { weight, bias: None }.forward(context.threads, &kept.attended, branch);
+    Linear::without_bias(weight).forward(context.threads, &kept.attended, branch);
     x.resize(kept.input.len(), 0.0);
     sum(context.threads, x, &kept.input, branch);
 }
@@ -149,11 +149,7 @@ pub(crate) fn backward(
         weights,
     } = pass;
     let weights = &weights.blocks[index];
-    let out = LinearBackward {
-        weight: &weights.out,
-        range: &ranges.out,
-        bias: None,
-    };
+    let out = LinearBackward::without_bias(&weights.out, &ranges.out);
     out.backward(
         threads,
         (&kept.attended, d_residual),

@@ -38,7 +38,7 @@ pub(crate) fn logits(
     logits: &mut Vec<f32>,
 ) {
     let weight = &weights.head;
-    Linear { weight, bias: None }.forward(threads, hidden, logits);
+    Linear::without_bias(weight).forward(threads, hidden, logits);
 }
 
 /// Adds to the head's gradient and writes `d_hidden`.
@@ -50,11 +50,8 @@ pub(crate) fn logits_backward(
     gradients: &mut [f32],
     d_hidden: &mut Vec<f32>,
 ) {
-    let linear = LinearBackward {
-        weight: &pass.weights.head,
-        range: &model.layout().head(),
-        bias: None,
-    };
+    let range = model.layout().head();
+    let linear = LinearBackward::without_bias(&pass.weights.head, &range);
     let inputs = (hidden, d_logits);
     linear.backward(threads, inputs, gradients, d_hidden, &mut pass.packed);
 }

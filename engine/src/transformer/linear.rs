@@ -24,7 +24,12 @@ pub(crate) struct Linear<'a> {
     pub(crate) bias: Option<&'a [f32]>,
 }
 
-impl Linear<'_> {
+impl<'a> Linear<'a> {
+    /// The layer `y = x Wᵀ`.
+    pub(crate) fn without_bias(weight: &'a Packed) -> Self {
+        Self { weight, bias: None }
+    }
+
     /// `x` `[rows, inputs]` to `y` `[rows, outputs]`.
     pub(crate) fn forward(&self, threads: &Threads, x: &[f32], y: &mut Vec<f32>) {
         let (inputs, outputs) = (self.weight.depth(), self.weight.columns());
@@ -51,7 +56,16 @@ pub(crate) struct LinearBackward<'a> {
     pub(crate) bias: Option<&'a Range<usize>>,
 }
 
-impl LinearBackward<'_> {
+impl<'a> LinearBackward<'a> {
+    /// The layer `y = x Wᵀ`.
+    pub(crate) fn without_bias(weight: &'a Packed, range: &'a Range<usize>) -> Self {
+        Self {
+            weight,
+            range,
+            bias: None,
+        }
+    }
+
     /// Adds to the gradients of `W` and `b`, and writes `dx` `[rows, inputs]`.
     ///
     /// `packed` is a buffer.

@@ -41,7 +41,7 @@ pub(crate) fn forward(
 ) {
     inside(context, index, kept);
     let weight = &context.weights.blocks[index].down;
-    linear(weight).forward(context.threads, &kept.gated, branch);
+    Linear::without_bias(weight).forward(context.threads, &kept.gated, branch);
     x.resize(kept.input.len(), 0.0);
     sum(context.threads, x, &kept.input, branch);
 }
@@ -58,14 +58,10 @@ pub(crate) fn inside(context: &Context<'_>, index: usize, kept: &mut Activations
     } = kept;
     norm(context, index).forward(threads, input, normed, reciprocal);
     let weight = &context.weights.blocks[index].gate_up;
-    linear(weight).forward(threads, normed, gate_up);
+    Linear::without_bias(weight).forward(threads, normed, gate_up);
     gated.resize(gate_up.len() / 2, 0.0);
     let width = context.model.config().intermediate_size;
     swiglu(threads, gate_up, gated, width);
-}
-
-fn linear(weight: &crate::arithmetic::gemm::Packed) -> Linear<'_> {
-    Linear { weight, bias: None }
 }
 
 /// Carries `pass.d_residual` through the layer of block `index`; uses up what it kept.
@@ -85,22 +81,13 @@ pub(crate) fn backward(
         row,
         packed,
         weights,
-        ..
     } = pass;
     let weights = &weights.blocks[index];
-    let down = LinearBackward {
-        weight: &weights.down,
-        range: &ranges.down,
-        bias: None,
-    };
+    let down = LinearBackward::without_bias(&weights.down, &ranges.down);
     down.backward(threads, (&kept.gated, d_residual), gradients, wide, packed);
     let width = context.model.config().intermediate_size;
     swiglu_backward(threads, &mut kept.gate_up, wide, width);
-    let gate_up = LinearBackward {
-        weight: &weights.gate_up,
-        range: &ranges.gate_up,
-        bias: None,
-    };
+    let gate_up = LinearBackward::without_bias(&weights.gate_up, &ranges.gate_up);
     let inputs = (&kept.norm[..], &kept.gate_up[..]);
     gate_up.backward(threads, inputs, gradients, narrow, packed);
     norm(context, index).backward(

@@ -140,12 +140,13 @@ pub fn replay(
 ) -> Result<Vec<Replay>, InputError> {
     let v = model.config().vocab_size;
     let mut results = Vec::with_capacity(continuations.len());
-    visit_continuations(model, continuations, threads, |part, logits| {
+    let d = model.config().hidden_size;
+    visit_continuations(model, continuations, threads, |run, pass, logits| {
         let mut rows = &*logits;
-        for (item, hidden) in part {
+        for (item, place) in run.iter().zip(&pass.places) {
             let (own, rest) = rows.split_at(item.response.len() * v);
             results.push(Replay {
-                hidden,
+                hidden: pass.hidden(*place, d),
                 logits: own.to_vec(),
             });
             rows = rest;
@@ -166,9 +167,9 @@ pub fn response_logprobs(
 ) -> Result<Vec<Vec<f32>>, InputError> {
     let v = model.config().vocab_size;
     let mut results = Vec::with_capacity(continuations.len());
-    visit_continuations(model, continuations, threads, |part, logits| {
+    visit_continuations(model, continuations, threads, |run, _, logits| {
         let mut rows = logits.chunks_exact_mut(v);
-        for (item, _) in part {
+        for item in run {
             let tokens = item.response.iter().zip(rows.by_ref());
             let scored =
                 tokens.map(|(&token, row)| log_probability(threads, row, token, temperature));
@@ -191,44 +192,33 @@ impl Continuation<'_> {
     }
 }
 
-/// Calls `visitor(items with hidden states, logits)` for runs of whole continuations.
-fn visit_continuations<'a>(
+/// Calls `visitor(continuations, pass, logits)` for runs of whole continuations.
+fn visit_continuations(
     model: &Parameters,
-    continuations: &[Continuation<'a>],
+    continuations: &[Continuation<'_>],
     threads: &Threads,
-    mut visitor: impl FnMut(Vec<(Continuation<'a>, Vec<f32>)>, &mut [f32]),
+    mut visitor: impl FnMut(&[Continuation<'_>], &SharedPass, &mut [f32]),
 ) -> Result<(), InputError> {
     for (index, item) in continuations.iter().enumerate() {
         item.check(model.config(), index)?;
     }
-    let d = model.config().hidden_size;
     let weights = PackedWeights::forward(model, threads);
     let mut pass = SharedPass::default();
-    let fresh = |items: &[Continuation<'a>], index: usize| match index {
-        0 => true,
-        _ => items[index - 1].prompt != items[index].prompt,
-    };
+    let mut logits = Vec::new();
     let mut rest = continuations;
     while !rest.is_empty() {
         let mut rows = 0;
         let fitting = (0..rest.len()).take_while(|&index| {
-            let prompt = if fresh(rest, index) {
-                rest[index].prompt.len()
-            } else {
-                0
-            };
-            rows += prompt + rest[index].fed().len();
+            let item = &rest[index];
+            let shared = index > 0 && rest[index - 1].prompt == item.prompt;
+            rows += item.fed().len() + if shared { 0 } else { item.prompt.len() };
             rows <= ROWS_MAX
         });
         let count = fitting.count().max(1);
         let (run, after) = rest.split_at(count);
-        let places = pass.run((model, &weights), run, threads);
-        let states = places
-            .iter()
-            .map(|place| pass.hidden(*place, d))
-            .collect::<Vec<_>>();
-        head::logits(threads, &weights, &pass.drawn, &mut pass.logits);
-        visitor(run.iter().copied().zip(states).collect(), &mut pass.logits);
+        pass.run((model, &weights), run, threads);
+        head::logits(threads, &weights, &pass.drawn, &mut logits);
+        visitor(run, &pass, &mut logits);
         rest = after;
     }
     Ok(())
@@ -239,28 +229,29 @@ fn visit_continuations<'a>(
 struct SharedPass {
     activations: Activations,
     tokens: Vec<u32>,
+    /// The segments of each continuation's prompt and response.
+    places: Vec<(usize, usize)>,
     /// Hidden states that tokens were drawn from, `[drawn tokens, hidden_size]`.
     drawn: Vec<f32>,
-    logits: Vec<f32>,
 }
 
 impl SharedPass {
-    /// Runs `items`; returns the segments of each one's prompt and response.
+    /// Runs `items`.
     fn run(
         &mut self,
         (model, weights): (&Parameters, &PackedWeights),
         items: &[Continuation<'_>],
         threads: &Threads,
-    ) -> Vec<(usize, usize)> {
+    ) {
         let Self {
             activations,
             tokens,
+            places,
             drawn,
-            ..
         } = self;
         activations.rows.clear();
         tokens.clear();
-        let mut places = Vec::with_capacity(items.len());
+        places.clear();
         let mut shared: Option<(usize, &[u32])> = None;
         for item in items {
             let prompt = match shared {
@@ -282,7 +273,7 @@ impl SharedPass {
         let d = model.config().hidden_size;
         let segments = activations.rows.segments();
         drawn.clear();
-        for (item, (prompt, own)) in items.iter().zip(&places) {
+        for (item, (prompt, own)) in items.iter().zip(&*places) {
             if item.response.is_empty() {
                 continue;
             }
@@ -291,7 +282,6 @@ impl SharedPass {
             drawn.extend_from_slice(&activations.hidden[last * d..][..d]);
             drawn.extend_from_slice(&activations.hidden[own.first * d..][..own.length * d]);
         }
-        places
     }
 
     /// Hidden states of a prompt and a response.
