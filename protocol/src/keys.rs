@@ -1,6 +1,9 @@
 //! ed25519 keys and signatures; verification is strict.
 
-use crate::identifiers::{ParseError, hex_text, parse_hex};
+use crate::{
+    identifiers::{ParseError, hex_text, parse_hex, tagged_hash},
+    vrf,
+};
 use borsh::{BorshDeserialize, BorshSerialize};
 use ed25519_dalek::Signer as _;
 use std::fmt;
@@ -115,6 +118,11 @@ impl SigningKey {
     #[must_use]
     pub fn address(&self) -> Address {
         PublicKey(self.0.verifying_key().to_bytes())
+    }
+    /// The key of this operator's verifiable randomness; it needs no file of its own.
+    #[must_use]
+    pub fn vrf(&self) -> vrf::Secret {
+        vrf::Secret::from_seed(tagged_hash("cairn/vrf-key/v1", self.0.as_bytes()))
     }
     /// Signs a message that already carries its domain tag.
     #[must_use]

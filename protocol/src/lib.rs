@@ -43,6 +43,7 @@ pub mod task;
 pub mod transaction;
 pub mod units;
 pub mod verdict;
+pub mod vrf;
 
 pub use identifiers::{
     BlobId, BlockId, ChainId, CheckpointId, EnvironmentHash, ProposalId, StateRoot, TransactionId,
