@@ -87,9 +87,10 @@ pub enum BuildError {
 /// # Errors
 /// When a chunk's largest activations hold a not-a-number that the field cannot represent.
 pub fn build(activations: &Activations<'_>) -> Result<Vec<Proof>, BuildError> {
+    let mut selector = select::Selector::new(activations.layout().top_count);
     activations
         .chunks()
-        .map(|chunk| build_chunk(chunk, activations.layout().top_count))
+        .map(|chunk| Proof::from_points(&selector.largest(chunk)))
         .collect()
 }
 
@@ -101,5 +102,5 @@ pub fn build(activations: &Activations<'_>) -> Result<Vec<Proof>, BuildError> {
 /// When the chunk is empty, or its largest values hold a not-a-number that the field cannot
 /// represent.
 pub fn build_chunk(values: &[u16], top_count: usize) -> Result<Proof, BuildError> {
-    Proof::from_points(&select::largest(values, top_count))
+    Proof::from_points(&select::Selector::new(top_count).largest(values))
 }

@@ -2,6 +2,8 @@
 #![allow(
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::float_arithmetic,
     reason = "tests"
 )]
 
@@ -106,7 +108,8 @@ fn published_points_give_the_published_bytes() {
 #[test]
 fn selection_follows_the_table() {
     for vector in vectors().selections {
-        let mut indices: Vec<u32> = select::largest(&vector.values, vector.top_count)
+        let mut indices: Vec<u32> = select::Selector::new(vector.top_count)
+            .largest(&vector.values)
             .iter()
             .map(|&(x, _)| x)
             .collect();
@@ -260,7 +263,7 @@ fn every_rejection_has_its_code() {
     });
     let flipped = changed(|proofs| {
         let word = u16::from_be_bytes([proofs[1][2], proofs[1][3]]);
-        let word = (u32::from(word) + 0x8000) % PRIME;
+        let word = (u32::from(word) + 0x8000) % u32::from(PRIME);
         proofs[1][2..4].copy_from_slice(&(word as u16).to_be_bytes());
     });
     let rows: Vec<(&str, Vec<Vec<u8>>, Rule, u16)> = vec![
@@ -354,7 +357,7 @@ fn constants_fitted_on_other_activations_are_rejected() {
         ..LAYOUT
     };
     for seed in 0..20 {
-        let points = select::largest(&activations(seed + 1000, 32 * 1024), 128);
+        let points = select::Selector::new(128).largest(&activations(seed + 1000, 32 * 1024));
         let mut magnitudes: Vec<u16> = points.iter().map(|&(_, y)| y & 0x7fff).collect();
         magnitudes.sort_unstable();
         let mut bytes = vec![0; 258];
@@ -419,6 +422,48 @@ fn largest_by_sorting(values: &[u16], top_count: usize) -> Vec<(u32, u16)> {
     points
 }
 
+/// Bell-shaped bf16 bits times a power of two.
+fn bell_shaped(seed: u64, count: usize, exponent: u16) -> Vec<u16> {
+    let value = |word: &u64| {
+        let sum: u32 = word.to_le_bytes().iter().map(|&byte| u32::from(byte)).sum();
+        let magnitude = sum.abs_diff(1020);
+        let bits = (magnitude as f32 / 256.0).to_bits() >> 16;
+        let sign = if sum < 1020 { 0x8000 } else { 0 };
+        (bits as u16).saturating_add(exponent << 7) | sign
+    };
+    noise(seed, count).iter().map(value).collect()
+}
+
+#[test]
+fn guessing_from_a_sample_and_from_the_chunk_before_changes_nothing() {
+    // Smaller, larger, equal and short chunks follow each other, so that guesses are too high,
+    // too low, right, and absent.
+    let spikes = |mut values: Vec<u16>| {
+        values.iter_mut().step_by(4096).for_each(|v| *v = 0x4700);
+        values
+    };
+    let chunks = [
+        bell_shaped(1, 40_000, 0),
+        bell_shaped(2, 40_000, 0),
+        bell_shaped(3, 40_000, 9),
+        bell_shaped(4, 40_000, 1),
+        vec![0; 10_000],
+        bell_shaped(5, 100, 0),
+        spikes(bell_shaped(6, 40_001, 0)),
+        vec![0x3f80; 20_000],
+        bell_shaped(7, 163_840, 0),
+    ];
+    for top_count in [1, 31, 128, 512] {
+        let mut selector = select::Selector::new(top_count);
+        for (number, chunk) in chunks.iter().enumerate() {
+            let mut selected = selector.largest(chunk);
+            selected.sort_unstable();
+            let expected = largest_by_sorting(chunk, top_count);
+            assert_eq!(selected, expected, "chunk {number}, k = {top_count}");
+        }
+    }
+}
+
 fn values_with_ties() -> impl Strategy<Value = Vec<u16>> {
     let palette = prop::collection::vec(any::<u16>(), 1..40);
     palette.prop_flat_map(|palette| {
@@ -437,7 +482,7 @@ proptest! {
 
     #[test]
     fn selection_equals_a_full_sort(values in values_with_ties(), top_count in 0_usize..200) {
-        let mut selected = select::largest(&values, top_count);
+        let mut selected = select::Selector::new(top_count).largest(&values);
         selected.sort_unstable();
         prop_assert_eq!(selected, largest_by_sorting(&values, top_count));
     }

@@ -262,12 +262,13 @@ pub fn verify(
     rule: Rule,
 ) -> Result<Vec<Agreement>, Rejection> {
     check_proof_count(proofs.len(), activations)?;
+    let mut selector = select::Selector::new(activations.layout().top_count);
     proofs
         .iter()
         .zip(activations.chunks())
         .enumerate()
         .map(|(chunk_index, (proof, chunk))| {
-            let points = select::largest(chunk, activations.layout().top_count);
+            let points = selector.largest(chunk);
             check_shape(chunk_index, proof, &points)?;
             match rule {
                 Rule::Exact => judge_exact(chunk_index, proof, &points),
@@ -336,9 +337,10 @@ fn judge_exact(
     proof: &Proof,
     points: &[(u32, u16)],
 ) -> Result<Agreement, Rejection> {
-    let expected =
-        Proof::from_points(points).map_err(|error| Rejection::Unprovable { chunk_index, error })?;
-    if *proof != expected {
+    if !proof
+        .is_of(points)
+        .map_err(|error| Rejection::Unprovable { chunk_index, error })?
+    {
         let Agreement {
             compared_count,
             exponent_mismatches,

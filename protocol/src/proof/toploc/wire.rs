@@ -57,27 +57,30 @@ impl Proof {
     /// When there are no points or too many, a bit pattern is not a field element, or no modulus
     /// keeps the indices apart.
     pub fn from_points(points: &[(u32, u16)]) -> Result<Self, BuildError> {
-        let point_count = points.len();
-        if point_count == 0 || point_count > TOP_COUNT_MAX {
-            return Err(BuildError::PointCount { point_count });
-        }
-        if let Some(&(index, bits)) = points.iter().find(|(_, bits)| u32::from(*bits) >= PRIME) {
-            return Err(BuildError::Unrepresentable { index, bits });
-        }
-        let modulus = modulus_of(points).ok_or(BuildError::Modulus { point_count })?;
-        let x: Vec<u32> = points
-            .iter()
-            .map(|&(index, _)| index % u32::from(modulus))
-            .collect();
-        let y: Vec<u32> = points.iter().map(|&(_, bits)| u32::from(bits)).collect();
-        let coefficients = field::interpolate(&x, &y)
-            .into_iter()
-            .map(element_bits)
-            .collect();
+        let modulus = check_points(points)?;
+        let x: Vec<u16> = residues(points, modulus).collect();
+        let y: Vec<u16> = points.iter().map(|&(_, bits)| bits).collect();
         Ok(Self {
             modulus,
-            coefficients,
+            coefficients: field::interpolate(&x, &y),
         })
+    }
+
+    /// Whether this is what [`Proof::from_points`] makes of these points. Only one polynomial of so
+    /// low a degree passes through them, so it is enough to evaluate, which takes a third of the
+    /// time.
+    ///
+    /// # Errors
+    /// As [`Proof::from_points`].
+    pub(super) fn is_of(&self, points: &[(u32, u16)]) -> Result<bool, BuildError> {
+        let modulus = check_points(points)?;
+        if self.modulus != modulus || self.coefficients.len() != points.len() {
+            return Ok(false);
+        }
+        let x: Vec<u16> = residues(points, modulus).collect();
+        let values = field::evaluate(&self.coefficients, &x);
+        let own = points.iter().map(|(_, bits)| bits);
+        Ok(values.iter().eq(own))
     }
 
     /// The modulus by which indices are reduced.
@@ -94,15 +97,8 @@ impl Proof {
 
     /// The committed bit pattern for each index: the polynomial at `index mod modulus`.
     pub(super) fn values_at(&self, indices: impl Iterator<Item = u32>) -> Vec<u16> {
-        let modulus = u32::from(self.modulus);
-        let points: Vec<u32> = indices
-            .map(|index| index.checked_rem(modulus).unwrap_or(0))
-            .collect();
-        let coefficients: Vec<u32> = self.coefficients.iter().copied().map(u32::from).collect();
-        field::evaluate(&coefficients, &points)
-            .into_iter()
-            .map(element_bits)
-            .collect()
+        let points: Vec<u16> = indices.map(|index| residue(index, self.modulus)).collect();
+        field::evaluate(&self.coefficients, &points)
     }
 
     /// The wire form: the modulus, then the coefficients, each 16 bits big-endian.
@@ -133,7 +129,7 @@ impl Proof {
             return Err(WireError::Modulus { modulus });
         }
         let coefficients: Vec<u16> = words.collect();
-        let outside = |coefficient: &u16| u32::from(*coefficient) >= PRIME;
+        let outside = |coefficient: &u16| *coefficient >= PRIME;
         if let Some(index) = coefficients.iter().position(outside) {
             let coefficient = coefficients.get(index).copied().unwrap_or(0);
             return Err(WireError::Coefficient { index, coefficient });
@@ -183,8 +179,26 @@ fn modulus_of(points: &[(u32, u16)]) -> Option<u16> {
     })
 }
 
-/// A field element as 16 bits.
-#[expect(clippy::cast_possible_truncation, reason = "elements are below 65497")]
-fn element_bits(element: u32) -> u16 {
-    element as u16
+/// The modulus for points of which a proof can be made.
+fn check_points(points: &[(u32, u16)]) -> Result<u16, BuildError> {
+    let point_count = points.len();
+    if point_count == 0 || point_count > TOP_COUNT_MAX {
+        return Err(BuildError::PointCount { point_count });
+    }
+    if let Some(&(index, bits)) = points.iter().find(|(_, bits)| *bits >= PRIME) {
+        return Err(BuildError::Unrepresentable { index, bits });
+    }
+    modulus_of(points).ok_or(BuildError::Modulus { point_count })
+}
+
+fn residues(points: &[(u32, u16)], modulus: u16) -> impl Iterator<Item = u16> {
+    points
+        .iter()
+        .map(move |&(index, _)| residue(index, modulus))
+}
+
+/// `index mod modulus`; a modulus is never zero.
+fn residue(index: u32, modulus: u16) -> u16 {
+    let residue = index.checked_rem(u32::from(modulus)).unwrap_or(0);
+    u16::try_from(residue).unwrap_or(0)
 }
