@@ -93,6 +93,14 @@ pub fn greedy(logits: &[f32]) -> u32 {
     argmax(logits)
 }
 
+/// What the draw compares: `logit[v] / T + g[v]` for every token `v`, the largest of which is drawn.
+#[must_use]
+pub fn scores(logits: &[f32], seed: &[u8; 32], position: u64, temperature: f32) -> Vec<f32> {
+    let mut scratch = Scratch::default();
+    scratch.perturb(logits, seed, position, temperature);
+    scratch.scores
+}
+
 /// By how much `token` loses against the best score: exactly 0 for the honest token, infinite for
 /// a token outside the vocabulary.
 #[must_use]

@@ -1,8 +1,8 @@
 //! Gradient units: inner steps over assigned rows, or a policy gradient over assigned rollouts.
 //! Spec: 02-gradient.
 
-pub(crate) mod pretrain;
-pub(crate) mod reinforce;
+pub mod pretrain;
+pub mod reinforce;
 
 use crate::{ExecuteError, World};
 use engine::{Device, Parameters, trainer::CompressedUpdate};
@@ -55,7 +55,10 @@ pub fn execute(inputs: &GradientInputs<'_>, device: &Device) -> Result<Payload, 
 }
 
 /// Does the work that the task assigns.
-pub(crate) fn learn(
+///
+/// # Errors
+/// As [`execute`], but for a unit with nothing to learn from.
+pub fn learn(
     inputs: &GradientInputs<'_>,
     world: &World,
     device: &Device,
@@ -71,7 +74,10 @@ pub(crate) fn learn(
 }
 
 /// The part of the recipe that the unit belongs to.
-pub(crate) fn phase(inputs: &GradientInputs<'_>) -> Result<Phase, ExecuteError> {
+///
+/// # Errors
+/// A step after the run's last.
+pub fn phase(inputs: &GradientInputs<'_>) -> Result<Phase, ExecuteError> {
     let step = inputs.unit.step;
     inputs.recipe.phase(step).ok_or(ExecuteError::StepOver {
         step,
@@ -80,7 +86,10 @@ pub(crate) fn phase(inputs: &GradientInputs<'_>) -> Result<Phase, ExecuteError> 
 }
 
 /// The rollouts of a reinforcement unit.
-pub(crate) fn generation<'a, 'b>(
+///
+/// # Errors
+/// When none were given.
+pub fn generation<'a, 'b>(
     inputs: &'b GradientInputs<'a>,
 ) -> Result<&'b Generation<'a>, ExecuteError> {
     let unit = inputs.unit;
@@ -92,18 +101,21 @@ pub(crate) fn generation<'a, 'b>(
 
 /// What a unit found out.
 #[derive(Clone, Debug)]
-pub(crate) struct Learned {
+pub struct Learned {
     /// The pseudo-gradient, or the gradient.
-    pub(crate) values: Vec<f32>,
+    pub values: Vec<f32>,
     /// Tokens that carried loss.
-    pub(crate) tokens_count: u32,
+    pub tokens_count: u32,
     /// Mean loss of each inner step, in millionths of a nat.
-    pub(crate) losses_micro: Vec<i64>,
+    pub losses_micro: Vec<i64>,
 }
 
 impl Learned {
     /// The blob.
-    pub(crate) fn payload(self, inputs: &GradientInputs<'_>) -> Result<Payload, ExecuteError> {
+    ///
+    /// # Errors
+    /// When the values are not finite, or a payload has no room for them.
+    pub fn payload(self, inputs: &GradientInputs<'_>) -> Result<Payload, ExecuteError> {
         let Self {
             values,
             tokens_count,

@@ -12,11 +12,11 @@
 //!   compresses the result;
 //! * [`model`] turns a recipe's integers into the engine's numbers, and gives checkpoint 0;
 //! * [`World`] finds the environment and corpus that a recipe names, and checks that all of its
-//!   units can be executed;
-//! * [`cheat`] does the same work dishonestly, one lie at a time.
+//!   units can be executed.
 //!
 //! Because an audit is the same function computed again, the crate `verifier` is made of these
-//! pieces: nothing is written twice that could then differ.
+//! pieces: nothing is written twice that could then differ. Those who do the same work dishonestly
+//! are made of them too, and live apart, in `tests/adversaries`.
 //!
 //! ```
 //! use engine::Device;
@@ -49,7 +49,6 @@
 //! Spec: 02-rollout, 02-gradient, arithmetic.
 #![forbid(unsafe_code)]
 
-pub mod cheat;
 mod error;
 pub mod gradient;
 pub mod model;
@@ -57,7 +56,6 @@ pub mod parallel;
 pub mod rollout;
 mod world;
 
-pub use cheat::Cheat;
 pub use error::ExecuteError;
 pub use gradient::{Generation, GradientInputs};
 pub use model::{initial_model, initial_outer};

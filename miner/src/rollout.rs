@@ -15,6 +15,7 @@ use protocol::{
     rollout::{Finish, Group, PROOF_CHUNK_TOKENS, PROOF_TOP_COUNT, Payload, Sample},
     task::RolloutTask,
 };
+use std::borrow::Cow;
 
 /// Everything a rollout unit follows from.
 #[derive(Clone, Copy, Debug)]
@@ -39,19 +40,22 @@ pub fn execute(inputs: &RolloutInputs<'_>, device: &Device) -> Result<Payload, E
 }
 
 /// How the samples of a unit are drawn. An honest miner has exactly one.
-#[derive(Debug)]
-pub(crate) struct Draw<'a> {
-    pub(crate) model: &'a Parameters,
+#[derive(Clone, Debug)]
+pub struct Draw<'a> {
+    /// The weights, borrowed from the task's checkpoint.
+    pub model: Cow<'a, Parameters>,
     /// By group.
-    pub(crate) prompts: Vec<Vec<u32>>,
+    pub prompts: Vec<Vec<u32>>,
     /// By group and slot.
-    pub(crate) seeds: Vec<Vec<[u8; 32]>>,
-    pub(crate) sampling: Sampling,
+    pub seeds: Vec<Vec<[u8; 32]>>,
+    /// How a token follows from logits.
+    pub sampling: Sampling,
 }
 
 impl<'a> Draw<'a> {
     /// The one that the task assigns.
-    pub(crate) fn assigned(inputs: &RolloutInputs<'a>, world: &World) -> Self {
+    #[must_use]
+    pub fn assigned(inputs: &RolloutInputs<'a>, world: &World) -> Self {
         let reinforce = &inputs.recipe.reinforce;
         let groups = 0..reinforce.groups_per_unit_count;
         let seeds = |group| {
@@ -60,7 +64,7 @@ impl<'a> Draw<'a> {
                 .collect()
         };
         Self {
-            model: inputs.model,
+            model: Cow::Borrowed(inputs.model),
             prompts: world.prompts(inputs.task, reinforce.groups_per_unit_count),
             seeds: groups.map(seeds).collect(),
             sampling: Sampling::Gumbel {
@@ -70,7 +74,10 @@ impl<'a> Draw<'a> {
     }
 
     /// All samples, group after group.
-    pub(crate) fn generate(
+    ///
+    /// # Errors
+    /// A prompt that the model cannot take.
+    pub fn generate(
         &self,
         world: &World,
         device: &Device,
@@ -89,12 +96,15 @@ impl<'a> Draw<'a> {
             tokens_max: world.environment.response_tokens_max(),
             eos: END_OF_SEQUENCE,
         };
-        Ok(device.generate(self.model, &requests, &options)?)
+        Ok(device.generate(&self.model, &requests, &options)?)
     }
 }
 
 /// The unit's blob, from the samples of all groups in order.
-pub(crate) fn payload(
+///
+/// # Errors
+/// When a payload has no room for them, or a hidden state is not a finite number.
+pub fn payload(
     inputs: &RolloutInputs<'_>,
     world: &World,
     prompts: &[Vec<u32>],

@@ -1,10 +1,10 @@
 //! The command line.
 
 use crate::{devnet, export, mining, model, query, replay, rpc::client::Client, validator, wallet};
+use adversaries::Cheat;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::DeviceChoice;
-use miner::cheat::Cheat;
 use protocol::{Address, Amount, Height, ProposalId, transaction::Choice};
 use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
@@ -95,11 +95,10 @@ fn cheat(text: &str) -> Result<CheatChoice, String> {
     if text == "none" {
         return Ok(CheatChoice(None));
     }
-    let names: Vec<&str> = Cheat::ALL.iter().map(|cheat| cheat.as_str()).collect();
-    let known = || format!("known are none, {}", names.join(", "));
-    text.parse()
-        .map(|cheat| CheatChoice(Some(cheat)))
-        .map_err(|_| known())
+    let choice: Result<Cheat, _> = text.parse();
+    choice
+        .map(|choice| CheatChoice(Some(choice)))
+        .map_err(|error| format!("{error}, and none"))
 }
 
 #[derive(Debug, Args)]

@@ -6,11 +6,11 @@ use crate::{
     rpc::work::{Input, StepContext},
     workbench::{Model, Workbench},
 };
+use adversaries::Cheat;
 use anyhow::{Context as _, Result};
 use engine::Device;
 use ledger_state::unit::Claim;
 use miner::{
-    cheat::Cheat,
     gradient::{Generation, GradientInputs},
     rollout::RolloutInputs,
 };
@@ -125,7 +125,7 @@ impl Computation {
             Work::Rollout(task) => {
                 let inputs = self.rollout_inputs(task);
                 let payload = match cheat {
-                    Some(cheat) => miner::cheat::rollout(cheat, &inputs, device)?,
+                    Some(cheat) => cheat.rollout(&inputs, device)?,
                     None => miner::rollout::execute(&inputs, device)?,
                 };
                 let blob = protocol::codec::encode(&payload);
@@ -142,7 +142,7 @@ impl Computation {
             Work::Gradient { beacon, learned } => {
                 let inputs = self.gradient_inputs(beacon, learned.as_ref());
                 let payload = match cheat {
-                    Some(cheat) => miner::cheat::gradient(cheat, &inputs, device)?,
+                    Some(cheat) => cheat.gradient(&inputs, device)?,
                     None => miner::gradient::execute(&inputs, device)?,
                 };
                 let (tokens_count, loss_micro) = (payload.tokens_count, payload.loss_micro());

@@ -18,9 +18,9 @@ use crate::{
     mining::MinerStatus,
     rpc::{client::Client, overview::Overview},
 };
+use adversaries::Cheat;
 use anyhow::{Context as _, Result};
 use layout::{Layout, Role};
-use miner::cheat::Cheat;
 use process::{Change, Process};
 use protocol::{Height, StateRoot};
 use screen::Screen;
@@ -69,9 +69,8 @@ impl Options {
         self.miners.unwrap_or(3)
     }
     fn cheats_or_default(&self) -> Vec<Cheat> {
-        self.cheats
-            .clone()
-            .unwrap_or_else(|| vec![Cheat::SkipSteps])
+        let default = || "skip-steps".parse().into_iter().collect();
+        self.cheats.clone().unwrap_or_else(default)
     }
 }
 

@@ -16,9 +16,9 @@ use crate::{
     },
     workbench::Workbench,
 };
+use adversaries::Cheat;
 use anyhow::{Context as _, Result, bail};
 use engine::DeviceChoice;
-use miner::cheat::Cheat;
 use network::{FolderStore, Network, NetworkConfig, NetworkEvent};
 use protocol::{
     Address, ChainId, RunId, Step, genesis::Genesis, recipe::Recipe, task::UnitId,
@@ -148,7 +148,7 @@ async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
         }
     });
     let address = key.address();
-    tracing::info!(%chain, %address, cheat = cheat.map(Cheat::as_str), "miner is up");
+    tracing::info!(%chain, %address, cheat = cheat.map(|cheat| cheat.to_string()), "miner is up");
     let bench = Workbench::new(blobs, network.clone(), local, device);
     let mut miner = Miner {
         home,

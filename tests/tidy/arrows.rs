@@ -17,6 +17,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("environment", &[]),
     ("miner", &["protocol", "engine", "environment"]),
     ("verifier", &["protocol", "engine", "environment", "miner"]),
+    (
+        "adversaries",
+        &["protocol", "engine", "environment", "miner", "verifier"],
+    ),
     ("explorer", &[]),
     (
         "node",
@@ -31,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "environment",
             "miner",
             "verifier",
+            "adversaries",
             "explorer",
         ],
     ),
@@ -47,6 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "environment",
             "miner",
             "verifier",
+            "adversaries",
             "explorer",
             "node",
         ],

@@ -23,10 +23,10 @@ use protocol::{
 };
 
 /// The parts of one inner batch; empty parts are left out.
-pub(crate) type Parts = Vec<Batch>;
+pub type Parts = Vec<Batch>;
 
 /// The batches that the beacon assigns to the unit, in the order of inner steps.
-pub(crate) fn assigned(inputs: &GradientInputs<'_>, world: &World) -> Vec<Parts> {
+pub fn assigned(inputs: &GradientInputs<'_>, world: &World) -> Vec<Parts> {
     (0..inputs.recipe.pretrain.inner_steps_count)
         .map(|inner_step| parts(inputs, world, inner_step))
         .collect()
@@ -78,13 +78,16 @@ fn demonstrations(rows: &[Vec<u32>], world: &World) -> Batch {
 }
 
 /// Tokens of a batch that carry loss.
-pub(crate) fn tokens_count(parts: &Parts) -> u32 {
+pub fn tokens_count(parts: &Parts) -> u32 {
     let weights = parts.iter().flat_map(|part| &part.weights);
     u32::try_from(weights.filter(|weight| **weight > 0.0).count()).unwrap_or(u32::MAX)
 }
 
 /// Takes one inner step on every batch and gives `theta_0 - theta_H`.
-pub(crate) fn learn(
+///
+/// # Errors
+/// A batch that the model cannot take, or a loss that is not finite.
+pub fn learn(
     inputs: &GradientInputs<'_>,
     batches: impl IntoIterator<Item = Parts>,
     device: &Device,

@@ -23,10 +23,13 @@ const UNIT_NORM_MAX: f32 = 1.9;
 
 /// The samples of one prompt, with the rewards that the environment gives.
 #[derive(Clone, Debug)]
-pub(crate) struct Group {
-    pub(crate) prompt: Vec<u32>,
-    pub(crate) responses: Vec<Vec<u32>>,
-    pub(crate) rewards_micro: Vec<u32>,
+pub struct Group {
+    /// Its tokens.
+    pub prompt: Vec<u32>,
+    /// By slot.
+    pub responses: Vec<Vec<u32>>,
+    /// By slot, in millionths.
+    pub rewards_micro: Vec<u32>,
 }
 
 impl Group {
@@ -36,7 +39,7 @@ impl Group {
 }
 
 /// All whole groups of the unit's rollouts, in order.
-pub(crate) fn groups(recipe: &Recipe, world: &World, generation: &Generation<'_>) -> Vec<Group> {
+pub fn groups(recipe: &Recipe, world: &World, generation: &Generation<'_>) -> Vec<Group> {
     let rollouts = generation.rollouts.iter();
     rollouts
         .flat_map(|(task, payload)| {
@@ -88,7 +91,7 @@ fn whole(
     clippy::cast_precision_loss,
     reason = "integers become f64 and the quotient f32, each rounded to nearest once"
 )]
-pub(crate) fn advantages(rewards_micro: &[u32], floor: Micro) -> Vec<f32> {
+pub fn advantages(rewards_micro: &[u32], floor: Micro) -> Vec<f32> {
     let count = i64::try_from(rewards_micro.len()).unwrap_or(i64::MAX);
     let sum: i64 = rewards_micro.iter().map(|reward| i64::from(*reward)).sum();
     let deviations: Vec<i64> = rewards_micro
@@ -109,7 +112,7 @@ pub(crate) fn advantages(rewards_micro: &[u32], floor: Micro) -> Vec<f32> {
 }
 
 /// Tokens of all groups.
-pub(crate) fn tokens_count(groups: &[Group]) -> u32 {
+pub fn tokens_count(groups: &[Group]) -> u32 {
     let count: usize = groups.iter().map(Group::tokens_count).sum();
     u32::try_from(count).unwrap_or(u32::MAX)
 }
@@ -117,7 +120,10 @@ pub(crate) fn tokens_count(groups: &[Group]) -> u32 {
 /// The gradient of the clipped objective over all groups, divided by their response tokens.
 ///
 /// A group whose rewards are all equal has no gradient; it is not computed, and its tokens count.
-pub(crate) fn learn(
+///
+/// # Errors
+/// A rollout that the model cannot take, or a loss that is not finite.
+pub fn learn(
     inputs: &GradientInputs<'_>,
     generation: &Generation<'_>,
     groups: &[Group],

@@ -2,9 +2,9 @@
 
 use super::{Options, recipe as default_recipe};
 use crate::home::{Config, Home, key_file};
+use adversaries::Cheat;
 use anyhow::{Context as _, Result, bail};
 use engine::DeviceChoice;
-use miner::cheat::Cheat;
 use protocol::{
     Amount, SigningKey,
     codec::Text,
@@ -152,10 +152,10 @@ fn check_same(layout: &Layout, options: &Options) -> Result<()> {
         .of(Role::Miner)
         .filter_map(|m| m.cheat.as_deref())
         .collect();
-    let given: Option<Vec<&str>> = options
+    let given: Option<Vec<String>> = options
         .cheats
         .as_ref()
-        .map(|given| given.iter().map(|cheat| cheat.as_str()).collect());
+        .map(|given| given.iter().map(ToString::to_string).collect());
     if let Some(given) = given.filter(|given| *given != cheats) {
         return differs("cheats", &cheats.join(","), &given.join(","));
     }
@@ -166,20 +166,15 @@ fn participants(options: &Options) -> Vec<Participant> {
     let named = |name: String, role, cheat: Option<Cheat>| Participant {
         name,
         role,
-        cheat: cheat.map(|cheat| cheat.as_str().to_owned()),
+        cheat: cheat.map(|cheat| cheat.to_string()),
     };
     let validators = (0..options.validators_count())
         .map(|index| named(format!("validator-{index}"), Role::Validator, None));
     let miners =
         (0..options.miners_count()).map(|index| named(format!("miner-{index}"), Role::Miner, None));
     let cheats = options.cheats_or_default().into_iter().enumerate();
-    let cheats = cheats.map(|(index, cheat)| {
-        named(
-            format!("cheat-{index}-{}", cheat.as_str()),
-            Role::Miner,
-            Some(cheat),
-        )
-    });
+    let cheats = cheats
+        .map(|(index, cheat)| named(format!("cheat-{index}-{cheat}"), Role::Miner, Some(cheat)));
     validators.chain(miners).chain(cheats).collect()
 }
 

@@ -1,11 +1,10 @@
 use crate::scene::{MINER, SCENE, beacon, device, judge_gradient, reason};
 use engine::Device;
-use miner::{Cheat, ExecuteError, GradientInputs, cheat, gradient};
+use miner::{ExecuteError, GradientInputs, gradient};
 use protocol::{
     codec::{BoundedVec, Bytes, encode},
     gradient::Payload,
     rollout,
-    task::UnitKind,
     verdict::Check,
 };
 use verifier::AdmitError;
@@ -49,30 +48,6 @@ fn honest_gradients_are_judged_clean_whatever_the_device() {
         let (tokens, loss) = (payload.tokens_count, payload.loss_micro());
         let again = verifier::gradient::judge(inputs, tokens, loss, &encode(&payload), &two);
         assert_eq!(again, verdict);
-    });
-}
-
-#[test]
-fn every_gradient_cheat_is_caught_by_its_check() {
-    each_part(|part, inputs| {
-        let honest = gradient::execute(inputs, &device()).unwrap();
-        for &cheat in Cheat::ALL {
-            let payload = cheat::gradient(cheat, inputs, &device()).unwrap();
-            admitted(inputs, &payload).unwrap();
-            let only_pretrain = cheat == Cheat::CopiedGradient && part == "reinforce";
-            if !cheat.applies_to(UnitKind::Gradient) || only_pretrain {
-                assert_eq!(payload, honest, "{cheat} is honest about {part}");
-                continue;
-            }
-            let verdict = judge_gradient(inputs, &payload);
-            let expected = match cheat {
-                Cheat::ScaledGradient => Check::Update,
-                _ => Check::Loss,
-            };
-            assert_eq!(reason(&verdict), Some(expected), "{part} {cheat}");
-            let update = verdict.findings().last().unwrap();
-            assert_eq!(update.holds(), cheat == Cheat::LossLiar, "{part} {cheat}");
-        }
     });
 }
 

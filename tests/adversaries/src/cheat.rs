@@ -1,0 +1,189 @@
+//! An adversary by name, and how often it lies.
+
+use crate::{Adversary, Target, Unit, all};
+use engine::Device;
+use miner::{ExecuteError, GradientInputs, RolloutInputs, World, gradient, rollout};
+use protocol::{
+    gradient as gradients,
+    identifiers::tagged_hash,
+    rollout as rollouts,
+    task::{UnitId, UnitKind},
+    verdict::Verdict,
+};
+use std::{fmt, str::FromStr};
+
+/// One, in millionths.
+const ONE_MICRO: u32 = 1_000_000;
+
+/// An adversary and the share of units that it lies about; written `greedy` or `greedy@0.05`.
+#[derive(Clone, Copy, Debug)]
+pub struct Cheat {
+    adversary: &'static dyn Adversary,
+    share_micro: u32,
+}
+
+impl Cheat {
+    /// An adversary that lies whenever it can.
+    #[must_use]
+    pub const fn always(adversary: &'static dyn Adversary) -> Self {
+        Self {
+            adversary,
+            share_micro: ONE_MICRO,
+        }
+    }
+
+    /// The same adversary, lying about a share of units in millionths.
+    #[must_use]
+    pub fn sometimes(self, share_micro: u32) -> Self {
+        Self {
+            share_micro: share_micro.min(ONE_MICRO),
+            ..self
+        }
+    }
+
+    /// The adversary.
+    #[must_use]
+    pub const fn adversary(&self) -> &'static dyn Adversary {
+        self.adversary
+    }
+
+    /// The share of units that it lies about, in millionths.
+    #[must_use]
+    pub const fn share_micro(&self) -> u32 {
+        self.share_micro
+    }
+
+    /// Whether it lies in this role.
+    #[must_use]
+    pub fn lies_about(&self, target: Target) -> bool {
+        self.adversary.targets().contains(&target)
+    }
+
+    /// Whether it lies about this unit, as its miner.
+    #[must_use]
+    pub fn lies_in(&self, unit: UnitId) -> bool {
+        let target = match unit.kind {
+            UnitKind::Rollout => Target::Rollout,
+            UnitKind::Gradient => Target::Gradient,
+        };
+        self.lies_about(target) && self.is_drawn(unit)
+    }
+
+    fn is_drawn(&self, unit: UnitId) -> bool {
+        let hash = tagged_hash("cairn/adversary/v1", &(self.adversary.name(), unit));
+        let [a, b, c, d, ..] = hash;
+        let place = u64::from(u32::from_le_bytes([a, b, c, d])) * u64::from(ONE_MICRO);
+        place >> 32 < u64::from(self.share_micro)
+    }
+
+    /// Does a rollout unit.
+    ///
+    /// # Errors
+    /// As [`rollout::execute`].
+    pub fn rollout(
+        &self,
+        inputs: &RolloutInputs<'_>,
+        device: &Device,
+    ) -> Result<rollouts::Payload, ExecuteError> {
+        if !self.lies_in(inputs.task.unit) {
+            return rollout::execute(inputs, device);
+        }
+        let world = World::of(inputs.recipe)?;
+        let unit = Unit {
+            inputs,
+            world,
+            device,
+        };
+        let mut draw = rollout::Draw::assigned(inputs, &world);
+        self.adversary.draw(&unit, &mut draw)?;
+        let generations = self.adversary.generate(&unit, &draw)?;
+        let payload = rollout::payload(inputs, &world, &draw.prompts, &generations, device)?;
+        self.adversary.send(&unit, payload)
+    }
+
+    /// Does a gradient unit.
+    ///
+    /// # Errors
+    /// As [`gradient::execute`].
+    pub fn gradient(
+        &self,
+        inputs: &GradientInputs<'_>,
+        device: &Device,
+    ) -> Result<gradients::Payload, ExecuteError> {
+        if self.lies_in(inputs.unit) {
+            self.adversary.gradient(inputs, device)
+        } else {
+            gradient::execute(inputs, device)
+        }
+    }
+
+    /// Judges a unit, or keeps silent about it.
+    pub fn verdict(&self, unit: UnitId, judge: &mut dyn FnMut() -> Verdict) -> Option<Verdict> {
+        if self.lies_about(Target::Audit) && self.is_drawn(unit) {
+            self.adversary.verdict(unit, judge)
+        } else {
+            Some(judge())
+        }
+    }
+}
+
+impl fmt::Display for Cheat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.adversary.name())?;
+        if self.share_micro < ONE_MICRO {
+            let digits = format!("{:06}", self.share_micro);
+            write!(f, "@0.{}", digits.trim_end_matches('0'))?;
+        }
+        Ok(())
+    }
+}
+
+/// Text that names no adversary.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CheatParseError {
+    /// No adversary has this name.
+    #[error("{name:?} is no adversary; there are {}", names())]
+    Name {
+        /// What was given.
+        name: String,
+    },
+    /// A share outside its range.
+    #[error("share {share:?} is not one; from 0.000001 to 1 is possible")]
+    Share {
+        /// What was given.
+        share: String,
+    },
+}
+
+fn names() -> String {
+    let names: Vec<_> = all().map(Adversary::name).collect();
+    names.join(", ")
+}
+
+impl FromStr for Cheat {
+    type Err = CheatParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, share) = text.split_once('@').unwrap_or((text, "1"));
+        let found = all().find(|adversary| adversary.name() == name);
+        let adversary = found.ok_or_else(|| CheatParseError::Name {
+            name: name.chars().take(80).collect(),
+        })?;
+        let share_micro = share_micro(share).ok_or_else(|| CheatParseError::Share {
+            share: share.chars().take(80).collect(),
+        })?;
+        Ok(Self::always(adversary).sometimes(share_micro))
+    }
+}
+
+/// A decimal number above zero and up to one, with at most six decimals.
+fn share_micro(text: &str) -> Option<u32> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let digits = [whole, decimals].concat();
+    let is_number = !whole.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number || whole.len() > 1 || decimals.len() > 6 {
+        return None;
+    }
+    let value: u32 = format!("{whole}{decimals:0<6}").parse().ok()?;
+    (1..=ONE_MICRO).contains(&value).then_some(value)
+}

@@ -1,0 +1,144 @@
+//! Dishonest miners and auditors, so that the checks that catch them can be watched at work.
+//!
+//! Each lies in exactly one way, as somebody with that motive would, and is one small file: an
+//! [`Adversary`] is the honest participant with one stage replaced. The default of every stage is
+//! what an honest participant does, so a file says only what differs:
+//!
+//! ```
+//! use adversaries::{Adversary, Target, Unit};
+//! use engine::Sampling;
+//! use miner::{ExecuteError, rollout::Draw};
+//!
+//! #[derive(Debug)]
+//! struct Greedy;
+//!
+//! impl Adversary for Greedy {
+//!     fn name(&self) -> &'static str {
+//!         "greedy"
+//!     }
+//!     fn description(&self) -> &'static str {
+//!         "Takes the likeliest token instead of the drawn one."
+//!     }
+//!     fn targets(&self) -> &'static [Target] {
+//!         &[Target::Rollout]
+//!     }
+//!     fn draw(&self, _: &Unit<'_>, draw: &mut Draw<'_>) -> Result<(), ExecuteError> {
+//!         draw.sampling = Sampling::Greedy;
+//!         Ok(())
+//!     }
+//! }
+//! ```
+//!
+//! The honest stages are the production ones: `miner` and `verifier` contain no dishonest code, and
+//! this crate contains no second copy of honest code. That is why the adversaries are a crate of
+//! their own between them and `node`, whose devnet takes any of them by name (`--cheats`), and not
+//! a module of the miner. A [`Cheat`] is an adversary and how often it lies: `greedy@0.05` is
+//! honest about 95 % of its units, and which these are follows from the unit's name.
+//!
+//! `README.md` beside this crate tells how to add one.
+#![forbid(unsafe_code)]
+
+mod auditor;
+mod cheat;
+mod gradient;
+mod rollout;
+mod unit;
+
+pub use cheat::{Cheat, CheatParseError};
+pub use unit::Unit;
+
+use engine::{Device, Generation};
+use miner::{ExecuteError, GradientInputs, rollout::Draw};
+use protocol::{gradient as gradients, rollout as rollouts, task::UnitId, verdict::Verdict};
+use std::fmt::Debug;
+
+/// What an adversary lies about. About everything else it is honest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
+    /// Rollout units that it executes.
+    Rollout,
+    /// Gradient units that it executes.
+    Gradient,
+    /// Units of others that it audits.
+    Audit,
+}
+
+/// A participant that is honest in all stages but those it replaces.
+///
+/// A rollout passes through `draw`, `generate` and `send`, a gradient through `gradient`, an audit
+/// through `verdict`. Like honest work, each stage is a pure function of its inputs.
+pub trait Adversary: Debug + Send + Sync {
+    /// Its name, in kebab-case.
+    fn name(&self) -> &'static str;
+
+    /// What it does and why, in a sentence.
+    fn description(&self) -> &'static str;
+
+    /// What it lies about.
+    fn targets(&self) -> &'static [Target];
+
+    /// Decides how a rollout unit is drawn; `draw` is what the task assigns.
+    ///
+    /// # Errors
+    /// When the recipe cannot be executed.
+    fn draw(&self, unit: &Unit<'_>, draw: &mut Draw<'_>) -> Result<(), ExecuteError> {
+        let _ = (unit, draw);
+        Ok(())
+    }
+
+    /// Draws all samples of a rollout unit, group after group.
+    ///
+    /// # Errors
+    /// When the model cannot take a prompt.
+    fn generate(&self, unit: &Unit<'_>, draw: &Draw<'_>) -> Result<Vec<Generation>, ExecuteError> {
+        draw.generate(&unit.world, unit.device)
+    }
+
+    /// Has the last word on a rollout unit's payload.
+    ///
+    /// # Errors
+    /// When a payload has no room for what it wants to say.
+    fn send(
+        &self,
+        unit: &Unit<'_>,
+        payload: rollouts::Payload,
+    ) -> Result<rollouts::Payload, ExecuteError> {
+        let _ = unit;
+        Ok(payload)
+    }
+
+    /// Does a gradient unit.
+    ///
+    /// # Errors
+    /// When the unit cannot be executed.
+    fn gradient(
+        &self,
+        inputs: &GradientInputs<'_>,
+        device: &Device,
+    ) -> Result<gradients::Payload, ExecuteError> {
+        miner::gradient::execute(inputs, device)
+    }
+
+    /// Judges another's unit; `judge` does it honestly, at the cost of doing it. Nothing is said
+    /// where there is no verdict.
+    fn verdict(&self, unit: UnitId, judge: &mut dyn FnMut() -> Verdict) -> Option<Verdict> {
+        let _ = unit;
+        Some(judge())
+    }
+}
+
+/// All adversaries, in the order in which they are reported.
+pub fn all() -> impl Iterator<Item = &'static dyn Adversary> {
+    let lists = [rollout::ALL, gradient::ALL, auditor::ALL];
+    lists.into_iter().flatten().copied()
+}
+
+/// Endless bytes that a seed gives, for those who make something up.
+fn noise(seed: &[u8; 32]) -> impl Iterator<Item = u8> + use<> {
+    let mut reader = blake3::Hasher::new_keyed(seed).finalize_xof();
+    std::iter::repeat_with(move || {
+        let mut byte = [0];
+        reader.fill(&mut byte);
+        byte[0]
+    })
+}

@@ -1,0 +1,43 @@
+//! One piece of work, paid twice: prompts and seeds bind the unit.
+
+use crate::{Adversary, Target, Unit};
+use miner::{ExecuteError, RolloutInputs, rollout};
+use protocol::{
+    rollout::Payload,
+    task::{RolloutTask, UnitId},
+};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Replayer;
+
+impl Adversary for Replayer {
+    fn name(&self) -> &'static str {
+        "replayer"
+    }
+    fn description(&self) -> &'static str {
+        "Sends an earlier unit of its own again, for double pay."
+    }
+    fn targets(&self) -> &'static [Target] {
+        &[Target::Rollout]
+    }
+    fn send(&self, unit: &Unit<'_>, payload: Payload) -> Result<Payload, ExecuteError> {
+        let task = &unit.inputs.task;
+        let earlier = RolloutTask {
+            unit: UnitId {
+                index: task.unit.index ^ 1,
+                ..task.unit
+            },
+            ..RolloutTask::clone(task)
+        };
+        let inputs = RolloutInputs {
+            task: &earlier,
+            ..*unit.inputs
+        };
+        let sent_before = rollout::execute(&inputs, unit.device)?;
+        Ok(Payload {
+            unit: payload.unit,
+            ..sent_before
+        })
+    }
+}

@@ -1,0 +1,105 @@
+use crate::scene::{SCENE, device};
+use adversaries::{Cheat, Target, all};
+use miner::rollout;
+use protocol::{rollout::Payload, verdict::Check};
+
+fn liars() -> impl Iterator<Item = Cheat> {
+    let rollouts = all().filter(|adversary| adversary.targets().contains(&Target::Rollout));
+    rollouts.map(Cheat::always)
+}
+
+fn sent_by(cheat: Cheat) -> Payload {
+    let task = SCENE.task();
+    let inputs = SCENE.rollout_inputs(&task);
+    cheat.rollout(&inputs, &device()).unwrap()
+}
+
+fn named(name: &str) -> Cheat {
+    name.parse().unwrap()
+}
+
+#[test]
+fn every_dishonest_payload_is_caught_by_its_check() {
+    // A weak model may draw the same tokens after another prompt or with rounded weights: then
+    // only proofs tell.
+    let expected = |name: &str| match name {
+        "reward-liar" => Check::Reward,
+        "drop-low" => Check::Completeness,
+        "zero-sketch" | "constant-sketch" | "copied-sketch" | "forged-sketch" => Check::Activations,
+        "low-precision" | "quant-8" | "quant-4" | "prompt-swap" => Check::Activations,
+        _ => Check::Sampling,
+    };
+    for cheat in liars() {
+        let verdict = SCENE.judge_rollout(&sent_by(cheat));
+        assert!(!verdict.accepts(), "{cheat}");
+        let mut findings = verdict.findings().iter();
+        let check = expected(cheat.adversary().name());
+        let finding = findings.find(|finding| finding.check == check).unwrap();
+        assert!(!finding.holds(), "{cheat}: {:?}", verdict.findings());
+    }
+}
+
+#[test]
+fn those_who_only_forge_proofs_draw_the_right_tokens() {
+    for name in [
+        "zero-sketch",
+        "constant-sketch",
+        "copied-sketch",
+        "forged-sketch",
+    ] {
+        let verdict = SCENE.judge_rollout(&sent_by(named(name)));
+        let failed: Vec<Check> = verdict
+            .findings()
+            .iter()
+            .filter(|finding| !finding.holds())
+            .map(|finding| finding.check)
+            .collect();
+        assert_eq!(failed, [Check::Activations], "{name}");
+    }
+}
+
+#[test]
+fn drafts_that_are_read_by_the_right_model_have_the_right_proofs() {
+    let verdict = SCENE.judge_rollout(&sent_by(named("draft-prefill")));
+    let measured = |check| {
+        let mut findings = verdict.findings().iter();
+        findings
+            .find(|finding| finding.check == check)
+            .unwrap()
+            .measured
+    };
+    assert!(measured(Check::Sampling) > 0);
+    assert_eq!(measured(Check::Activations), 0);
+}
+
+#[test]
+fn rounded_weights_are_caught_by_activations_even_where_the_tokens_agree() {
+    let verdict = SCENE.judge_rollout(&sent_by(named("low-precision")));
+    let measured = |check| {
+        let mut findings = verdict.findings().iter();
+        findings.find(|f| f.check == check).unwrap().measured
+    };
+    let samples = SCENE.recipe.samples_per_unit_count();
+    assert!(measured(Check::Activations) >= u64::from(samples));
+    assert!(measured(Check::Activations) > measured(Check::Sampling));
+}
+
+#[test]
+fn who_lies_sometimes_is_honest_about_the_other_units() {
+    let honest = {
+        let task = SCENE.task();
+        rollout::execute(&SCENE.rollout_inputs(&task), &device()).unwrap()
+    };
+    for cheat in liars() {
+        let task = SCENE.task();
+        let rare = cheat.sometimes(1);
+        assert!(
+            !rare.lies_in(task.unit),
+            "one unit in a million, and this one"
+        );
+        let sent = rare
+            .rollout(&SCENE.rollout_inputs(&task), &device())
+            .unwrap();
+        assert_eq!(sent, honest, "{rare}");
+    }
+}
