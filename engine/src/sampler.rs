@@ -93,7 +93,7 @@ pub fn greedy(logits: &[f32]) -> u32 {
     argmax(logits)
 }
 
-/// What the draw compares: `logit[v] / T + g[v]` for every token `v`, the largest of which is drawn.
+/// What the draw compares: `logit[v] / T + g[v]` for every token `v`; the largest wins.
 #[must_use]
 pub fn scores(logits: &[f32], seed: &[u8; 32], position: u64, temperature: f32) -> Vec<f32> {
     let mut scratch = Scratch::default();

@@ -1,5 +1,5 @@
-//! The neighbouring unit's result. In reinforcement learning it is the miner's own: what a neighbour
-//! learns from is not among the inputs.
+//! The neighbouring unit's result. In reinforcement learning it is the miner's own: what a
+//! neighbour learns from is not among the inputs.
 
 use crate::{Adversary, Target};
 use engine::Device;
