@@ -6,7 +6,7 @@
 //! ```
 //! use governance::{Parameters, parameters::Name};
 //! let mut parameters = Parameters::default();
-//! assert_eq!(parameters.get(Name::AuditRate), 250_000);
+//! assert_eq!(parameters.get(Name::AuditRate), 20_000);
 //! parameters.set(Name::AuditRate, 300_000).unwrap();
 //! assert!(parameters.set(Name::AuditRate, 2_000_000).is_err());
 //! ```

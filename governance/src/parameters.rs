@@ -47,14 +47,28 @@ macro_rules! parameters {
 }
 
 parameters! {
-    /// Probability that a committed unit is audited, in millionths.
-    AuditRate = "audit-rate": 10_000..=1_000_000, default 250_000;
+    /// Least probability that a committed unit is audited, in millionths.
+    AuditRate = "audit-rate": 10_000..=1_000_000, default 20_000;
+    /// How many times over what a cheat loses must exceed what it gains, in millionths.
+    AuditMargin = "audit-margin": 1_000_000..=10_000_000, default 2_000_000;
+    /// What not doing a unit's work saves, as a share of its price, in millionths.
+    AuditGain = "audit-gain": 10_000..=1_000_000, default 800_000;
+    /// Probability that an honest audit finds a cheat, in millionths.
+    AuditPower = "audit-power": 100_000..=1_000_000, default 950_000;
+    /// Share of audits that go to honest auditors, in millionths.
+    AuditHonestShare = "audit-honest-share": 100_000..=1_000_000, default 800_000;
+    /// A miner's first units, all of which are audited.
+    NewcomerUnits = "newcomer-units": 0..=100_000, default 50;
     /// Blocks an auditor has to commit its verdict.
     AuditCommitBlocks = "audit-commit-blocks": 4..=100_000, default 240;
     /// Blocks after that to reveal it.
     AuditRevealBlocks = "audit-reveal-blocks": 4..=100_000, default 60;
     /// Burned from the stake of an auditor whose rejection re-execution overturns.
     AuditFaultPenalty = "audit-fault-penalty": 0..=1_000_000_000_000, default 1_000;
+    /// Burned from the stake of an auditor that does not say what it was drawn to say.
+    SilencePenalty = "silence-penalty": 0..=1_000_000_000_000, default 100;
+    /// Share of a slash that goes to the auditors who found the fraud, in millionths.
+    WhistleBlower = "whistle-blower": 0..=500_000, default 100_000;
     /// Smallest bond of a miner.
     MinerBondMin = "miner-bond-min": 1..=1_000_000_000_000, default 10_000;
     /// Blocks until a payout is free.

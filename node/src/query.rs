@@ -134,6 +134,12 @@ fn describe_unit(answer: &Value, text: &mut String) {
             plain(&commitment["at"]),
             commitment["attested_by"].as_array().map_or(0, Vec::len),
         ));
+        if let Some(rate) = commitment["draw"]["rate"].as_u64() {
+            let draw = plain(&commitment["draw"]["draw"]);
+            text.push_str(&format!(
+                "  {draw}: the audit's probability was {rate} in a million\n"
+            ));
+        }
         text.push_str("  claim\n");
         describe(&commitment["claim"], 2, text);
     }

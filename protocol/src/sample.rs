@@ -1,11 +1,10 @@
 //! Samples: which committed units are audited, and by whom. Spec: 06-sample.
 //!
-//! First light has one tier: a unit is drawn with probability `rate` by a beacon that comes two
-//! blocks after its blob became available, and one validator is drawn by stake. A rejecting or
-//! missing auditor escalates to every validator.
+//! A unit is drawn with a probability that makes cheating a loss ([`Deterrence::rate`]) by a
+//! beacon that comes two blocks after its blob became available.
 
 use crate::{
-    Address, Micro,
+    Address, Amount, Micro,
     identifiers::tagged_hash,
     task::{Beacon, UnitId},
 };
@@ -16,6 +15,47 @@ fn draw(tag: &'static str, beacon: &Beacon, unit: UnitId) -> u64 {
     let mut low = [0; 8];
     low.copy_from_slice(&hash[..8]);
     u64::from_le_bytes(low)
+}
+
+/// What the rate of audits is computed from; all in millionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deterrence {
+    /// How many times over a cheat must lose what it gains, m.
+    pub margin: Micro,
+    /// What not working saves, as a share of the price, g.
+    pub gain: Micro,
+    /// Probability that an honest audit finds a cheat, d.
+    pub power: Micro,
+    /// Share of audits by honest auditors, h.
+    pub honest_share: Micro,
+    /// The least rate.
+    pub floor: Micro,
+}
+
+impl Deterrence {
+    /// The rate at which a unit of this price is audited, whose miner loses `at_risk` beside it:
+    ///
+    /// `q = min(1, max(floor, m g R / (d h (R + at_risk))))`, rounded up.
+    ///
+    /// A cheat saves `g R`, and loses `R + at_risk` with probability `q d h`. Who has more to lose
+    /// is checked less, and nobody gains by cheating.
+    #[must_use]
+    pub fn rate(&self, price: Amount, at_risk: Amount) -> Micro {
+        let wide = |micro: Micro| u128::from(micro.get());
+        let price = u128::from(price.get());
+        let gained = [wide(self.margin), wide(self.gain), wide(Micro::ONE)];
+        let gained = gained.into_iter().fold(price, u128::saturating_mul);
+        let stakes = price.saturating_add(at_risk.get().into());
+        let lost = [wide(self.power), wide(self.honest_share)];
+        let lost = lost.into_iter().fold(stakes, u128::saturating_mul);
+        let rate = if lost == 0 {
+            wide(Micro::ONE)
+        } else {
+            gained.div_ceil(lost)
+        };
+        let rate = rate.max(wide(self.floor)).min(wide(Micro::ONE));
+        u64::try_from(rate).map_or(Micro::ONE, Micro::new)
+    }
 }
 
 /// Whether the unit is audited at this rate (a probability in millionths).

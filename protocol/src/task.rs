@@ -2,11 +2,12 @@
 //!
 //! Spec: 01-task. A unit is one piece of work of a step: a *rollout* unit (several prompts, all
 //! samples of each) or a *gradient* unit. [`assign`] maps units to miners by a [`Beacon`] that is
-//! fixed only after the step has opened; every seed is a hash that binds chain, checkpoint,
+//! known only after the miners are fixed; every seed is a hash that binds chain, checkpoint,
 //! environment, beacon, unit, slot and owner, so copied or re-used output is worthless.
 
 use crate::{
-    Address, BlockId, ChainId, CheckpointId, EnvironmentHash, RunId, Step, identifiers::tagged_hash,
+    Address, Amount, BlockId, ChainId, CheckpointId, EnvironmentHash, Micro, RunId, Step,
+    identifiers::tagged_hash,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -145,33 +146,66 @@ impl Beacon {
     }
 }
 
-/// Deals `units_count` units to `miners`: a permutation drawn by the beacon, then round after
-/// round, so that loads differ by at most one. Empty when there are no miners.
+/// A miner's claim to work: its part of all units is that of `bond` · `quota` of their sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Who claims.
+    pub miner: Address,
+    /// What it has locked.
+    pub bond: Amount,
+    /// What is left of its claim after refusals and gaps.
+    pub quota: Micro,
+}
+
+impl Share {
+    fn weight(&self) -> u128 {
+        u128::from(self.bond.get()).saturating_mul(u128::from(self.quota.get()))
+    }
+}
+
+/// Deals `units_count` units by systematic sampling; the owner of each, by index.
+///
+/// The miners lie on a line, each as long as its weight, in an order that the beacon draws; the
+/// units are points at equal distances on it from an offset that the beacon draws, and their
+/// indexes are dealt to the points by the beacon as well. So a miner has its exact share rounded
+/// down or up, splitting a bond over several keys gains nothing, and nobody chooses its units.
+/// Empty when nobody has weight.
 #[must_use]
-pub fn assign(
-    beacon: &Beacon,
-    kind: UnitKind,
-    units_count: u32,
-    miners: &[Address],
-) -> Vec<Address> {
-    let mut order: Vec<([u8; 32], Address)> = miners
+pub fn assign(beacon: &Beacon, kind: UnitKind, units_count: u32, shares: &[Share]) -> Vec<Address> {
+    let total = shares
         .iter()
-        .map(|miner| {
-            (
-                tagged_hash("cairn/assign/v1", &(beacon, kind, miner)),
-                *miner,
-            )
-        })
-        .collect();
-    order.sort_unstable();
-    let dealt = order.iter().map(|(_, miner)| *miner).cycle();
-    dealt
-        .take(if order.is_empty() {
-            0
-        } else {
-            units_count as usize
-        })
-        .collect()
+        .fold(0_u128, |sum, share| sum.saturating_add(share.weight()));
+    if total == 0 {
+        return Vec::new();
+    }
+    let place = |share: &Share| {
+        let hash = tagged_hash("cairn/assign/v1", &(beacon, kind, share.miner));
+        (hash, share.miner)
+    };
+    let mut line: Vec<&Share> = shares.iter().collect();
+    line.sort_unstable_by_key(|share| place(share));
+    let turn = |index: &u32| (tagged_hash("cairn/deal/v1", &(beacon, kind, index)), *index);
+    let mut order: Vec<u32> = (0..units_count).collect();
+    order.sort_unstable_by_key(turn);
+
+    let mut low = [0; 16];
+    low.copy_from_slice(&tagged_hash("cairn/offset/v1", &(beacon, kind))[..16]);
+    let mut point = u128::from_le_bytes(low) % total;
+    let (mut passed, mut next) = (0_u128, line.into_iter());
+    let mut owner = None;
+    let mut dealt = Vec::with_capacity(order.len());
+    for index in order {
+        // Both sides are multiplied by the number of units, so that nothing is rounded.
+        while owner.is_none() || passed.saturating_mul(units_count.into()) <= point {
+            let Some(share) = next.next() else { break };
+            passed = passed.saturating_add(share.weight());
+            owner = Some(share.miner);
+        }
+        dealt.extend(owner.map(|miner| (index, miner)));
+        point = point.saturating_add(total);
+    }
+    dealt.sort_unstable();
+    dealt.into_iter().map(|(_, miner)| miner).collect()
 }
 
 /// Everything a rollout unit's seeds bind.

@@ -40,12 +40,14 @@ const slashReason = (slash) =>
       html("span", {}, "unit ", html("b", { class: "mono" }, slash.unit)),
       html("span", {}, "height ", html("b", {}, whole(slash.height))),
       html("span", {}, "burned ", html("b", {}, whole(slash.burned))),
+      html("span", {}, "to its auditors ", html("b", {}, whole(slash.bounty))),
     ),
   );
 
 const minerColumns = [
   ["Miner", ""], ["Status", ""], ["Accepted", "number"], ["Void", "number"], ["Slashed", "number"],
-  ["Missed", "number"], ["Earned", "number"], ["Vesting", "number"], ["Bond", "number"],
+  ["Missed", "number"],
+  ["Quota", "number"], ["Audited", "number"], ["Earned", "number"], ["Vesting", "number"], ["Bond", "number"],
 ];
 
 const minerRows = (miner) => {
@@ -59,6 +61,8 @@ const minerRows = (miner) => {
     amountCell(units.void),
     amountCell(units.slashed, "bad"),
     amountCell(units.missed),
+    html("td", { class: "number" }, percent(miner.quota_micro)),
+    html("td", { class: "number" }, percent(miner.audit_rate_micro)),
     amountCell(miner.earned),
     amountCell(miner.vesting),
     amountCell(miner.bond),
@@ -88,9 +92,10 @@ const drawValidators = (validators) => {
       html("td", { class: "number" }, meter, whole(validator.stake)),
       amountCell(validator.audits),
       amountCell(validator.earned),
+      amountCell(validator.fined, "bad"),
     );
   });
-  const columns = [["Validator", ""], ["Stake", "number"], ["Audits", "number"], ["Earned", "number"]];
+  const columns = [["Validator", ""], ["Stake", "number"], ["Audits", "number"], ["Earned", "number"], ["Fined", "number"]];
   const content = validators.length
     ? table("Validators, their stake and their audits", columns, rows)
     : html("p", { class: "quiet" }, "No validators.");

@@ -116,8 +116,8 @@ fn dispatch(
     let sender = transaction.sender();
     match transaction.body() {
         Body::Transfer { to, amount } => account::transfer(view, sender, *to, *amount),
-        Body::RegisterMiner { bond } => bond::register(view, sender, *bond),
-        Body::Resume => bond::resume(view, sender),
+        Body::RegisterMiner { bond } => bond::register(view, sender, *bond, height),
+        Body::Resume => bond::resume(view, sender, height),
         Body::CommitRollouts {
             unit,
             blob,

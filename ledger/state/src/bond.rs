@@ -1,9 +1,22 @@
-//! Bonds: what a miner locks to be given work.
+//! Bonds and quotas: what a miner locks to be given work, and how much of it is still given.
+//! Spec: 01-task, 08-reward.
 
-use crate::{Rejection, View, account, event::Event, run, state::Record};
+use crate::{
+    Rejection, View, account, event::Event, run, state::Record, task::BEACON_DELAY_BLOCKS,
+};
 use borsh::{BorshDeserialize, BorshSerialize};
 use governance::parameters::Name;
-use protocol::{Address, Amount, Height, reward::Payout, task::UnitId, verdict::Finding};
+use protocol::{
+    Address, Amount, Height, Micro,
+    reward::Payout,
+    task::{Share, UnitId},
+    verdict::Finding,
+};
+
+/// The least that refusals and gaps leave of a quota.
+const QUOTA_MIN: u64 = 10_000;
+/// What an accepted unit gives back of it.
+const QUOTA_RESTORED: u64 = 50_000;
 
 /// Why and when a miner was slashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -14,8 +27,10 @@ pub struct Slashed {
     pub at: Height,
     /// The finding beyond its limit.
     pub finding: Finding,
-    /// Bond burned and payouts forfeited.
+    /// Bond and payouts lost that were burned.
     pub burned: Amount,
+    /// The part of them that went to those who found it.
+    pub bounty: Amount,
 }
 
 /// Whether a miner is given work.
@@ -49,6 +64,12 @@ pub struct Miner {
     pub bond: Amount,
     /// Whether it is given work.
     pub status: Status,
+    /// First height whose beacon may deal it work, in case it is active.
+    pub eligible_from: Height,
+    /// What is left of its claim to work, in millionths.
+    pub quota: Micro,
+    /// Units accepted since it registered or was last void for its own fault.
+    pub judged: u64,
     /// Its units.
     pub units: Units,
     /// Paid in all, vested or not.
@@ -70,6 +91,35 @@ impl Miner {
             sum.saturating_add(payout.amount.get())
         })
     }
+    /// What a conviction costs it.
+    #[must_use]
+    pub fn at_risk(&self) -> Amount {
+        self.bond.saturating_add(self.vesting_total().get())
+    }
+    /// An accepted unit gives trust and quota.
+    pub(crate) fn trust(&mut self) {
+        self.judged = self.judged.saturating_add(1);
+        let quota = self.quota.saturating_add(QUOTA_RESTORED);
+        self.quota = quota.min(Micro::ONE);
+    }
+    /// A refusal or gap halves the quota.
+    pub(crate) fn halve_quota(&mut self) {
+        self.quota = Micro::new((self.quota.get() >> 1).max(QUOTA_MIN));
+    }
+}
+
+/// Miners that a beacon of this height may deal work, as it weighs them.
+#[must_use]
+pub fn shares(view: &View<'_>, beacon_at: Height) -> Vec<Share> {
+    let miners = view.scan::<Miner>(&()).into_iter();
+    let eligible = miners
+        .filter(|(_, miner)| miner.status == Status::Active && miner.eligible_from <= beacon_at);
+    let share = |(miner, record): (Address, Miner)| Share {
+        miner,
+        bond: record.bond,
+        quota: record.quota,
+    };
+    eligible.map(share).collect()
 }
 
 /// Miners that are given work, by address.
@@ -90,6 +140,7 @@ pub fn register(
     view: &mut View<'_>,
     sender: Address,
     bond: Amount,
+    height: Height,
 ) -> Result<Vec<Event>, Rejection> {
     if view.get::<Miner>(&sender).is_some() {
         return Err(Rejection::AlreadyRegistered { miner: sender });
@@ -102,6 +153,9 @@ pub fn register(
     let miner = Miner {
         bond,
         status: Status::Active,
+        eligible_from: height.saturating_add(BEACON_DELAY_BLOCKS),
+        quota: Micro::ONE,
+        judged: 0,
         units: Units::default(),
         earned: Amount::ZERO,
         vesting: Vec::new(),
@@ -117,7 +171,11 @@ pub fn register(
 ///
 /// # Errors
 /// When the sender is not an idle miner.
-pub fn resume(view: &mut View<'_>, sender: Address) -> Result<Vec<Event>, Rejection> {
+pub fn resume(
+    view: &mut View<'_>,
+    sender: Address,
+    height: Height,
+) -> Result<Vec<Event>, Rejection> {
     let mut miner: Miner = view
         .get(&sender)
         .ok_or(Rejection::MinerUnknown { sender })?;
@@ -127,6 +185,7 @@ pub fn resume(view: &mut View<'_>, sender: Address) -> Result<Vec<Event>, Reject
         Status::Slashed(_) => return Err(Rejection::MinerSlashed { miner: sender }),
     }
     miner.status = Status::Active;
+    miner.eligible_from = height.saturating_add(BEACON_DELAY_BLOCKS);
     view.put(&sender, &miner);
     Ok(vec![Event::MinerResumed { miner: sender }])
 }

@@ -1,6 +1,6 @@
 //! Events: what a block did, for logs, the page and wallets. Not part of the state.
 
-use crate::unit::{Outcome, VoidReason};
+use crate::unit::{AuditFault, Outcome, VoidReason};
 use protocol::{
     Address, Amount, ProposalId, RunId, Step, checkpoint::Checkpoint, task::UnitId,
     transaction::Choice, verdict::Finding,
@@ -34,6 +34,7 @@ pub enum Event {
         unit: UnitId,
         finding: Finding,
         burned: Amount,
+        bounty: Amount,
     },
     /// A step's units were dealt.
     StepAssigned {
@@ -70,10 +71,11 @@ pub enum Event {
         auditor: Address,
         contradiction: Option<Finding>,
     },
-    /// An auditor's rejection was overturned.
+    /// An auditor was wrong or silent.
     AuditorFined {
         auditor: Address,
         unit: UnitId,
+        fault: AuditFault,
         burned: Amount,
     },
     /// Validators agree on a checkpoint.
@@ -114,10 +116,11 @@ impl fmt::Display for Event {
                 unit,
                 finding,
                 burned,
+                bounty,
             } => {
                 write!(f, "miner {} slashed for unit {unit}: ", miner.short())?;
                 write_finding(f, finding)?;
-                write!(f, "; {burned} burned")
+                write!(f, "; {burned} burned, {bounty} to its auditors")
             }
             Self::StepAssigned {
                 step,
@@ -176,12 +179,17 @@ impl fmt::Display for Event {
             Self::AuditorFined {
                 auditor,
                 unit,
+                fault,
                 burned,
             } => {
                 let auditor = auditor.short();
+                let fault = match fault {
+                    AuditFault::Overturned => "overturned",
+                    AuditFault::Silent => "silent",
+                };
                 write!(
                     f,
-                    "auditor {auditor} was overturned on unit {unit}; {burned} burned"
+                    "auditor {auditor} was {fault} on unit {unit}; {burned} burned"
                 )
             }
             Self::CheckpointAgreed { checkpoint } => {
@@ -232,6 +240,7 @@ fn write_outcome(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
         Outcome::Accepted { paid } => write!(f, "accepted, {paid} paid"),
         Outcome::Void { reason } => f.write_str(match reason {
             VoidReason::Unavailable => "void, its blob is unavailable",
+            VoidReason::Lost => "void, nobody has its blob any more",
             VoidReason::NoQuorum => "void, re-execution found no quorum",
             VoidReason::MinerSlashed => "void, its miner was slashed",
         }),

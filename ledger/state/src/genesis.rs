@@ -151,6 +151,7 @@ fn put_validator(
             stake,
             audits_count: 0,
             earned: Amount::ZERO,
+            fined: Amount::ZERO,
         },
     );
     Ok(())

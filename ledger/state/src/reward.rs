@@ -26,12 +26,18 @@ pub fn draw_escrow(view: &mut View<'_>, id: RunId, price: Amount) -> Amount {
     paid
 }
 
-/// Pays for a unit and settles it.
-pub fn accept(view: &mut View<'_>, id: UnitId, unit: Unit, height: Height) -> Vec<Event> {
-    let price = run::recipe(view, id.run).map_or(Amount::ZERO, |recipe| match id.kind {
+/// What an accepted unit is paid.
+#[must_use]
+pub fn price(view: &View<'_>, id: UnitId) -> Amount {
+    run::recipe(view, id.run).map_or(Amount::ZERO, |recipe| match id.kind {
         UnitKind::Rollout => recipe.pay.rollout_unit,
         UnitKind::Gradient => recipe.pay.gradient_unit,
-    });
+    })
+}
+
+/// Pays for a unit and settles it.
+pub fn accept(view: &mut View<'_>, id: UnitId, unit: Unit, height: Height) -> Vec<Event> {
+    let price = price(view, id);
     let paid = draw_escrow(view, id.run, price);
     let vests_at = height.saturating_add(run::parameters(view).get(Name::VestingBlocks));
     if let Some(mut miner) = view.get::<Miner>(&unit.miner) {

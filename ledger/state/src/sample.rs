@@ -2,7 +2,9 @@
 
 use crate::{
     View,
+    bond::Miner,
     event::Event,
+    reward,
     run::{self, Run},
     task::{self, BEACON_DELAY_BLOCKS},
     unit::{Audit, Draw, Opinion, Seat, Stage, Tier, Unit},
@@ -11,7 +13,7 @@ use crate::{
 use governance::{Parameters, parameters::Name};
 use protocol::{
     Address, BlockId, Height, Micro,
-    sample::{auditor, is_drawn},
+    sample::{Deterrence, auditor, is_drawn},
     task::{Beacon, UnitId},
 };
 
@@ -77,6 +79,27 @@ fn is_due(unit: &Unit, height: Height) -> bool {
         && height >= available_at.saturating_add(BEACON_DELAY_BLOCKS)
 }
 
+/// The probability at which this unit of this miner is audited: a newcomer's always, others' at
+/// the rate that makes cheating a loss.
+#[must_use]
+pub fn rate(view: &View<'_>, parameters: &Parameters, id: UnitId, miner: Address) -> Micro {
+    let Some(miner) = view.get::<Miner>(&miner) else {
+        return Micro::ONE;
+    };
+    if miner.judged < parameters.get(Name::NewcomerUnits) {
+        return Micro::ONE;
+    }
+    let micro = |name| Micro::new(parameters.get(name));
+    let deterrence = Deterrence {
+        margin: micro(Name::AuditMargin),
+        gain: micro(Name::AuditGain),
+        power: micro(Name::AuditPower),
+        honest_share: micro(Name::AuditHonestShare),
+        floor: micro(Name::AuditRate),
+    };
+    deterrence.rate(reward::price(view, id), miner.at_risk())
+}
+
 fn draw_unit(
     view: &mut View<'_>,
     id: UnitId,
@@ -85,15 +108,15 @@ fn draw_unit(
     (parameters, validators): (&Parameters, &[(Address, Validator)]),
     height: Height,
 ) -> Option<Event> {
+    let rate = rate(view, parameters, id, unit.miner);
     let commitment = unit.commitment.as_mut()?;
-    let rate = Micro::new(parameters.get(Name::AuditRate));
     let drawn = is_drawn(beacon, id, rate)
         .then(|| auditor(beacon, id, &candidates(validators, unit.miner)))
         .flatten();
     commitment.draw = if drawn.is_some() {
-        Draw::Drawn
+        Draw::Drawn { rate }
     } else {
-        Draw::Spared
+        Draw::Spared { rate }
     };
     if let Some(auditor) = drawn {
         unit.audits

@@ -1,10 +1,12 @@
-//! Slashing: proven fraud burns the bond and forfeits what has not vested. Spec: 08-reward.
+//! Slashing: proven fraud costs the bond and what has not vested. Those who found it get a share,
+//! the rest is burned. Spec: 08-reward.
 
 use crate::{
-    View,
+    View, account,
     bond::{Miner, Slashed, Status},
     event::Event,
     run::{self, Tip},
+    unit::AuditFault,
     validator::Validator,
 };
 use governance::parameters::Name;
@@ -16,12 +18,38 @@ fn burn(view: &mut View<'_>, amount: Amount) {
     view.put(&(), &tip);
 }
 
-/// Slashes a miner for a unit.
+/// A share in millionths of an amount, rounded down.
+fn share(amount: Amount, micro: u64) -> Amount {
+    let product = u128::from(amount.get()).saturating_mul(u128::from(micro));
+    let share = product.checked_div(1_000_000).unwrap_or_default();
+    Amount::new(u64::try_from(share).unwrap_or(u64::MAX)).min(amount)
+}
+
+/// Pays those who found a fraud, in equal parts; returns what they got together.
+fn pay_bounty(view: &mut View<'_>, lost: Amount, finders: &[Address]) -> Amount {
+    let micro = run::parameters(view).get(Name::WhistleBlower);
+    let count = u64::try_from(finders.len()).unwrap_or(u64::MAX);
+    let each = share(lost, micro).get().checked_div(count);
+    let each = Amount::new(each.unwrap_or_default());
+    let mut paid = Amount::ZERO;
+    for operator in finders {
+        let Some(mut validator) = view.get::<Validator>(operator) else {
+            continue;
+        };
+        account::credit(view, validator.holder, each);
+        validator.earned = validator.earned.saturating_add(each.get());
+        view.put(operator, &validator);
+        paid = paid.saturating_add(each.get());
+    }
+    paid
+}
+
+/// Slashes a miner for a unit, whose fraud these auditors were the first to find.
 pub fn miner(
     view: &mut View<'_>,
     address: Address,
     unit: UnitId,
-    finding: Finding,
+    (finding, finders): (Finding, &[Address]),
     at: Height,
 ) -> Vec<Event> {
     let Some(mut miner) = view.get::<Miner>(&address) else {
@@ -30,7 +58,9 @@ pub fn miner(
     if matches!(miner.status, Status::Slashed(_)) {
         return Vec::new();
     }
-    let burned = miner.bond.saturating_add(miner.vesting_total().get());
+    let lost = miner.at_risk();
+    let bounty = pay_bounty(view, lost, finders);
+    let burned = lost.saturating_sub(bounty.get());
     miner.bond = Amount::ZERO;
     miner.vesting.clear();
     miner.status = Status::Slashed(Slashed {
@@ -38,6 +68,7 @@ pub fn miner(
         at,
         finding,
         burned,
+        bounty,
     });
     view.put(&address, &miner);
     burn(view, burned);
@@ -46,21 +77,32 @@ pub fn miner(
         unit,
         finding,
         burned,
+        bounty,
     }]
 }
 
-/// Fines an auditor whose verdict was overturned.
-pub fn auditor(view: &mut View<'_>, operator: Address, unit: UnitId) -> Option<Event> {
+/// Fines an auditor that was wrong or silent.
+pub fn auditor(
+    view: &mut View<'_>,
+    operator: Address,
+    unit: UnitId,
+    fault: AuditFault,
+) -> Option<Event> {
     let mut validator: Validator = view.get(&operator)?;
-    let penalty = Amount::new(run::parameters(view).get(Name::AuditFaultPenalty));
+    let penalty = Amount::new(run::parameters(view).get(match fault {
+        AuditFault::Overturned => Name::AuditFaultPenalty,
+        AuditFault::Silent => Name::SilencePenalty,
+    }));
     // One token of stake always stays, so that a quorum can always be counted.
     let burned = penalty.min(validator.stake.saturating_sub(1));
     validator.stake = validator.stake.saturating_sub(burned.get());
+    validator.fined = validator.fined.saturating_add(burned.get());
     view.put(&operator, &validator);
     burn(view, burned);
     Some(Event::AuditorFined {
         auditor: operator,
         unit,
+        fault,
         burned,
     })
 }

@@ -12,7 +12,9 @@ use protocol::{
     Address, BlockId, Height, RunId, Step,
     recipe::{Phase, Recipe},
     task::{Beacon, UnitId, UnitKind, assign},
+    verdict::Finding,
 };
+use std::collections::BTreeMap;
 
 /// Blocks between what a beacon selects and the block that yields it.
 pub const BEACON_DELAY_BLOCKS: u64 = 2;
@@ -88,13 +90,13 @@ fn open(
     let Some(recipe) = run::recipe(view, id) else {
         return Vec::new();
     };
-    let miners = bond::active(view);
+    let shares = bond::shares(view, height);
     let wanted = if run.step == Step::ZERO {
         recipe.schedule.miners_at_start_count
     } else {
         1
     };
-    if miners.len() < wanted.max(1) as usize {
+    if shares.len() < wanted.max(1) as usize {
         return Vec::new();
     }
     let deadline = height.saturating_add(recipe.schedule.deadline_blocks);
@@ -107,7 +109,7 @@ fn open(
         (UnitKind::Rollout, recipe.rollout_units_count(run.step)),
     ];
     for (kind, count) in counts {
-        let owners = assign(&beacon, kind, count, &miners);
+        let owners = assign(&beacon, kind, count, &shares);
         for (index, miner) in (0..count).zip(owners) {
             let unit = UnitId {
                 run: id,
@@ -131,7 +133,7 @@ fn open(
         run: id,
         step: run.step,
         units_count,
-        miners_count: miners.len(),
+        miners_count: shares.len(),
     }]
 }
 
@@ -169,7 +171,7 @@ fn expire(
     }
     // Once a step: a miner that resumes while others are still judged stays active.
     if height == deadline.next() {
-        events.extend(rest_absent_miners(view, id, run.step));
+        events.extend(charge_absence(view, id, run.step));
     }
     events
 }
@@ -197,6 +199,15 @@ pub(crate) fn settle(
             Outcome::Missed => &mut miner.units.missed,
         };
         *counter = counter.saturating_add(1);
+        match outcome {
+            Outcome::Accepted { .. } => miner.trust(),
+            Outcome::Void { reason } if reason.is_for_fault() => {
+                miner.judged = 0;
+                miner.halve_quota();
+            }
+            // Gaps are charged together, when the deadline is over.
+            Outcome::Void { .. } | Outcome::Slashed { .. } | Outcome::Missed => {}
+        }
         view.put(&unit.miner, &miner);
     }
     Event::UnitSettled {
@@ -206,27 +217,43 @@ pub(crate) fn settle(
     }
 }
 
-/// A miner that missed every unit of the step is given no more until it resumes.
-fn rest_absent_miners(view: &mut View<'_>, run: RunId, step: Step) -> Vec<Event> {
-    let units = units(view, run, step);
-    let missed = |address: &Address| {
-        let mut own = units
-            .iter()
-            .filter(|(_, unit)| unit.miner == *address)
-            .peekable();
-        own.peek().is_some() && own.all(|(_, unit)| unit.outcome() == Some(Outcome::Missed))
-    };
-    let absent: Vec<Address> = bond::active(view).into_iter().filter(missed).collect();
-    for address in &absent {
-        if let Some(mut miner) = view.get::<Miner>(address) {
-            miner.status = bond::Status::Idle;
-            view.put(address, &miner);
+/// A miner's units of a step, and how many of them it missed.
+#[derive(Default)]
+struct Absence {
+    units_count: u64,
+    missed_count: u64,
+}
+
+/// Halves the quota for every unit that a miner passed over. One that missed all its units was
+/// away rather than choosing: it is halved once, and given no more until it resumes.
+fn charge_absence(view: &mut View<'_>, run: RunId, step: Step) -> Vec<Event> {
+    let mut absences: BTreeMap<Address, Absence> = BTreeMap::new();
+    for (_, unit) in units(view, run, step) {
+        let absence = absences.entry(unit.miner).or_default();
+        absence.units_count = absence.units_count.saturating_add(1);
+        if unit.outcome() == Some(Outcome::Missed) {
+            absence.missed_count = absence.missed_count.saturating_add(1);
         }
     }
-    absent
-        .into_iter()
-        .map(|miner| Event::MinerIdle { miner })
-        .collect()
+    let mut events = Vec::new();
+    for (address, absence) in absences {
+        let Some(mut miner) = view.get::<Miner>(&address) else {
+            continue;
+        };
+        let is_away = absence.missed_count == absence.units_count;
+        let halvings = if is_away { 1 } else { absence.missed_count };
+        for _ in 0..halvings {
+            miner.halve_quota();
+        }
+        if is_away && miner.status == bond::Status::Active {
+            miner.status = bond::Status::Idle;
+            events.push(Event::MinerIdle { miner: address });
+        }
+        if halvings > 0 {
+            view.put(&address, &miner);
+        }
+    }
+    events
 }
 
 /// Closes the step when every unit is settled.
@@ -327,12 +354,12 @@ pub(crate) fn settle_slashed(
     view: &mut View<'_>,
     id: UnitId,
     unit: Unit,
-    finding: protocol::verdict::Finding,
+    (finding, finders): (Finding, &[Address]),
     height: Height,
 ) -> Vec<Event> {
     let miner = unit.miner;
     let mut events = vec![settle(view, id, unit, Outcome::Slashed { finding }, height)];
-    events.extend(slash::miner(view, miner, id, finding, height));
+    events.extend(slash::miner(view, miner, id, (finding, finders), height));
     events.extend(void_open_units(view, miner, height));
     events
 }

@@ -3,7 +3,7 @@
 use crate::{View, state::Record};
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{
-    Address, Amount, BlobId, Height, RunId, Step,
+    Address, Amount, BlobId, Height, Micro, RunId, Step,
     rollout::Totals,
     task::{UnitId, UnitKind},
     transaction,
@@ -62,18 +62,24 @@ pub struct Commitment {
     pub draw: Draw,
 }
 
-/// Whether the beacon has spoken about a unit.
+/// Whether the beacon has spoken about a unit, and the probability of an audit that it had.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
 )]
-#[serde(rename_all = "kebab-case")]
+#[serde(tag = "draw", rename_all = "kebab-case")]
 pub enum Draw {
     /// Not yet.
     Pending,
     /// No audit.
-    Spared,
+    Spared {
+        /// In millionths.
+        rate: Micro,
+    },
     /// An audit.
-    Drawn,
+    Drawn {
+        /// In millionths.
+        rate: Micro,
+    },
 }
 
 /// Where one auditor is.
@@ -136,12 +142,37 @@ pub struct Audit {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum VoidReason {
-    /// Not enough validators could fetch the blob, or it is not canonical.
+    /// Not enough validators could fetch the blob in time, or it is not canonical: for fault.
     Unavailable,
+    /// Validators attested that they hold the blob, and could not find it when it was judged.
+    Lost,
     /// Re-execution by everyone found no quorum.
     NoQuorum,
     /// Its miner was slashed for another unit.
     MinerSlashed,
+}
+
+impl VoidReason {
+    /// Whether its miner let it come to this: it is a newcomer again, and its quota shrinks.
+    #[must_use]
+    pub const fn is_for_fault(self) -> bool {
+        match self {
+            Self::Unavailable => true,
+            Self::Lost | Self::NoQuorum | Self::MinerSlashed => false,
+        }
+    }
+}
+
+/// Why an auditor is fined.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuditFault {
+    /// A higher round found the opposite of its verdict.
+    Overturned,
+    /// It did not commit, or did not open, in time.
+    Silent,
 }
 
 /// How a unit ended.

@@ -13,8 +13,10 @@ pub struct Validator {
     pub stake: Amount,
     /// Verdicts revealed.
     pub audits_count: u64,
-    /// Paid for audits in all.
+    /// Paid for audits in all, bounties included.
     pub earned: Amount,
+    /// Fined in all.
+    pub fined: Amount,
 }
 
 impl Record for Validator {

@@ -11,7 +11,7 @@ use crate::{
     run::{self, Run},
     sample::open_audit,
     slash, task,
-    unit::{Audit, Draw, Opinion, Outcome, Seat, Stage, Tier, Unit, VoidReason},
+    unit::{Audit, AuditFault, Draw, Opinion, Outcome, Seat, Stage, Tier, Unit, VoidReason},
     validator::{self, TWO_THIRDS, Validator},
 };
 use protocol::{
@@ -157,25 +157,57 @@ fn settle_unit(view: &mut View<'_>, id: UnitId, unit: Unit, height: Height) -> V
         None => Decision::Accept,
         Some(audit) => decide(view, audit, height),
     };
-    match decision {
-        Decision::Wait => Vec::new(),
-        Decision::Accept => {
-            let mut events = fine_overturned(view, id, &unit);
-            events.extend(reward::accept(view, id, unit, height));
-            events
-        }
-        Decision::Escalate => escalate(view, id, unit, height),
-        Decision::Void(reason) => {
-            vec![task::settle(
-                view,
-                id,
-                unit,
-                Outcome::Void { reason },
-                height,
-            )]
-        }
-        Decision::Slash(finding) => task::settle_slashed(view, id, unit, finding, height),
+    if matches!(decision, Decision::Wait) {
+        return Vec::new();
     }
+    let mut events = fine_silence(view, id, &unit, height);
+    match decision {
+        Decision::Wait => {}
+        Decision::Accept => {
+            events.extend(fine_overturned(view, id, &unit));
+            events.extend(reward::accept(view, id, unit, height));
+        }
+        Decision::Escalate => events.extend(escalate(view, id, unit, height)),
+        Decision::Void(reason) => {
+            let outcome = Outcome::Void { reason };
+            events.push(task::settle(view, id, unit, outcome, height));
+        }
+        Decision::Slash(finding) => {
+            let finders = finders(&unit, finding);
+            let proof = (finding, &finders[..]);
+            events.extend(task::settle_slashed(view, id, unit, proof, height));
+        }
+    }
+    events
+}
+
+/// Auditors of the first round that found what a unit is slashed for.
+fn finders(unit: &Unit, finding: Finding) -> Vec<Address> {
+    let found = |audit: &Audit| -> Vec<Address> {
+        verdicts(audit)
+            .filter(|(_, verdict)| verdict.contradiction() == Some(finding))
+            .map(|(auditor, _)| auditor)
+            .collect()
+    };
+    let mut rounds = unit.audits.iter().map(found);
+    rounds.find(|round| !round.is_empty()).unwrap_or_default()
+}
+
+/// Fines those who did not say in time what they were drawn to say. Whoever still had time when
+/// the others had decided goes free.
+fn fine_silence(view: &mut View<'_>, id: UnitId, unit: &Unit, height: Height) -> Vec<Event> {
+    let Some(audit) = unit.audits.last() else {
+        return Vec::new();
+    };
+    let is_silent = |seat: &&Seat| match seat.opinion {
+        Opinion::Pending => height > audit.commit_by,
+        Opinion::Committed { .. } => height > audit.reveal_by,
+        Opinion::Revealed { .. } => false,
+    };
+    let silent = audit.seats.iter().filter(is_silent);
+    silent
+        .filter_map(|seat| slash::auditor(view, seat.auditor, id, AuditFault::Silent))
+        .collect()
 }
 
 enum Decision {
@@ -241,7 +273,7 @@ fn decide_by_everyone(view: &View<'_>, audit: &Audit, over: bool) -> Decision {
         let power = power_where(&|v| v.contradiction() == Some(finding));
         if TWO_THIRDS.is_exceeded_by(power, total) {
             return match finding.check {
-                Check::Availability => Decision::Void(VoidReason::Unavailable),
+                Check::Availability => Decision::Void(VoidReason::Lost),
                 Check::Encoding
                 | Check::Completeness
                 | Check::Commitment
@@ -293,6 +325,6 @@ fn fine_overturned(view: &mut View<'_>, id: UnitId, unit: &Unit) -> Vec<Event> {
         .collect();
     wrong
         .into_iter()
-        .filter_map(|auditor| slash::auditor(view, auditor, id))
+        .filter_map(|auditor| slash::auditor(view, auditor, id, AuditFault::Overturned))
         .collect()
 }

@@ -17,8 +17,8 @@ use std::path::Path;
 
 /// The step at which the proposal is made.
 const STEP: Step = Step::new(3);
-/// What it proposes: fewer audits, now that vesting makes fraud expensive.
-const AUDIT_RATE: u64 = 200_000;
+/// What it proposes: a higher floor under the rate of audits.
+const AUDIT_RATE: u64 = 50_000;
 /// Blocks left beyond the earliest height at which it may take effect.
 const SLACK_BLOCKS: u64 = 6;
 
@@ -92,6 +92,7 @@ fn propose(height: Height) -> Result<Body> {
         value: AUDIT_RATE,
         enact_at: height.saturating_add(blocks + SLACK_BLOCKS),
     };
-    let title = Text::new("Audit one unit in five instead of one in four").context("a title")?;
+    let title = Text::new("Audit at least one unit in twenty instead of one in fifty")
+        .context("a title")?;
     Ok(Body::Propose { title, action })
 }

@@ -123,6 +123,10 @@ pub struct MinerRow {
     pub vesting: Amount,
     /// Its units.
     pub units: UnitCounts,
+    /// What refusals and gaps have left of its claim to work, in millionths.
+    pub quota_micro: u64,
+    /// Probability in millionths that a gradient unit of its would be audited now.
+    pub audit_rate_micro: u64,
     /// Why it was slashed.
     pub slash: Option<SlashRow>,
 }
@@ -140,8 +144,10 @@ pub struct SlashRow {
     pub measured: u64,
     /// What was allowed.
     pub limit: u64,
-    /// Bond burned and vesting forfeited.
+    /// Bond and vesting that were burned.
     pub burned: Amount,
+    /// The part of them that went to the auditors who found it.
+    pub bounty: Amount,
 }
 
 /// A validator.
@@ -153,8 +159,10 @@ pub struct ValidatorRow {
     pub stake: Amount,
     /// Audits done.
     pub audits: u64,
-    /// Paid for audits.
+    /// Paid for audits and found frauds.
     pub earned: Amount,
+    /// Fined for silence and wrong verdicts.
+    pub fined: Amount,
 }
 
 /// A proposal.

@@ -11,13 +11,14 @@ use ledger_state::{
     bond::{Miner, Status, Units},
     proposal::Stored,
     run::{self, Agreed, Closed, Run, Stage},
-    task,
+    sample, task,
     unit::Outcome,
     validator::Validator,
 };
 use protocol::{
     Address, Height, RunId, Step,
     recipe::{Phase, Recipe},
+    task::{UnitId, UnitKind},
     transaction::Action,
 };
 
@@ -75,13 +76,20 @@ const fn counts(units: Units) -> UnitCounts {
 fn miners(view: &View<'_>) -> Vec<MinerRow> {
     let miners = view.scan::<Miner>(&()).into_iter();
     miners
-        .map(|(address, miner)| miner_row(address, &miner))
+        .map(|(address, miner)| miner_row(view, address, &miner))
         .collect()
 }
 
 /// One miner as the page shows it.
 #[must_use]
-pub fn miner_row(address: Address, miner: &Miner) -> MinerRow {
+pub fn miner_row(view: &View<'_>, address: Address, miner: &Miner) -> MinerRow {
+    let gradient = UnitId {
+        run: RunId::ZERO,
+        step: Step::ZERO,
+        kind: UnitKind::Gradient,
+        index: 0,
+    };
+    let rate = sample::rate(view, &run::parameters(view), gradient, address);
     MinerRow {
         address,
         status: match miner.status {
@@ -94,6 +102,8 @@ pub fn miner_row(address: Address, miner: &Miner) -> MinerRow {
         earned: miner.earned,
         vesting: miner.vesting_total(),
         units: counts(miner.units),
+        quota_micro: miner.quota.get(),
+        audit_rate_micro: rate.get(),
         slash: match miner.status {
             Status::Slashed(slashed) => Some(SlashRow {
                 unit: slashed.unit,
@@ -102,6 +112,7 @@ pub fn miner_row(address: Address, miner: &Miner) -> MinerRow {
                 measured: slashed.finding.measured,
                 limit: slashed.finding.limit,
                 burned: slashed.burned,
+                bounty: slashed.bounty,
             }),
             Status::Active | Status::Idle => None,
         },
@@ -114,6 +125,7 @@ fn validators(view: &View<'_>) -> Vec<ValidatorRow> {
         stake: validator.stake,
         audits: validator.audits_count,
         earned: validator.earned,
+        fined: validator.fined,
     };
     view.scan::<Validator>(&()).into_iter().map(row).collect()
 }

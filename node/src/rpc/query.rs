@@ -7,11 +7,12 @@ use ledger_state::{
     account, bond,
     proposal::Stored,
     run::{self, Closed, Run},
-    unit::{Audit, Commitment, Opinion, Outcome, Stage, Unit},
+    unit::{Audit, Commitment, Draw, Opinion, Outcome, Stage, Unit},
     validator::Validator,
 };
 use protocol::{
-    Address, Amount, BlockId, Height, Nonce, ProposalId, RunId, StateRoot, Step, TransactionId,
+    Address, Amount, BlockId, Height, Micro, Nonce, ProposalId, RunId, StateRoot, Step,
+    TransactionId,
     block::{Block, Header},
     checkpoint::Checkpoint,
     recipe::Recipe,
@@ -151,8 +152,10 @@ pub fn account(chain: &Chain, address: Address) -> AccountAnswer {
 /// A miner.
 #[must_use]
 pub fn miner(chain: &Chain, address: Address) -> Option<MinerRow> {
-    let miner: bond::Miner = chain.view(|view| view.get(&address))?;
-    Some(miner_row(address, &miner))
+    chain.view(|view| {
+        let miner: bond::Miner = view.get(&address)?;
+        Some(miner_row(view, address, &miner))
+    })
 }
 
 /// A run.
@@ -199,10 +202,22 @@ fn summary(unit: &Unit) -> String {
     let judged = verdicts
         .filter(|seat| matches!(seat.opinion, Opinion::Revealed { .. }))
         .count();
-    let audit = match (unit.audits.len(), judged) {
-        (0, _) => "it was not drawn for audit".to_owned(),
-        (_, 1) => "1 auditor gave a verdict".to_owned(),
-        (_, judged) => format!("{judged} auditors gave a verdict"),
+    let draw = unit.commitment.as_ref().map(|commitment| commitment.draw);
+    let audit = match (draw, judged) {
+        (None | Some(Draw::Pending), _) => "it has not come to the draw for audit".to_owned(),
+        (Some(Draw::Spared { rate }), _) => {
+            format!("it was not drawn for audit, at a rate of {}", percent(rate))
+        }
+        (Some(Draw::Drawn { rate }), 1) => {
+            format!(
+                "1 auditor gave a verdict, drawn at a rate of {}",
+                percent(rate)
+            )
+        }
+        (Some(Draw::Drawn { rate }), judged) => {
+            let rate = percent(rate);
+            format!("{judged} auditors gave a verdict, drawn at a rate of {rate}")
+        }
     };
     match unit.stage {
         Stage::Assigned => format!("waits for its miner until height {}", unit.deadline),
@@ -227,6 +242,7 @@ fn summary(unit: &Unit) -> String {
                 ledger_state::unit::VoidReason::Unavailable => {
                     "validators with two thirds of stake could not fetch a canonical blob"
                 }
+                ledger_state::unit::VoidReason::Lost => "nobody has its blob any more",
                 ledger_state::unit::VoidReason::NoQuorum => "re-execution found no quorum",
                 ledger_state::unit::VoidReason::MinerSlashed => {
                     "its miner was slashed for another unit"
@@ -244,6 +260,12 @@ fn summary(unit: &Unit) -> String {
             finding.limit
         ),
     }
+}
+
+/// Millionths as a percentage with two digits.
+fn percent(micro: Micro) -> String {
+    let hundredths = micro.get() / 100;
+    format!("{}.{:02} %", hundredths / 100, hundredths % 100)
 }
 
 /// A proposal.

@@ -49,6 +49,7 @@ fn miner(number: u8) -> MinerRow {
         measured: 1117,
         limit: 0,
         burned: Amount::new(500_000),
+        bounty: Amount::new(50_000),
     });
     MinerRow {
         address: SigningKey::from_seed([number; 32]).address(),
@@ -62,6 +63,8 @@ fn miner(number: u8) -> MinerRow {
             slashed: u64::from(slash.is_some()),
             missed: 2,
         },
+        quota_micro: 1_000_000,
+        audit_rate_micro: 20_000,
         slash,
     }
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod arbitrary;
+mod assignment;
 mod hostile;
 mod round_trip;
 mod values;

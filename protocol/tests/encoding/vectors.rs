@@ -5,10 +5,10 @@ use crate::values::{
     rollout_payload, rollout_task, signed, unit, verdict,
 };
 use protocol::{
-    BlobId, Micro, Nonce, Step,
+    Amount, BlobId, Micro, Nonce, Step,
     codec::encode,
     sample,
-    task::{RowSource, UnitKind, assign, row_seed},
+    task::{RowSource, Share, UnitKind, assign, row_seed},
     transaction::Transaction,
     verdict::commitment,
 };
@@ -80,7 +80,8 @@ fn seeds() -> Vec<Value> {
     let rollout = rollout_task();
     let gradient = unit(UnitKind::Gradient);
     let miners: Vec<_> = (1..4).map(|seed| key(seed).address()).collect();
-    let dealt = assign(&beacon(), UnitKind::Rollout, 5, &miners);
+    let shares: Vec<Share> = miners.iter().zip(1..).map(share).collect();
+    let dealt = assign(&beacon(), UnitKind::Rollout, 12, &shares);
     let hidden = commitment(key(2).address(), rollout.unit, &verdict(), &[0x77; 32]);
     let task = json!({
         "chain": rollout.chain, "checkpoint": rollout.checkpoint, "beacon": beacon(),
@@ -98,7 +99,7 @@ fn seeds() -> Vec<Value> {
         table_row("beacon", json!({"block": "22".repeat(32)}), json!(beacon())),
         table_row(
             "assignment",
-            json!({"beacon": beacon(), "miners": miners}),
+            json!({"beacon": beacon(), "miners": miners, "bonds": [1, 2, 3], "quota": 1_000_000}),
             json!(dealt),
         ),
         table_row(
@@ -137,6 +138,14 @@ fn seeds() -> Vec<Value> {
             json!(auditors()),
         ),
     ]
+}
+
+fn share((miner, bond): (&protocol::Address, u64)) -> Share {
+    Share {
+        miner: *miner,
+        bond: Amount::new(bond),
+        quota: Micro::ONE,
+    }
 }
 
 /// Indices of the first 32 rollout units of step 12 that are audited.

@@ -2,4 +2,5 @@
 
 mod everyone;
 mod one;
+mod rates;
 mod secrecy;

@@ -10,11 +10,11 @@ use ledger_state::{
     unit::{self, Draw, Outcome, Tier},
 };
 use protocol::{
-    Amount, BlobId, Height,
+    Amount, BlobId, Height, Micro,
     codec::{BoundedVec, Bytes, encode},
     proof::toploc,
     rollout::{Finish, Group, PROOF_TOP_COUNT, Payload, Sample, Totals},
-    task::{RolloutTask, UnitId, UnitKind},
+    task::{RolloutTask, Share, UnitId, UnitKind},
     transaction::{Body, Unverified},
 };
 
@@ -40,9 +40,13 @@ fn task(chain: &mut Chain) -> UnitId {
         panic!("the step is open");
     };
     let rollouts = chain.units_of(UnitKind::Rollout);
-    let mut miners: Vec<_> = chain.miners.iter().map(|key| key.address()).collect();
-    miners.sort_unstable();
-    let dealt = protocol::task::assign(&beacon, UnitKind::Rollout, 4, &miners);
+    let shares = chain.miners.iter().map(|key| Share {
+        miner: key.address(),
+        bond: Amount::new(10_000),
+        quota: Micro::ONE,
+    });
+    let shares: Vec<_> = shares.collect();
+    let dealt = protocol::task::assign(&beacon, UnitKind::Rollout, 4, &shares);
     let owners: Vec<_> = rollouts.iter().map(|id| chain.unit(*id).miner).collect();
     assert_eq!(owners, dealt, "anybody can repeat the assignment");
     rollouts[0]
@@ -156,7 +160,7 @@ fn sample(chain: &mut Chain, unit: UnitId) {
     chain.wait(1);
     assert_eq!(draw(chain), Draw::Pending, "the beacon is not known yet");
     chain.wait(1);
-    assert_eq!(draw(chain), Draw::Drawn);
+    assert_eq!(draw(chain), Draw::Drawn { rate: Micro::ONE });
     let audits = chain.unit(unit).audits;
     assert!(matches!(&audits[..], [audit] if audit.tier == Tier::One && audit.seats.len() == 1));
 }

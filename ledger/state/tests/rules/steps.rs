@@ -3,3 +3,4 @@
 mod absence;
 mod availability;
 mod progress;
+mod quota;

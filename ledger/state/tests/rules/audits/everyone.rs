@@ -70,15 +70,22 @@ fn a_quorum_for_the_same_contradiction_slashes_bond_and_unvested_pay() {
     let balance = chain.balance(chain.miner(0).address());
     chain.judge(lie, |_| Some(wrong()));
     assert_eq!(burned(&chain), 0);
+    let first = chain.unit(lie).audits[0].seats[0].auditor;
     chain.judge(lie, |_| Some(wrong()));
 
     let finding = Finding::exact(Check::Sampling, 7);
     assert_eq!(chain.outcome(lie), Some(Outcome::Slashed { finding }));
     let record = chain.miner_record(0);
     assert_eq!((record.bond.get(), record.vesting_total().get()), (0, 0));
-    assert_eq!(burned(&chain), 10_000 + vesting);
+    let bounty = (10_000 + vesting) / 10;
+    assert_eq!(burned(&chain), 10_000 + vesting - bounty);
     assert!(matches!(record.status, Status::Slashed(slashed)
-        if slashed.unit == lie && slashed.burned.get() == 10_000 + vesting));
+        if slashed.unit == lie && slashed.burned.get() == 10_000 + vesting - bounty
+            && slashed.bounty.get() == bounty));
+    let finder: Validator = chain.view().get(&first).unwrap();
+    let others = [20, 40].map(|audits| audits + bounty);
+    assert!(others.contains(&(finder.earned.get() - 20)), "{finder:?}");
+    assert_eq!(chain.balance(finder.holder), finder.earned.get());
     let is_slash =
         |event: &Event| matches!(event, Event::MinerSlashed { unit, .. } if *unit == lie);
     assert_eq!(chain.count(is_slash), 1);
@@ -150,13 +157,13 @@ fn a_fine_leaves_one_token_of_stake() {
 }
 
 #[test]
-fn when_everyone_is_silent_the_unit_is_void_and_nobody_pays() {
+fn when_everyone_is_silent_the_unit_is_void_and_the_silent_pay() {
     let (mut chain, id, first) = escalated();
     chain.wait_until("settlement", |chain| chain.outcome(id).is_some());
     assert_eq!(chain.outcome(id), Some(NO_QUORUM));
     assert_eq!(chain.height(), chain.unit(id).audits[1].commit_by.next());
-    assert_eq!(burned(&chain), 0);
-    assert_eq!(stake(&chain, &first), 100_000);
+    assert_eq!(burned(&chain), 400, "silence costs each of them");
+    assert_eq!(stake(&chain, &first), 99_900);
     assert_eq!(miner(&chain, id).status, Status::Active);
 }
 
@@ -208,6 +215,44 @@ fn half_of_the_stake_cannot_slash() {
     chain.reveal(id, answer);
     assert_eq!(chain.outcome(id), Some(NO_QUORUM));
     assert_eq!(miner(&chain, id).bond.get(), 10_000);
+}
+
+/// A finder is who first found what the unit is slashed for, whoever else found something.
+#[test]
+fn a_bounty_goes_to_the_first_round_that_found_the_fraud() {
+    let (mut chain, id) = Chain::audited(&Setup::default());
+    let first = chain.seats(id)[0].address();
+    chain.judge(id, |_| Some(rejecting(Check::Sampling, 8)));
+    let silent = chain.operator(2).address();
+    let speaking: Vec<_> = (0..4).map(|index| chain.operator(index)).collect();
+    let answer = |key: &SigningKey| (key.address() != silent).then(wrong);
+    chain.bind(id, answer);
+    chain.wait_for(chain.unit(id).audits[1].commit_by);
+    chain.reveal(id, answer);
+    assert_eq!(burned(&chain), 10_000 - 333 * 3 + 100, "and silence");
+    for key in speaking {
+        let record: Validator = chain.view().get(&key.address()).unwrap();
+        let audits = if key.address() == first { 40 } else { 20 };
+        if key.address() == silent {
+            assert_eq!(record.fined.get(), 100);
+        } else {
+            assert_eq!(record.earned.get(), audits + 333);
+        }
+    }
+}
+
+#[test]
+fn whoever_still_had_time_when_the_others_decided_is_not_silent() {
+    let (mut chain, id, _) = escalated();
+    chain.bind(id, |_| Some(accepting()));
+    let late = chain.operator(1).address();
+    chain.reveal(id, |key| (key.address() != late).then(accepting));
+    assert!(chain.is_accepted(id));
+    let silent = |event: &Event| {
+        let silent = ledger_state::unit::AuditFault::Silent;
+        matches!(event, Event::AuditorFined { fault, .. } if *fault == silent)
+    };
+    assert_eq!(chain.count(silent), 0);
 }
 
 /// Fines change powers; part and whole are counted from the same ones.

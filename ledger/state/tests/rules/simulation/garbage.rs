@@ -128,6 +128,9 @@ fn verdict(random: &mut Random, step: Step, sender: &SigningKey) -> Body {
 fn proposal(random: &mut Random, height: Height) -> Body {
     let choices = [
         ("audit-rate", 10_000 + random.below(900_000)),
+        ("newcomer-units", random.below(10)),
+        ("whistle-blower", random.below(600_000)),
+        ("silence-penalty", random.below(1_000)),
         ("vesting-blocks", 1 + random.below(60)),
         ("miner-bond-min", random.below(20_000)),
         ("audit-fault-penalty", random.below(50_000)),

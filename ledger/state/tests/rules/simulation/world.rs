@@ -63,6 +63,7 @@ fn label(event: &Event) -> Option<&'static str> {
             Outcome::Void { reason } => match reason {
                 VoidReason::MinerSlashed => "void: miner slashed",
                 VoidReason::Unavailable => "void: unavailable",
+                VoidReason::Lost => "void: lost",
                 VoidReason::NoQuorum => "void: no quorum",
             },
         },
@@ -91,6 +92,7 @@ fn setup() -> Setup {
         recipe,
         parameters: vec![
             (Name::AuditRate, 400_000),
+            (Name::NewcomerUnits, 3),
             (Name::AuditCommitBlocks, 10),
             (Name::AuditRevealBlocks, 10),
             (Name::VotingBlocks, 15),

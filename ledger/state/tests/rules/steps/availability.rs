@@ -67,7 +67,12 @@ fn a_withheld_blob_is_not_drawn_until_validators_hold_it() {
     assert_eq!(chain.unit(id).commitment.unwrap().draw, Draw::Pending);
     chain.attest_by_all(&[id]);
     chain.wait(2);
-    assert_eq!(chain.unit(id).commitment.unwrap().draw, Draw::Drawn);
+    assert_eq!(
+        chain.unit(id).commitment.unwrap().draw,
+        Draw::Drawn {
+            rate: protocol::Micro::ONE
+        }
+    );
 }
 
 #[test]
@@ -90,7 +95,8 @@ fn a_blob_that_everyone_lost_since_voids_its_unit_without_punishment() {
     let lost = || Some(rejecting(Check::Availability, 1));
     chain.judge(id, |_| lost());
     chain.judge(id, |_| lost());
-    assert_eq!(chain.outcome(id), Some(UNAVAILABLE));
+    let reason = VoidReason::Lost;
+    assert_eq!(chain.outcome(id), Some(Outcome::Void { reason }));
     let miner = chain.unit(id).miner;
     let record: ledger_state::bond::Miner = chain.view().get(&miner).unwrap();
     assert_eq!(record.bond.get(), 10_000);
