@@ -30,7 +30,8 @@ proptest! {
         seed in any::<[u8; 32]>(),
     ) {
         let shares = shares(&claims);
-        let weights: Vec<u128> = claims.iter().map(|(b, q)| u128::from(*b) * u128::from(*q)).collect();
+        let weight = |(bond, quota): &(u64, u64)| u128::from(*bond) * u128::from(*quota);
+        let weights: Vec<u128> = claims.iter().map(weight).collect();
         let total: u128 = weights.iter().sum();
         let loads = loads(&Beacon::from_bytes(seed), units_count, &shares);
         if total == 0 {
