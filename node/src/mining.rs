@@ -22,7 +22,7 @@ use engine::DeviceChoice;
 use network::{FolderStore, Network, NetworkConfig, NetworkEvent};
 use protocol::{
     Address, ChainId, RunId, Step, genesis::Genesis, recipe::Recipe, task::UnitId,
-    transaction::Body,
+    transaction::Body, vrf::Public,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
@@ -71,6 +71,7 @@ pub struct MinerStatus {
 struct Miner {
     home: Home,
     address: Address,
+    vrf: Public,
     client: Client,
     chain: ChainId,
     bench: Arc<Workbench>,
@@ -147,12 +148,13 @@ async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
             }
         }
     });
-    let address = key.address();
+    let (address, vrf) = (key.address(), key.vrf().public());
     tracing::info!(%chain, %address, cheat = cheat.map(|cheat| cheat.to_string()), "miner is up");
     let bench = Workbench::new(blobs, network.clone(), local, device);
     let mut miner = Miner {
         home,
         address,
+        vrf,
         outbox: Outbox::new(key, chain),
         client,
         chain,
@@ -238,7 +240,14 @@ impl Miner {
             tokio::time::sleep(RETRY_INTERVAL).await;
             return Ok(());
         }
-        self.submit(&Body::RegisterMiner { bond }, work).await
+        self.submit(
+            &Body::RegisterMiner {
+                bond,
+                vrf: self.vrf,
+            },
+            work,
+        )
+        .await
     }
     async fn do_units(&mut self, work: &Work) -> Result<()> {
         for step in &work.steps {

@@ -13,6 +13,7 @@ use crate::{
     rollout::Totals,
     task::UnitId,
     verdict::Verdict,
+    vrf,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,8 @@ pub enum Body {
     RegisterMiner {
         /// How much is locked.
         bond: Amount,
+        /// Its key of verifiable randomness.
+        vrf: vrf::Public,
     },
     /// A miner that had gone quiet asks for work again.
     Resume,

@@ -116,7 +116,7 @@ fn dispatch(
     let sender = transaction.sender();
     match transaction.body() {
         Body::Transfer { to, amount } => account::transfer(view, sender, *to, *amount),
-        Body::RegisterMiner { bond } => bond::register(view, sender, *bond, height),
+        Body::RegisterMiner { bond, vrf } => bond::register(view, sender, (*bond, *vrf), height),
         Body::Resume => bond::resume(view, sender, height),
         Body::CommitRollouts {
             unit,

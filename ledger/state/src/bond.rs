@@ -11,6 +11,7 @@ use protocol::{
     reward::Payout,
     task::{Share, UnitId},
     verdict::Finding,
+    vrf::Public,
 };
 
 /// The least that refusals and gaps leave of a quota.
@@ -62,6 +63,8 @@ pub struct Units {
 pub struct Miner {
     /// Locked tokens.
     pub bond: Amount,
+    /// Its key of verifiable randomness.
+    pub vrf: Public,
     /// Whether it is given work.
     pub status: Status,
     /// First height whose beacon may deal it work, in case it is active.
@@ -122,7 +125,7 @@ pub fn shares(view: &View<'_>, beacon_at: Height) -> Vec<Share> {
     eligible.map(share).collect()
 }
 
-/// Miners that are given work, by address.
+/// Active miners, by address.
 #[must_use]
 pub fn active(view: &View<'_>) -> Vec<Address> {
     let miners = view.scan::<Miner>(&());
@@ -132,14 +135,14 @@ pub fn active(view: &View<'_>) -> Vec<Address> {
     active.map(|(address, _)| address).collect()
 }
 
-/// Locks a bond.
+/// Locks a bond and registers a key of verifiable randomness.
 ///
 /// # Errors
-/// When the sender is a miner already, or bond or balance are too low.
+/// When the sender is a miner already, the key is none, or bond or balance are too low.
 pub fn register(
     view: &mut View<'_>,
     sender: Address,
-    bond: Amount,
+    (bond, vrf): (Amount, Public),
     height: Height,
 ) -> Result<Vec<Event>, Rejection> {
     if view.get::<Miner>(&sender).is_some() {
@@ -149,9 +152,12 @@ pub fn register(
     if bond < bond_min {
         return Err(Rejection::BondTooLow { bond, bond_min });
     }
+    vrf.check()
+        .map_err(|_| Rejection::RandomnessKeyInvalid { key: vrf })?;
     account::debit(view, sender, bond)?;
     let miner = Miner {
         bond,
+        vrf,
         status: Status::Active,
         eligible_from: height.saturating_add(BEACON_DELAY_BLOCKS),
         quota: Micro::ONE,

@@ -3,6 +3,7 @@
 use governance::proposal::ActionError;
 use protocol::{
     Address, Amount, BlockId, Height, Nonce, ProposalId, RunId, StateRoot, Step, task::UnitId,
+    vrf::Public,
 };
 
 macro_rules! rejections {
@@ -61,6 +62,8 @@ rejections! {
     214 BondTooLow { bond: Amount, bond_min: Amount } => "bond is {bond}; at least {bond_min} is needed";
     /// Only idle miners resume.
     215 MinerNotIdle { miner: Address } => "miner {miner} is active already";
+    /// A key of verifiable randomness is one.
+    216 RandomnessKeyInvalid { key: Public } => "{key} is not a key of verifiable randomness";
     /// A unit must have been assigned.
     301 UnitUnknown { unit: UnitId } => "unit {unit} is not assigned";
     /// Only its miner binds a unit.

@@ -120,8 +120,9 @@ fn money_and_votes() -> impl Strategy<Value = Body> {
             to: protocol::Address::from_bytes(to),
             amount: Amount::new(amount),
         }),
-        any::<u64>().prop_map(|bond| Body::RegisterMiner {
+        (any::<u64>(), any::<[u8; 32]>()).prop_map(|(bond, vrf)| Body::RegisterMiner {
             bond: Amount::new(bond),
+            vrf: protocol::vrf::Public::from_bytes(vrf),
         }),
         Just(Body::Resume),
         (text, text, any::<u64>(), any::<u64>()).prop_map(|(title, parameter, value, height)| {

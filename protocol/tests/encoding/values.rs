@@ -124,6 +124,7 @@ pub(crate) fn bodies() -> Vec<Body> {
         },
         Body::RegisterMiner {
             bond: Amount::new(1_000),
+            vrf: key(1).vrf().public(),
         },
         Body::Resume,
         Body::CommitRollouts {

@@ -1,6 +1,6 @@
 //! Proposals: opened, voted, closed, enacted; the parameter holds from the height named.
 
-use crate::support::{Chain, Setup, accepting, rejecting};
+use crate::support::{Chain, Setup, accepting, registration, rejecting};
 use governance::{
     Tally,
     parameters::Name,
@@ -8,7 +8,7 @@ use governance::{
 };
 use ledger_state::{Event, proposal::Stored, run};
 use protocol::{
-    Amount, Height, ProposalId, SigningKey,
+    Height, ProposalId, SigningKey,
     codec::Text,
     transaction::{Action, Body, Choice},
     verdict::Check,
@@ -62,12 +62,14 @@ fn a_passed_proposal_is_in_force_from_the_height_it_names() {
     chain.wait(1);
     assert_eq!(stored(&chain, id).status, Status::Passed);
 
-    let bond = Amount::new(10_000);
     chain.wait_for(enact_at.saturating_sub(2));
-    chain.block(vec![(chain.miner(0), Body::RegisterMiner { bond })]);
+    chain.register_miner(0);
     assert_eq!(bond_min(&chain), 10_000);
     // The next block enacts before its transactions, so a proposer leaves this one out.
-    let signed = chain.sign(vec![(chain.miner(1), Body::RegisterMiner { bond })]);
+    let signed = chain.sign(vec![(
+        chain.miner(1),
+        registration(&chain.miner(1), 10_000),
+    )]);
     assert!(ledger_state::select(&chain.state, signed.clone(), 1).is_empty());
     let block = chain.assemble(signed);
     let rejection = ledger_state::apply(&chain.state, &block).unwrap_err();

@@ -6,6 +6,6 @@ mod setup;
 mod step;
 
 pub(crate) use chain::Chain;
-pub(crate) use keys::key;
+pub(crate) use keys::{key, registration};
 pub(crate) use setup::{Setup, recipe};
 pub(crate) use step::{RUN, accepting, audit_bodies, commitment_body, rejecting};

@@ -1,6 +1,6 @@
 //! The first round: one auditor, drawn by stake.
 
-use crate::support::{Chain, RUN, Setup, accepting, rejecting};
+use crate::support::{Chain, RUN, Setup, accepting, registration, rejecting};
 use governance::parameters::Name;
 use ledger_state::{
     Event,
@@ -128,7 +128,6 @@ fn an_auditor_is_never_drawn_for_a_unit_of_its_own_key() {
     setup.recipe.pretrain.units_count = 60;
     setup.recipe.schedule.miners_at_start_count = 2;
     let mut chain = Chain::start(&setup);
-    let bond = protocol::Amount::new(10_000);
     let miners = [chain.operator(0), chain.holder(1)];
     let fund = |to: &protocol::SigningKey, from: usize| {
         let (to, amount) = (to.address(), protocol::Amount::new(20_000));
@@ -136,7 +135,7 @@ fn an_auditor_is_never_drawn_for_a_unit_of_its_own_key() {
     };
     let funds = vec![fund(&miners[0], 0), fund(&miners[1], 1)];
     chain.block(funds);
-    let register = |key: &protocol::SigningKey| (key.clone(), Body::RegisterMiner { bond });
+    let register = |key: &protocol::SigningKey| (key.clone(), registration(key, 10_000));
     chain.block(miners.iter().map(register).collect());
     chain.open_step();
     let ids = chain.commit_all();

@@ -16,7 +16,7 @@ fn setup() -> Setup {
         ..Setup::default()
     };
     setup.recipe.pretrain.units_count = 30;
-    setup.recipe.schedule.deadline_blocks = 30;
+    setup.recipe.schedule.deadline_blocks = 60;
     setup
 }
 

@@ -1,13 +1,14 @@
 //! Accounts, bonds, checkpoints and proposals.
 
 use super::Row;
-use crate::support::{Chain, Setup, key};
+use crate::support::{Chain, Setup, key, registration};
 use ledger_state::Rejection;
 use protocol::{
     Amount, Height, Nonce, ProposalId, RunId, SigningKey, Step,
     checkpoint::{Checkpoint, Evaluation},
     codec::Text,
     transaction::{Action, Body, Choice},
+    vrf::Public,
 };
 
 pub(super) const ROWS: &[Row] = &[
@@ -17,20 +18,20 @@ pub(super) const ROWS: &[Row] = &[
     ("BalanceTooLow", || transfer(50_001)),
     ("BalanceTooLow", || transfer(u64::MAX)),
     ("BalanceTooLow", || {
-        fresh(Body::RegisterMiner {
-            bond: Amount::new(50_001),
-        })
+        fresh(registration(&key("miner", 0), 50_001))
     }),
     ("TransferOfNothing", || transfer(0)),
     ("AlreadyRegistered", || {
-        let bond = Amount::new(10_000);
-        registered().reject(key("miner", 0), Body::RegisterMiner { bond })
+        let miner = key("miner", 0);
+        registered().reject(miner.clone(), registration(&miner, 10_000))
     }),
     ("MinerUnknown", || fresh(Body::Resume)),
     ("BondTooLow", || {
-        fresh(Body::RegisterMiner {
-            bond: Amount::new(9_999),
-        })
+        fresh(registration(&key("miner", 0), 9_999))
+    }),
+    ("RandomnessKeyInvalid", || {
+        let (bond, vrf) = (Amount::new(10_000), Public::from_bytes([0; 32]));
+        fresh(Body::RegisterMiner { bond, vrf })
     }),
     ("MinerNotIdle", || {
         registered().reject(key("miner", 0), Body::Resume)

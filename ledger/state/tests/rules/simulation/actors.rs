@@ -1,13 +1,13 @@
 //! What miners and validators want to do next.
 
 use super::world::{DISHONEST, World};
-use crate::support::{accepting, audit_bodies, commitment_body, rejecting};
+use crate::support::{accepting, audit_bodies, commitment_body, registration, rejecting};
 use ledger_state::{
     bond::{Miner, Status},
     unit::{Opinion, Stage, Unit},
 };
 use protocol::{
-    Amount, CheckpointId, SigningKey,
+    CheckpointId, SigningKey,
     codec::BoundedVec,
     task::UnitId,
     transaction::Body,
@@ -73,9 +73,8 @@ pub(super) fn wishes(world: &mut World) -> Vec<Wish> {
 fn miner(world: &mut World, index: usize) -> Vec<Wish> {
     let key = world.chain.miner(index);
     let Some(record) = world.chain.view().get::<Miner>(&key.address()) else {
-        let bond = Amount::new(30_000);
         let joins = index < 4 || world.random.chance(10);
-        let register = (key, Body::RegisterMiner { bond });
+        let register = (key.clone(), registration(&key, 30_000));
         return if joins { vec![register] } else { Vec::new() };
     };
     if record.status == Status::Idle {

@@ -1,7 +1,7 @@
 //! Transactions that make no sense, and some that do, from those who have nothing to lose.
 
 use super::{actors::Behaviour, random::Random, world::DISHONEST, world::World};
-use crate::support::{RUN, accepting, audit_bodies, key, rejecting};
+use crate::support::{RUN, accepting, audit_bodies, key, registration, rejecting};
 use ledger_state::proposal::Stored;
 use protocol::{
     Amount, BlobId, Height, ProposalId, SigningKey, Step,
@@ -27,9 +27,7 @@ pub(super) fn wishes(world: &mut World) -> Vec<(SigningKey, Body)> {
     for _ in 0..random.below(6) {
         let sender = random.pick(&senders).clone();
         let body = match random.below(9) {
-            0 => Body::RegisterMiner {
-                bond: amount(random),
-            },
+            0 => registration(&sender, amount(random).get()),
             1 => Body::Resume,
             2 => commitment(random, step),
             3 => attestation(random, step),

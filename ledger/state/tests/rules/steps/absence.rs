@@ -19,13 +19,12 @@ fn deadline(chain: &Chain) -> Height {
 #[test]
 fn step_zero_waits_for_the_recipes_number_of_miners() {
     let mut chain = Chain::start(&Setup::default());
-    let bond = protocol::Amount::new(10_000);
     for index in 0..2 {
-        chain.block(vec![(chain.miner(index), Body::RegisterMiner { bond })]);
+        chain.register_miner(index);
     }
     chain.wait(20);
     assert!(matches!(chain.run().stage, Stage::Opening { .. }));
-    chain.block(vec![(chain.miner(2), Body::RegisterMiner { bond })]);
+    chain.register_miner(2);
     chain.wait(1);
     assert!(
         !chain.is_working(),

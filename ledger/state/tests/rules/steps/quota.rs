@@ -1,8 +1,8 @@
 //! How much work a miner is given: by bond, less after refusals and gaps.
 
-use crate::support::{Chain, Setup};
+use crate::support::{Chain, Setup, registration};
 use ledger_state::{bond::Status, run::Stage};
-use protocol::{Amount, Micro, transaction::Body};
+use protocol::{Micro, transaction::Body};
 
 /// Many units, so that shares are seen.
 fn setup() -> Setup {
@@ -26,8 +26,8 @@ fn close(chain: &mut Chain) {
 fn units_are_dealt_in_proportion_to_bonds() {
     let mut chain = Chain::start(&setup());
     let register = |chain: &Chain, index: usize, bond: u64| {
-        let bond = Amount::new(bond);
-        (chain.miner(index), Body::RegisterMiner { bond })
+        let key = chain.miner(index);
+        (key.clone(), registration(&key, bond))
     };
     let content = [(0, 10_000), (1, 20_000), (2, 30_000)];
     let content = content.map(|(index, bond)| register(&chain, index, bond));
@@ -42,8 +42,10 @@ fn whoever_joins_while_a_step_opens_is_given_units_of_the_next() {
     let mut setup = setup();
     setup.recipe.schedule.miners_at_start_count = 2;
     let mut chain = Chain::start(&setup);
-    let bond = Amount::new(10_000);
-    let register = |chain: &Chain, index: usize| (chain.miner(index), Body::RegisterMiner { bond });
+    let register = |chain: &Chain, index: usize| {
+        let key = chain.miner(index);
+        (key.clone(), registration(&key, 10_000))
+    };
     let content = vec![register(&chain, 0), register(&chain, 1)];
     chain.block(content);
     // The next block yields the beacon, so this one comes too late to be chosen for it.

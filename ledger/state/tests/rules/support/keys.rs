@@ -1,6 +1,6 @@
 //! Keys by role and number, the same in every run of the tests.
 
-use protocol::SigningKey;
+use protocol::{Amount, SigningKey, transaction::Body};
 
 /// The key of the `index`-th holder of a role.
 pub(crate) fn key(role: &str, index: usize) -> SigningKey {
@@ -24,5 +24,13 @@ impl Validator {
             operator: key("operator", index),
             holder: key("holder", index),
         }
+    }
+}
+
+/// A miner locks a bond, with the key of randomness that belongs to its own.
+pub(crate) fn registration(key: &SigningKey, bond: u64) -> Body {
+    Body::RegisterMiner {
+        bond: Amount::new(bond),
+        vrf: key.vrf().public(),
     }
 }

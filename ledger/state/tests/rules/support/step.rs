@@ -1,6 +1,6 @@
 //! Driving a step: units are bound, attested, drawn, judged; checkpoints are attested.
 
-use super::Chain;
+use super::{Chain, registration};
 use ledger_state::{
     Event,
     bond::Miner,
@@ -9,7 +9,7 @@ use ledger_state::{
     unit::{Draw, Opinion, Outcome, Unit},
 };
 use protocol::{
-    Amount, BlobId, CheckpointId, RunId, SigningKey, Step,
+    BlobId, CheckpointId, RunId, SigningKey, Step,
     checkpoint::{Checkpoint, Evaluation},
     codec::BoundedVec,
     rollout::Totals,
@@ -145,10 +145,15 @@ impl Chain {
 impl Chain {
     /// Registers every miner.
     pub(crate) fn register_miners(&mut self) {
-        let bond = Amount::new(10_000);
-        let register = |key: &SigningKey| (key.clone(), Body::RegisterMiner { bond });
+        let register = |key: &SigningKey| (key.clone(), registration(key, 10_000));
         let content = self.miners.iter().map(register).collect();
         self.block(content);
+    }
+    /// Registers one miner.
+    pub(crate) fn register_miner(&mut self, index: usize) {
+        let key = self.miner(index);
+        let body = registration(&key, 10_000);
+        self.block(vec![(key, body)]);
     }
     /// Waits for the assignment of the current step.
     pub(crate) fn open_step(&mut self) {
