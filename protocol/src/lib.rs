@@ -29,6 +29,7 @@
 
 pub mod block;
 pub mod checkpoint;
+pub mod class;
 pub mod codec;
 pub mod genesis;
 pub mod gradient;

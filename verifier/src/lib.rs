@@ -57,6 +57,7 @@ mod admission;
 pub mod checkpoint;
 pub mod gradient;
 pub mod rollout;
+pub mod tolerant;
 
 pub use admission::{AdmitError, SampleFault, admit, blob_bytes_max};
 pub use checkpoint::{AdvanceError, Successor};

@@ -1,0 +1,190 @@
+//! From honest units of another engine to the limits of its class.
+//!
+//! Limits are what was seen, times a margin, and nothing is read into tails that nobody measured:
+//! among N honest units without one beyond the limit, the 95 % bound on the rate of such units is
+//! 3 / N ([`bound_per_million`]). The table of evidence divides an alternative q₁, the honest
+//! scores moved up, by an upper envelope q₀ of the honest scores: each of its values is above the
+//! true probability, all at once, with a confidence of 99 % (Chernoff: a count of mean µ falls to
+//! n or below with probability at most exp(−(µ − n)² / 2µ)).
+
+use super::Margins;
+use protocol::{
+    class::{Cell, Class, ClassId, Limits, SCORE_BINS_COUNT, entropy_bin, score_bin, tokens_log2},
+    codec::{BoundedVec, Text, TextError, TooMany},
+    proof::toploc::{MantissaDistance, Thresholds},
+};
+use std::collections::BTreeMap;
+
+/// C: half a nat.
+pub const CLIP_MICRO: u64 = 500_000;
+/// −ln 10⁻⁴ and −ln 10⁻⁹ in millionths, rounded up.
+const LIFETIME: Limits = Limits {
+    void: 9_210_341,
+    slash: 20_723_266,
+};
+/// How often the envelope may be below the truth anywhere.
+const ENVELOPE_ERROR: f64 = 0.01;
+/// Share of the wealth that each unit stakes on the alternative.
+const STAKE: f64 = 0.125;
+
+/// What honest work of one engine was seen to differ by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Calibration {
+    units_count: u64,
+    tokens_count: u64,
+    largest_micro: u64,
+    cells: BTreeMap<(u8, u8), Seen>,
+    scores: [u64; SCORE_BINS_COUNT],
+    exponent_mismatches: u32,
+    mantissa: Option<MantissaDistance>,
+}
+
+/// The most seen in a cell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Seen {
+    units_count: u64,
+    clipped_sum_micro: u64,
+    mismatches_count: u64,
+}
+
+/// Why there is no class.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CalibrateError {
+    /// A name that may not be shown.
+    #[error(transparent)]
+    Name(#[from] TextError),
+    /// More kinds of units than a class has room for.
+    #[error(transparent)]
+    Cells(#[from] TooMany),
+}
+
+impl Calibration {
+    /// Adds an honest unit, measured with [`CLIP_MICRO`].
+    pub fn add(&mut self, unit: &Margins) {
+        self.units_count += 1;
+        self.tokens_count += unit.tokens_count;
+        self.largest_micro = self.largest_micro.max(unit.largest_micro);
+        let cell = (
+            tokens_log2(unit.tokens_count),
+            entropy_bin(unit.entropy_micro()),
+        );
+        let seen = self.cells.entry(cell).or_default();
+        seen.units_count += 1;
+        seen.clipped_sum_micro = seen.clipped_sum_micro.max(unit.clipped_sum_micro);
+        seen.mismatches_count = seen.mismatches_count.max(unit.mismatches_count);
+        self.scores[score_bin(unit.clipped_sum_micro, unit.tokens_count)] += 1;
+    }
+
+    /// Adds how far the proof of an honest chunk agreed.
+    pub fn add_proof(&mut self, exponent_mismatches: u32, mantissa: Option<MantissaDistance>) {
+        self.exponent_mismatches = self.exponent_mismatches.max(exponent_mismatches);
+        let worst = |a: MantissaDistance, b: MantissaDistance| MantissaDistance {
+            mean_thousandths: a.mean_thousandths.max(b.mean_thousandths),
+            median: a.median.max(b.median),
+        };
+        self.mantissa = match (self.mantissa, mantissa) {
+            (Some(a), Some(b)) => Some(worst(a, b)),
+            (a, b) => a.or(b),
+        };
+    }
+
+    /// Honest response tokens seen.
+    #[must_use]
+    pub const fn tokens_count(&self) -> u64 {
+        self.tokens_count
+    }
+
+    /// The 95 % bound on honest units beyond what was seen, per million: 3 / N, rounded up.
+    #[must_use]
+    pub fn bound_per_million(&self) -> u64 {
+        3_000_000_u64.div_ceil(self.units_count.max(1))
+    }
+
+    /// The class: void above one and a half times what was seen, slash above four times.
+    ///
+    /// # Errors
+    /// A name that may not be shown, or more than 256 kinds of units.
+    pub fn class(&self, id: ClassId, name: &str) -> Result<Class, CalibrateError> {
+        let cells = self
+            .cells
+            .iter()
+            .map(|(&(tokens_log2, entropy_bin), seen)| Cell {
+                tokens_log2,
+                entropy_bin,
+                units_count: seen.units_count,
+                clipped_sum_micro: widened(seen.clipped_sum_micro),
+                mismatches_count: widened(seen.mismatches_count),
+            });
+        let mantissa = self.mantissa.unwrap_or(MantissaDistance {
+            mean_thousandths: 0,
+            median: 0,
+        });
+        Ok(Class {
+            id,
+            name: Text::new(name)?,
+            units_count: self.units_count,
+            tokens_count: self.tokens_count,
+            margin_micro: widened(self.largest_micro),
+            clip_micro: CLIP_MICRO,
+            cells: BoundedVec::new(cells.collect())?,
+            evidence_micro: BoundedVec::new(evidence(&self.scores).to_vec())?,
+            lifetime_micro: LIFETIME,
+            toploc: Thresholds {
+                exponent_mismatches_max: half_more(self.exponent_mismatches),
+                mantissa_mean_thousandths_max: half_more(mantissa.mean_thousandths),
+                mantissa_median_max: half_more(mantissa.median),
+            },
+        })
+    }
+}
+
+fn half_more(seen: u32) -> u32 {
+    seen.saturating_add(seen.div_ceil(2))
+}
+
+fn widened(seen: u64) -> Limits {
+    Limits {
+        void: seen.saturating_add(seen.div_ceil(2)),
+        slash: seen
+            .saturating_mul(4)
+            .max(seen.saturating_add(seen.div_ceil(2))),
+    }
+}
+
+/// ln(1 − s + s q₁ / q₀) of every score, in millionths rounded down.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "a table that is measured once; the result is what binds"
+)]
+fn evidence(scores: &[u64; SCORE_BINS_COUNT]) -> [i64; SCORE_BINS_COUNT] {
+    let total = scores.iter().sum::<u64>().max(1) as f64;
+    let slack = (SCORE_BINS_COUNT as f64 / ENVELOPE_ERROR).ln();
+    let envelope = scores.map(|count| {
+        let count = count as f64;
+        ((count + slack + (slack * slack + 2.0 * slack * count).sqrt()) / total).min(1.0)
+    });
+    let alternative = alternative(scores, total);
+    let mut table = [0; SCORE_BINS_COUNT];
+    for ((value, q0), q1) in table.iter_mut().zip(envelope).zip(alternative) {
+        *value = ((STAKE * (q1 / q0 - 1.0)).ln_1p() * 1e6).floor() as i64;
+    }
+    table
+}
+
+/// Four tenths of the honest scores moved up by one, three by two, and three over all scores from
+/// the largest honest one on.
+#[expect(clippy::cast_precision_loss, reason = "as above")]
+fn alternative(scores: &[u64; SCORE_BINS_COUNT], total: f64) -> [f64; SCORE_BINS_COUNT] {
+    let highest = scores.iter().rposition(|count| *count > 0).unwrap_or(0);
+    let above = 0.3 / (SCORE_BINS_COUNT - highest) as f64;
+    let mut shares = [0.0; SCORE_BINS_COUNT];
+    for (bin, share) in shares.iter_mut().enumerate() {
+        let below = |by: usize| {
+            bin.checked_sub(by)
+                .map_or(0.0, |from| scores[from] as f64 / total)
+        };
+        *share = 0.4 * below(1) + 0.3 * below(2) + if bin >= highest { above } else { 0.0 };
+    }
+    shares
+}
