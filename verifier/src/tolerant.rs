@@ -7,8 +7,8 @@
 //! Δ_t = max_v (ℓ_v / T + g_v) − (ℓ_y / T + g_y)      in millionths of a nat, rounded to nearest
 //! ```
 //!
-//! If the miner's logits are within ε of the exact ones, honest work has `Δ_t ≤ 2ε / T`. Four things
-//! follow, each against limits that were measured ([`calibrate`]) and stand on the chain
+//! If the miner's logits are within ε of the exact ones, honest work has `Δ_t ≤ 2ε / T`. Four
+//! things follow, each against limits that were measured ([`calibrate`]) and stand on the chain
 //! ([`protocol::class`]): no token above the hard limit; a small `Σ min(Δ, C)` over the unit; few
 //! tokens with Δ > 0; and, over a miner's [`Lifetime`], evidence that grows with every unit that
 //! differs more than honest ones do. The last sees what no single unit shows.
