@@ -1,6 +1,8 @@
 //! The command line.
 
-use crate::{devnet, export, mining, model, query, replay, rpc::client::Client, validator, wallet};
+use crate::{
+    calibrate, devnet, export, mining, model, query, replay, rpc::client::Client, validator, wallet,
+};
 use adversaries::Cheat;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -48,6 +50,8 @@ enum Command {
     /// Propose and vote.
     #[command(subcommand)]
     Gov(GovCommand),
+    /// Measure how far honest work of another engine differs, and write its class.
+    Calibrate(calibrate::Arguments),
     /// Import, show, run and plan language models.
     #[command(subcommand)]
     Model(model::Command),
@@ -273,6 +277,7 @@ impl Arguments {
                 let home = arguments.home.clone();
                 mining::run(&home, arguments.into()).await
             }
+            Command::Calibrate(arguments) => calibrate::run(&arguments),
             Command::Export(arguments) => export::run(&arguments.home, &arguments.out),
             Command::Replay(arguments) => replay::run(&arguments.home, arguments.json),
             Command::Query(arguments) => query::run(arguments).await,

@@ -10,8 +10,9 @@
 //!
 //! a miner is [`mining`]; both compute through [`computation`] on a [`workbench`] and sign through
 //! an [`outbox`]. [`devnet`] starts them all as processes on one machine. [`model`] runs language
-//! models of the world outside on the same engine.
+//! models of the world outside on the same engine, and [`calibrate`] compares it with others.
 
+pub mod calibrate;
 pub mod chain;
 pub mod cli;
 pub mod computation;

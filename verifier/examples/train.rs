@@ -165,7 +165,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         println!("{line}  {:.0} s", start.elapsed().as_secs_f64());
     }
-    let id = CheckpointId::of(&run.now.model.to_safetensors());
+    let file = run.now.model.to_safetensors();
+    let id = CheckpointId::of(&file);
+    if let Some(path) = arguments.next() {
+        std::fs::write(path, &file)?;
+    }
     println!("last checkpoint {id}");
     Ok(())
 }

@@ -17,6 +17,7 @@
 //! and unsure ones do. Everything here is deterministic, and every result an integer.
 
 pub mod calibrate;
+pub mod measure;
 
 use engine::{Continuation, Device, InputError, Parameters, arithmetic::elementary::wide, sampler};
 use protocol::{

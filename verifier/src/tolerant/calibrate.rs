@@ -7,7 +7,7 @@
 //! true probability, all at once, with a confidence of 99 % (Chernoff: a count of mean µ falls to
 //! n or below with probability at most exp(−(µ − n)² / 2µ)).
 
-use super::Margins;
+use super::{Margins, measure::Distance};
 use protocol::{
     class::{Cell, Class, ClassId, Limits, SCORE_BINS_COUNT, entropy_bin, score_bin, tokens_log2},
     codec::{BoundedVec, Text, TextError, TooMany},
@@ -86,6 +86,20 @@ impl Calibration {
             (Some(a), Some(b)) => Some(worst(a, b)),
             (a, b) => a.or(b),
         };
+    }
+
+    /// Adds everything about an honest unit.
+    pub fn add_unit(&mut self, unit: &Distance) {
+        self.add(&unit.margins);
+        for agreement in &unit.proofs {
+            self.add_proof(agreement.exponent_mismatches, agreement.mantissa);
+        }
+    }
+
+    /// Honest units seen.
+    #[must_use]
+    pub const fn units_count(&self) -> u64 {
+        self.units_count
     }
 
     /// Honest response tokens seen.

@@ -1,0 +1,166 @@
+//! Units of another engine beside the exact one: what calibration adds up and controls repeat.
+
+use super::{Margins, Response, calibrate::CLIP_MICRO};
+use engine::{
+    Continuation, Device, Generation, GenerationOptions, GenerationRequest, Parameters, bf16_bits,
+};
+use environment::END_OF_SEQUENCE;
+use miner::{ExecuteError, RolloutInputs, World, model::number, rollout::Draw};
+use protocol::{
+    Address, ChainId, CheckpointId, RunId, Step,
+    proof::toploc::{self, Activations, Agreement, Layout, Rule, Thresholds},
+    recipe::Recipe,
+    rollout::{PROOF_CHUNK_TOKENS, PROOF_TOP_COUNT},
+    task::{Beacon, RolloutTask, UnitId, UnitKind},
+};
+
+/// Everything agrees well enough to be told how far.
+const ANY: Rule = Rule::Tolerant(Thresholds {
+    exponent_mismatches_max: u32::MAX,
+    mantissa_mean_thousandths_max: u32::MAX,
+    mantissa_median_max: u32::MAX,
+});
+
+/// How far a unit differs from the exact engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Distance {
+    /// Its tokens.
+    pub margins: Margins,
+    /// Its activations, chunk by chunk; a chunk that agrees in nothing is missing.
+    pub proofs: Vec<Agreement>,
+    /// Chunks that agree in nothing.
+    pub strangers_count: u64,
+}
+
+/// Measures generations of a unit, by group and slot as `draw` has them.
+///
+/// # Errors
+/// Tokens that the model cannot take.
+pub fn distance(
+    inputs: &RolloutInputs<'_>,
+    draw: &Draw<'_>,
+    generations: &[Generation],
+    device: &Device,
+) -> Result<Distance, ExecuteError> {
+    let groups = draw.prompts.iter().zip(&draw.seeds);
+    let places = groups.flat_map(|(prompt, seeds)| seeds.iter().map(move |seed| (prompt, seed)));
+    let responses: Vec<_> = places
+        .zip(generations)
+        .map(|((prompt, seed), generation)| Response {
+            prompt,
+            tokens: &generation.tokens,
+            seed: *seed,
+        })
+        .collect();
+    let temperature = number(inputs.recipe.reinforce.temperature);
+    let mut distance = Distance {
+        margins: Margins::of(inputs.model, &responses, temperature, CLIP_MICRO, device)?,
+        ..Distance::default()
+    };
+    for (response, generation) in responses.iter().zip(generations) {
+        compare(inputs, response, &generation.hidden, device, &mut distance)?;
+    }
+    Ok(distance)
+}
+
+/// Adds how far the activations of one response agree.
+fn compare(
+    inputs: &RolloutInputs<'_>,
+    response: &Response<'_>,
+    hidden: &[f32],
+    device: &Device,
+    distance: &mut Distance,
+) -> Result<(), ExecuteError> {
+    let continuation = Continuation {
+        prompt: response.prompt,
+        response: response.tokens,
+    };
+    let exact = device.replay(inputs.model, &[continuation])?;
+    let layout = Layout {
+        hidden: inputs.model.config().hidden_size,
+        prefill_tokens: response.prompt.len(),
+        chunk_tokens: PROOF_CHUNK_TOKENS,
+        top_count: PROOF_TOP_COUNT,
+    };
+    let bits = |values: &[f32]| -> Vec<u16> { values.iter().map(|v| bf16_bits(*v)).collect() };
+    let theirs = bits(hidden);
+    let proofs = toploc::build(&Activations::new(&theirs, layout)?)?;
+    let ours = bits(exact.first().map_or(&[][..], |pass| &pass.hidden));
+    match toploc::verify(&proofs, &Activations::new(&ours, layout)?, ANY) {
+        Ok(agreements) => distance.proofs.extend(agreements),
+        Err(_) => distance.strangers_count += 1,
+    }
+    Ok(())
+}
+
+/// Units as a run would assign them, for another engine to draw.
+#[derive(Clone, Copy, Debug)]
+pub struct Tasks<'a> {
+    /// The run's.
+    pub recipe: &'a Recipe,
+    /// The weights that every engine runs.
+    pub model: &'a Parameters,
+    /// Names the weights.
+    pub checkpoint: CheckpointId,
+    /// Gives other tasks for other numbers.
+    pub seed: u32,
+}
+
+impl Tasks<'_> {
+    /// Has unit `index` drawn by `generate`, and measures it.
+    ///
+    /// # Errors
+    /// What `generate` says, or a recipe that cannot be executed.
+    pub fn measure<E: From<ExecuteError>>(
+        &self,
+        index: u32,
+        device: &Device,
+        generate: impl FnOnce(&[GenerationRequest], &GenerationOptions) -> Result<Vec<Generation>, E>,
+    ) -> Result<Distance, E> {
+        let world = World::of(self.recipe)?;
+        let task = self.task(index);
+        let inputs = RolloutInputs {
+            task: &task,
+            recipe: self.recipe,
+            model: self.model,
+        };
+        let draw = Draw::assigned(&inputs, &world);
+        let groups = draw.prompts.iter().zip(&draw.seeds);
+        let requests: Vec<_> = groups
+            .flat_map(|(prompt, seeds)| {
+                seeds.iter().map(|seed| GenerationRequest {
+                    prompt: prompt.clone(),
+                    seed: *seed,
+                })
+            })
+            .collect();
+        let options = GenerationOptions {
+            sampling: draw.sampling,
+            tokens_max: world.environment.response_tokens_max(),
+            eos: END_OF_SEQUENCE,
+        };
+        let generations = generate(&requests, &options)?;
+        Ok(distance(&inputs, &draw, &generations, device)?)
+    }
+
+    /// The task of a unit, with a beacon of its own.
+    #[must_use]
+    pub fn task(&self, index: u32) -> RolloutTask {
+        let mut beacon = [0xca; 32];
+        beacon[..4].copy_from_slice(&index.to_le_bytes());
+        beacon[4..8].copy_from_slice(&self.seed.to_le_bytes());
+        RolloutTask {
+            chain: ChainId::from_bytes([0xca; 32]),
+            checkpoint: self.checkpoint,
+            environment: self.recipe.environment,
+            beacon: Beacon::from_bytes(beacon),
+            unit: UnitId {
+                run: RunId::ZERO,
+                step: Step::ZERO,
+                kind: UnitKind::Rollout,
+                index,
+            },
+            miner: Address::from_bytes([0xca; 32]),
+        }
+    }
+}
