@@ -107,15 +107,15 @@ pub struct Tasks<'a> {
 }
 
 impl Tasks<'_> {
-    /// Has unit `index` drawn by `generate`, and measures it.
+    /// Has unit `index` drawn by `other`, and measures it.
     ///
     /// # Errors
-    /// What `generate` says, or a recipe that cannot be executed.
+    /// What `other` says, or a recipe that cannot be executed.
     pub fn measure<E: From<ExecuteError>>(
         &self,
         index: u32,
         device: &Device,
-        generate: impl FnOnce(&[GenerationRequest], &GenerationOptions) -> Result<Vec<Generation>, E>,
+        other: impl FnOnce(&[GenerationRequest], &GenerationOptions) -> Result<Vec<Generation>, E>,
     ) -> Result<Distance, E> {
         let world = World::of(self.recipe)?;
         let task = self.task(index);
@@ -139,7 +139,7 @@ impl Tasks<'_> {
             tokens_max: world.environment.response_tokens_max(),
             eos: END_OF_SEQUENCE,
         };
-        let generations = generate(&requests, &options)?;
+        let generations = other(&requests, &options)?;
         Ok(distance(&inputs, &draw, &generations, device)?)
     }
 
