@@ -63,10 +63,14 @@ parameters! {
     AuditCommitBlocks = "audit-commit-blocks": 4..=100_000, default 240;
     /// Blocks after that to reveal it.
     AuditRevealBlocks = "audit-reveal-blocks": 4..=100_000, default 60;
-    /// Burned from the stake of an auditor whose rejection re-execution overturns.
+    /// Burned from the stake of an auditor whose verdict a higher round overturns.
     AuditFaultPenalty = "audit-fault-penalty": 0..=1_000_000_000_000, default 1_000;
     /// Burned from the stake of an auditor that does not say what it was drawn to say.
     SilencePenalty = "silence-penalty": 0..=1_000_000_000_000, default 100;
+    /// Blocks in which a miner may appeal against a conviction.
+    AppealBlocks = "appeal-blocks": 4..=100_000, default 40;
+    /// Bond of a unit's first appeal; each further one takes twice the bond before.
+    AppealBond = "appeal-bond": 1..=1_000_000_000_000, default 1_000;
     /// Share of a slash that goes to the auditors who found the fraud, in millionths.
     WhistleBlower = "whistle-blower": 0..=500_000, default 100_000;
     /// Smallest bond of a miner.

@@ -9,9 +9,8 @@ use crate::{
     task::{Beacon, UnitId},
 };
 
-/// A uniform 64-bit number that the beacon gives this purpose and unit.
-fn draw(tag: &'static str, beacon: &Beacon, unit: UnitId) -> u64 {
-    let hash = tagged_hash(tag, &(beacon, unit));
+/// The first 64 bits of a hash, as a number.
+fn low_bits(hash: &[u8; 32]) -> u64 {
     let mut low = [0; 8];
     low.copy_from_slice(&hash[..8]);
     u64::from_le_bytes(low)
@@ -61,22 +60,64 @@ impl Deterrence {
 /// Whether the unit is audited at this rate (a probability in millionths).
 #[must_use]
 pub fn is_drawn(beacon: &Beacon, unit: UnitId, rate: Micro) -> bool {
-    let scaled = u128::from(draw("cairn/sample-unit/v1", beacon, unit)) * 1_000_000;
+    let hash = tagged_hash("cairn/sample-unit/v1", &(beacon, unit));
+    let scaled = u128::from(low_bits(&hash)) * 1_000_000;
     // `scaled >> 64` is uniform in 0..1_000_000.
     scaled >> 64 < u128::from(rate.get())
 }
 
-/// The auditor of a drawn unit: one candidate, with probability proportional to its power.
-/// Nothing when nobody has power.
-#[must_use]
-pub fn auditor(beacon: &Beacon, unit: UnitId, candidates: &[(Address, u64)]) -> Option<Address> {
+/// Draws one candidate in proportion to power: seat `seat` of a unit's round `round` of judging.
+fn drawn(
+    beacon: &Beacon,
+    (unit, round, seat): (UnitId, u32, u32),
+    candidates: &[(Address, u64)],
+) -> Option<usize> {
     let total: u128 = candidates.iter().map(|(_, power)| u128::from(*power)).sum();
     let total = u64::try_from(total).ok()?;
-    let scaled = u128::from(draw("cairn/sample-auditor/v1", beacon, unit)) * u128::from(total);
+    let hash = tagged_hash("cairn/sample-auditor/v1", &(beacon, unit, round, seat));
+    let scaled = u128::from(low_bits(&hash)) * u128::from(total);
     let point = scaled >> 64;
     let mut passed = 0_u128;
-    candidates.iter().find_map(|(address, power)| {
+    candidates.iter().position(|(_, power)| {
         passed += u128::from(*power);
-        (point < passed).then_some(*address)
+        point < passed
     })
+}
+
+/// A panel of `count` different candidates, drawn one after the other by power from those that
+/// are left; fewer if there are not as many with power.
+#[must_use]
+pub fn panel(
+    beacon: &Beacon,
+    unit: UnitId,
+    round: u32,
+    candidates: &[(Address, u64)],
+    count: u32,
+) -> Vec<Address> {
+    let mut left = candidates.to_vec();
+    let draws = (0..count).map_while(|seat| {
+        let position = drawn(beacon, (unit, round, seat), &left)?;
+        Some(left.remove(position).0)
+    });
+    draws.collect()
+}
+
+/// A committee of `count` seats, each drawn by power from all candidates: who sits in it, and in
+/// how many seats, in the order of the candidates.
+#[must_use]
+pub fn committee(
+    beacon: &Beacon,
+    unit: UnitId,
+    round: u32,
+    candidates: &[(Address, u64)],
+    count: u32,
+) -> Vec<(Address, u64)> {
+    let mut seats: Vec<(Address, u64)> = candidates.iter().map(|(who, _)| (*who, 0)).collect();
+    for seat in 0..count {
+        if let Some(position) = drawn(beacon, (unit, round, seat), candidates) {
+            seats[position].1 += 1;
+        }
+    }
+    seats.retain(|(_, count)| *count > 0);
+    seats
 }

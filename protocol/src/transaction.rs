@@ -127,6 +127,11 @@ pub enum Body {
         /// The commitment's salt.
         salt: Commitment,
     },
+    /// A miner contests the conviction of its unit before a larger round, and stakes a bond on it.
+    Appeal {
+        /// The unit.
+        unit: UnitId,
+    },
     /// A validator computed this checkpoint.
     AttestCheckpoint {
         /// The checkpoint.
@@ -161,6 +166,7 @@ impl Body {
             Self::AttestBlobs { .. } => "attest-blobs",
             Self::AuditCommit { .. } => "audit-commit",
             Self::AuditReveal { .. } => "audit-reveal",
+            Self::Appeal { .. } => "appeal",
             Self::AttestCheckpoint { .. } => "attest-checkpoint",
             Self::Propose { .. } => "propose",
             Self::Vote { .. } => "vote",

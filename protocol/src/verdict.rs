@@ -83,6 +83,9 @@ pub struct Finding {
     pub measured: u64,
     /// The most that is allowed.
     pub limit: u64,
+    /// The first group of samples that the check found fault with; 0 where it is about all of a
+    /// unit, or holds. It says which part everyone repeats if nobody agrees.
+    pub group: u32,
 }
 
 impl Finding {
@@ -93,7 +96,13 @@ impl Finding {
             check,
             measured,
             limit: 0,
+            group: 0,
         }
+    }
+    /// The same, first found in this group.
+    #[must_use]
+    pub const fn in_group(self, group: u32) -> Self {
+        Self { group, ..self }
     }
     /// Whether the measured value is within the limit.
     #[must_use]

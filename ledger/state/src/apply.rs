@@ -15,6 +15,7 @@ use crate::{
 use protocol::{
     Height, StateRoot,
     block::{self, Header},
+    task::Beacon,
     transaction::{Body, Verified},
 };
 
@@ -42,8 +43,9 @@ pub fn apply(state: &State, block: &block::Verified) -> Result<Transition, Rejec
     for transaction in block.transactions() {
         events.extend(execute(&mut view, transaction, height)?);
     }
-    events.extend(sample::draw(&mut view, height, block.id()));
-    events.extend(verdict::settle(&mut view, height));
+    let beacon = Beacon::of_block(block.id());
+    events.extend(sample::draw(&mut view, height, &beacon));
+    events.extend(verdict::settle(&mut view, height, &beacon));
     reward::vest(&mut view, height);
     events.extend(task::advance(&mut view, height, block.id()));
     let tip = Tip {
@@ -161,6 +163,7 @@ fn dispatch(
             verdict,
             salt,
         } => verdict::reveal(view, sender, *unit, verdict, *salt, height),
+        Body::Appeal { unit } => verdict::appeal::post(view, sender, *unit, height),
         Body::AttestCheckpoint { checkpoint } => {
             checkpoint::attest(view, sender, checkpoint.clone(), height)
         }

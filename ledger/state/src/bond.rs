@@ -79,6 +79,10 @@ pub struct Miner {
     pub earned: Amount,
     /// Payouts not yet free, oldest first.
     pub vesting: Vec<Payout>,
+    /// Its units under a conviction that is not final; nothing vests while there are any.
+    pub accused: u32,
+    /// Bonds of its appeals that are not decided.
+    pub appealed: Amount,
 }
 
 impl Record for Miner {
@@ -165,6 +169,8 @@ pub fn register(
         units: Units::default(),
         earned: Amount::ZERO,
         vesting: Vec::new(),
+        accused: 0,
+        appealed: Amount::ZERO,
     };
     view.put(&sender, &miner);
     Ok(vec![Event::MinerRegistered {

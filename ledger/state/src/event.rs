@@ -1,8 +1,8 @@
 //! Events: what a block did, for logs, the page and wallets. Not part of the state.
 
-use crate::unit::{AuditFault, Outcome, VoidReason};
+use crate::unit::{AuditFault, Outcome, Tier, VoidReason};
 use protocol::{
-    Address, Amount, ProposalId, RunId, Step, checkpoint::Checkpoint, task::UnitId,
+    Address, Amount, Height, ProposalId, RunId, Step, checkpoint::Checkpoint, task::UnitId,
     transaction::Choice, verdict::Finding,
 };
 use serde::{Deserialize, Serialize};
@@ -63,8 +63,28 @@ pub enum Event {
     },
     /// A unit was drawn for audit.
     AuditDrawn { unit: UnitId, auditor: Address },
-    /// An auditor rejected or was silent: everyone re-executes.
-    AuditEscalated { unit: UnitId },
+    /// A round of judging did not decide, or was appealed: a larger one judges.
+    AuditEscalated { unit: UnitId, tier: Tier },
+    /// A unit was convicted; its miner may appeal.
+    UnitConvicted {
+        unit: UnitId,
+        miner: Address,
+        finding: Finding,
+        appeal_by: Height,
+    },
+    /// A miner contests a conviction.
+    UnitAppealed {
+        unit: UnitId,
+        miner: Address,
+        bond: Amount,
+    },
+    /// The appeals against a unit's convictions are decided; their bonds are burned or returned.
+    AppealEnded {
+        unit: UnitId,
+        miner: Address,
+        bonds: Amount,
+        is_lost: bool,
+    },
     /// A verdict was opened.
     VerdictRevealed {
         unit: UnitId,
@@ -162,8 +182,50 @@ impl fmt::Display for Event {
             Self::AuditDrawn { unit, auditor } => {
                 write!(f, "unit {unit} is audited by {}", auditor.short())
             }
-            Self::AuditEscalated { unit } => {
-                write!(f, "unit {unit} is re-executed by every validator")
+            Self::AuditEscalated { unit, tier } => {
+                let judges = match tier {
+                    Tier::One => "one auditor",
+                    Tier::Three => "three auditors",
+                    Tier::Committee => "a committee",
+                    Tier::Everyone { .. } => "every validator",
+                };
+                write!(f, "unit {unit} is re-executed by {judges}")
+            }
+            Self::UnitConvicted {
+                unit,
+                miner,
+                finding,
+                appeal_by,
+            } => {
+                write!(f, "unit {unit} of {} convicted: ", miner.short())?;
+                write_finding(f, finding)?;
+                write!(f, "; appeals until height {appeal_by}")
+            }
+            Self::UnitAppealed { unit, miner, bond } => {
+                let miner = miner.short();
+                write!(
+                    f,
+                    "miner {miner} appeals for unit {unit} with a bond of {bond}"
+                )
+            }
+            Self::AppealEnded {
+                unit,
+                miner,
+                bonds,
+                is_lost,
+            } => {
+                let miner = miner.short();
+                if *is_lost {
+                    write!(
+                        f,
+                        "miner {miner} lost its appeal for unit {unit}; {bonds} burned"
+                    )
+                } else {
+                    write!(
+                        f,
+                        "miner {miner} has {bonds} back from its appeal for unit {unit}"
+                    )
+                }
             }
             Self::VerdictRevealed {
                 unit,
@@ -227,6 +289,7 @@ fn write_finding(f: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Result {
         check,
         measured,
         limit,
+        group: _,
     } = finding;
     write!(
         f,

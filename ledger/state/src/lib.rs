@@ -6,8 +6,9 @@
 //!
 //! * [`task`]: a step opens with a checkpoint, a beacon assigns its units;
 //! * [`commitment`]: miners bind their blobs, validators attest that they hold them;
-//! * [`sample`]: a later beacon draws audits;
-//! * [`verdict`]: auditors commit and reveal, disagreement escalates to everyone;
+//! * [`sample`]: a later beacon draws audits, [`panel`]s of auditors judge them;
+//! * [`verdict`]: auditors commit and reveal, disagreement climbs a ladder of rounds, miners
+//!   appeal;
 //! * [`reward`] and [`slash`]: settled units pay or cost;
 //! * [`checkpoint`]: validators agree on the next checkpoint and the next step opens.
 //!
@@ -28,6 +29,7 @@ pub mod checkpoint;
 pub mod commitment;
 pub mod event;
 pub mod genesis;
+pub mod panel;
 pub mod proposal;
 pub mod rejection;
 pub mod reward;

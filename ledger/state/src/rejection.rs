@@ -102,6 +102,10 @@ rejections! {
     408 RevealMismatch { unit: UnitId } => "revealed verdict on unit {unit} is not the committed one";
     /// A verdict has findings.
     409 VerdictEmpty { unit: UnitId } => "verdict on unit {unit} has 0 findings; at least 1 is needed";
+    /// Only a conviction is appealed.
+    421 NotConvicted { unit: UnitId } => "unit {unit} has no conviction to appeal";
+    /// Appeals come in time.
+    422 AppealLate { height: Height, appeal_by: Height } => "height is {height}; appeals were due by {appeal_by}";
     /// Only the next checkpoint is attested, when its step is settled.
     501 CheckpointNotDue { run: RunId, step: Step } => "checkpoint {step} of run {run} is not due";
     /// A checkpoint is attested once.

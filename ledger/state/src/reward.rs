@@ -51,13 +51,7 @@ pub fn accept(view: &mut View<'_>, id: UnitId, unit: Unit, height: Height) -> Ve
         );
         view.put(&unit.miner, &miner);
     }
-    vec![task::settle(
-        view,
-        id,
-        unit,
-        Outcome::Accepted { paid },
-        height,
-    )]
+    task::settle(view, id, unit, Outcome::Accepted { paid }, height)
 }
 
 /// Payouts of one height are one entry.
@@ -70,9 +64,10 @@ fn add_payout(vesting: &mut Vec<Payout>, payout: Payout) {
     }
 }
 
-/// Frees what has vested.
+/// Frees what has vested, except of miners that may yet forfeit it.
 pub fn vest(view: &mut View<'_>, height: Height) {
-    let due = |miner: &Miner| miner.vesting.iter().any(|payout| payout.vests_at <= height);
+    let has_due = |miner: &Miner| miner.vesting.iter().any(|payout| payout.vests_at <= height);
+    let due = |miner: &Miner| miner.accused == 0 && has_due(miner);
     let miners = view
         .scan::<Miner>(&())
         .into_iter()

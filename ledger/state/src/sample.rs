@@ -4,67 +4,30 @@ use crate::{
     View,
     bond::Miner,
     event::Event,
-    reward,
+    panel, reward,
     run::{self, Run},
     task::{self, BEACON_DELAY_BLOCKS},
-    unit::{Audit, Draw, Opinion, Seat, Stage, Tier, Unit},
-    validator::Validator,
+    unit::{Draw, Stage, Tier, Unit},
 };
 use governance::{Parameters, parameters::Name};
 use protocol::{
-    Address, BlockId, Height, Micro,
-    sample::{Deterrence, auditor, is_drawn},
+    Address, Height, Micro,
+    sample::{Deterrence, is_drawn},
     task::{Beacon, UnitId},
 };
 
-/// Opens a round of judging by these validators.
-#[must_use]
-pub fn open_audit(parameters: &Parameters, tier: Tier, auditors: &[Address], at: Height) -> Audit {
-    let seat = |auditor: &Address| Seat {
-        auditor: *auditor,
-        opinion: Opinion::Pending,
-    };
-    let commit_by = at.saturating_add(parameters.get(Name::AuditCommitBlocks));
-    let reveal_by = commit_by.saturating_add(parameters.get(Name::AuditRevealBlocks));
-    Audit {
-        tier,
-        seats: auditors.iter().map(seat).collect(),
-        commit_by,
-        reveal_by,
-    }
-}
-
 /// Draws audits for units whose beacon this block yields.
-pub fn draw(view: &mut View<'_>, height: Height, block: BlockId) -> Vec<Event> {
-    let beacon = Beacon::of_block(block);
+pub fn draw(view: &mut View<'_>, height: Height, beacon: &Beacon) -> Vec<Event> {
     let parameters = run::parameters(view);
-    let validators = view.scan::<Validator>(&());
     let mut events = Vec::new();
     for (run_id, run) in view.scan::<Run>(&()) {
         for (id, unit) in task::units(view, run_id, run.step) {
             if is_due(&unit, height) {
-                events.extend(draw_unit(
-                    view,
-                    id,
-                    unit,
-                    &beacon,
-                    (&parameters, &validators),
-                    height,
-                ));
+                events.extend(draw_unit(view, id, unit, (beacon, &parameters), height));
             }
         }
     }
     events
-}
-
-/// Validators with their power, without one whose own work it is. Other keys of the same person
-/// cannot be told apart; escalation and the draw by stake bound what they gain.
-fn candidates(validators: &[(Address, Validator)], miner: Address) -> Vec<(Address, u64)> {
-    validators
-        .iter()
-        .filter(|(operator, validator)| *operator != miner && validator.holder != miner)
-        .map(|(operator, validator)| (*operator, validator.stake.get()))
-        .collect()
 }
 
 fn is_due(unit: &Unit, height: Height) -> bool {
@@ -104,24 +67,24 @@ fn draw_unit(
     view: &mut View<'_>,
     id: UnitId,
     mut unit: Unit,
-    beacon: &Beacon,
-    (parameters, validators): (&Parameters, &[(Address, Validator)]),
+    (beacon, parameters): (&Beacon, &Parameters),
     height: Height,
 ) -> Option<Event> {
     let rate = rate(view, parameters, id, unit.miner);
     let commitment = unit.commitment.as_mut()?;
-    let drawn = is_drawn(beacon, id, rate)
-        .then(|| auditor(beacon, id, &candidates(validators, unit.miner)))
+    let auditor = is_drawn(beacon, id, rate)
+        .then(|| panel::one(view, beacon, id, unit.miner))
         .flatten();
-    commitment.draw = if drawn.is_some() {
+    commitment.draw = if auditor.is_some() {
         Draw::Drawn { rate }
     } else {
         Draw::Spared { rate }
     };
-    if let Some(auditor) = drawn {
-        unit.audits
-            .push(open_audit(parameters, Tier::One, &[auditor], height));
+    if let Some(auditor) = auditor {
+        let seats = vec![(auditor, 1)];
+        let audit = panel::open(parameters, Tier::One, &seats, height);
+        unit.audits.push(audit);
     }
     view.put(&id, &unit);
-    drawn.map(|auditor| Event::AuditDrawn { unit: id, auditor })
+    auditor.map(|auditor| Event::AuditDrawn { unit: id, auditor })
 }

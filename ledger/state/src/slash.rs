@@ -12,7 +12,7 @@ use crate::{
 use governance::parameters::Name;
 use protocol::{Address, Amount, Height, task::UnitId, verdict::Finding};
 
-fn burn(view: &mut View<'_>, amount: Amount) {
+pub(crate) fn burn(view: &mut View<'_>, amount: Amount) {
     let mut tip: Tip = run::tip(view);
     tip.burned = tip.burned.saturating_add(amount.get());
     view.put(&(), &tip);

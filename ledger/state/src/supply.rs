@@ -8,7 +8,7 @@ use crate::{
     validator::Validator,
 };
 
-/// Tokens in balances, bonds, vesting, stake and escrow.
+/// Tokens in balances, bonds, appeals, vesting, stake and escrow.
 #[must_use]
 pub fn total(view: &View<'_>) -> u128 {
     let accounts = view
@@ -16,7 +16,8 @@ pub fn total(view: &View<'_>) -> u128 {
         .into_iter()
         .map(|(_, a)| a.balance.get());
     let miners = view.scan::<Miner>(&()).into_iter();
-    let miners = miners.map(|(_, m)| m.bond.saturating_add(m.vesting_total().get()).get());
+    let locked = |m: &Miner| m.at_risk().saturating_add(m.appealed.get()).get();
+    let miners = miners.map(|(_, m)| locked(&m));
     let validators = view
         .scan::<Validator>(&())
         .into_iter()

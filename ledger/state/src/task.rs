@@ -7,6 +7,7 @@ use crate::{
     run::{self, Closed, Run, Stage},
     slash,
     unit::{self, Claim, Outcome, Unit, VoidReason},
+    verdict::appeal,
 };
 use protocol::{
     Address, BlockId, Height, RunId, Step,
@@ -167,7 +168,7 @@ fn expire(
             },
             unit::Stage::Committed | unit::Stage::Settled { .. } => continue,
         };
-        events.push(settle(view, unit_id, unit, outcome, height));
+        events.extend(settle(view, unit_id, unit, outcome, height));
     }
     // Once a step: a miner that resumes while others are still judged stays active.
     if height == deadline.next() {
@@ -181,14 +182,16 @@ fn is_available(unit: &Unit) -> bool {
     commitment.is_some_and(|commitment| commitment.available_at.is_some())
 }
 
-/// Writes an outcome and counts it for the miner.
+/// Writes an outcome, counts it for the miner, and ends its appeals.
 pub(crate) fn settle(
     view: &mut View<'_>,
     id: UnitId,
     mut unit: Unit,
     outcome: Outcome,
     at: Height,
-) -> Event {
+) -> Vec<Event> {
+    let appeal = appeal::end(view, id, &unit, outcome);
+    unit.waiting = None;
     unit.stage = unit::Stage::Settled { outcome, at };
     view.put(&id, &unit);
     if let Some(mut miner) = view.get::<Miner>(&unit.miner) {
@@ -210,11 +213,12 @@ pub(crate) fn settle(
         }
         view.put(&unit.miner, &miner);
     }
-    Event::UnitSettled {
+    let settled = Event::UnitSettled {
         unit: id,
         miner: unit.miner,
         outcome,
-    }
+    };
+    std::iter::once(settled).chain(appeal).collect()
 }
 
 /// A miner's units of a step, and how many of them it missed.
@@ -342,7 +346,7 @@ pub(crate) fn void_open_units(view: &mut View<'_>, miner: Address, height: Heigh
                 let outcome = Outcome::Void {
                     reason: VoidReason::MinerSlashed,
                 };
-                events.push(settle(view, unit_id, unit, outcome, height));
+                events.extend(settle(view, unit_id, unit, outcome, height));
             }
         }
     }
@@ -358,7 +362,7 @@ pub(crate) fn settle_slashed(
     height: Height,
 ) -> Vec<Event> {
     let miner = unit.miner;
-    let mut events = vec![settle(view, id, unit, Outcome::Slashed { finding }, height)];
+    let mut events = settle(view, id, unit, Outcome::Slashed { finding }, height);
     events.extend(slash::miner(view, miner, id, (finding, finders), height));
     events.extend(void_open_units(view, miner, height));
     events

@@ -107,26 +107,36 @@ pub enum Opinion {
 pub struct Seat {
     /// The validator.
     pub auditor: Address,
+    /// What its verdict weighs in this round: seats drawn for it, or its stake.
+    pub weight: u64,
     /// Where it is.
     pub opinion: Opinion,
 }
 
-/// How many judge.
+/// How many judge, and how much of the unit.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
 )]
-#[serde(rename_all = "lowercase")]
+#[serde(tag = "tier", rename_all = "lowercase")]
 pub enum Tier {
-    /// One drawn validator.
+    /// One drawn auditor.
     One,
-    /// Every validator re-executes.
-    All,
+    /// Three others, drawn.
+    Three,
+    /// Sixty-four drawn seats, or all auditors if they are fewer.
+    Committee,
+    /// Every validator.
+    Everyone {
+        /// The only group of samples that is repeated; nothing for the whole unit.
+        group: Option<u32>,
+    },
 }
 
 /// One round of judging.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct Audit {
-    /// How many judge.
+    /// How many judge, and how much of the unit.
+    #[serde(flatten)]
     pub tier: Tier,
     /// Who judges.
     pub seats: Vec<Seat>,
@@ -134,6 +144,42 @@ pub struct Audit {
     pub commit_by: Height,
     /// Last height for openings.
     pub reveal_by: Height,
+}
+
+/// A round that waits for the beacon that draws who sits in it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+pub struct Waiting {
+    /// The round.
+    #[serde(flatten)]
+    pub tier: Tier,
+    /// The block whose beacon draws.
+    pub draw_at: Height,
+}
+
+/// A conviction, frozen until its miner has appealed or may not any more.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+pub struct Conviction {
+    /// What the unit is convicted of.
+    pub finding: Finding,
+    /// Last height for an appeal.
+    pub appeal_by: Height,
+}
+
+/// A conviction that its miner contested.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+pub struct Appeal {
+    /// When.
+    pub at: Height,
+    /// What it loses if it is convicted in the end.
+    pub bond: Amount,
+    /// What it was convicted of.
+    pub finding: Finding,
 }
 
 /// Why a unit is void: nobody is paid, nobody is punished.
@@ -163,9 +209,19 @@ impl VoidReason {
     }
 }
 
-/// Why an auditor is fined.
+/// Why an auditor is fined, the worst first.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum AuditFault {
@@ -232,6 +288,12 @@ pub struct Unit {
     pub commitment: Option<Commitment>,
     /// Rounds of judging, the current one last.
     pub audits: Vec<Audit>,
+    /// The next round, while nobody is drawn for it yet.
+    pub waiting: Option<Waiting>,
+    /// The conviction that will be executed unless it is appealed.
+    pub conviction: Option<Conviction>,
+    /// Convictions that were appealed, oldest first.
+    pub appeals: Vec<Appeal>,
 }
 
 impl Record for Unit {
@@ -249,7 +311,15 @@ impl Unit {
             stage: Stage::Assigned,
             commitment: None,
             audits: Vec::new(),
+            waiting: None,
+            conviction: None,
+            appeals: Vec::new(),
         }
+    }
+    /// Whether somebody convicted it, and it is not over.
+    #[must_use]
+    pub const fn is_accused(&self) -> bool {
+        self.outcome().is_none() && (self.conviction.is_some() || !self.appeals.is_empty())
     }
     /// How it ended, if it did.
     #[must_use]

@@ -37,12 +37,14 @@ fn verdict() -> impl Strategy<Value = Verdict> {
         Just(Check::Loss),
         Just(Check::Update),
     ];
-    let finding =
-        (check, any::<u64>(), any::<u64>()).prop_map(|(check, measured, limit)| Finding {
+    let finding = (check, any::<u64>(), any::<u64>(), any::<u32>()).prop_map(
+        |(check, measured, limit, group)| Finding {
+            group,
             check,
             measured,
             limit,
-        });
+        },
+    );
     vec(finding, 0..=16).prop_map(|findings| Verdict::new(findings).unwrap())
 }
 

@@ -133,9 +133,14 @@ fn seeds() -> Vec<Value> {
             json!(drawn()),
         ),
         table_row(
-            "auditors by power 1, 2, 3",
-            json!({"candidates": miners}),
-            json!(auditors()),
+            "seats of a committee of 64 by power 1, 2, 3",
+            json!({"candidates": miners, "round": 2}),
+            json!(committee_seats()),
+        ),
+        table_row(
+            "panels of two by power 1, 2, 3",
+            json!({"candidates": miners, "round": 1}),
+            json!(panels()),
         ),
     ]
 }
@@ -159,14 +164,22 @@ fn drawn() -> Vec<u32> {
         .collect()
 }
 
-/// Auditors of unit 3 in steps 0 to 7.
-fn auditors() -> Vec<protocol::Address> {
+/// Seats in the committee about unit 3.
+fn committee_seats() -> Vec<u64> {
+    let candidates = [1_u8, 2, 3].map(|seed| (key(seed).address(), u64::from(seed)));
+    let unit = unit(UnitKind::Rollout);
+    let seats = sample::committee(&beacon(), unit, 2, &candidates, 64);
+    seats.into_iter().map(|(_, seats)| seats).collect()
+}
+
+/// Panels about unit 3 in steps 0 to 7.
+fn panels() -> Vec<Vec<protocol::Address>> {
     let candidates = [1_u8, 2, 3].map(|seed| (key(seed).address(), u64::from(seed)));
     (0..8)
         .map(|step| {
             let mut unit = unit(UnitKind::Rollout);
             unit.step = Step::new(step);
-            sample::auditor(&beacon(), unit, &candidates).unwrap()
+            sample::panel(&beacon(), unit, 1, &candidates, 2)
         })
         .collect()
 }

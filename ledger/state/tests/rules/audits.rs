@@ -1,6 +1,12 @@
-//! Audits: one auditor first, everyone if it rejects or is silent, and what follows.
+//! Audits: one auditor, three, a committee, everyone; convictions, appeals, fines.
 
+mod appeals;
+mod committee;
 mod everyone;
+mod fines;
 mod one;
+mod panels;
 mod rates;
 mod secrecy;
+mod slashes;
+mod three;

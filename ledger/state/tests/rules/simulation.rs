@@ -7,6 +7,7 @@
 
 mod actors;
 mod garbage;
+mod minority;
 mod random;
 mod world;
 

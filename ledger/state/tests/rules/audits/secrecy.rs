@@ -1,13 +1,12 @@
 //! Binding before opening: nobody learns another's verdict in time to copy it.
 
 use crate::support::{Chain, Setup, accepting, audit_bodies, rejecting};
-use ledger_state::unit::{Outcome, VoidReason};
 use protocol::{SigningKey, task::UnitId, transaction::Body, verdict::Check};
 
-/// A chain where every validator is asked about a unit.
+/// A chain where a committee of all auditors is asked about a unit.
 fn escalated() -> (Chain, UnitId) {
     let (mut chain, id) = Chain::audited(&Setup::default());
-    chain.judge(id, |_| Some(rejecting(Check::Loss, 1)));
+    chain.climb_to(id, 2, &rejecting(Check::Loss, 1));
     (chain, id)
 }
 
@@ -36,7 +35,7 @@ fn after_the_first_deadline_those_who_bound_may_open() {
     let first = chain.operator(0);
     let (bind, open) = bodies(&first, id);
     chain.block(vec![(first.clone(), bind)]);
-    let commit_by = chain.unit(id).audits[1].commit_by;
+    let commit_by = chain.unit(id).audits[2].commit_by;
     chain.wait_for(commit_by.saturating_sub(1));
     assert_eq!(
         chain.reject(first.clone(), open.clone()).name(),
@@ -83,12 +82,11 @@ fn a_verdict_cannot_change_between_binding_and_opening() {
 fn whoever_binds_and_never_opens_delays_only_until_the_second_deadline() {
     let (mut chain, id) = escalated();
     chain.bind(id, |_| Some(accepting()));
-    let reveal_by = chain.unit(id).audits[1].reveal_by;
+    let reveal_by = chain.unit(id).audits[2].reveal_by;
     let two = [chain.operator(0).address(), chain.operator(1).address()];
     chain.reveal(id, |key| two.contains(&key.address()).then(accepting));
     chain.wait_for(reveal_by);
     assert_eq!(chain.outcome(id), None);
     chain.wait(1);
-    let reason = VoidReason::NoQuorum;
-    assert_eq!(chain.outcome(id), Some(Outcome::Void { reason }));
+    assert_eq!(chain.unit(id).audits.len(), 4, "everyone is asked");
 }

@@ -25,6 +25,15 @@ pub(super) const ROWS: &[Row] = &[
     ("RevealMismatch", opened_otherwise),
     ("RevealMismatch", opened_with_another_salt),
     ("VerdictEmpty", opened_empty),
+    ("NoAudit", bound_before_three_are_drawn),
+    ("NoAudit", bound_after_a_conviction),
+    ("NotConvicted", appealed_without_a_conviction),
+    ("NotConvicted", appealed_twice),
+    ("NotConvicted", appealed_after_the_slash),
+    ("AppealLate", appealed_late),
+    ("NotAssignee", appealed_by_another),
+    ("UnitUnknown", appealed_for_no_unit),
+    ("BalanceTooLow", appealed_without_the_bond),
 ];
 
 /// A drawn unit, its auditor, and what an accepting auditor sends.
@@ -134,7 +143,7 @@ fn opened_twice() -> Rejection {
 
 fn opened_before_the_others_bound() -> Rejection {
     let (mut chain, unit) = Chain::audited(&Setup::default());
-    chain.judge(unit, |_| Some(rejecting(Check::Update, 1)));
+    chain.climb_to(unit, 2, &rejecting(Check::Update, 1));
     let auditor = chain.operator(0);
     let (bind, open) = audit_bodies(&auditor, unit, accepting());
     chain.block(vec![(auditor.clone(), bind)]);
@@ -174,4 +183,76 @@ fn opened_empty() -> Rejection {
     let (bind, open) = audit_bodies(&auditor, unit, empty);
     chain.block(vec![(auditor.clone(), bind)]);
     chain.reject(auditor, open)
+}
+
+fn bound_before_three_are_drawn() -> Rejection {
+    let mut drawn = drawn();
+    drawn
+        .chain
+        .judge(drawn.unit, |_| Some(rejecting(Check::Loss, 1)));
+    assert!(drawn.chain.unit(drawn.unit).waiting.is_some());
+    drawn.chain.reject(drawn.auditor, drawn.bind)
+}
+
+/// A unit that three auditors convicted, and its miner's key.
+fn convicted() -> (Chain, UnitId, SigningKey) {
+    let (mut chain, unit) = Chain::audited(&Setup::default());
+    chain.climb_to(unit, 1, &rejecting(Check::Loss, 1));
+    chain.judge(unit, |_| Some(rejecting(Check::Loss, 1)));
+    assert!(chain.unit(unit).conviction.is_some());
+    let miner = chain.key_of(chain.unit(unit).miner);
+    (chain, unit, miner)
+}
+
+fn bound_after_a_conviction() -> Rejection {
+    let (chain, unit, _) = convicted();
+    let auditor = chain.seats(unit)[0].clone();
+    let (bind, _) = audit_bodies(&auditor, unit, accepting());
+    chain.reject(auditor, bind)
+}
+
+fn appealed_without_a_conviction() -> Rejection {
+    let drawn = drawn();
+    let miner = drawn.chain.key_of(drawn.chain.unit(drawn.unit).miner);
+    drawn.chain.reject(miner, Body::Appeal { unit: drawn.unit })
+}
+
+fn appealed_twice() -> Rejection {
+    let (chain, unit, miner) = convicted();
+    let first = vec![(miner.clone(), Body::Appeal { unit })];
+    chain.reject_after(first, miner, Body::Appeal { unit })
+}
+
+fn appealed_after_the_slash() -> Rejection {
+    let (mut chain, unit, miner) = convicted();
+    chain.wait_until("the slash", |chain| chain.outcome(unit).is_some());
+    chain.reject(miner, Body::Appeal { unit })
+}
+
+fn appealed_late() -> Rejection {
+    let (mut chain, unit, miner) = convicted();
+    let appeal_by = chain.unit(unit).conviction.unwrap().appeal_by;
+    chain.wait_for(appeal_by);
+    chain.reject(miner, Body::Appeal { unit })
+}
+
+fn appealed_by_another() -> Rejection {
+    let (chain, unit, miner) = convicted();
+    let mut others = chain.miners.iter();
+    let other = others.find(|key| key.address() != miner.address());
+    chain.reject(other.unwrap().clone(), Body::Appeal { unit })
+}
+
+fn appealed_for_no_unit() -> Rejection {
+    let (chain, unit, miner) = convicted();
+    let unit = UnitId { index: 99, ..unit };
+    chain.reject(miner, Body::Appeal { unit })
+}
+
+fn appealed_without_the_bond() -> Rejection {
+    let (chain, unit, miner) = convicted();
+    let to = chain.holder(0).address();
+    let amount = protocol::Amount::new(chain.balance(miner.address()) - 999);
+    let spent = vec![(miner.clone(), Body::Transfer { to, amount })];
+    chain.reject_after(spent, miner, Body::Appeal { unit })
 }

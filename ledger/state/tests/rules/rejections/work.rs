@@ -105,9 +105,7 @@ fn slashed() -> Chain {
     chain.commit(&[id]);
     chain.attest_by_all(&[id]);
     chain.draw(&[id]);
-    for _ in 0..2 {
-        chain.judge(id, |_| Some(rejecting(Check::Sampling, 1)));
-    }
+    chain.convict(id, &rejecting(Check::Sampling, 1));
     chain
 }
 

@@ -90,11 +90,19 @@ fn miner(world: &mut World, index: usize) -> Vec<Wish> {
         Behaviour::Liar => world.random.chance(30),
         Behaviour::Honest | Behaviour::Withholder => true,
     };
+    let convicted = world.chain.units_of_miner(index).into_iter();
+    let convicted = convicted.filter(|id| world.chain.unit(*id).conviction.is_some());
+    let behaviour = world.behaviours[index];
+    let appeals: Vec<Wish> = convicted
+        .filter(|id| !is_lie(*id, behaviour) || hash(*id).is_multiple_of(2))
+        .map(|unit| (key.clone(), Body::Appeal { unit }))
+        .collect();
     let own = world.chain.units_of_miner(index).into_iter();
     let open = own.filter(|id| works && world.chain.unit(*id).stage == Stage::Assigned);
     // One after the other, as they are computed.
     let next = open.take(1);
-    next.map(|id| (key.clone(), commitment_body(id))).collect()
+    let commitments = next.map(|id| (key.clone(), commitment_body(id)));
+    commitments.chain(appeals).collect()
 }
 
 fn honest_validator(world: &World, index: usize) -> Vec<Wish> {

@@ -26,7 +26,7 @@ pub(super) fn wishes(world: &mut World) -> Vec<(SigningKey, Body)> {
     let mut wishes = Vec::new();
     for _ in 0..random.below(6) {
         let sender = random.pick(&senders).clone();
-        let body = match random.below(9) {
+        let body = match random.below(10) {
             0 => registration(&sender, amount(random).get()),
             1 => Body::Resume,
             2 => commitment(random, step),
@@ -34,6 +34,9 @@ pub(super) fn wishes(world: &mut World) -> Vec<(SigningKey, Body)> {
             4 | 5 => verdict(random, step, &sender),
             6 => proposal(random, height),
             7 => vote(random, &proposals),
+            8 => Body::Appeal {
+                unit: unit(random, step),
+            },
             _ => Body::Transfer {
                 to: random.pick(&senders).address(),
                 amount: amount(random),
@@ -126,6 +129,8 @@ fn verdict(random: &mut Random, step: Step, sender: &SigningKey) -> Body {
 fn proposal(random: &mut Random, height: Height) -> Body {
     let choices = [
         ("audit-rate", 10_000 + random.below(900_000)),
+        ("appeal-blocks", 4 + random.below(10)),
+        ("appeal-bond", 1 + random.below(2_000)),
         ("newcomer-units", random.below(10)),
         ("whistle-blower", random.below(600_000)),
         ("silence-penalty", random.below(1_000)),

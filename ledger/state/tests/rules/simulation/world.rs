@@ -48,6 +48,9 @@ pub(super) const MET: &[&str] = &[
     "void: miner slashed",
     "void: unavailable",
     "escalated",
+    "convicted",
+    "appealed",
+    "appeal lost",
     "fined",
     "idle",
     "resumed",
@@ -68,6 +71,9 @@ fn label(event: &Event) -> Option<&'static str> {
             },
         },
         Event::AuditEscalated { .. } => "escalated",
+        Event::UnitConvicted { .. } => "convicted",
+        Event::UnitAppealed { .. } => "appealed",
+        Event::AppealEnded { is_lost: true, .. } => "appeal lost",
         Event::AuditorFined { .. } => "fined",
         Event::MinerIdle { .. } => "idle",
         Event::MinerResumed { .. } => "resumed",
@@ -95,6 +101,7 @@ fn setup() -> Setup {
             (Name::NewcomerUnits, 3),
             (Name::AuditCommitBlocks, 10),
             (Name::AuditRevealBlocks, 10),
+            (Name::AppealBlocks, 6),
             (Name::VotingBlocks, 15),
         ],
         ..Setup::default()
@@ -179,7 +186,10 @@ impl World {
             let dishonest = self.chain.operator(DISHONEST).address();
             let first = unit.audits.first().map(|audit| audit.seats[0].auditor);
             assert!(first.is_none_or(|auditor| auditor == dishonest), "{id}");
-            assert!(unit.audits.len() < 2, "{id} was re-executed by everyone");
+            assert!(unit.audits.len() < 2, "{id} was judged by others");
+        }
+        if let Outcome::Slashed { .. } = outcome {
+            assert!(unit.conviction.is_some() || unit.audits.len() == 4, "{id}");
         }
         let before = self.settled.insert(id, unit);
         assert_eq!(before, None, "unit {id} settled twice");

@@ -142,11 +142,11 @@ fn audits_outstanding_past_the_settlement_are_still_judged() {
     setup.recipe.schedule.settlement_blocks = 1;
     let (mut chain, id) = Chain::audited(&setup);
     let settle_by = deadline(&chain).saturating_add(1);
-    // The first auditor is silent until everyone is asked; everyone answers late.
-    chain.wait_until("escalation", |chain| chain.unit(id).audits.len() == 2);
+    // The first auditor is silent until three are asked; they answer late.
+    chain.seated(id, 1);
     chain.wait_for(settle_by.next());
     assert_eq!(chain.outcome(id), None);
-    assert_eq!(chain.unit(id).audits[1].tier, Tier::All);
+    assert_eq!(chain.unit(id).audits[1].tier, Tier::Three);
     assert!(chain.is_working());
     chain.judge(id, |_| Some(accepting()));
     assert!(chain.is_accepted(id));

@@ -93,8 +93,10 @@ fn a_blob_that_became_available_in_the_last_block_is_judged() {
 fn a_blob_that_everyone_lost_since_voids_its_unit_without_punishment() {
     let (mut chain, id) = Chain::audited(&Setup::default());
     let lost = || Some(rejecting(Check::Availability, 1));
-    chain.judge(id, |_| lost());
-    chain.judge(id, |_| lost());
+    for round in 0..3 {
+        chain.seated(id, round);
+        chain.judge(id, |_| lost());
+    }
     let reason = VoidReason::Lost;
     assert_eq!(chain.outcome(id), Some(Outcome::Void { reason }));
     let miner = chain.unit(id).miner;

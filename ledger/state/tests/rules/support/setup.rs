@@ -31,6 +31,7 @@ const PARAMETERS: &[(Name, u64)] = &[
     (Name::AuditRate, 1_000_000),
     (Name::AuditCommitBlocks, 4),
     (Name::AuditRevealBlocks, 4),
+    (Name::AppealBlocks, 4),
     (Name::VestingBlocks, 30),
     (Name::VotingBlocks, 6),
     (Name::TimelockBlocks, 3),

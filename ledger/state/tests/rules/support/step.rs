@@ -9,7 +9,7 @@ use ledger_state::{
     unit::{Draw, Opinion, Outcome, Unit},
 };
 use protocol::{
-    BlobId, CheckpointId, RunId, SigningKey, Step,
+    Address, BlobId, CheckpointId, RunId, SigningKey, Step,
     checkpoint::{Checkpoint, Evaluation},
     codec::BoundedVec,
     rollout::Totals,
@@ -221,6 +221,39 @@ impl Chain {
     pub(crate) fn judge(&mut self, id: UnitId, answer: impl Fn(&SigningKey) -> Answer) {
         self.bind(id, &answer);
         self.reveal(id, &answer);
+    }
+    /// Waits until a unit's round of judging is drawn, the first being 0.
+    pub(crate) fn seated(&mut self, id: UnitId, round: usize) {
+        let is_seated = |chain: &Self| chain.unit(id).audits.len() > round;
+        self.wait_until("the next round", is_seated);
+    }
+    /// Climbs the ladder to a round by disagreement: the first auditor rejects, then the last of
+    /// three accepts, then half of the committee does.
+    pub(crate) fn climb_to(&mut self, id: UnitId, round: usize, wrong: &Verdict) {
+        for current in 0..round {
+            let seats = self.seats(id);
+            let accepting_count = [0, 1, seats.len() / 2][current];
+            let from = seats.len() - accepting_count;
+            let accepts: Vec<Address> = seats[from..].iter().map(SigningKey::address).collect();
+            self.judge(id, |key| {
+                let accepts = accepts.contains(&key.address());
+                Some(if accepts { accepting() } else { wrong.clone() })
+            });
+            self.seated(id, current + 1);
+        }
+    }
+    /// A unit is convicted by the first two rounds, and its miner does not appeal.
+    pub(crate) fn convict(&mut self, id: UnitId, wrong: &Verdict) {
+        self.judge(id, |_| Some(wrong.clone()));
+        self.seated(id, 1);
+        self.judge(id, |_| Some(wrong.clone()));
+        assert!(self.unit(id).conviction.is_some());
+        self.wait_until("the slash", |chain| chain.outcome(id).is_some());
+    }
+    /// The unit's miner appeals.
+    pub(crate) fn appeal(&mut self, id: UnitId) -> Vec<Event> {
+        let miner = self.key_of(self.unit(id).miner);
+        self.block(vec![(miner, Body::Appeal { unit: id })])
     }
     /// Every open audit is answered by acceptance, in two blocks.
     pub(crate) fn accept_all(&mut self) {

@@ -1,0 +1,99 @@
+//! Appeals: a convicted miner stakes a bond on being right, and a larger round judges again.
+//!
+//! The bond doubles with every appeal. Whoever is convicted in the end loses all of them; whoever
+//! is not gets them back, also when nobody could decide.
+
+use super::ladder;
+use crate::{
+    Rejection, View, account,
+    bond::Miner,
+    event::Event,
+    run, slash,
+    unit::{Appeal, Outcome, Stage, Unit},
+};
+use governance::parameters::Name;
+use protocol::{Address, Amount, Height, task::UnitId};
+
+/// The bond of a unit's next appeal.
+#[must_use]
+pub fn bond(view: &View<'_>, unit: &Unit) -> Amount {
+    let first = run::parameters(view).get(Name::AppealBond);
+    let doubled = unit
+        .appeals
+        .iter()
+        .fold(first, |bond, _| bond.saturating_mul(2));
+    Amount::new(doubled)
+}
+
+/// Contests the conviction of the sender's unit.
+///
+/// # Errors
+/// When there is none, it is another's, it is too late, or the bond cannot be paid.
+pub fn post(
+    view: &mut View<'_>,
+    sender: Address,
+    id: UnitId,
+    height: Height,
+) -> Result<Vec<Event>, Rejection> {
+    let mut unit: Unit = view.get(&id).ok_or(Rejection::UnitUnknown { unit: id })?;
+    if unit.miner != sender {
+        return Err(Rejection::NotAssignee {
+            unit: id,
+            assignee: unit.miner,
+        });
+    }
+    let conviction = unit.conviction.filter(|_| unit.stage == Stage::Committed);
+    let conviction = conviction.ok_or(Rejection::NotConvicted { unit: id })?;
+    if height > conviction.appeal_by {
+        return Err(Rejection::AppealLate {
+            height,
+            appeal_by: conviction.appeal_by,
+        });
+    }
+    let bond = bond(view, &unit);
+    account::debit(view, sender, bond)?;
+    if let Some(mut miner) = view.get::<Miner>(&sender) {
+        miner.appealed = miner.appealed.saturating_add(bond.get());
+        view.put(&sender, &miner);
+    }
+    unit.conviction = None;
+    unit.appeals.push(Appeal {
+        at: height,
+        bond,
+        finding: conviction.finding,
+    });
+    let mut events = vec![Event::UnitAppealed {
+        unit: id,
+        miner: sender,
+        bond,
+    }];
+    events.extend(ladder::climb(view, id, unit, height));
+    Ok(events)
+}
+
+/// Ends a unit's accusation: its appeals' bonds go back to the miner, or are burned if it is
+/// slashed. What the miner has earned may vest again.
+pub fn end(view: &mut View<'_>, id: UnitId, unit: &Unit, outcome: Outcome) -> Option<Event> {
+    if !unit.is_accused() {
+        return None;
+    }
+    let bonds = unit.appeals.iter().fold(Amount::ZERO, |sum, appeal| {
+        sum.saturating_add(appeal.bond.get())
+    });
+    let is_lost = matches!(outcome, Outcome::Slashed { .. });
+    let mut miner: Miner = view.get(&unit.miner)?;
+    miner.accused = miner.accused.saturating_sub(1);
+    miner.appealed = miner.appealed.saturating_sub(bonds.get());
+    view.put(&unit.miner, &miner);
+    if is_lost {
+        slash::burn(view, bonds);
+    } else {
+        account::credit(view, unit.miner, bonds);
+    }
+    (!unit.appeals.is_empty()).then_some(Event::AppealEnded {
+        unit: id,
+        miner: unit.miner,
+        bonds,
+        is_lost,
+    })
+}

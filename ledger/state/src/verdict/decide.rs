@@ -1,0 +1,137 @@
+//! What the verdicts of a round decide.
+//!
+//! | round | accepts | convicts | otherwise |
+//! |---|---|---|---|
+//! | one | nobody rejects | never | three |
+//! | three | all accept | all find the same | the committee |
+//! | committee | > 2/3 of the seats accept | > 2/3 find the same | everyone |
+//! | everyone | > 2/3 of all stake accepts | > 2/3 find the same | void |
+
+use crate::{
+    unit::{Audit, Opinion, Seat, Tier, VoidReason},
+    validator::TWO_THIRDS,
+};
+use protocol::{
+    Height,
+    verdict::{Check, Finding, Verdict},
+};
+
+/// What follows from a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Nothing yet.
+    Wait,
+    /// The unit is right.
+    Accept,
+    /// A larger round judges.
+    Climb,
+    /// The unit is nobody's fault.
+    Void(VoidReason),
+    /// The unit is wrong, unless its miner appeals.
+    Convict(Finding),
+    /// The unit is wrong.
+    Slash(Finding),
+}
+
+impl Seat {
+    /// Its opened verdict.
+    #[must_use]
+    pub const fn verdict(&self) -> Option<&Verdict> {
+        match &self.opinion {
+            Opinion::Revealed { verdict, .. } => Some(verdict),
+            Opinion::Pending | Opinion::Committed { .. } => None,
+        }
+    }
+}
+
+/// A round's opened verdicts, weighed.
+struct Count {
+    total: u64,
+    accepting: u64,
+    rejecting_count: usize,
+    /// The heaviest contradiction, with its weight.
+    heaviest: Option<(Finding, u64)>,
+    spoken_count: usize,
+}
+
+fn count(audit: &Audit) -> Count {
+    let weigh = |wanted: &dyn Fn(&Seat) -> bool| {
+        let seats = audit.seats.iter().filter(|seat| wanted(seat));
+        seats.fold(0_u64, |sum, seat| sum.saturating_add(seat.weight))
+    };
+    let found = |seat: &Seat| seat.verdict().and_then(Verdict::contradiction);
+    let mut findings: Vec<Finding> = audit.seats.iter().filter_map(found).collect();
+    let rejecting_count = findings.len();
+    findings.sort_unstable();
+    findings.dedup();
+    let weighed = findings.into_iter().map(|finding| {
+        let weight = weigh(&|seat| found(seat) == Some(finding));
+        (finding, weight)
+    });
+    Count {
+        total: weigh(&|_| true),
+        accepting: weigh(&|seat| seat.verdict().is_some_and(Verdict::accepts)),
+        rejecting_count,
+        heaviest: weighed.max_by_key(|(_, weight)| *weight),
+        spoken_count: audit.seats.iter().filter_map(Seat::verdict).count(),
+    }
+}
+
+/// Whether nobody can say anything more in a round: all have, or their time is over.
+fn is_closed(audit: &Audit, spoken_count: usize, height: Height) -> bool {
+    let is_bound = |seat: &Seat| matches!(seat.opinion, Opinion::Committed { .. });
+    spoken_count == audit.seats.len()
+        || height > audit.reveal_by
+        || (height > audit.commit_by && !audit.seats.iter().any(is_bound))
+}
+
+/// What a round decides at this height.
+pub(super) fn decide(audit: &Audit, height: Height) -> Decision {
+    let count = count(audit);
+    let is_closed = is_closed(audit, count.spoken_count, height);
+    match audit.tier {
+        Tier::One | Tier::Three if !is_closed => Decision::Wait,
+        Tier::One => {
+            if count.accepting > 0 && count.rejecting_count == 0 {
+                Decision::Accept
+            } else {
+                Decision::Climb
+            }
+        }
+        Tier::Three => match count.heaviest {
+            None if count.accepting == count.total && count.total > 0 => Decision::Accept,
+            Some((finding, weight)) if weight == count.total && accuses(finding) => {
+                Decision::Convict(finding)
+            }
+            None | Some(_) => Decision::Climb,
+        },
+        Tier::Committee => by_quorum(&count, Decision::Convict).unwrap_or(if is_closed {
+            Decision::Climb
+        } else {
+            Decision::Wait
+        }),
+        Tier::Everyone { .. } => by_quorum(&count, Decision::Slash).unwrap_or(if is_closed {
+            Decision::Void(VoidReason::NoQuorum)
+        } else {
+            Decision::Wait
+        }),
+    }
+}
+
+/// Whether a finding is about the work, rather than about the blob that nobody has.
+const fn accuses(finding: Finding) -> bool {
+    !matches!(finding.check, Check::Availability)
+}
+
+fn by_quorum(count: &Count, convict: fn(Finding) -> Decision) -> Option<Decision> {
+    let is_quorum = |weight| TWO_THIRDS.is_exceeded_by(weight, count.total);
+    if is_quorum(count.accepting) {
+        return Some(Decision::Accept);
+    }
+    let (finding, _) = count.heaviest.filter(|(_, weight)| is_quorum(*weight))?;
+    Some(if accuses(finding) {
+        convict(finding)
+    } else {
+        Decision::Void(VoidReason::Lost)
+    })
+}

@@ -1,0 +1,102 @@
+//! Fines: for silence, and for verdicts that the end of the ladder overturned, in both directions.
+
+use crate::{
+    View,
+    event::Event,
+    slash,
+    unit::{Audit, AuditFault, Opinion, Seat, Tier, Unit},
+};
+use protocol::{
+    Address, Height,
+    task::UnitId,
+    verdict::{Check, Finding, Verdict},
+};
+use std::collections::BTreeMap;
+
+/// Fines those who did not say in time what they were drawn to say. Whoever still had time when
+/// the others had decided goes free.
+pub(super) fn silence(
+    view: &mut View<'_>,
+    id: UnitId,
+    audit: &Audit,
+    height: Height,
+) -> Vec<Event> {
+    let is_silent = |seat: &&Seat| match seat.opinion {
+        Opinion::Pending => height > audit.commit_by,
+        Opinion::Committed { .. } => height > audit.reveal_by,
+        Opinion::Revealed { .. } => false,
+    };
+    let silent = audit.seats.iter().filter(is_silent);
+    silent
+        .filter_map(|seat| slash::auditor(view, seat.auditor, id, AuditFault::Silent))
+        .collect()
+}
+
+/// What became clear about a unit.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Truth {
+    /// It is right.
+    Right,
+    /// It is wrong.
+    Wrong,
+}
+
+/// Fines once a unit everyone whose verdict was the opposite of the truth. An auditor that could
+/// not get a blob that others had did not lie: it pays as the silent do.
+pub(super) fn overturned(view: &mut View<'_>, id: UnitId, unit: &Unit, truth: Truth) -> Vec<Event> {
+    let decided = match unit.audits.last().map(|audit| audit.tier) {
+        Some(Tier::Everyone { group }) => group,
+        None | Some(Tier::One | Tier::Three | Tier::Committee) => None,
+    };
+    // A map: whoever sat in several rounds pays once.
+    let mut faults: BTreeMap<Address, AuditFault> = BTreeMap::new();
+    for seat in unit.audits.iter().flat_map(|audit| &audit.seats) {
+        if let Some(fault) = seat.verdict().and_then(|v| fault(v, truth, decided)) {
+            let worst = faults.entry(seat.auditor).or_insert(fault);
+            *worst = fault.min(*worst);
+        }
+    }
+    faults
+        .into_iter()
+        .filter_map(|(auditor, fault)| slash::auditor(view, auditor, id, fault))
+        .collect()
+}
+
+fn fault(verdict: &Verdict, truth: Truth, decided: Option<u32>) -> Option<AuditFault> {
+    match (truth, verdict.contradiction()) {
+        (Truth::Right, Some(finding)) if finding.check == Check::Availability => {
+            Some(AuditFault::Silent)
+        }
+        // Where everyone repeated one group, only claims about that group were decided.
+        (Truth::Right, Some(finding)) => decided
+            .is_none_or(|group| finding.group == group)
+            .then_some(AuditFault::Overturned),
+        (Truth::Wrong, None) => Some(AuditFault::Overturned),
+        (Truth::Right, None) | (Truth::Wrong, Some(_)) => None,
+    }
+}
+
+/// Auditors of the first round that found what a unit is slashed for. One group repeated gives
+/// smaller numbers than the whole unit, so there check and group must agree.
+pub(super) fn finders(unit: &Unit, finding: Finding) -> Vec<Address> {
+    let in_part = matches!(
+        unit.audits.last().map(|audit| audit.tier),
+        Some(Tier::Everyone { group: Some(_) })
+    );
+    let is_same = |other: Finding| {
+        if in_part {
+            (other.check, other.group) == (finding.check, finding.group)
+        } else {
+            other == finding
+        }
+    };
+    let found = |audit: &Audit| -> Vec<Address> {
+        let seats = audit.seats.iter().filter(|seat| {
+            let contradiction = seat.verdict().and_then(Verdict::contradiction);
+            contradiction.is_some_and(is_same)
+        });
+        seats.map(|seat| seat.auditor).collect()
+    };
+    let mut rounds = unit.audits.iter().map(found);
+    rounds.find(|round| !round.is_empty()).unwrap_or_default()
+}

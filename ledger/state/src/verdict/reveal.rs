@@ -1,0 +1,75 @@
+//! Opening a verdict, and being paid for it.
+
+use super::commit::{may_reveal, seat};
+use crate::{
+    Rejection, View, account,
+    event::Event,
+    reward, run,
+    unit::{Opinion, Unit},
+    validator::Validator,
+};
+use protocol::{
+    Address, Height,
+    task::UnitId,
+    transaction::Commitment,
+    verdict::{self, Verdict},
+};
+
+/// Opens an auditor's verdict and pays for it, whatever it says.
+///
+/// # Errors
+/// When there is nothing to open, it is too early or late, or the opening does not match.
+pub fn reveal(
+    view: &mut View<'_>,
+    sender: Address,
+    id: UnitId,
+    verdict: &Verdict,
+    salt: Commitment,
+    height: Height,
+) -> Result<Vec<Event>, Rejection> {
+    if verdict.findings().is_empty() {
+        return Err(Rejection::VerdictEmpty { unit: id });
+    }
+    let mut unit: Unit = view.get(&id).ok_or(Rejection::UnitUnknown { unit: id })?;
+    let (audit, position) = seat(&mut unit, id, sender)?;
+    let early = !may_reveal(audit, height);
+    let reveal_by = audit.reveal_by;
+    let Some(seat) = audit.seats.get_mut(position) else {
+        return Err(Rejection::NotAuditor { unit: id, sender });
+    };
+    let Opinion::Committed { commitment } = seat.opinion else {
+        return Err(Rejection::NothingToReveal { unit: id });
+    };
+    if early {
+        return Err(Rejection::RevealEarly { unit: id });
+    }
+    if height > reveal_by {
+        return Err(Rejection::RevealLate { height, reveal_by });
+    }
+    if verdict::commitment(sender, id, verdict, salt.as_bytes()) != *commitment.as_bytes() {
+        return Err(Rejection::RevealMismatch { unit: id });
+    }
+    seat.opinion = Opinion::Revealed {
+        verdict: verdict.clone(),
+        at: height,
+    };
+    view.put(&id, &unit);
+    pay_auditor(view, sender, id);
+    Ok(vec![Event::VerdictRevealed {
+        unit: id,
+        auditor: sender,
+        contradiction: verdict.contradiction(),
+    }])
+}
+
+fn pay_auditor(view: &mut View<'_>, operator: Address, unit: UnitId) {
+    let Some(mut validator) = view.get::<Validator>(&operator) else {
+        return;
+    };
+    let price = run::recipe(view, unit.run).map_or(protocol::Amount::ZERO, |r| r.pay.audit);
+    let paid = reward::draw_escrow(view, unit.run, price);
+    account::credit(view, validator.holder, paid);
+    validator.audits_count = validator.audits_count.saturating_add(1);
+    validator.earned = validator.earned.saturating_add(paid.get());
+    view.put(&operator, &validator);
+}
