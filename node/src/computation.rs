@@ -160,13 +160,23 @@ impl Computation {
             }
         }
     }
-    /// Judges what a miner bound.
+    /// Judges what a miner bound: all of it, or one group of a rollout unit's samples.
     #[must_use]
-    pub fn judge(&self, claim: &Claim, blob: &[u8], device: &Device) -> Verdict {
+    pub fn judge(
+        &self,
+        claim: &Claim,
+        blob: &[u8],
+        group: Option<u32>,
+        device: &Device,
+    ) -> Verdict {
         match (&self.work, claim) {
-            (Work::Rollout(task), Claim::Rollout { totals }) => {
-                verifier::rollout::judge(&self.rollout_inputs(task), totals, blob, device)
-            }
+            (Work::Rollout(task), Claim::Rollout { totals }) => verifier::rollout::judge_part(
+                &self.rollout_inputs(task),
+                totals,
+                blob,
+                group,
+                device,
+            ),
             (
                 Work::Gradient { beacon, learned },
                 Claim::Gradient {

@@ -16,7 +16,7 @@ use ledger_state::{
     View, account,
     run::{self, Run, Stage},
     task,
-    unit::{self, Audit, Commitment, Opinion, Unit},
+    unit::{self, Audit, Commitment, Opinion, Tier, Unit},
 };
 use protocol::{
     Address, CheckpointId, Height, RunId, SigningKey, Step,
@@ -43,9 +43,12 @@ const CHECKPOINTS_KEPT_COUNT: u64 = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Job {
     Fetch(UnitId),
-    Judge(UnitId),
+    Judge(Part),
     Advance(RunId, Step),
 }
+
+/// What of a unit is judged: all of it, or one group of its samples.
+type Part = (UnitId, Option<u32>);
 
 #[derive(Debug)]
 enum Outcome {
@@ -87,7 +90,7 @@ pub struct Duties {
     running: BTreeSet<Job>,
     failures: BTreeMap<Job, Height>,
     canonical: BTreeMap<UnitId, bool>,
-    verdicts: BTreeMap<UnitId, Verdict>,
+    verdicts: BTreeMap<Part, Verdict>,
     checkpoints: BTreeMap<(RunId, Step), Checkpoint>,
     finished: mpsc::Sender<Finished>,
 }
@@ -140,8 +143,8 @@ impl Duties {
             (Job::Fetch(id), Ok(Outcome::Fetched { canonical })) => {
                 self.canonical.insert(id, canonical);
             }
-            (Job::Judge(id), Ok(Outcome::Judged(verdict))) => {
-                self.verdicts.insert(id, verdict);
+            (Job::Judge(part), Ok(Outcome::Judged(verdict))) => {
+                self.verdicts.insert(part, verdict);
             }
             (Job::Advance(run, step), Ok(Outcome::Advanced(checkpoint))) => {
                 self.checkpoints.insert((run, step), checkpoint);
@@ -258,10 +261,11 @@ impl Duties {
         let seated: BTreeSet<UnitId> = seats.iter().map(|(id, ..)| *id).collect();
         let withheld = verifier::unavailable();
         self.verdicts
-            .retain(|id, verdict| seated.contains(id) || *verdict != withheld);
+            .retain(|(id, _), verdict| seated.contains(id) || *verdict != withheld);
         for (id, unit, seat) in seats {
-            let Some(verdict) = self.verdicts.get(id).cloned() else {
-                self.judge(*id, unit, *seat, height);
+            let part = (*id, contested(unit));
+            let Some(verdict) = self.verdicts.get(&part).cloned() else {
+                self.judge(part, unit, *seat, height);
                 continue;
             };
             let salt = self.salt(*id, unit.audits.len());
@@ -292,11 +296,11 @@ impl Duties {
             &secret,
         ))
     }
-    fn judge(&mut self, id: UnitId, unit: &Unit, seat: Seat, height: Height) {
+    fn judge(&mut self, part: Part, unit: &Unit, seat: Seat, height: Height) {
         let Some(commitment) = unit.commitment.clone() else {
             return;
         };
-        let job = Job::Judge(id);
+        let job = Job::Judge(part);
         let withheld = match seat {
             Seat::Commit { by } => height.saturating_add(WITHHELD_MARGIN_BLOCKS) >= by,
             Seat::Reveal => false,
@@ -309,7 +313,7 @@ impl Duties {
             .flatten()
             .is_some();
         if withheld && !here && !self.running.contains(&job) {
-            self.verdicts.insert(id, verifier::unavailable());
+            self.verdicts.insert(part, verifier::unavailable());
             return;
         }
         if !self.start(job, height) {
@@ -317,7 +321,7 @@ impl Duties {
         }
         let (bench, chain, miner) = (Arc::clone(&self.bench), Arc::clone(&self.chain), unit.miner);
         self.spawn(job, async move {
-            judge(&bench, &chain, id, miner, commitment).await
+            judge(&bench, &chain, part, miner, commitment).await
         });
     }
     fn checkpoint_bodies(&mut self, due: &[(RunId, Step)], height: Height) -> Vec<Body> {
@@ -346,9 +350,9 @@ impl Duties {
         };
         let oldest = newest.saturating_sub(CHECKPOINTS_KEPT_COUNT);
         self.canonical.retain(|id, _| id.step >= oldest);
-        self.verdicts.retain(|id, _| id.step >= oldest);
+        self.verdicts.retain(|(id, _), _| id.step >= oldest);
         self.failures.retain(|job, _| match job {
-            Job::Fetch(id) | Job::Judge(id) => id.step >= oldest,
+            Job::Fetch(id) | Job::Judge((id, _)) => id.step >= oldest,
             Job::Advance(_, step) => *step >= oldest,
         });
         let old: Vec<_> = self
@@ -405,7 +409,9 @@ fn expected(view: &View<'_>, operator: Address) -> Expected {
             if !matches!(unit.stage, unit::Stage::Committed) {
                 continue;
             }
-            if let Some(seat) = unit.audits.last().and_then(|a| seat(a, operator, height)) {
+            let is_judged = unit.waiting.is_none() && unit.conviction.is_none();
+            let round = unit.audits.last().filter(|_| is_judged);
+            if let Some(seat) = round.and_then(|a| seat(a, operator, height)) {
                 expected.seats.push((id, unit.clone(), seat));
             }
             if !commitment.attested_by.contains(&operator) {
@@ -414,6 +420,14 @@ fn expected(view: &View<'_>, operator: Address) -> Expected {
         }
     }
     expected
+}
+
+/// The part of a unit that its current round repeats.
+fn contested(unit: &Unit) -> Option<u32> {
+    match unit.audits.last()?.tier {
+        Tier::Everyone { group } => group,
+        Tier::One | Tier::Three | Tier::Committee => None,
+    }
 }
 
 fn seat(audit: &Audit, operator: Address, height: Height) -> Option<Seat> {
@@ -434,7 +448,7 @@ fn seat(audit: &Audit, operator: Address, height: Height) -> Option<Seat> {
 async fn judge(
     bench: &Workbench,
     chain: &Chain,
-    id: UnitId,
+    (id, group): Part,
     miner: Address,
     commitment: Commitment,
 ) -> Result<Outcome> {
@@ -448,7 +462,7 @@ async fn judge(
         Computation::gather(bench, (chain_id, recipe), &context, owner, &inputs).await?;
     let device = bench.device();
     let judged = bench.compute(Work::Audit, move || {
-        computation.judge(&commitment.claim, &blob, &device)
+        computation.judge(&commitment.claim, &blob, group, &device)
     });
     judged.await.map(Outcome::Judged)
 }

@@ -12,7 +12,7 @@ use crate::{
         client::{Client, ClientError},
         query::RunAnswer,
         server::StatusAnswer,
-        work::{Standing, StepContext, Work, WorkUnit},
+        work::{ConvictedUnit, Input, Standing, StepContext, Work, WorkUnit},
     },
     workbench::Workbench,
 };
@@ -80,6 +80,8 @@ struct Miner {
     recipes: BTreeMap<RunId, Arc<Recipe>>,
     products: BTreeMap<UnitId, Body>,
     kept: BTreeMap<UnitId, protocol::BlobId>,
+    /// Convicted units, and whether they come out the same when computed again.
+    contested: BTreeMap<UnitId, bool>,
     units_count: u64,
     /// The step at which old blobs were last removed.
     swept: Option<Step>,
@@ -163,6 +165,7 @@ async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
         recipes: BTreeMap::new(),
         products: BTreeMap::new(),
         kept: BTreeMap::new(),
+        contested: BTreeMap::new(),
         units_count: 0,
         swept: None,
         told: String::new(),
@@ -252,6 +255,9 @@ impl Miner {
     async fn do_units(&mut self, work: &Work) -> Result<()> {
         for step in &work.steps {
             self.drop_old(step.context.step)?;
+            for unit in &step.convicted {
+                self.contest(&step.context, unit, work).await?;
+            }
             for unit in &step.units {
                 if !self.products.contains_key(&unit.unit)
                     && let Err(error) = self.compute(&step.context, unit).await
@@ -266,17 +272,66 @@ impl Miner {
         }
         Ok(())
     }
-    async fn compute(&mut self, context: &StepContext, unit: &WorkUnit) -> Result<()> {
+    /// Appeals against a conviction, if the unit comes out as it was bound when it is computed
+    /// again: then the auditors are wrong. Otherwise an appeal would only lose its bond.
+    async fn contest(
+        &mut self,
+        context: &StepContext,
+        convicted: &ConvictedUnit,
+        work: &Work,
+    ) -> Result<()> {
+        let unit = convicted.unit;
+        let is_right = match self.contested.get(&unit) {
+            Some(is_right) => *is_right,
+            None => match self.is_reproduced(context, convicted).await {
+                Ok(is_right) => is_right,
+                Err(error) => {
+                    tracing::warn!(%unit, "{error:#}");
+                    return Ok(());
+                }
+            },
+        };
+        self.contested.insert(unit, is_right);
+        let (check, bond) = (convicted.finding.check.as_str(), convicted.bond);
+        if !is_right {
+            return self.tell(&format!("unit {unit} was convicted: {check} failed"));
+        }
+        if work.balance < bond {
+            let balance = work.balance;
+            return self.tell(&format!(
+                "unit {unit} was convicted wrongly; an appeal takes {bond}, the balance is {balance}"
+            ));
+        }
+        tracing::warn!(%unit, check, "convicted wrongly; an appeal stakes {bond}");
+        self.submit(&Body::Appeal { unit }, work).await
+    }
+    async fn is_reproduced(
+        &mut self,
+        context: &StepContext,
+        convicted: &ConvictedUnit,
+    ) -> Result<bool> {
+        let computation = self
+            .gather(context, convicted.unit, &convicted.inputs)
+            .await?;
+        let device = self.bench.device();
+        let product = self
+            .bench
+            .compute(Spent::Mining, move || computation.execute(None, &device));
+        let Product { blob, .. } = product.await??;
+        Ok(protocol::BlobId::of(&blob) == convicted.blob)
+    }
+    async fn gather(
+        &mut self,
+        context: &StepContext,
+        unit: UnitId,
+        inputs: &[Input],
+    ) -> Result<Computation> {
         let recipe = self.recipe(context.run).await?;
-        let owner = (unit.unit, self.address);
-        let computation = Computation::gather(
-            &self.bench,
-            (self.chain, recipe),
-            context,
-            owner,
-            &unit.inputs,
-        )
-        .await?;
+        let owner = (unit, self.address);
+        Computation::gather(&self.bench, (self.chain, recipe), context, owner, inputs).await
+    }
+    async fn compute(&mut self, context: &StepContext, unit: &WorkUnit) -> Result<()> {
+        let computation = self.gather(context, unit.unit, &unit.inputs).await?;
         let (cheat, device) = (self.cheat, self.bench.device());
         let product = self
             .bench
@@ -314,6 +369,7 @@ impl Miner {
     fn drop_old(&mut self, step: Step) -> Result<()> {
         let oldest = step.saturating_sub(STEPS_KEPT_COUNT);
         self.products.retain(|unit, _| unit.step >= oldest);
+        self.contested.retain(|unit, _| unit.step >= oldest);
         let old: Vec<UnitId> = self
             .kept
             .keys()

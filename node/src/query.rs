@@ -144,10 +144,21 @@ fn describe_unit(answer: &Value, text: &mut String) {
         describe(&commitment["claim"], 2, text);
     }
     for audit in answer["audits"].as_array().into_iter().flatten() {
-        text.push_str(&format!("  audit by {}\n", plain(&audit["tier"])));
+        let group = match audit["group"].as_u64() {
+            Some(group) => format!(", group {group} only"),
+            None => String::new(),
+        };
+        text.push_str(&format!("  audit by {}{group}\n", plain(&audit["tier"])));
         for seat in audit["seats"].as_array().into_iter().flatten() {
             describe_seat(seat, text);
         }
+    }
+    for appeal in answer["appeals"].as_array().into_iter().flatten() {
+        text.push_str(&format!(
+            "  appeal at height {} with a bond of {}\n",
+            plain(&appeal["at"]),
+            plain(&appeal["bond"]),
+        ));
     }
 }
 

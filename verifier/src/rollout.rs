@@ -25,10 +25,23 @@ const VALUES_COUNT_MAX: usize = 1 << 24;
 /// Repeats the unit and reports every check, in the order of [`Check`].
 #[must_use]
 pub fn judge(inputs: &RolloutInputs<'_>, totals: &Totals, blob: &[u8], device: &Device) -> Verdict {
+    judge_part(inputs, totals, blob, None, device)
+}
+
+/// Repeats one group of the unit's samples, or all of them. What needs no model is checked for the
+/// whole unit anyhow.
+#[must_use]
+pub fn judge_part(
+    inputs: &RolloutInputs<'_>,
+    totals: &Totals,
+    blob: &[u8],
+    group: Option<u32>,
+    device: &Device,
+) -> Verdict {
     let Ok(payload) = Payload::decode(blob) else {
         return undecodable();
     };
-    match examine(inputs, totals, &payload, device) {
+    match examine(inputs, totals, &payload, group, device) {
         Ok(findings) => verdict(findings),
         Err(_) => unavailable(),
     }
@@ -38,6 +51,7 @@ fn examine(
     inputs: &RolloutInputs<'_>,
     totals: &Totals,
     payload: &Payload,
+    group: Option<u32>,
     device: &Device,
 ) -> Result<Vec<Finding>, ExecuteError> {
     let world = World::of(inputs.recipe)?;
@@ -45,7 +59,7 @@ fn examine(
         payload.unit != inputs.task.unit,
         payload.miner != inputs.task.miner,
     ];
-    let replayed = replay(inputs, &world, payload, device)?;
+    let replayed = replay(inputs, &world, payload, group, device)?;
     Ok(vec![
         Finding::exact(Check::Encoding, count(&identity)),
         Finding::exact(Check::Completeness, incomplete(inputs, payload)),
@@ -53,10 +67,10 @@ fn examine(
             Check::Commitment,
             uncommitted(totals, &payload.totals(EXACT_MICRO)),
         ),
-        Finding::exact(Check::Finish, replayed.finish),
-        Finding::exact(Check::Sampling, replayed.sampling),
-        Finding::exact(Check::Activations, replayed.activations),
-        Finding::exact(Check::Reward, replayed.reward),
+        replayed.finish.finding(Check::Finish),
+        replayed.sampling.finding(Check::Sampling),
+        replayed.activations.finding(Check::Activations),
+        replayed.reward.finding(Check::Reward),
     ])
 }
 
@@ -94,13 +108,37 @@ fn uncommitted(committed: &Totals, found: &Totals) -> u64 {
     ])
 }
 
+/// How often a check failed, and the first group in which it did.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fault {
+    count: u64,
+    group: Option<u32>,
+}
+
+impl Fault {
+    fn new(count: u64, group: u32) -> Self {
+        let group = (count > 0).then_some(group);
+        Self { count, group }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        // Groups are checked in their order.
+        self.group = self.group.or(other.group);
+    }
+
+    fn finding(self, check: Check) -> Finding {
+        Finding::exact(check, self.count).in_group(self.group.unwrap_or(0))
+    }
+}
+
 /// Faults found by replaying samples, one counter a check.
 #[derive(Clone, Copy, Debug, Default)]
 struct Faults {
-    finish: u64,
-    sampling: u64,
-    activations: u64,
-    reward: u64,
+    finish: Fault,
+    sampling: Fault,
+    activations: Fault,
+    reward: Fault,
 }
 
 impl Faults {
@@ -111,16 +149,17 @@ impl Faults {
             activations,
             reward,
         } = other;
-        self.finish += finish;
-        self.sampling += sampling;
-        self.activations += activations;
-        self.reward += reward;
+        self.finish.add(finish);
+        self.sampling.add(sampling);
+        self.activations.add(activations);
+        self.reward.add(reward);
     }
 }
 
 /// A sample beside what the task says about it.
 struct Case<'a> {
     sample: &'a Sample,
+    group: u32,
     seed: [u8; 32],
     prompt_tokens: usize,
     /// The prompt, then as much of the response as a model can be fed.
@@ -151,17 +190,18 @@ fn replay(
     inputs: &RolloutInputs<'_>,
     world: &World,
     payload: &Payload,
+    wanted: Option<u32>,
     device: &Device,
 ) -> Result<Faults, ExecuteError> {
     let reinforce = &inputs.recipe.reinforce;
     let mut cases = Vec::new();
     let groups = (0..reinforce.groups_per_unit_count).zip(payload.groups.as_slice());
-    for (group, samples) in groups {
+    for (group, samples) in groups.filter(|(group, _)| wanted.is_none_or(|only| only == *group)) {
         let prompt = world.prompt(inputs.task, group);
         let samples = samples.samples.as_slice();
         for (slot, sample) in (0..reinforce.samples_per_group_count).zip(samples) {
             let seed = inputs.task.sample_seed(group, slot);
-            cases.push(case(inputs, world, &prompt, seed, sample));
+            cases.push(case(inputs, world, (group, &prompt), seed, sample));
         }
     }
     let mut faults = Faults::default();
@@ -194,7 +234,7 @@ fn batch_count(inputs: &RolloutInputs<'_>, cases: &[Case<'_>]) -> usize {
 fn case<'a>(
     inputs: &RolloutInputs<'_>,
     world: &World,
-    prompt: &[u32],
+    (group, prompt): (u32, &[u32]),
     seed: [u8; 32],
     sample: &'a Sample,
 ) -> Case<'a> {
@@ -206,6 +246,7 @@ fn case<'a>(
     let reward = world.reward_micro(prompt, response);
     Case {
         sample,
+        group,
         seed,
         prompt_tokens: prompt.len(),
         tokens: prompt.iter().chain(playable).copied().collect(),
@@ -224,11 +265,12 @@ fn check_group(inputs: &RolloutInputs<'_>, group: &[(&Case<'_>, &Replay)]) -> Fa
     let prompt = prompt.flatten();
     let mut faults = Faults::default();
     for (case, pass) in group {
+        let unproven = unproven(case, prompt.as_deref(), &pass.hidden, width);
         faults.add(Faults {
-            finish: case.finish,
-            sampling: undrawn(inputs, case, &pass.logits),
-            activations: unproven(case, prompt.as_deref(), &pass.hidden, width),
-            reward: case.reward,
+            finish: Fault::new(case.finish, case.group),
+            sampling: Fault::new(undrawn(inputs, case, &pass.logits), case.group),
+            activations: Fault::new(unproven, case.group),
+            reward: Fault::new(case.reward, case.group),
         });
     }
     faults

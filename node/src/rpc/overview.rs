@@ -113,7 +113,7 @@ pub struct UnitCounts {
 pub struct MinerRow {
     /// Its account.
     pub address: Address,
-    /// `active`, `idle` or `slashed`.
+    /// `active`, `accused`, `idle` or `slashed`.
     pub status: String,
     /// What is locked.
     pub bond: Amount,

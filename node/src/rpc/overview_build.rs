@@ -93,6 +93,7 @@ pub fn miner_row(view: &View<'_>, address: Address, miner: &Miner) -> MinerRow {
     MinerRow {
         address,
         status: match miner.status {
+            Status::Active | Status::Idle if miner.accused > 0 => "accused",
             Status::Active => "active",
             Status::Idle => "idle",
             Status::Slashed(_) => "slashed",
@@ -251,9 +252,13 @@ fn point(view: &View<'_>, id: RunId, recipe: &Recipe, step: Step, closed: &Close
 #[must_use]
 pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
     let tone = match event {
-        Event::MinerSlashed { .. } | Event::AuditorFined { .. } | Event::AuditEscalated { .. } => {
-            "bad"
-        }
+        Event::MinerSlashed { .. }
+        | Event::AuditorFined { .. }
+        | Event::AuditEscalated { .. }
+        | Event::UnitConvicted { .. }
+        | Event::UnitAppealed { .. }
+        | Event::AppealEnded { is_lost: true, .. } => "bad",
+        Event::AppealEnded { is_lost: false, .. } => "good",
         Event::CheckpointAgreed { .. }
         | Event::ProposalEnacted { .. }
         | Event::ProposalClosed { passed: true, .. }

@@ -7,7 +7,7 @@ use ledger_state::{
     account, bond,
     proposal::Stored,
     run::{self, Closed, Run},
-    unit::{Audit, Commitment, Draw, Opinion, Outcome, Stage, Unit},
+    unit::{Appeal, Audit, Commitment, Conviction, Draw, Opinion, Outcome, Stage, Unit},
     validator::Validator,
 };
 use protocol::{
@@ -93,6 +93,10 @@ pub struct UnitAnswer {
     pub commitment: Option<Commitment>,
     /// Who judged, with every check's measured value and limit.
     pub audits: Vec<Audit>,
+    /// The conviction that may still be appealed against.
+    pub conviction: Option<Conviction>,
+    /// Convictions that were appealed against.
+    pub appeals: Vec<Appeal>,
     /// The answer in a sentence.
     pub summary: String,
 }
@@ -185,6 +189,9 @@ pub fn unit(chain: &Chain, id: UnitId) -> Option<UnitAnswer> {
         stage,
         commitment,
         audits,
+        waiting: _,
+        conviction,
+        appeals,
     } = unit;
     Some(UnitAnswer {
         unit: id,
@@ -193,6 +200,8 @@ pub fn unit(chain: &Chain, id: UnitId) -> Option<UnitAnswer> {
         stage,
         commitment,
         audits,
+        conviction,
+        appeals,
         summary,
     })
 }
@@ -221,7 +230,20 @@ fn summary(unit: &Unit) -> String {
     };
     match unit.stage {
         Stage::Assigned => format!("waits for its miner until height {}", unit.deadline),
-        Stage::Committed => format!("committed, not settled yet; {audit}"),
+        Stage::Committed => match (unit.conviction, unit.waiting) {
+            (Some(Conviction { finding, appeal_by }), _) => format!(
+                "convicted: check {} measured {}, limit {}; slashed after height {appeal_by} unless \
+                 its miner appeals; {audit}",
+                finding.check.as_str(),
+                finding.measured,
+                finding.limit
+            ),
+            (None, Some(waiting)) => {
+                let draw_at = waiting.draw_at;
+                format!("committed, more auditors are drawn at height {draw_at}; {audit}")
+            }
+            (None, None) => format!("committed, not settled yet; {audit}"),
+        },
         Stage::Settled {
             outcome: Outcome::Accepted { paid },
             at,

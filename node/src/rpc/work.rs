@@ -7,11 +7,13 @@ use ledger_state::{
     run::{self, Run, Stage},
     task,
     unit::Commitment,
+    verdict::appeal,
 };
 use protocol::{
     Address, Amount, BlobId, ChainId, Height, Nonce, RunId, Step,
     checkpoint::Checkpoint,
     task::{Beacon, UnitId, UnitKind},
+    verdict::Finding,
 };
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +55,23 @@ pub struct WorkUnit {
     pub inputs: Vec<Input>,
 }
 
+/// A unit that was convicted, and may be appealed for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConvictedUnit {
+    /// The unit.
+    pub unit: UnitId,
+    /// What it is convicted of.
+    pub finding: Finding,
+    /// Last height for an appeal.
+    pub appeal_by: Height,
+    /// What an appeal stakes.
+    pub bond: Amount,
+    /// The blob that was bound.
+    pub blob: BlobId,
+    /// Rollouts that it learned from.
+    pub inputs: Vec<Input>,
+}
+
 /// What everyone who computes a unit of a step needs to know about the step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepContext {
@@ -77,6 +96,8 @@ pub struct WorkStep {
     pub context: StepContext,
     /// This miner's units that are not yet committed.
     pub units: Vec<WorkUnit>,
+    /// This miner's units that were convicted and are not yet appealed for.
+    pub convicted: Vec<ConvictedUnit>,
 }
 
 /// Everything a miner acts on.
@@ -152,10 +173,15 @@ fn step(view: &View<'_>, id: RunId, run: &Run, miner: Address) -> Option<WorkSte
     if !matches!(run.stage, Stage::Working { .. }) {
         return None;
     }
-    let own = task::units(view, id, run.step).into_iter();
-    let open = own.filter(|(_, unit)| {
-        unit.miner == miner && unit.commitment.is_none() && unit.outcome().is_none()
-    });
+    let mut own = task::units(view, id, run.step);
+    own.retain(|(_, unit)| unit.miner == miner && unit.outcome().is_none());
+    let convicted = own
+        .iter()
+        .filter_map(|(id, unit)| convicted(view, *id, unit));
+    let convicted = convicted.collect();
+    let open = own
+        .into_iter()
+        .filter(|(_, unit)| unit.commitment.is_none());
     let work_unit = |(unit, state): (UnitId, ledger_state::unit::Unit)| WorkUnit {
         unit,
         deadline: state.deadline,
@@ -164,6 +190,23 @@ fn step(view: &View<'_>, id: RunId, run: &Run, miner: Address) -> Option<WorkSte
     Some(WorkStep {
         context: context(view, id, run)?,
         units: open.map(work_unit).collect(),
+        convicted,
+    })
+}
+
+fn convicted(
+    view: &View<'_>,
+    id: UnitId,
+    unit: &ledger_state::unit::Unit,
+) -> Option<ConvictedUnit> {
+    let (conviction, commitment) = (unit.conviction?, unit.commitment.as_ref()?);
+    Some(ConvictedUnit {
+        unit: id,
+        finding: conviction.finding,
+        appeal_by: conviction.appeal_by,
+        bond: appeal::bond(view, unit),
+        blob: commitment.blob,
+        inputs: inputs(view, id),
     })
 }
 

@@ -152,6 +152,7 @@ pub(crate) fn bodies() -> Vec<Body> {
             verdict: verdict(),
             salt: Commitment::from_bytes(salt),
         },
+        Body::Appeal { unit: rollout },
         Body::AttestCheckpoint {
             checkpoint: checkpoint(),
         },

@@ -146,3 +146,25 @@ fn another_miners_payload_is_misencoded() {
     );
     assert!(matches!(admitted(&payload), Err(AdmitError::Miner { .. })));
 }
+
+/// Everyone repeats one group where auditors disagree; what is wrong elsewhere does not count.
+#[test]
+fn one_group_is_judged_alone_and_a_finding_names_the_first() {
+    let task = SCENE.task();
+    let inputs = SCENE.rollout_inputs(&task);
+    let payload = changed(|groups| {
+        let last = groups.len() - 1;
+        groups[last][0].reward_micro ^= 1;
+    });
+    let totals = payload.totals(1_000_000);
+    let judged = |group: Option<u32>| {
+        let blob = encode(&payload);
+        verifier::rollout::judge_part(&inputs, &totals, &blob, group, &device())
+    };
+    let last = SCENE.recipe.reinforce.groups_per_unit_count - 1;
+    assert!(last > 0);
+    let finding = judged(None).contradiction().unwrap();
+    assert_eq!((finding.check, finding.group), (Check::Reward, last));
+    assert_eq!(judged(Some(last)).contradiction(), Some(finding));
+    assert!(judged(Some(0)).accepts());
+}
