@@ -207,27 +207,7 @@ pub fn unit(chain: &Chain, id: UnitId) -> Option<UnitAnswer> {
 }
 
 fn summary(unit: &Unit) -> String {
-    let verdicts = unit.audits.iter().flat_map(|audit| &audit.seats);
-    let judged = verdicts
-        .filter(|seat| matches!(seat.opinion, Opinion::Revealed { .. }))
-        .count();
-    let draw = unit.commitment.as_ref().map(|commitment| commitment.draw);
-    let audit = match (draw, judged) {
-        (None | Some(Draw::Pending), _) => "it has not come to the draw for audit".to_owned(),
-        (Some(Draw::Spared { rate }), _) => {
-            format!("it was not drawn for audit, at a rate of {}", percent(rate))
-        }
-        (Some(Draw::Drawn { rate }), 1) => {
-            format!(
-                "1 auditor gave a verdict, drawn at a rate of {}",
-                percent(rate)
-            )
-        }
-        (Some(Draw::Drawn { rate }), judged) => {
-            let rate = percent(rate);
-            format!("{judged} auditors gave a verdict, drawn at a rate of {rate}")
-        }
-    };
+    let audit = audited(unit);
     match unit.stage {
         Stage::Assigned => format!("waits for its miner until height {}", unit.deadline),
         Stage::Committed => match (unit.conviction, unit.waiting) {
@@ -281,6 +261,31 @@ fn summary(unit: &Unit) -> String {
             finding.measured,
             finding.limit
         ),
+    }
+}
+
+/// How a unit was audited so far, in half a sentence.
+fn audited(unit: &Unit) -> String {
+    let verdicts = unit.audits.iter().flat_map(|audit| &audit.seats);
+    let judged = verdicts
+        .filter(|seat| matches!(seat.opinion, Opinion::Revealed { .. }))
+        .count();
+    let draw = unit.commitment.as_ref().map(|commitment| commitment.draw);
+    match (draw, judged) {
+        (None | Some(Draw::Pending), _) => "it has not come to the draw for audit".to_owned(),
+        (Some(Draw::Spared { rate }), _) => {
+            format!("it was not drawn for audit, at a rate of {}", percent(rate))
+        }
+        (Some(Draw::Drawn { rate }), 1) => {
+            format!(
+                "1 auditor gave a verdict, drawn at a rate of {}",
+                percent(rate)
+            )
+        }
+        (Some(Draw::Drawn { rate }), judged) => {
+            let rate = percent(rate);
+            format!("{judged} auditors gave a verdict, drawn at a rate of {rate}")
+        }
     }
 }
 

@@ -110,6 +110,7 @@ fn work() -> impl Strategy<Value = Body> {
                 salt: Commitment::from_bytes(salt),
             }
         }),
+        unit().prop_map(|unit| Body::Appeal { unit }),
         checkpoint().prop_map(|checkpoint| Body::AttestCheckpoint { checkpoint }),
     ]
 }

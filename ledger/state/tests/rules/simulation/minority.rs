@@ -174,12 +174,12 @@ fn attack(plan: Plan, seed: u64) -> (usize, usize) {
 fn a_minority_that_acts_as_one_costs_no_honest_miner_its_bond() {
     let (mut convicted, mut slashed) = (0, 0);
     // Four of its keys in a row must be drawn before an honest unit is convicted at all.
-    for seed in 0..80 {
-        let found = attack(Plan::Together, seed);
+    for seed in 0..80_u8 {
+        let found = attack(Plan::Together, seed.into());
         convicted += found.0;
         slashed += found.1;
         if seed >= 3 && convicted > 0 {
-            assert!(slashed > seed as usize, "{slashed} liars were slashed");
+            assert!(slashed > usize::from(seed), "{slashed} liars were slashed");
             return;
         }
     }
