@@ -71,6 +71,8 @@ parameters! {
     AppealBlocks = "appeal-blocks": 4..=100_000, default 40;
     /// Bond of a unit's first appeal; each further one takes twice the bond before.
     AppealBond = "appeal-bond": 1..=1_000_000_000_000, default 1_000;
+    /// Burned from the stake of a validator that lets its turn to propose pass.
+    BeaconWithholdPenalty = "beacon-withhold-penalty": 0..=1_000_000, default 10;
     /// Share of a slash that goes to the auditors who found the fraud, in millionths.
     WhistleBlower = "whistle-blower": 0..=500_000, default 100_000;
     /// Smallest bond of a miner.

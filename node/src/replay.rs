@@ -147,6 +147,12 @@ fn step_block(
         certificate.block_id == block.id() && certificate.height == height,
         "certificate at height {height} is for another block"
     );
+    ensure!(
+        block.header().round <= certificate.round,
+        "block {height} says round {}; its certificate is of round {}",
+        block.header().round,
+        certificate.round
+    );
     let transition =
         apply(state, &block).with_context(|| format!("block {height} breaks a rule"))?;
     ensure!(

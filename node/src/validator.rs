@@ -112,8 +112,7 @@ async fn start_engine(
     key: &protocol::SigningKey,
     chain: &Arc<Chain>,
 ) -> Result<EngineHandle> {
-    let application =
-        ChainApplication::new(Arc::clone(chain), key.address(), config.block_interval_ms);
+    let application = ChainApplication::new(Arc::clone(chain), key, config.block_interval_ms);
     let mut settings = EngineConfig::new(
         chain.id(),
         key.clone(),

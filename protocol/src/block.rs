@@ -1,10 +1,15 @@
 //! Blocks: ordered transactions under a header that binds chain, parent and state. Spec: 05-block.
 
+mod proposer;
+
+pub use proposer::proposer_index;
+
 use crate::{
     Address, BlockId, ChainId, Height, StateRoot,
     codec::{BoundedVec, DecodeError, decode, encode},
     identifiers::tagged_hash,
     transaction::{self, Unverified, VerifyError},
+    vrf,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -24,16 +29,20 @@ pub struct Header {
     pub chain: ChainId,
     /// Its height.
     pub height: Height,
+    /// The consensus round in which it was first proposed; stays when it is proposed again.
+    pub round: u32,
     /// The block before it; the chain's id, as bytes, for the first.
     pub parent: BlockId,
     /// Milliseconds since 1970, at least the parent's; the rules do not read it.
     pub time_ms: u64,
-    /// The validator that built it first.
+    /// The validator that built it, whose turn that round was.
     pub proposer: Address,
     /// State before this block, that is, after its parent.
     pub state_root: StateRoot,
     /// Hash of the transactions.
     pub transactions_root: TransactionsRoot,
+    /// The proposer's randomness for this height, from which the block's beacon comes.
+    pub beacon_proof: vrf::Proof,
 }
 
 impl Header {

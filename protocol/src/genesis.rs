@@ -1,7 +1,7 @@
 //! Genesis: what everyone must agree on before the first block. Its hash is the chain's identity.
 
 use crate::{
-    Address, Amount, BlockId, ChainId, codec::Text, identifiers::tagged_hash, recipe::Recipe,
+    Address, Amount, BlockId, ChainId, codec::Text, identifiers::tagged_hash, recipe::Recipe, vrf,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,8 @@ pub struct Validator {
     pub holder: Address,
     /// Locked tokens; power is proportional to them.
     pub stake: Amount,
+    /// The operator's key of verifiable randomness.
+    pub vrf: vrf::Public,
 }
 
 /// An account at height zero.

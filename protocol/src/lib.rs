@@ -27,6 +27,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod beacon;
 pub mod block;
 pub mod checkpoint;
 pub mod class;

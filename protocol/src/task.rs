@@ -5,8 +5,10 @@
 //! known only after the miners are fixed; every seed is a hash that binds chain, checkpoint,
 //! environment, beacon, unit, slot and owner, so copied or re-used output is worthless.
 
+pub use crate::beacon::Beacon;
+
 use crate::{
-    Address, Amount, BlockId, ChainId, CheckpointId, EnvironmentHash, Micro, RunId, Step,
+    Address, Amount, ChainId, CheckpointId, EnvironmentHash, Micro, RunId, Step,
     identifiers::tagged_hash,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -118,31 +120,6 @@ impl<'de> Deserialize<'de> for UnitId {
         <String as Deserialize>::deserialize(deserializer)?
             .parse()
             .map_err(serde::de::Error::custom)
-    }
-}
-
-/// Public randomness that was unknown when whatever it selects was committed.
-///
-/// First light: a hash of a block decided two heights later (Spec: 06-sample).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub struct Beacon([u8; 32]);
-crate::identifiers::hex_text!(Beacon, 32);
-
-impl Beacon {
-    /// Wraps 32 bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-    /// The 32 bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-    /// The beacon that a decided block yields.
-    #[must_use]
-    pub fn of_block(block: BlockId) -> Self {
-        Self(tagged_hash("cairn/beacon/v1", &block))
     }
 }
 

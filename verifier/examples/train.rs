@@ -10,7 +10,7 @@ use miner::{
     Generation, GradientInputs, RolloutInputs, gradient, initial_model, initial_outer, rollout,
 };
 use protocol::{
-    Address, BlockId, ChainId, CheckpointId, RunId, Step,
+    Address, ChainId, CheckpointId, RunId, Step,
     codec::encode,
     recipe::{Phase, Recipe},
     rollout::Payload,
@@ -113,9 +113,9 @@ impl Run {
     }
 
     fn step(&mut self, step: Step) -> Result<String, Box<dyn Error>> {
-        let mut block = [0; 32];
-        block[..8].copy_from_slice(&step.get().to_le_bytes());
-        let beacon = Beacon::of_block(BlockId::from_bytes(block));
+        let mut beacon = [0; 32];
+        beacon[..8].copy_from_slice(&step.get().to_le_bytes());
+        let beacon = Beacon::from_bytes(beacon);
         let rollouts = self.rollouts(step, beacon)?;
         let updates = self.gradients(step, &beacon)?;
         let Successor { model, outer } = &self.now;

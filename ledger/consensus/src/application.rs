@@ -18,22 +18,27 @@ pub trait Application: Send + 'static {
     /// Parameters of a height. Asked for `tip + 1` only.
     fn params(&self, height: Height) -> HeightParams;
 
-    /// Builds a block of at most `bytes_max` bytes on top of the tip.
+    /// Builds a block of at most `bytes_max` bytes on top of the tip, for this round.
     ///
-    /// The block's identifier must not depend on the consensus round: a body proposed again in a
-    /// later round is the same block.
+    /// A body may say in which round it was built. Proposed again in a later one it stays what it
+    /// is: the same bytes, the same identifier.
     ///
     /// # Errors
     /// When no block can be built now; the round then passes to the next proposer.
     fn propose(
         &mut self,
         height: Height,
+        round: u32,
         bytes_max: u32,
         now_ms: u64,
     ) -> Result<Vec<u8>, ApplicationError>;
 
     /// Judges a block without committing it. Called with hostile bytes.
-    fn check(&mut self, height: Height, block: &[u8]) -> Check;
+    ///
+    /// `round` is the one in which it was proposed first, or, for a block that a peer says is
+    /// decided, the one of its certificate. A body that says it was built in a later round is not
+    /// valid.
+    fn check(&mut self, height: Height, round: u32, block: &[u8]) -> Check;
 
     /// Commits a decided block; durable before it returns, and the tip afterwards.
     ///

@@ -78,7 +78,7 @@ impl<A: Application> SoloEngine<A> {
 
         let block = self
             .application
-            .propose(height, bytes_max, now_ms)
+            .propose(height, 0, bytes_max, now_ms)
             .map_err(refuse)?;
         if block.len() > bytes_max as usize {
             return Err(SoloError::TooLarge {
@@ -87,7 +87,7 @@ impl<A: Application> SoloEngine<A> {
                 bytes_max,
             });
         }
-        let block_id = match self.application.check(height, &block) {
+        let block_id = match self.application.check(height, 0, &block) {
             Check::Valid(block_id) => block_id,
             Check::Invalid { reason } => return Err(SoloError::Refused { height, reason }),
             Check::Later => {

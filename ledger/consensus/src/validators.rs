@@ -2,7 +2,7 @@
 //!
 //! Spec: 05-block §3.
 
-use protocol::{Height, PublicKey};
+use protocol::{Height, PublicKey, block::proposer_index};
 
 /// The largest validator set. Votes grow with its square and verifying a certificate takes about
 /// 0.2 ms per ten validators.
@@ -127,30 +127,16 @@ impl ValidatorSet {
         u128::from(power) * 3 > u128::from(self.power_total) * 2
     }
 
-    /// Who proposes in this round of this height: a weighted rotation without memory.
-    ///
-    /// Slot `height + round` is mapped to a point on a circle of circumference 2⁶⁴ by steps of
-    /// 2⁶⁴/φ, and validators own arcs proportional to their power. Steps by the golden ratio visit
-    /// arcs as evenly as any fixed step can: every validator proposes in proportion to its power,
-    /// over short windows too, and consecutive slots are far apart, so the round after an absent
-    /// proposer falls to someone else.
+    /// Who proposes in this round of this height; see [`proposer_index`].
     ///
     /// # Panics
-    /// Never: a set is not empty and its arcs cover the circle.
+    /// Never: a set is not empty and everybody in it has power.
     #[must_use]
     pub fn proposer(&self, height: Height, round: u32) -> &Validator {
-        const GOLDEN_STEP: u64 = 0x9E37_79B9_7F4A_7C15;
-        let slot = height.get().wrapping_add(u64::from(round));
-        let point = u128::from(slot.wrapping_mul(GOLDEN_STEP));
-        let target = (point * u128::from(self.power_total)) >> 64;
-        let mut passed: u128 = 0;
-        for validator in &self.validators {
-            passed += u128::from(validator.power);
-            if target < passed {
-                return validator;
-            }
-        }
-        unreachable!("invariant: target is below the total power, which is the sum of all arcs")
+        let powers = self.validators.iter().map(|validator| validator.power);
+        let index = proposer_index(powers, height, round)
+            .expect("invariant: a set has power, and not more than 64 bits count");
+        &self.validators[index]
     }
 }
 

@@ -2,7 +2,9 @@
 
 use crate::state::Writes;
 use crate::{
-    Rejection, State, View, account, bond, checkpoint,
+    Rejection, State, View, account,
+    beacon::{self, ProposerRandomness, Source as _},
+    bond, checkpoint,
     commitment::{self, Bound},
     event::Event,
     proposal, reward,
@@ -37,21 +39,22 @@ pub struct Transition {
 pub fn apply(state: &State, block: &block::Verified) -> Result<Transition, Rejection> {
     let header = block.header();
     let mut view = state.view();
-    check_header(&view, state, header)?;
+    let beacon = check_header(&view, state, header)?;
     let height = header.height;
-    let mut events = proposal::advance(&mut view, height);
+    let mut events = beacon::fine_silent(&mut view, header);
+    events.extend(proposal::advance(&mut view, height));
     for transaction in block.transactions() {
         events.extend(execute(&mut view, transaction, height)?);
     }
-    let beacon = Beacon::of_block(block.id());
     events.extend(sample::draw(&mut view, height, &beacon));
     events.extend(verdict::settle(&mut view, height, &beacon));
     reward::vest(&mut view, height);
-    events.extend(task::advance(&mut view, height, block.id()));
+    events.extend(task::advance(&mut view, height, &beacon));
     let tip = Tip {
         height,
         block: block.id(),
         time_ms: header.time_ms,
+        beacon,
         ..run::tip(&view)
     };
     view.put(&(), &tip);
@@ -62,7 +65,7 @@ pub fn apply(state: &State, block: &block::Verified) -> Result<Transition, Rejec
     })
 }
 
-fn check_header(view: &View<'_>, state: &State, header: &Header) -> Result<(), Rejection> {
+fn check_header(view: &View<'_>, state: &State, header: &Header) -> Result<Beacon, Rejection> {
     let tip = run::tip(view);
     let expected = tip.height.next();
     if header.height != expected {
@@ -95,7 +98,8 @@ fn check_header(view: &View<'_>, state: &State, header: &Header) -> Result<(), R
             parent: tip.time_ms,
         });
     }
-    Ok(())
+    beacon::check_turn(view, header)?;
+    ProposerRandomness.beacon(view, &tip, header)
 }
 
 /// Applies one transaction; on rejection the view is as it was.
@@ -183,7 +187,7 @@ pub fn check_transaction(view: &mut View<'_>, transaction: &Verified) -> Result<
 }
 
 /// What a block's encoding takes besides its transactions: the header, and their count.
-const BLOCK_FRAME_BYTES_MAX: usize = 256;
+const BLOCK_FRAME_BYTES_MAX: usize = 512;
 
 /// The transactions, in this order, that a next block may hold: valid, at most `count_max` of
 /// them, and within what a block may count and weigh.

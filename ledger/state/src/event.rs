@@ -98,6 +98,12 @@ pub enum Event {
         fault: AuditFault,
         burned: Amount,
     },
+    /// A validator let its turn to propose pass.
+    ProposerSilent {
+        proposer: Address,
+        round: u32,
+        burned: Amount,
+    },
     /// Validators agree on a checkpoint.
     CheckpointAgreed { checkpoint: Checkpoint },
     /// Voting began.
@@ -252,6 +258,17 @@ impl fmt::Display for Event {
                 write!(
                     f,
                     "auditor {auditor} was {fault} on unit {unit}; {burned} burned"
+                )
+            }
+            Self::ProposerSilent {
+                proposer,
+                round,
+                burned,
+            } => {
+                let proposer = proposer.short();
+                write!(
+                    f,
+                    "{proposer} proposed nothing in round {round}; {burned} burned"
                 )
             }
             Self::CheckpointAgreed { checkpoint } => {

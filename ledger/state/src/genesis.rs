@@ -16,6 +16,8 @@ use protocol::{
     Address, Amount, Height, RunId, Step,
     genesis::Genesis,
     recipe::{ModelShape, Recipe},
+    task::Beacon,
+    vrf::Public,
 };
 
 /// Why a genesis cannot start a chain.
@@ -29,6 +31,14 @@ pub enum GenesisError {
     NoStake {
         /// The validator.
         operator: Address,
+    },
+    /// No key of verifiable randomness.
+    #[error("validator {operator} has {vrf}, which is not a key of verifiable randomness")]
+    RandomnessKey {
+        /// The validator.
+        operator: Address,
+        /// What it has.
+        vrf: Public,
     },
     /// Named twice.
     #[error("{address} appears twice among {what}")]
@@ -116,6 +126,7 @@ pub fn state(genesis: &Genesis) -> Result<State, GenesisError> {
         height: Height::ZERO,
         block: genesis.block_id(),
         time_ms: *time_ms,
+        beacon: Beacon::of_genesis(genesis.chain_id()),
         genesis_supply: supply,
         burned: Amount::ZERO,
     };
@@ -134,9 +145,13 @@ fn put_validator(
         operator,
         holder,
         stake,
+        vrf,
     } = *validator;
     if stake == Amount::ZERO {
         return Err(GenesisError::NoStake { operator });
+    }
+    if vrf.check().is_err() {
+        return Err(GenesisError::RandomnessKey { operator, vrf });
     }
     if view.get::<Validator>(&operator).is_some() {
         return Err(GenesisError::Duplicate {
@@ -149,7 +164,9 @@ fn put_validator(
         &Validator {
             holder,
             stake,
+            vrf,
             audits_count: 0,
+            rounds_missed_count: 0,
             earned: Amount::ZERO,
             fined: Amount::ZERO,
         },

@@ -24,6 +24,7 @@
 
 pub mod account;
 pub mod apply;
+pub mod beacon;
 pub mod bond;
 pub mod checkpoint;
 pub mod commitment;

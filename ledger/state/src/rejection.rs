@@ -46,6 +46,10 @@ rejections! {
     104 ProposerUnknown { proposer: Address } => "proposer {proposer} is not a validator";
     /// Time does not go back.
     105 TimeBackwards { found: u64, parent: u64 } => "block has time {found} ms; its parent has {parent} ms";
+    /// Each round has one proposer.
+    106 ProposerOutOfTurn { proposer: Address, round: u32 } => "{proposer} is not the proposer of round {round}";
+    /// A header proves its proposer's randomness.
+    107 BeaconUnproven { proposer: Address } => "beacon proof is not of {proposer} for this height";
     /// Transactions of an account come in order.
     201 NonceMismatch { found: Nonce, expected: Nonce } => "transaction has nonce {found}; the account's next is {expected}";
     /// Spending needs a balance.

@@ -19,6 +19,8 @@ pub struct Tip {
     pub block: BlockId,
     /// Its time in milliseconds since 1970.
     pub time_ms: u64,
+    /// The beacon of that block.
+    pub beacon: Beacon,
     /// Tokens at genesis.
     pub genesis_supply: Amount,
     /// Tokens burned since.

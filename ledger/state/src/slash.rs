@@ -88,21 +88,41 @@ pub fn auditor(
     unit: UnitId,
     fault: AuditFault,
 ) -> Option<Event> {
-    let mut validator: Validator = view.get(&operator)?;
     let penalty = Amount::new(run::parameters(view).get(match fault {
         AuditFault::Overturned => Name::AuditFaultPenalty,
         AuditFault::Silent => Name::SilencePenalty,
     }));
-    // One token of stake always stays, so that a quorum can always be counted.
-    let burned = penalty.min(validator.stake.saturating_sub(1));
-    validator.stake = validator.stake.saturating_sub(burned.get());
-    validator.fined = validator.fined.saturating_add(burned.get());
-    view.put(&operator, &validator);
-    burn(view, burned);
+    let burned = stake(view, operator, penalty)?;
     Some(Event::AuditorFined {
         auditor: operator,
         unit,
         fault,
         burned,
     })
+}
+
+/// Fines a validator for letting its turn to propose pass.
+pub fn silent_proposer(view: &mut View<'_>, operator: Address, round: u32) -> Option<Event> {
+    let penalty = Amount::new(run::parameters(view).get(Name::BeaconWithholdPenalty));
+    let burned = stake(view, operator, penalty)?;
+    let mut validator: Validator = view.get(&operator)?;
+    validator.rounds_missed_count = validator.rounds_missed_count.saturating_add(1);
+    view.put(&operator, &validator);
+    Some(Event::ProposerSilent {
+        proposer: operator,
+        round,
+        burned,
+    })
+}
+
+/// Burns a penalty from a validator's stake; returns what was burned.
+fn stake(view: &mut View<'_>, operator: Address, penalty: Amount) -> Option<Amount> {
+    let mut validator: Validator = view.get(&operator)?;
+    // One token of stake always stays, so that a quorum can always be counted.
+    let burned = penalty.min(validator.stake.saturating_sub(1));
+    validator.stake = validator.stake.saturating_sub(burned.get());
+    validator.fined = validator.fined.saturating_add(burned.get());
+    view.put(&operator, &validator);
+    burn(view, burned);
+    Some(burned)
 }

@@ -10,7 +10,7 @@ use crate::{
     verdict::appeal,
 };
 use protocol::{
-    Address, BlockId, Height, RunId, Step,
+    Address, Height, RunId, Step,
     recipe::{Phase, Recipe},
     task::{Beacon, UnitId, UnitKind, assign},
     verdict::Finding,
@@ -61,12 +61,12 @@ fn gradient_units_count(recipe: &Recipe, step: Step, rollouts: usize) -> u32 {
 }
 
 /// Moves every run forward at the end of a block.
-pub fn advance(view: &mut View<'_>, height: Height, block: BlockId) -> Vec<Event> {
+pub fn advance(view: &mut View<'_>, height: Height, drawn: &Beacon) -> Vec<Event> {
     let mut events = Vec::new();
     for (id, run) in view.scan::<Run>(&()) {
         match run.stage {
             Stage::Opening { beacon_at } if height >= beacon_at => {
-                events.extend(open(view, id, run, height, Beacon::of_block(block)));
+                events.extend(open(view, id, run, height, *drawn));
             }
             Stage::Working {
                 beacon, deadline, ..

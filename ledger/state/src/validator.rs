@@ -2,7 +2,7 @@
 
 use crate::{Rejection, View, state::Record};
 use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::{Address, Amount};
+use protocol::{Address, Amount, vrf::Public};
 
 /// A validator, named by its operator key.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -11,6 +11,10 @@ pub struct Validator {
     pub holder: Address,
     /// Locked tokens.
     pub stake: Amount,
+    /// The operator's key of verifiable randomness.
+    pub vrf: Public,
+    /// Rounds in which it was its turn to propose and another's block was decided.
+    pub rounds_missed_count: u64,
     /// Verdicts revealed.
     pub audits_count: u64,
     /// Paid for audits in all, bounties included.

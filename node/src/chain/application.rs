@@ -5,11 +5,12 @@ use ledger_consensus::{
     Application, ApplicationError, Certificate, Check, Equivocation, HeightParams, Validator,
     ValidatorSet,
 };
-use ledger_state::{apply, run, select, validator};
+use ledger_state::{apply, beacon, run, select, validator};
 use protocol::{
-    Address, BlockId, Height, StateRoot,
+    Address, BlockId, Height, SigningKey, StateRoot,
     block::{self, Block, Header, TRANSACTIONS_COUNT_MAX},
     codec::decode,
+    vrf,
 };
 use std::sync::Arc;
 
@@ -18,16 +19,18 @@ use std::sync::Arc;
 pub struct ChainApplication {
     chain: Arc<Chain>,
     operator: Address,
+    randomness: vrf::Secret,
     block_interval_ms: u64,
 }
 
 impl ChainApplication {
     /// The port of this validator; blocks at least `block_interval_ms` apart.
     #[must_use]
-    pub const fn new(chain: Arc<Chain>, operator: Address, block_interval_ms: u64) -> Self {
+    pub fn new(chain: Arc<Chain>, operator: &SigningKey, block_interval_ms: u64) -> Self {
         Self {
             chain,
-            operator,
+            operator: operator.address(),
+            randomness: operator.vrf(),
             block_interval_ms,
         }
     }
@@ -63,11 +66,13 @@ impl Application for ChainApplication {
     fn propose(
         &mut self,
         height: Height,
+        round: u32,
         _bytes_max: u32,
         now_ms: u64,
     ) -> Result<Vec<u8>, ApplicationError> {
         let shared = self.chain.read();
-        let tip = run::tip(&shared.state.view());
+        let view = shared.state.view();
+        let tip = run::tip(&view);
         if height != tip.height.next() {
             let reason = format!("height {height} was asked for; the tip is {}", tip.height);
             return Err(ApplicationError::Unavailable { reason });
@@ -78,22 +83,28 @@ impl Application for ChainApplication {
         let header = Header {
             chain: self.chain.id,
             height,
+            round,
             parent: tip.block,
             time_ms: now_ms.max(tip.time_ms),
             proposer: self.operator,
             state_root: shared.state.root(),
             transactions_root: StateRoot::from_bytes([0; 32]),
+            beacon_proof: beacon::prove(&view, &self.randomness),
         };
         let block = block::Verified::assemble(header, chosen);
         Ok(block.to_block().map_err(failed)?.encode())
     }
 
-    fn check(&mut self, height: Height, bytes: &[u8]) -> Check {
+    fn check(&mut self, height: Height, round: u32, bytes: &[u8]) -> Check {
         let invalid = |reason: String| Check::Invalid { reason };
         let block = match Block::decode(bytes) {
             Ok(block) => block,
             Err(error) => return invalid(error.to_string()),
         };
+        let built = block.header.round;
+        if built > round {
+            return invalid(format!("block says round {built}; it is of round {round}"));
+        }
         let mut guard = self.chain.write();
         let shared: &mut Shared = &mut guard;
         if let Some((checked, _)) = &shared.checked
@@ -127,7 +138,8 @@ impl Application for ChainApplication {
     }
 
     fn commit(&mut self, bytes: &[u8], certificate: &Certificate) -> Result<(), ApplicationError> {
-        if let Check::Invalid { reason } = self.check(certificate.height, bytes) {
+        if let Check::Invalid { reason } = self.check(certificate.height, certificate.round, bytes)
+        {
             return Err(ApplicationError::Failed { reason });
         }
         let checked = self.chain.write().checked.take();

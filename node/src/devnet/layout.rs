@@ -212,11 +212,11 @@ fn make(home: &Path, options: &Options) -> Result<Layout> {
             Role::Validator => {
                 let holder = key(&participant.name, "holder");
                 write_key(&folder, "holder.key", &holder)?;
-                let (operator, holder) = (operator.address(), holder.address());
                 validators.push(Validator {
-                    operator,
-                    holder,
+                    operator: operator.address(),
+                    holder: holder.address(),
                     stake: Amount::new(STAKE),
+                    vrf: operator.vrf().public(),
                 });
             }
             Role::Miner => {

@@ -268,7 +268,8 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         | Event::ProposalOpened { .. }
         | Event::ProposalClosed { .. }
         | Event::Voted { .. }
-        | Event::MinerIdle { .. } => "info",
+        | Event::MinerIdle { .. }
+        | Event::ProposerSilent { .. } => "info",
         Event::UnitSettled {
             outcome: Outcome::Slashed { .. } | Outcome::Void { .. },
             ..

@@ -25,7 +25,7 @@ pub(crate) fn chain() -> ChainId {
 }
 
 pub(crate) fn beacon() -> Beacon {
-    Beacon::of_block(BlockId::from_bytes([0x22; 32]))
+    Beacon::of_genesis(chain())
 }
 
 pub(crate) fn unit(kind: UnitKind) -> UnitId {
@@ -187,11 +187,13 @@ pub(crate) fn block() -> Block {
         header: Header {
             chain: chain(),
             height: Height::new(9),
+            round: 1,
             parent: BlockId::from_bytes([0x99; 32]),
             time_ms: 1_700_000_000_000,
             proposer: key(3).address(),
             state_root: StateRoot::from_bytes([0xAA; 32]),
             transactions_root: Block::root_of(&transactions),
+            beacon_proof: key(3).vrf().prove(b"vector").1,
         },
         transactions: BoundedVec::new(transactions).unwrap(),
     }
@@ -277,6 +279,7 @@ pub(crate) fn genesis() -> Genesis {
             operator: key(3).address(),
             holder: key(4).address(),
             stake: Amount::new(1_000_000),
+            vrf: key(3).vrf().public(),
         }],
         accounts: vec![Account {
             address: key(1).address(),

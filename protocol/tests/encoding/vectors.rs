@@ -5,7 +5,8 @@ use crate::values::{
     rollout_payload, rollout_task, signed, unit, verdict,
 };
 use protocol::{
-    Amount, BlobId, Micro, Nonce, Step,
+    Amount, BlobId, Height, Micro, Nonce, Step,
+    block::proposer_index,
     codec::encode,
     sample,
     task::{RowSource, Share, UnitKind, assign, row_seed},
@@ -82,6 +83,9 @@ fn seeds() -> Vec<Value> {
     let miners: Vec<_> = (1..4).map(|seed| key(seed).address()).collect();
     let shares: Vec<Share> = miners.iter().zip(1..).map(share).collect();
     let dealt = assign(&beacon(), UnitKind::Rollout, 12, &shares);
+    let (output, _) = key(3).vrf().prove(b"vector");
+    let turn = |round| proposer_index([10, 20, 30].into_iter(), Height::new(9), round);
+    let turns: Vec<_> = (0..8).map(turn).collect();
     let hidden = commitment(key(2).address(), rollout.unit, &verdict(), &[0x77; 32]);
     let task = json!({
         "chain": rollout.chain, "checkpoint": rollout.checkpoint, "beacon": beacon(),
@@ -96,7 +100,26 @@ fn seeds() -> Vec<Value> {
     };
     let seed_of = |source| hex::encode(row_seed(&beacon(), gradient, 1, source, 2));
     vec![
-        table_row("beacon", json!({"block": "22".repeat(32)}), json!(beacon())),
+        table_row(
+            "beacon of genesis",
+            json!({"chain": chain()}),
+            json!(beacon()),
+        ),
+        table_row(
+            "input of the beacon of height 9",
+            json!({"chain": chain(), "before": beacon()}),
+            json!(hex::encode(beacon().input(chain(), Height::new(9)))),
+        ),
+        table_row(
+            "beacon of the next block",
+            json!({"before": beacon(), "output": output}),
+            json!(beacon().next(&output)),
+        ),
+        table_row(
+            "proposers of rounds 0 to 7 of height 9 by power 10, 20, 30",
+            json!({}),
+            json!(turns),
+        ),
         table_row(
             "assignment",
             json!({"beacon": beacon(), "miners": miners, "bonds": [1, 2, 3], "quota": 1_000_000}),

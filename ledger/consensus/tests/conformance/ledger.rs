@@ -13,8 +13,8 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Height, parent and payload; nothing of the round.
-type Body = (Height, BlockId, Vec<u8>);
+/// Height, the round in which it was built, parent and payload.
+type Body = (Height, u32, BlockId, Vec<u8>);
 
 /// A block with its certificate.
 pub(crate) type Committed = (Vec<u8>, Certificate);
@@ -158,6 +158,7 @@ impl Application for MemoryApplication {
     fn propose(
         &mut self,
         height: Height,
+        round: u32,
         bytes_max: u32,
         now_ms: u64,
     ) -> Result<Vec<u8>, ApplicationError> {
@@ -166,21 +167,25 @@ impl Application for MemoryApplication {
             self.0.payload_bytes.min(bytes_max as usize - 64).max(8),
             0xC5,
         );
-        let body: Body = (height, self.tip().1, payload);
+        let body: Body = (height, round, self.tip().1, payload);
         Ok(codec::encode(&body))
     }
 
-    fn check(&mut self, height: Height, block: &[u8]) -> Check {
+    fn check(&mut self, height: Height, round: u32, block: &[u8]) -> Check {
         let (tip, tip_id) = self.tip();
         if height != tip.next() {
             return Check::Later;
         }
         match codec::decode::<Body>("block", block, 1 << 22) {
-            Ok((found, parent, _)) if found == height && parent == tip_id => {
+            Ok((found, built, parent, _))
+                if found == height && built <= round && parent == tip_id =>
+            {
                 Check::Valid(block_id(block))
             }
-            Ok((found, _, _)) => Check::Invalid {
-                reason: format!("block of height {found} does not follow {tip}"),
+            Ok((found, built, ..)) => Check::Invalid {
+                reason: format!(
+                    "block of height {found} and round {built} does not follow {tip} in {round}"
+                ),
             },
             Err(error) => Check::Invalid {
                 reason: error.to_string(),
@@ -191,7 +196,7 @@ impl Application for MemoryApplication {
     fn commit(&mut self, block: &[u8], certificate: &Certificate) -> Result<(), ApplicationError> {
         let height = certificate.height;
         assert_eq!(
-            self.check(height, block),
+            self.check(height, certificate.round, block),
             Check::Valid(certificate.block_id)
         );
         let committed = (block.to_vec(), certificate.clone());

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod audits;
+mod beacons;
 mod life_of_a_contribution;
 mod proposals;
 mod rejections;

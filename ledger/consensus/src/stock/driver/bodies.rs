@@ -58,7 +58,7 @@ impl<A: Application> Driver<A> {
                 EngineValue(block_id),
             )));
         }
-        let Some((block_id, body)) = self.build(height.0) else {
+        let Some((block_id, body)) = self.build(height.0, round_number) else {
             return Ok(None);
         };
         let head = SignedHead::new(
@@ -84,9 +84,9 @@ impl<A: Application> Driver<A> {
         )))
     }
 
-    fn build(&mut self, height: Height) -> Option<(BlockId, Vec<u8>)> {
+    fn build(&mut self, height: Height, round: u32) -> Option<(BlockId, Vec<u8>)> {
         let bytes_max = self.place.params.block_bytes_max.min(BLOCK_BYTES_MAX);
-        let body = match self.application.propose(height, bytes_max, now_ms()) {
+        let body = match self.application.propose(height, round, bytes_max, now_ms()) {
             Ok(body) => body,
             Err(error) => {
                 warn!(%height, %error, "no block proposed");
@@ -97,7 +97,7 @@ impl<A: Application> Driver<A> {
             error!(%height, bytes = body.len(), bytes_max, "own block has a size nobody accepts");
             return None;
         }
-        match self.application.check(height, &body) {
+        match self.application.check(height, round, &body) {
             Check::Valid(block_id) => Some((block_id, body)),
             refused => {
                 error!(%height, ?refused, "own block is refused");
@@ -158,7 +158,7 @@ impl<A: Application> Driver<A> {
             );
             return Ok(None);
         }
-        match self.application.check(head.height, bytes) {
+        match self.application.check(head.height, head.round, bytes) {
             Check::Valid(block_id) if block_id == head.block_id => {
                 let undecided = Undecided {
                     height: head.height,
@@ -215,7 +215,7 @@ impl<A: Application> Driver<A> {
         let (Some(round), true) = (round.as_u32(), height.0 == self.place.height) else {
             return Ok(SyncedValueOutcome::LocalTransientError);
         };
-        match self.application.check(height.0, body) {
+        match self.application.check(height.0, round, body) {
             Check::Valid(block_id) => {
                 let undecided = Undecided {
                     height: height.0,

@@ -28,13 +28,14 @@ impl Application for Failing {
     fn propose(
         &mut self,
         height: Height,
+        round: u32,
         bytes_max: u32,
         now_ms: u64,
     ) -> Result<Vec<u8>, ApplicationError> {
-        self.0.propose(height, bytes_max, now_ms)
+        self.0.propose(height, round, bytes_max, now_ms)
     }
-    fn check(&mut self, height: Height, block: &[u8]) -> Check {
-        self.0.check(height, block)
+    fn check(&mut self, height: Height, round: u32, block: &[u8]) -> Check {
+        self.0.check(height, round, block)
     }
     fn commit(&mut self, block: &[u8], certificate: &Certificate) -> Result<(), ApplicationError> {
         if certificate.height == Height::new(3) {

@@ -2,10 +2,11 @@
 
 use super::Row;
 use crate::support::{Chain, Setup};
-use ledger_state::{Rejection, apply};
+use ledger_state::{Rejection, apply, beacon};
 use protocol::{
     BlockId, Height, StateRoot,
     block::{self, Header},
+    vrf,
 };
 
 pub(super) const ROWS: &[Row] = &[
@@ -23,6 +24,13 @@ pub(super) const ROWS: &[Row] = &[
     }),
     ("ProposerUnknown", proposed_by_a_miner),
     ("ProposerUnknown", proposed_by_a_holder),
+    ("ProposerOutOfTurn", proposed_by_another_validator),
+    ("ProposerOutOfTurn", || with(|header| header.round += 1)),
+    ("BeaconUnproven", || {
+        with(|header| header.beacon_proof = vrf::Proof::from_bytes([0; vrf::PROOF_BYTES]))
+    }),
+    ("BeaconUnproven", proven_for_another_height),
+    ("BeaconUnproven", proven_by_another_validator),
     ("TimeBackwards", || with(|header| header.time_ms -= 1_001)),
 ];
 
@@ -48,6 +56,38 @@ fn proposed_by_a_miner() -> Rejection {
 fn proposed_by_a_holder() -> Rejection {
     let chain = Chain::start(&Setup::default());
     rejected(&chain, |header| header.proposer = chain.holder(0).address())
+}
+
+fn proposed_by_another_validator() -> Rejection {
+    let chain = Chain::start(&Setup::default());
+    let turn = chain.header().proposer;
+    let others = (0..).map(|index| chain.operator(index));
+    let mut others = others.filter(|operator| operator.address() != turn);
+    let other = others.next().unwrap();
+    rejected(&chain, |header| {
+        header.proposer = other.address();
+        header.beacon_proof = beacon::prove(&chain.view(), &other.vrf());
+    })
+}
+
+fn proven_for_another_height() -> Rejection {
+    let mut chain = Chain::start(&Setup::default());
+    let before = chain.header();
+    chain.wait_until("another turn", |chain| {
+        let turn = chain.header().proposer;
+        chain.height().get() > 0 && turn == before.proposer
+    });
+    rejected(&chain, |header| header.beacon_proof = before.beacon_proof)
+}
+
+fn proven_by_another_validator() -> Rejection {
+    let chain = Chain::start(&Setup::default());
+    rejected(&chain, |header| {
+        let other = (0..3).map(|index| chain.operator(index));
+        let mut other = other.filter(|operator| operator.address() != header.proposer);
+        let secret = other.next().unwrap().vrf();
+        header.beacon_proof = beacon::prove(&chain.view(), &secret);
+    })
 }
 
 #[test]

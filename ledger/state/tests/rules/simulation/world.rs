@@ -121,8 +121,11 @@ impl World {
             Behaviour::Withholder,
             Behaviour::Honest,
         ];
+        // Another seed, another genesis, other beacons.
+        let mut setup = setup();
+        setup.balance += seed % 1_000;
         Self {
-            chain: Chain::start(&setup()),
+            chain: Chain::start(&setup),
             random: Random::new(seed),
             behaviours,
             settled: BTreeMap::new(),
@@ -136,7 +139,9 @@ impl World {
         self.random.shuffle(&mut wishes);
         let offered = self.offer(wishes);
         let chosen = select(&self.chain.state, offered, 200);
-        let events = self.chain.extend(chosen);
+        let late = self.random.chance(10);
+        let round = if late { 1 + self.random.below(3) } else { 0 };
+        let events = self.chain.extend_in(u32::try_from(round).unwrap(), chosen);
         for event in &events {
             self.check_event(event);
         }

@@ -6,7 +6,8 @@ use super::{
     keys::{Validator, key},
 };
 use ledger_state::{
-    Event, Rejection, State, View, account, apply, check_transaction, genesis, run, select, supply,
+    Event, Rejection, State, View, account, apply, beacon, check_transaction, genesis, run, select,
+    supply, validator,
 };
 use protocol::{
     Address, ChainId, Height, Nonce, SigningKey, StateRoot,
@@ -109,16 +110,24 @@ impl Chain {
 
     /// The header that the next block should have.
     pub(crate) fn header(&self) -> Header {
-        let tip = run::tip(&self.view());
-        let turn = usize::try_from(tip.height.get()).unwrap() % self.validators.len();
+        self.header_of(0)
+    }
+    /// The header that the next block should have in a round.
+    pub(crate) fn header_of(&self, round: u32) -> Header {
+        let view = self.view();
+        let tip = run::tip(&view);
+        let powers = validator::powers(&view);
+        let proposer = beacon::proposer(&powers, tip.height.next(), round).unwrap();
         Header {
             chain: self.id,
             height: tip.height.next(),
+            round,
             parent: tip.block,
             time_ms: tip.time_ms + 1_000,
-            proposer: self.operator(turn).address(),
+            proposer,
             state_root: self.state.root(),
             transactions_root: StateRoot::from_bytes([0; 32]),
+            beacon_proof: beacon::prove(&view, &self.key_of(proposer).vrf()),
         }
     }
     /// The next block with these transactions.
@@ -132,7 +141,15 @@ impl Chain {
     }
     /// Applies a block of signed transactions and checks the invariants.
     pub(crate) fn extend(&mut self, transactions: Vec<transaction::Verified>) -> Vec<Event> {
-        let block = self.assemble(transactions);
+        self.extend_in(0, transactions)
+    }
+    /// The same, proposed in a later round.
+    pub(crate) fn extend_in(
+        &mut self,
+        round: u32,
+        transactions: Vec<transaction::Verified>,
+    ) -> Vec<Event> {
+        let block = block::Verified::assemble(self.header_of(round), transactions);
         let height = block.header().height;
         let transition = apply(&self.state, &block)
             .unwrap_or_else(|rejection| panic!("block {height} is rejected: {rejection}"));

@@ -75,6 +75,7 @@ impl Setup {
                     operator: keys.operator.address(),
                     holder: keys.holder.address(),
                     stake: Amount::new(*stake),
+                    vrf: keys.operator.vrf().public(),
                 })
                 .collect(),
             accounts: accounts.collect(),

@@ -1,0 +1,93 @@
+//! Beacons: who had to give this block its randomness, whether it did, and what staying silent
+//! costs. Spec: 05-block §10.
+//!
+//! [`Source`] is the seam: `apply` asks it for a block's beacon and everything that is drawn gets
+//! the answer, so that another source (a threshold signature of all validators) changes the
+//! header's field and this file.
+
+use crate::{
+    Rejection, View,
+    event::Event,
+    run::{self, Tip},
+    slash,
+    validator::{self, Validator},
+};
+use protocol::{
+    Address, Height,
+    block::{Header, proposer_index},
+    task::Beacon,
+    vrf,
+};
+
+/// Rounds of one height whose silent proposers are counted. An honest proposer is silent for
+/// others while the network is cut in two, so an outage must not cost without bound.
+pub const ROUNDS_COUNTED_MAX: u32 = 32;
+
+/// Where a block's randomness comes from.
+pub trait Source {
+    /// The beacon that this header yields after the tip.
+    ///
+    /// # Errors
+    /// When the header does not prove it.
+    fn beacon(&self, view: &View<'_>, tip: &Tip, header: &Header) -> Result<Beacon, Rejection>;
+}
+
+/// Each proposer's verifiable randomness, chained.
+#[derive(Clone, Copy, Debug)]
+pub struct ProposerRandomness;
+
+impl Source for ProposerRandomness {
+    fn beacon(&self, view: &View<'_>, tip: &Tip, header: &Header) -> Result<Beacon, Rejection> {
+        let proposer = header.proposer;
+        let validator: Validator = view
+            .get(&proposer)
+            .ok_or(Rejection::ProposerUnknown { proposer })?;
+        let input = tip.beacon.input(tip.chain, tip.height.next());
+        let verified = validator.vrf.verify(&input, &header.beacon_proof);
+        let output = verified.map_err(|_| Rejection::BeaconUnproven { proposer })?;
+        Ok(tip.beacon.next(&output))
+    }
+}
+
+/// What the proposer of the block after the tip puts into its header.
+#[must_use]
+pub fn prove(view: &View<'_>, secret: &vrf::Secret) -> vrf::Proof {
+    let tip = run::tip(view);
+    let (_, proof) = secret.prove(&tip.beacon.input(tip.chain, tip.height.next()));
+    proof
+}
+
+/// Whose turn a round of a height is, by the powers before its block.
+#[must_use]
+pub fn proposer(powers: &[(Address, u64)], height: Height, round: u32) -> Option<Address> {
+    let index = proposer_index(powers.iter().map(|(_, power)| *power), height, round)?;
+    powers.get(index).map(|(operator, _)| *operator)
+}
+
+/// Refuses a header whose proposer is not the one of its round.
+///
+/// # Errors
+/// When it is somebody else's turn.
+pub fn check_turn(view: &View<'_>, header: &Header) -> Result<(), Rejection> {
+    let expected = proposer(&validator::powers(view), header.height, header.round);
+    if expected == Some(header.proposer) {
+        return Ok(());
+    }
+    Err(Rejection::ProposerOutOfTurn {
+        proposer: header.proposer,
+        round: header.round,
+    })
+}
+
+/// Counts the proposers of the rounds before the header's as silent, and fines each.
+pub fn fine_silent(view: &mut View<'_>, header: &Header) -> Vec<Event> {
+    let powers = validator::powers(view);
+    let silent = |round| proposer(&powers, header.height, round).map(|address| (address, round));
+    let silent: Vec<_> = (0..header.round.min(ROUNDS_COUNTED_MAX))
+        .filter_map(silent)
+        .collect();
+    silent
+        .into_iter()
+        .filter_map(|(address, round)| slash::silent_proposer(view, address, round))
+        .collect()
+}
