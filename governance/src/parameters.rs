@@ -67,6 +67,17 @@ parameters! {
     AuditFaultPenalty = "audit-fault-penalty": 0..=1_000_000_000_000, default 1_000;
     /// Burned from the stake of an auditor that does not say what it was drawn to say.
     SilencePenalty = "silence-penalty": 0..=1_000_000_000_000, default 100;
+    /// Blocks of each stage in which auditors draw themselves.
+    SortitionStageBlocks = "sortition-stage-blocks": 1..=100_000, default 24;
+    /// Such stages, after which three auditors are drawn publicly; at 0 one is, at once.
+    SortitionStages = "sortition-stages": 0..=16, default 3;
+    /// Auditors expected to draw themselves in the first stage, in millionths; each further stage
+    /// has twice as many.
+    SortitionSeats = "sortition-seats": 100_000..=64_000_000, default 1_000_000;
+    /// Blocks after the first commitment in which others who drew themselves may commit.
+    SortitionGraceBlocks = "sortition-grace-blocks": 0..=1_000, default 4;
+    /// Smallest bond of a verifier.
+    VerifierBondMin = "verifier-bond-min": 1..=1_000_000_000_000, default 10_000;
     /// Blocks in which a miner may appeal against a conviction.
     AppealBlocks = "appeal-blocks": 4..=100_000, default 40;
     /// Bond of a unit's first appeal; each further one takes twice the bond before.

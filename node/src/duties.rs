@@ -3,6 +3,8 @@
 //! Level-triggered: at every block `Duties::act` reads from the state what is expected of this
 //! validator, starts what has to be computed or fetched, and signs what is ready.
 
+mod volunteer;
+
 use crate::{
     chain::Chain,
     computation::Computation,
@@ -16,7 +18,7 @@ use ledger_state::{
     View, account,
     run::{self, Run, Stage},
     task,
-    unit::{self, Audit, Commitment, Opinion, Tier, Unit},
+    unit::{self, Audit, Commitment, Opinion, Sortition, Tier, Unit},
 };
 use protocol::{
     Address, CheckpointId, Height, RunId, SigningKey, Step,
@@ -24,9 +26,10 @@ use protocol::{
     codec::BoundedVec,
     gradient,
     recipe::Recipe,
-    task::{UnitId, UnitKind},
+    task::{Beacon, UnitId, UnitKind},
     transaction::{ATTESTED_UNITS_COUNT_MAX, Body, Commitment as Sealed},
     verdict::{self, Verdict},
+    vrf::{Output, Proof},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -69,13 +72,19 @@ struct Expected {
     unattested: Vec<(UnitId, Unit)>,
     /// Units on whose current audit it has a seat, and what it should do there.
     seats: Vec<(UnitId, Unit, Seat)>,
+    /// Units for whose current round auditors draw themselves, and it has not committed.
+    called: Vec<(UnitId, Unit, Sortition)>,
     /// Checkpoints it has not attested.
     due: Vec<(RunId, Step)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seat {
-    Commit { by: Height },
+    Commit {
+        by: Height,
+    },
+    /// It drew itself, and may stay away.
+    Volunteer,
     Reveal,
 }
 
@@ -91,6 +100,8 @@ pub struct Duties {
     failures: BTreeMap<Job, Height>,
     canonical: BTreeMap<UnitId, bool>,
     verdicts: BTreeMap<Part, Verdict>,
+    /// What its verifiable randomness drew for units, and what shows it.
+    draws: BTreeMap<(Beacon, UnitId), (Output, Proof)>,
     checkpoints: BTreeMap<(RunId, Step), Checkpoint>,
     finished: mpsc::Sender<Finished>,
 }
@@ -110,6 +121,7 @@ impl Duties {
             failures: BTreeMap::new(),
             canonical: BTreeMap::new(),
             verdicts: BTreeMap::new(),
+            draws: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
             finished,
         };
@@ -167,6 +179,7 @@ impl Duties {
         self.outbox.observe(nonce, height);
         let mut bodies = self.checkpoint_bodies(&expected.due, height);
         bodies.extend(self.audit_bodies(&expected.seats, height));
+        bodies.extend(self.volunteer_bodies(expected.called, height));
         bodies.extend(self.attestation(&expected.unattested, height));
         for body in bodies {
             let Some(signed) = self.outbox.sign(&body, nonce, height) else {
@@ -270,11 +283,12 @@ impl Duties {
             };
             let salt = self.salt(*id, unit.audits.len());
             bodies.push(match seat {
-                Seat::Commit { .. } => {
+                Seat::Commit { .. } | Seat::Volunteer => {
                     let commitment =
                         verdict::commitment(self.operator, *id, &verdict, salt.as_bytes());
                     Body::AuditCommit {
                         unit: *id,
+                        sortition: None,
                         commitment: Sealed::from_bytes(commitment),
                     }
                 }
@@ -303,7 +317,7 @@ impl Duties {
         let job = Job::Judge(part);
         let withheld = match seat {
             Seat::Commit { by } => height.saturating_add(WITHHELD_MARGIN_BLOCKS) >= by,
-            Seat::Reveal => false,
+            Seat::Volunteer | Seat::Reveal => false,
         };
         let here = self
             .bench
@@ -350,6 +364,7 @@ impl Duties {
         };
         let oldest = newest.saturating_sub(CHECKPOINTS_KEPT_COUNT);
         self.canonical.retain(|id, _| id.step >= oldest);
+        self.draws.retain(|(_, id), _| id.step >= oldest);
         self.verdicts.retain(|(id, _), _| id.step >= oldest);
         self.failures.retain(|job, _| match job {
             Job::Fetch(id) | Job::Judge((id, _)) => id.step >= oldest,
@@ -413,6 +428,8 @@ fn expected(view: &View<'_>, operator: Address) -> Expected {
             let round = unit.audits.last().filter(|_| is_judged);
             if let Some(seat) = round.and_then(|a| seat(a, operator, height)) {
                 expected.seats.push((id, unit.clone(), seat));
+            } else if let Some(sortition) = round.and_then(|a| a.calls_volunteers(height.next())) {
+                expected.called.push((id, unit.clone(), *sortition));
             }
             if !commitment.attested_by.contains(&operator) {
                 expected.unattested.push((id, unit));
@@ -436,11 +453,13 @@ fn seat(audit: &Audit, operator: Address, height: Height) -> Option<Seat> {
         .seats
         .iter()
         .any(|seat| seat.opinion == Opinion::Pending);
+    let may_grow = audit.calls_volunteers(height.next()).is_some();
+    let is_open = (!pending && !may_grow) || height >= audit.commit_by;
     match own.opinion {
         Opinion::Pending if height < audit.commit_by => Some(Seat::Commit {
             by: audit.commit_by,
         }),
-        Opinion::Committed { .. } if !pending || height >= audit.commit_by => Some(Seat::Reveal),
+        Opinion::Committed { .. } if is_open => Some(Seat::Reveal),
         Opinion::Pending | Opinion::Committed { .. } | Opinion::Revealed { .. } => None,
     }
 }

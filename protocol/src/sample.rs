@@ -7,6 +7,7 @@ use crate::{
     Address, Amount, Micro,
     identifiers::tagged_hash,
     task::{Beacon, UnitId},
+    vrf::Output,
 };
 
 /// The first 64 bits of a hash, as a number.
@@ -64,6 +65,22 @@ pub fn is_drawn(beacon: &Beacon, unit: UnitId, rate: Micro) -> bool {
     let scaled = u128::from(low_bits(&hash)) * 1_000_000;
     // `scaled >> 64` is uniform in 0..1_000_000.
     scaled >> 64 < u128::from(rate.get())
+}
+
+/// What an auditor's verifiable randomness is asked to see whether it audits a drawn unit. The
+/// beacon is the one that drew the unit.
+#[must_use]
+pub fn sortition_input(beacon: &Beacon, unit: UnitId) -> [u8; 32] {
+    tagged_hash("cairn/sortition/v1", &(beacon, unit))
+}
+
+/// Whether an auditor with `power` of `total` that drew `output` may audit at this stage: with
+/// probability min(1, power / total · seats · 2ˢᵗᵃᵍᵉ). Whoever may at one stage may at the next.
+#[must_use]
+pub fn is_eligible(output: &Output, (power, total): (u64, u64), seats: Micro, stage: u32) -> bool {
+    let doubled = u128::from(seats.get()) << stage.min(32);
+    let numerator = u128::from(power).saturating_mul(doubled);
+    output.is_below(numerator, u128::from(total) * 1_000_000)
 }
 
 /// Draws one candidate in proportion to power: seat `seat` of a unit's round `round` of judging.

@@ -111,10 +111,19 @@ pub enum Body {
         /// The units.
         units: BoundedVec<UnitId, ATTESTED_UNITS_COUNT_MAX>,
     },
+    /// Become a verifier, who audits for pay, by locking a bond.
+    RegisterVerifier {
+        /// How much is locked.
+        bond: Amount,
+        /// Its key of verifiable randomness.
+        vrf: vrf::Public,
+    },
     /// An auditor binds its verdict.
     AuditCommit {
         /// The unit.
         unit: UnitId,
+        /// Shows that it drew itself, where auditors do; see [`crate::sample::sortition_input`].
+        sortition: Option<vrf::Proof>,
         /// See [`crate::verdict::commitment`].
         commitment: Commitment,
     },
@@ -164,6 +173,7 @@ impl Body {
             Self::CommitRollouts { .. } => "commit-rollouts",
             Self::CommitGradient { .. } => "commit-gradient",
             Self::AttestBlobs { .. } => "attest-blobs",
+            Self::RegisterVerifier { .. } => "register-verifier",
             Self::AuditCommit { .. } => "audit-commit",
             Self::AuditReveal { .. } => "audit-reveal",
             Self::Appeal { .. } => "appeal",

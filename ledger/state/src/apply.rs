@@ -2,7 +2,7 @@
 
 use crate::state::Writes;
 use crate::{
-    Rejection, State, View, account,
+    Rejection, State, View, account, auditor,
     beacon::{self, ProposerRandomness, Source as _},
     bond, checkpoint,
     commitment::{self, Bound},
@@ -159,9 +159,19 @@ fn dispatch(
             commitment::commit(view, sender, bound, height)
         }
         Body::AttestBlobs { units } => commitment::attest(view, sender, units.as_slice(), height),
-        Body::AuditCommit { unit, commitment } => {
-            verdict::commit(view, sender, *unit, *commitment, height)
+        Body::RegisterVerifier { bond, vrf } => {
+            auditor::register(view, sender, (*bond, *vrf), height)
         }
+        Body::AuditCommit {
+            unit,
+            sortition: Some(proof),
+            commitment,
+        } => verdict::sortition::volunteer(view, sender, *unit, (proof, *commitment), height),
+        Body::AuditCommit {
+            unit,
+            sortition: None,
+            commitment,
+        } => verdict::commit(view, sender, *unit, *commitment, height),
         Body::AuditReveal {
             unit,
             verdict,

@@ -61,7 +61,13 @@ pub enum Event {
         step: Step,
         accepted_count: u64,
     },
-    /// A unit was drawn for audit.
+    /// A verifier locked its bond.
+    VerifierRegistered { verifier: Address, bond: Amount },
+    /// A unit was drawn for audit; auditors draw themselves.
+    AuditOpened { unit: UnitId },
+    /// An auditor that drew itself has bound its verdict.
+    AuditorSeated { unit: UnitId, auditor: Address },
+    /// A unit was drawn for audit, and this auditor for it.
     AuditDrawn { unit: UnitId, auditor: Address },
     /// A round of judging did not decide, or was appealed: a larger one judges.
     AuditEscalated { unit: UnitId, tier: Tier },
@@ -184,6 +190,13 @@ impl fmt::Display for Event {
                 ..
             } => {
                 write!(f, "step {step} closed with {accepted_count} units accepted")
+            }
+            Self::VerifierRegistered { verifier, bond } => {
+                write!(f, "verifier {} locked a bond of {bond}", verifier.short())
+            }
+            Self::AuditOpened { unit } => write!(f, "unit {unit} is drawn for audit"),
+            Self::AuditorSeated { unit, auditor } => {
+                write!(f, "unit {unit} is judged by {}", auditor.short())
             }
             Self::AuditDrawn { unit, auditor } => {
                 write!(f, "unit {unit} is audited by {}", auditor.short())

@@ -6,7 +6,7 @@
 //!
 //! * [`task`]: a step opens with a checkpoint, a beacon assigns its units;
 //! * [`commitment`]: miners bind their blobs, validators attest that they hold them;
-//! * [`sample`]: a later beacon draws audits, [`panel`]s of auditors judge them;
+//! * [`sample`]: a later beacon draws audits, [`panel`]s of [`auditor`]s judge them;
 //! * [`verdict`]: auditors commit and reveal, disagreement climbs a ladder of rounds, miners
 //!   appeal;
 //! * [`reward`] and [`slash`]: settled units pay or cost;
@@ -24,6 +24,7 @@
 
 pub mod account;
 pub mod apply;
+pub mod auditor;
 pub mod beacon;
 pub mod bond;
 pub mod checkpoint;

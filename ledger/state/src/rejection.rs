@@ -68,6 +68,8 @@ rejections! {
     215 MinerNotIdle { miner: Address } => "miner {miner} is active already";
     /// A key of verifiable randomness is one.
     216 RandomnessKeyInvalid { key: Public } => "{key} is not a key of verifiable randomness";
+    /// Nobody audits under one key twice.
+    221 AlreadyAuditor { sender: Address } => "{sender} is a validator or verifier already";
     /// A unit must have been assigned.
     301 UnitUnknown { unit: UnitId } => "unit {unit} is not assigned";
     /// Only its miner binds a unit.
@@ -106,6 +108,14 @@ rejections! {
     408 RevealMismatch { unit: UnitId } => "revealed verdict on unit {unit} is not the committed one";
     /// A verdict has findings.
     409 VerdictEmpty { unit: UnitId } => "verdict on unit {unit} has 0 findings; at least 1 is needed";
+    /// Whoever draws itself shows it.
+    411 SortitionUnproven { unit: UnitId, sender: Address } => "{sender} does not prove what it drew for unit {unit}";
+    /// Only those whose draw is low enough audit.
+    412 NotEligible { unit: UnitId, sender: Address, stage: u32 } => "{sender} did not draw a seat for unit {unit} by stage {stage}";
+    /// A round has few seats.
+    413 SeatsTaken { unit: UnitId, seats_count: usize } => "all {seats_count} seats about unit {unit} are taken";
+    /// Nobody draws itself where auditors are drawn.
+    414 SortitionUncalled { unit: UnitId } => "auditors of unit {unit} are drawn publicly";
     /// Only a conviction is appealed.
     421 NotConvicted { unit: UnitId } => "unit {unit} has no conviction to appeal";
     /// Appeals come in time.

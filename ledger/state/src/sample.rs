@@ -72,19 +72,26 @@ fn draw_unit(
 ) -> Option<Event> {
     let rate = rate(view, parameters, id, unit.miner);
     let commitment = unit.commitment.as_mut()?;
-    let auditor = is_drawn(beacon, id, rate)
-        .then(|| panel::one(view, beacon, id, unit.miner))
-        .flatten();
-    commitment.draw = if auditor.is_some() {
-        Draw::Drawn { rate }
-    } else {
-        Draw::Spared { rate }
-    };
-    if let Some(auditor) = auditor {
-        let seats = vec![(auditor, 1)];
-        let audit = panel::open(parameters, Tier::One, &seats, height);
-        unit.audits.push(audit);
+    let can_be_audited = !panel::candidates(view, unit.miner, height).is_empty();
+    if !can_be_audited || !is_drawn(beacon, id, rate) {
+        commitment.draw = Draw::Spared { rate };
+        view.put(&id, &unit);
+        return None;
     }
+    commitment.draw = Draw::Drawn { rate };
+    let event = if parameters.get(Name::SortitionStages) > 0 {
+        unit.audits
+            .push(panel::open_sortition(parameters, *beacon, height));
+        Some(Event::AuditOpened { unit: id })
+    } else {
+        let seats = panel::first(view, (beacon, height), id, unit.miner, 1);
+        unit.audits
+            .push(panel::open(parameters, Tier::One, &seats, height));
+        seats.first().map(|(auditor, _)| Event::AuditDrawn {
+            unit: id,
+            auditor: *auditor,
+        })
+    };
     view.put(&id, &unit);
-    auditor.map(|auditor| Event::AuditDrawn { unit: id, auditor })
+    event
 }

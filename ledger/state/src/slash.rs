@@ -2,7 +2,7 @@
 //! the rest is burned. Spec: 08-reward.
 
 use crate::{
-    View, account,
+    View, auditor,
     bond::{Miner, Slashed, Status},
     event::Event,
     run::{self, Tip},
@@ -32,13 +32,8 @@ fn pay_bounty(view: &mut View<'_>, lost: Amount, finders: &[Address]) -> Amount 
     let each = share(lost, micro).get().checked_div(count);
     let each = Amount::new(each.unwrap_or_default());
     let mut paid = Amount::ZERO;
-    for operator in finders {
-        let Some(mut validator) = view.get::<Validator>(operator) else {
-            continue;
-        };
-        account::credit(view, validator.holder, each);
-        validator.earned = validator.earned.saturating_add(each.get());
-        view.put(operator, &validator);
+    for address in finders {
+        auditor::pay(view, *address, each, 0);
         paid = paid.saturating_add(each.get());
     }
     paid
@@ -92,7 +87,7 @@ pub fn auditor(
         AuditFault::Overturned => Name::AuditFaultPenalty,
         AuditFault::Silent => Name::SilencePenalty,
     }));
-    let burned = stake(view, operator, penalty)?;
+    let burned = auditor::fine(view, operator, penalty)?;
     Some(Event::AuditorFined {
         auditor: operator,
         unit,
@@ -116,7 +111,7 @@ pub fn silent_proposer(view: &mut View<'_>, operator: Address, round: u32) -> Op
 }
 
 /// Burns a penalty from a validator's stake; returns what was burned.
-fn stake(view: &mut View<'_>, operator: Address, penalty: Amount) -> Option<Amount> {
+pub(crate) fn stake(view: &mut View<'_>, operator: Address, penalty: Amount) -> Option<Amount> {
     let mut validator: Validator = view.get(&operator)?;
     // One token of stake always stays, so that a quorum can always be counted.
     let burned = penalty.min(validator.stake.saturating_sub(1));

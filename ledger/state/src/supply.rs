@@ -3,6 +3,7 @@
 use crate::{
     View,
     account::Account,
+    auditor::Verifier,
     bond::Miner,
     run::{self, Run},
     validator::Validator,
@@ -26,7 +27,10 @@ pub fn total(view: &View<'_>) -> u128 {
         .scan::<Run>(&())
         .into_iter()
         .map(|(_, r)| r.escrow.get());
-    let all = accounts.chain(miners).chain(validators).chain(runs);
+    let verifiers = view.scan::<Verifier>(&()).into_iter();
+    let verifiers = verifiers.map(|(_, verifier)| verifier.bond.get());
+    let all = accounts.chain(miners).chain(validators).chain(verifiers);
+    let all = all.chain(runs);
     all.fold(0, |sum, amount| sum.saturating_add(u128::from(amount)))
 }
 

@@ -5,7 +5,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{
     Address, Amount, BlobId, Height, Micro, RunId, Step,
     rollout::Totals,
-    task::{UnitId, UnitKind},
+    task::{Beacon, UnitId, UnitKind},
     transaction,
     verdict::{Finding, Verdict},
 };
@@ -132,15 +132,34 @@ pub enum Tier {
     },
 }
 
+/// How auditors of a first round draw themselves.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+pub struct Sortition {
+    /// The beacon that drew the unit.
+    pub beacon: Beacon,
+    /// Its height; the first stage begins above it.
+    pub since: Height,
+    /// Blocks of a stage.
+    pub stage_blocks: u64,
+    /// Auditors expected in the first stage.
+    pub seats: Micro,
+    /// Blocks after the first commitment in which others may commit.
+    pub grace_blocks: u64,
+}
+
 /// One round of judging.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct Audit {
     /// How many judge, and how much of the unit.
     #[serde(flatten)]
     pub tier: Tier,
+    /// How its auditors draw themselves, if they do; nothing once three are drawn instead.
+    pub sortition: Option<Sortition>,
     /// Who judges.
     pub seats: Vec<Seat>,
-    /// Last height for commitments.
+    /// Last height for commitments; while nobody has drawn itself, for the first of them.
     pub commit_by: Height,
     /// Last height for openings.
     pub reveal_by: Height,

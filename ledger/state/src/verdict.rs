@@ -1,8 +1,10 @@
 //! Verdicts: commit, reveal, climb, convict, appeal, settle. Spec: 07-verdict.
 //!
-//! One auditor judges a drawn unit first. If it rejects, or says nothing in time, three others do;
-//! if these disagree, a committee; if that has no quorum, every validator repeats the one group of
-//! samples that is contested. Before anyone is slashed, the miner may appeal to the next round.
+//! About one auditor, who drew itself, judges a drawn unit first. If it rejects, or says nothing in
+//! time, three others do; if these disagree, a committee; if that has no quorum, every validator
+//! repeats the one group of samples that is contested. Before anyone is slashed, the miner may
+//! appeal to the next round.
+//!
 //! Facts are computed again, never voted on: honest verdicts are equal, so more than two thirds of
 //! one answer is the answer as long as more than two thirds of stake are honest, and without such
 //! a quorum nobody is punished.
@@ -13,6 +15,7 @@ mod decide;
 mod fines;
 mod ladder;
 mod reveal;
+pub mod sortition;
 
 pub use commit::commit;
 pub use reveal::reveal;
@@ -82,7 +85,7 @@ fn settle_unit(
         return Vec::new();
     }
     let mut events = fines::silence(view, id, audit, height);
-    events.extend(act(view, id, unit, decision, height));
+    events.extend(act(view, id, unit, decision, (beacon, height)));
     events
 }
 
@@ -91,7 +94,7 @@ fn act(
     id: UnitId,
     unit: Unit,
     decision: Decision,
-    height: Height,
+    (beacon, height): (&Beacon, Height),
 ) -> Vec<Event> {
     match decision {
         Decision::Wait => Vec::new(),
@@ -100,6 +103,7 @@ fn act(
             events.extend(reward::accept(view, id, unit, height));
             events
         }
+        Decision::FallBack => ladder::fall_back(view, id, unit, (beacon, height)),
         Decision::Climb => ladder::climb(view, id, unit, height),
         Decision::Void(reason) => task::settle(view, id, unit, Outcome::Void { reason }, height),
         Decision::Convict(finding) => ladder::convict(view, id, unit, finding, height),

@@ -5,10 +5,11 @@ use crate::home::{Config, Home, key_file};
 use adversaries::Cheat;
 use anyhow::{Context as _, Result, bail};
 use engine::DeviceChoice;
+use governance::parameters::Name;
 use protocol::{
     Amount, SigningKey,
     codec::Text,
-    genesis::{Account, Genesis, Run, Validator},
+    genesis::{Account, Genesis, Parameter, Run, Validator},
     identifiers::tagged_hash,
     recipe::Recipe,
 };
@@ -29,6 +30,9 @@ const FAUCET_BALANCE: u64 = 10_000_000;
 const ESCROW: u64 = 5_000_000;
 /// Distance of blocks.
 const BLOCK_INTERVAL_MS: u64 = 250;
+
+/// Audits of a devnet's small units take seconds, so auditors come sooner and for longer.
+const PARAMETERS: &[(Name, u64)] = &[(Name::SortitionStageBlocks, 6), (Name::SortitionStages, 8)];
 
 /// What a participant does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -264,7 +268,15 @@ fn genesis(
             recipe,
             escrow: Amount::new(ESCROW),
         }],
-        parameters: Vec::new(),
+        parameters: PARAMETERS
+            .iter()
+            .map(|(name, value)| {
+                Ok(Parameter {
+                    name: Text::new(name.as_str()).context("name of a parameter")?,
+                    value: *value,
+                })
+            })
+            .collect::<Result<_>>()?,
     })
 }
 

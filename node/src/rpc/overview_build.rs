@@ -263,6 +263,7 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         | Event::ProposalEnacted { .. }
         | Event::ProposalClosed { passed: true, .. }
         | Event::MinerRegistered { .. }
+        | Event::VerifierRegistered { .. }
         | Event::MinerResumed { .. } => "good",
         Event::StepAssigned { .. }
         | Event::ProposalOpened { .. }
@@ -283,6 +284,8 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         | Event::UnitSettled { .. }
         | Event::StepClosed { .. }
         | Event::AuditDrawn { .. }
+        | Event::AuditOpened { .. }
+        | Event::AuditorSeated { .. }
         | Event::VerdictRevealed { .. } => return None,
     };
     Some(EventRow {

@@ -4,7 +4,9 @@ use super::overview::{MinerRow, ProposalRow};
 use super::overview_build::{miner_row, proposal_row};
 use crate::chain::Chain;
 use ledger_state::{
-    account, bond,
+    account,
+    auditor::Verifier,
+    bond,
     proposal::Stored,
     run::{self, Closed, Run},
     unit::{Appeal, Audit, Commitment, Conviction, Draw, Opinion, Outcome, Stage, Unit},
@@ -59,6 +61,8 @@ pub struct AccountAnswer {
     pub next_nonce: Nonce,
     /// Stake held through validators.
     pub stake: Amount,
+    /// What it has locked to audit as a verifier.
+    pub verifier_bond: Amount,
 }
 
 /// A run.
@@ -136,6 +140,7 @@ pub fn account(chain: &Chain, address: Address) -> AccountAnswer {
     let next_nonce = chain.next_nonce(address);
     chain.view(|view| {
         let own = account::account(view, address);
+        let verifier: Option<Verifier> = view.get(&address);
         let validators = view.scan::<Validator>(&());
         let held = validators
             .iter()
@@ -149,6 +154,7 @@ pub fn account(chain: &Chain, address: Address) -> AccountAnswer {
             nonce: own.nonce,
             next_nonce,
             stake,
+            verifier_bond: verifier.map_or(Amount::ZERO, |verifier| verifier.bond),
         }
     })
 }

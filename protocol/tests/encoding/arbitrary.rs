@@ -99,9 +99,12 @@ fn work() -> impl Strategy<Value = Body> {
         vec(unit(), 0..=64).prop_map(|units| Body::AttestBlobs {
             units: BoundedVec::new(units).unwrap(),
         }),
-        (unit(), any::<[u8; 32]>()).prop_map(|(unit, bytes)| Body::AuditCommit {
-            unit,
-            commitment: Commitment::from_bytes(bytes),
+        (unit(), any::<Option<u8>>(), any::<[u8; 32]>()).prop_map(|(unit, proof, bytes)| {
+            Body::AuditCommit {
+                unit,
+                sortition: proof.map(|byte| protocol::vrf::Proof::from_bytes([byte; 80])),
+                commitment: Commitment::from_bytes(bytes),
+            }
         }),
         (unit(), verdict(), any::<[u8; 32]>()).prop_map(|(unit, verdict, salt)| {
             Body::AuditReveal {
@@ -124,6 +127,10 @@ fn money_and_votes() -> impl Strategy<Value = Body> {
             amount: Amount::new(amount),
         }),
         (any::<u64>(), any::<[u8; 32]>()).prop_map(|(bond, vrf)| Body::RegisterMiner {
+            bond: Amount::new(bond),
+            vrf: protocol::vrf::Public::from_bytes(vrf),
+        }),
+        (any::<u64>(), any::<[u8; 32]>()).prop_map(|(bond, vrf)| Body::RegisterVerifier {
             bond: Amount::new(bond),
             vrf: protocol::vrf::Public::from_bytes(vrf),
         }),

@@ -143,8 +143,13 @@ pub(crate) fn bodies() -> Vec<Body> {
         Body::AttestBlobs {
             units: BoundedVec::new(vec![rollout, unit(UnitKind::Gradient)]).unwrap(),
         },
+        Body::RegisterVerifier {
+            bond: Amount::new(2_000),
+            vrf: key(2).vrf().public(),
+        },
         Body::AuditCommit {
             unit: rollout,
+            sortition: Some(key(2).vrf().prove(b"a unit").1),
             commitment: Commitment::from_bytes(hidden),
         },
         Body::AuditReveal {

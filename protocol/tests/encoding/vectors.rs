@@ -9,7 +9,7 @@ use protocol::{
     block::proposer_index,
     codec::encode,
     sample,
-    task::{RowSource, Share, UnitKind, assign, row_seed},
+    task::{RowSource, Share, UnitId, UnitKind, assign, row_seed},
     transaction::Transaction,
     verdict::commitment,
 };
@@ -156,6 +156,11 @@ fn seeds() -> Vec<Value> {
             json!(drawn()),
         ),
         table_row(
+            "sortition of key 2",
+            json!({"beacon": beacon(), "unit": rollout.unit, "auditor": key(2).vrf().public()}),
+            sortition(rollout.unit),
+        ),
+        table_row(
             "seats of a committee of 64 by power 1, 2, 3",
             json!({"candidates": miners, "round": 2}),
             json!(committee_seats()),
@@ -185,6 +190,15 @@ fn drawn() -> Vec<u32> {
             sample::is_drawn(&beacon(), unit, Micro::new(500_000))
         })
         .collect()
+}
+
+/// What key 2 draws for a unit, and the stages, of 0 to 5, at which a hundredth of power may audit.
+fn sortition(unit: UnitId) -> Value {
+    let input = sample::sortition_input(&beacon(), unit);
+    let (output, _) = key(2).vrf().prove(&input);
+    let may = |stage: &u32| sample::is_eligible(&output, (1, 100), Micro::ONE, *stage);
+    let stages: Vec<u32> = (0..6).filter(may).collect();
+    json!({"input": hex::encode(input), "output": output, "stages": stages})
 }
 
 /// Seats in the committee about unit 3.

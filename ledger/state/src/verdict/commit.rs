@@ -25,13 +25,15 @@ pub(super) fn seat(
     ))
 }
 
-/// Whether openings may begin: everyone has committed, or the time for it is over.
+/// Whether openings may begin: everyone has committed, or the time for it is over. As long as
+/// others may draw themselves, nobody opens what they could copy.
 pub(super) fn may_reveal(audit: &Audit, height: Height) -> bool {
     let pending = audit
         .seats
         .iter()
         .any(|seat| seat.opinion == Opinion::Pending);
-    !pending || height > audit.commit_by
+    let is_full = !pending && audit.calls_volunteers(height).is_none();
+    is_full || height > audit.commit_by
 }
 
 /// Binds an auditor's verdict.
@@ -46,6 +48,12 @@ pub fn commit(
     height: Height,
 ) -> Result<Vec<Event>, Rejection> {
     let mut unit: Unit = view.get(&id).ok_or(Rejection::UnitUnknown { unit: id })?;
+    if let Some(audit) = unit.audits.last()
+        && audit.calls_volunteers(height).is_some()
+        && !audit.seats.iter().any(|seat| seat.auditor == sender)
+    {
+        return Err(Rejection::SortitionUnproven { unit: id, sender });
+    }
     let (audit, position) = seat(&mut unit, id, sender)?;
     if height > audit.commit_by {
         return Err(Rejection::AuditCommitLate {

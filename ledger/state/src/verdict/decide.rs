@@ -23,6 +23,8 @@ pub(super) enum Decision {
     Wait,
     /// The unit is right.
     Accept,
+    /// Nobody drew itself: auditors are drawn publicly.
+    FallBack,
     /// A larger round judges.
     Climb,
     /// The unit is nobody's fault.
@@ -87,6 +89,12 @@ fn is_closed(audit: &Audit, spoken_count: usize, height: Height) -> bool {
 
 /// What a round decides at this height.
 pub(super) fn decide(audit: &Audit, height: Height) -> Decision {
+    if audit.calls_volunteers(height).is_some() {
+        return Decision::Wait;
+    }
+    if audit.sortition.is_some() && audit.seats.is_empty() {
+        return Decision::FallBack;
+    }
     let count = count(audit);
     let is_closed = is_closed(audit, count.spoken_count, height);
     match audit.tier {

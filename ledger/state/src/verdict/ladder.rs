@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 /// that lead to it were bound; everyone is asked at once.
 pub(super) fn climb(view: &mut View<'_>, id: UnitId, mut unit: Unit, height: Height) -> Vec<Event> {
     let tier = match unit.audits.last().map(|audit| audit.tier) {
-        Some(Tier::One) if panel::has_three(view, &unit) => Tier::Three,
+        Some(Tier::One) if panel::has_three(view, &unit, height) => Tier::Three,
         None | Some(Tier::One | Tier::Three) => Tier::Committee,
         Some(Tier::Committee | Tier::Everyone { .. }) => Tier::Everyone {
             group: contested(id, &unit),
@@ -51,11 +51,24 @@ pub(super) fn draw(
 ) -> Vec<Event> {
     unit.waiting = None;
     let seats = match waiting.tier {
-        Tier::Three => panel::three(view, beacon, id, &unit),
-        Tier::One | Tier::Committee => panel::sixty_four(view, beacon, id, &unit),
+        Tier::Three => panel::three(view, (beacon, height), id, &unit),
+        Tier::One | Tier::Committee => panel::sixty_four(view, (beacon, height), id, &unit),
         Tier::Everyone { .. } => panel::everyone(view),
     };
     sit(view, id, unit, (waiting.tier, &seats), height)
+}
+
+/// Draws three auditors publicly for a first round for which nobody drew itself: otherwise a unit
+/// that no auditor cares to check would be as good as spared.
+pub(super) fn fall_back(
+    view: &mut View<'_>,
+    id: UnitId,
+    mut unit: Unit,
+    (beacon, height): (&Beacon, Height),
+) -> Vec<Event> {
+    unit.audits.pop();
+    let seats = panel::first(view, (beacon, height), id, unit.miner, panel::THREE);
+    sit(view, id, unit, (Tier::One, &seats), height)
 }
 
 fn sit(

@@ -2,11 +2,10 @@
 
 use super::commit::{may_reveal, seat};
 use crate::{
-    Rejection, View, account,
+    Rejection, View, auditor,
     event::Event,
     reward, run,
     unit::{Opinion, Unit},
-    validator::Validator,
 };
 use protocol::{
     Address, Height,
@@ -62,14 +61,8 @@ pub fn reveal(
     }])
 }
 
-fn pay_auditor(view: &mut View<'_>, operator: Address, unit: UnitId) {
-    let Some(mut validator) = view.get::<Validator>(&operator) else {
-        return;
-    };
+fn pay_auditor(view: &mut View<'_>, auditor: Address, unit: UnitId) {
     let price = run::recipe(view, unit.run).map_or(protocol::Amount::ZERO, |r| r.pay.audit);
     let paid = reward::draw_escrow(view, unit.run, price);
-    account::credit(view, validator.holder, paid);
-    validator.audits_count = validator.audits_count.saturating_add(1);
-    validator.earned = validator.earned.saturating_add(paid.get());
-    view.put(&operator, &validator);
+    auditor::pay(view, auditor, paid, 1);
 }

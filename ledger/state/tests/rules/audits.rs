@@ -9,4 +9,6 @@ mod panels;
 mod rates;
 mod secrecy;
 mod slashes;
+pub(crate) mod sortition;
 mod three;
+pub(crate) mod verifiers;

@@ -1,7 +1,9 @@
 //! Verdicts that are nobody's, too early, too late or not the bound ones.
 
 use super::Row;
-use crate::support::{Chain, Setup, accepting, audit_bodies, rejecting};
+use crate::audits::sortition::{bind, eligible, setup as sortition_setup};
+use crate::audits::verifiers::registration as verifier_body;
+use crate::support::{Chain, Setup, accepting, audit_bodies, key, rejecting};
 use ledger_state::Rejection;
 use protocol::{
     SigningKey,
@@ -27,6 +29,48 @@ pub(super) const ROWS: &[Row] = &[
     ("VerdictEmpty", opened_empty),
     ("NoAudit", bound_before_three_are_drawn),
     ("NoAudit", bound_after_a_conviction),
+    ("SortitionUnproven", volunteered_without_a_proof),
+    ("SortitionUnproven", volunteered_with_anothers_proof),
+    (
+        "SortitionUnproven",
+        volunteered_with_the_proof_of_another_unit,
+    ),
+    ("NotEligible", volunteered_before_its_stage),
+    ("SeatsTaken", volunteered_fifth),
+    ("SortitionUncalled", volunteered_where_one_was_drawn),
+    ("NotAuditor", volunteered_by_a_stranger),
+    ("AuditCommittedBefore", volunteered_twice),
+    ("AuditCommitLate", volunteered_after_the_grace),
+    ("NoAudit", volunteered_before_the_draw),
+    ("AlreadyAuditor", || {
+        let chain = Chain::start(&Setup::default());
+        chain.reject(
+            key("operator", 0),
+            verifier_body(&key("operator", 0), 10_000),
+        )
+    }),
+    ("AlreadyAuditor", || {
+        let chain = Chain::start(&Setup::default());
+        let body = || verifier_body(&key("miner", 0), 10_000);
+        let first = vec![(key("miner", 0), body())];
+        chain.reject_after(first, key("miner", 0), body())
+    }),
+    ("BondTooLow", || {
+        let chain = Chain::start(&Setup::default());
+        chain.reject(key("miner", 0), verifier_body(&key("miner", 0), 9_999))
+    }),
+    ("BalanceTooLow", || {
+        let chain = Chain::start(&Setup::default());
+        chain.reject(key("miner", 0), verifier_body(&key("miner", 0), 50_001))
+    }),
+    ("RandomnessKeyInvalid", || {
+        let chain = Chain::start(&Setup::default());
+        let body = Body::RegisterVerifier {
+            bond: protocol::Amount::new(10_000),
+            vrf: protocol::vrf::Public::from_bytes([0; 32]),
+        };
+        chain.reject(key("miner", 0), body)
+    }),
     ("NotConvicted", appealed_without_a_conviction),
     ("NotConvicted", appealed_twice),
     ("NotConvicted", appealed_after_the_slash),
@@ -255,4 +299,157 @@ fn appealed_without_the_bond() -> Rejection {
     let amount = protocol::Amount::new(chain.balance(miner.address()) - 999);
     let spent = vec![(miner.clone(), Body::Transfer { to, amount })];
     chain.reject_after(spent, miner, Body::Appeal { unit })
+}
+
+/// A unit for which auditors draw themselves, at a height at which some may and some may not.
+fn called() -> (Chain, UnitId) {
+    let mut setup = sortition_setup();
+    setup.stakes = vec![100_000; 12];
+    let (mut chain, unit) = Chain::audited(&setup);
+    chain.wait_until("some", |chain| !eligible(chain, unit).is_empty());
+    assert!(eligible(&chain, unit).len() < 12);
+    (chain, unit)
+}
+
+fn volunteered_without_a_proof() -> Rejection {
+    let (chain, unit) = called();
+    let key = eligible(&chain, unit)[0].clone();
+    let (bind, _) = audit_bodies(&key, unit, accepting());
+    chain.reject(key, bind)
+}
+
+/// Somebody's commitment, shown with what another gives.
+fn with_proof(body: &Body, other: &Body) -> Body {
+    match (body, other) {
+        (
+            Body::AuditCommit {
+                unit, commitment, ..
+            },
+            Body::AuditCommit { sortition, .. },
+        ) => Body::AuditCommit {
+            unit: *unit,
+            sortition: *sortition,
+            commitment: *commitment,
+        },
+        _ => panic!("both are commitments"),
+    }
+}
+
+fn volunteered_with_anothers_proof() -> Rejection {
+    let (chain, unit) = called();
+    let able = eligible(&chain, unit)[0].clone();
+    let copier = (0..12).map(|index| chain.operator(index));
+    let copier = copier
+        .into_iter()
+        .find(|key| key.address() != able.address());
+    let copier = copier.unwrap();
+    let own = bind(&chain, unit, &copier, accepting());
+    let others = bind(&chain, unit, &able, accepting());
+    chain.reject(copier, with_proof(&own, &others))
+}
+
+fn volunteered_with_the_proof_of_another_unit() -> Rejection {
+    let mut chain = Chain::working(&sortition_setup());
+    let ids = chain.commit_all();
+    chain.attest_by_all(&ids);
+    chain.draw(&ids);
+    chain.wait_until("some", |chain| !eligible(chain, ids[0]).is_empty());
+    let key = eligible(&chain, ids[0])[0].clone();
+    let own = bind(&chain, ids[1], &key, accepting());
+    let others = bind(&chain, ids[0], &key, accepting());
+    chain.reject(key, with_proof(&own, &others))
+}
+
+fn volunteered_before_its_stage() -> Rejection {
+    let (chain, unit) = called();
+    let able: Vec<_> = eligible(&chain, unit)
+        .iter()
+        .map(SigningKey::address)
+        .collect();
+    let mut others = (0..12).map(|index| chain.operator(index));
+    let key = others.find(|key| !able.contains(&key.address())).unwrap();
+    let body = bind(&chain, unit, &key, accepting());
+    chain.reject(key, body)
+}
+
+fn volunteered_fifth() -> Rejection {
+    let mut setup = sortition_setup();
+    setup.stakes = vec![100_000; 5];
+    let seats = governance::parameters::Name::SortitionSeats;
+    setup.parameters.push((seats, 64_000_000));
+    let (chain, unit) = Chain::audited(&setup);
+    let content = (0..4).map(|index| {
+        let key = chain.operator(index);
+        let body = bind(&chain, unit, &key, accepting());
+        (key, body)
+    });
+    let fifth = chain.operator(4);
+    let body = bind(&chain, unit, &fifth, accepting());
+    chain.reject_after(content.collect(), fifth, body)
+}
+
+fn volunteered_where_one_was_drawn() -> Rejection {
+    let drawn = drawn();
+    let proof = drawn.auditor.vrf().prove(b"anything").1;
+    let Body::AuditCommit {
+        unit, commitment, ..
+    } = drawn.bind
+    else {
+        panic!("it is a commitment");
+    };
+    let body = Body::AuditCommit {
+        unit,
+        sortition: Some(proof),
+        commitment,
+    };
+    drawn.chain.reject(drawn.auditor, body)
+}
+
+fn volunteered_by_a_stranger() -> Rejection {
+    let (chain, unit) = called();
+    let stranger = chain.miner(0);
+    let body = bind(&chain, unit, &stranger, accepting());
+    chain.reject(stranger, body)
+}
+
+fn volunteered_twice() -> Rejection {
+    let (chain, unit) = called();
+    let key = eligible(&chain, unit)[0].clone();
+    let body = bind(&chain, unit, &key, accepting());
+    let first = vec![(key.clone(), body.clone())];
+    chain.reject_after(first, key, body)
+}
+
+fn volunteered_after_the_grace() -> Rejection {
+    let mut setup = sortition_setup();
+    let seats = governance::parameters::Name::SortitionSeats;
+    setup.parameters.push((seats, 64_000_000));
+    let (mut chain, unit) = Chain::audited(&setup);
+    let (first, late) = (chain.operator(0), chain.operator(1));
+    let body = bind(&chain, unit, &first, accepting());
+    chain.block(vec![(first, body)]);
+    chain.wait(2);
+    let body = bind(&chain, unit, &late, accepting());
+    chain.reject(late, body)
+}
+
+fn volunteered_before_the_draw() -> Rejection {
+    let (chain, unit) = called();
+    let other = chain.units_of(UnitKind::Rollout)[0];
+    let key = eligible(&chain, unit)[0].clone();
+    let own = bind(&chain, unit, &key, accepting());
+    let Body::AuditCommit {
+        sortition,
+        commitment,
+        ..
+    } = own
+    else {
+        panic!("it is a commitment");
+    };
+    let body = Body::AuditCommit {
+        unit: other,
+        sortition,
+        commitment,
+    };
+    chain.reject(key, body)
 }

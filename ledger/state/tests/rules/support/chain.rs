@@ -10,7 +10,7 @@ use ledger_state::{
     supply, validator,
 };
 use protocol::{
-    Address, ChainId, Height, Nonce, SigningKey, StateRoot,
+    Address, Amount, ChainId, Height, Nonce, SigningKey, StateRoot,
     block::{self, Block, Header},
     transaction::{self, Body, Transaction},
 };
@@ -28,6 +28,8 @@ pub(crate) struct Chain {
     pub(crate) validators: Vec<Validator>,
     /// Its funded miners.
     pub(crate) miners: Vec<SigningKey>,
+    /// Other keys that may sit in a round.
+    pub(crate) keys: Vec<SigningKey>,
     /// Everything that happened.
     pub(crate) log: Vec<(Height, Event)>,
 }
@@ -45,6 +47,7 @@ impl Chain {
             miners: (0..setup.miners_count)
                 .map(|index| key("miner", index))
                 .collect(),
+            keys: Vec::new(),
             log: Vec::new(),
         }
     }
@@ -78,7 +81,7 @@ impl Chain {
             .validators
             .iter()
             .flat_map(|v| [&v.operator, &v.holder]);
-        let mut all = self.miners.iter().chain(validators);
+        let mut all = self.miners.iter().chain(validators).chain(&self.keys);
         all.find(|key| key.address() == address).unwrap().clone()
     }
 
@@ -174,6 +177,11 @@ impl Chain {
         let happened = transition.events.iter().cloned();
         self.log.extend(happened.map(|event| (height, event)));
         transition.events
+    }
+    /// Gives somebody tokens of the first miner's.
+    pub(crate) fn fund(&mut self, to: &SigningKey, amount: u64) {
+        let (to, amount) = (to.address(), Amount::new(amount));
+        self.block(vec![(self.miner(0), Body::Transfer { to, amount })]);
     }
     /// Applies empty blocks.
     pub(crate) fn wait(&mut self, blocks_count: u64) {

@@ -26,12 +26,13 @@ pub(crate) struct Setup {
     pub(crate) parameters: Vec<(Name, u64)>,
 }
 
-/// Short windows, and every unit audited.
+/// Short windows, and every unit audited, the first time by one auditor drawn publicly.
 const PARAMETERS: &[(Name, u64)] = &[
     (Name::AuditRate, 1_000_000),
     (Name::AuditCommitBlocks, 4),
     (Name::AuditRevealBlocks, 4),
     (Name::AppealBlocks, 4),
+    (Name::SortitionStages, 0),
     (Name::VestingBlocks, 30),
     (Name::VotingBlocks, 6),
     (Name::TimelockBlocks, 3),

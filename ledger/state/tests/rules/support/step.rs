@@ -71,6 +71,7 @@ pub(crate) fn audit_bodies(auditor: &SigningKey, unit: UnitId, verdict: Verdict)
     let commitment = verdict::commitment(auditor.address(), unit, &verdict, &salt);
     let bind = Body::AuditCommit {
         unit,
+        sortition: None,
         commitment: Commitment::from_bytes(commitment),
     };
     let salt = Commitment::from_bytes(salt);

@@ -1,0 +1,69 @@
+//! Auditing units for which this auditor drew itself, in private.
+
+use super::{Duties, Job, Seat};
+use ledger_state::{
+    unit::{Sortition, Unit},
+    verdict::sortition::may_volunteer,
+};
+use protocol::{
+    Height,
+    sample::sortition_input,
+    task::{Beacon, UnitId},
+    transaction::{Body, Commitment as Sealed},
+    verdict,
+    vrf::{Output, Proof},
+};
+
+impl Duties {
+    /// Commits to units for which it drew itself. It works on one of them at a time, each auditor
+    /// in an order of its own, and begins none to which another has committed.
+    pub(super) fn volunteer_bodies(
+        &mut self,
+        called: Vec<(UnitId, Unit, Sortition)>,
+        height: Height,
+    ) -> Vec<Body> {
+        let mut drawn: Vec<(Output, Proof, UnitId, Unit)> = Vec::new();
+        for (id, unit, sortition) in called {
+            let (output, proof) = self.draw(sortition.beacon, id);
+            let own = (self.operator, &output);
+            let next = height.next();
+            if self
+                .chain
+                .view(|view| may_volunteer(view, &unit, own, next))
+            {
+                drawn.push((output, proof, id, unit));
+            }
+        }
+        drawn.sort_unstable_by_key(|(output, _, id, _)| (*output, *id));
+        let mut bodies = Vec::new();
+        for (_, proof, id, unit) in drawn {
+            let round = unit.audits.len();
+            match self.verdicts.get(&(id, None)) {
+                Some(verdict) if *verdict != verifier::unavailable() => {
+                    let salt = self.salt(id, round);
+                    let commitment =
+                        verdict::commitment(self.operator, id, verdict, salt.as_bytes());
+                    bodies.push(Body::AuditCommit {
+                        unit: id,
+                        sortition: Some(proof),
+                        commitment: Sealed::from_bytes(commitment),
+                    });
+                }
+                Some(_) => {}
+                None => {
+                    let is_first = unit.audits.last().is_some_and(|a| a.seats.is_empty());
+                    let is_busy = self.running.iter().any(|job| matches!(job, Job::Judge(_)));
+                    if is_first && !is_busy {
+                        self.judge((id, None), &unit, Seat::Volunteer, height);
+                    }
+                }
+            }
+        }
+        bodies
+    }
+    fn draw(&mut self, beacon: Beacon, id: UnitId) -> (Output, Proof) {
+        let key = &self.key;
+        let draw = || key.vrf().prove(&sortition_input(&beacon, id));
+        *self.draws.entry((beacon, id)).or_insert_with(draw)
+    }
+}
