@@ -86,7 +86,6 @@ fn seeds() -> Vec<Value> {
     let (output, _) = key(3).vrf().prove(b"vector");
     let turn = |round| proposer_index([10, 20, 30].into_iter(), Height::new(9), round);
     let turns: Vec<_> = (0..8).map(turn).collect();
-    let hidden = commitment(key(2).address(), rollout.unit, &verdict(), &[0x77; 32]);
     let task = json!({
         "chain": rollout.chain, "checkpoint": rollout.checkpoint, "beacon": beacon(),
         "environment": rollout.environment, "unit": rollout.unit, "miner": rollout.miner,
@@ -99,7 +98,7 @@ fn seeds() -> Vec<Value> {
         place
     };
     let seed_of = |source| hex::encode(row_seed(&beacon(), gradient, 1, source, 2));
-    vec![
+    let mut rows = vec![
         table_row(
             "beacon of genesis",
             json!({"chain": chain()}),
@@ -145,6 +144,17 @@ fn seeds() -> Vec<Value> {
             place("demonstration"),
             json!(seed_of(RowSource::Demonstration)),
         ),
+    ];
+    rows.extend(draws());
+    rows
+}
+
+/// Rows about audits and auditors.
+fn draws() -> Vec<Value> {
+    let rollout = rollout_task();
+    let miners: Vec<_> = (1..4).map(|seed| key(seed).address()).collect();
+    let hidden = commitment(key(2).address(), rollout.unit, &verdict(), &[0x77; 32]);
+    vec![
         table_row(
             "audit commitment",
             json!({"auditor": key(2).address(), "unit": rollout.unit, "salt": "77".repeat(32)}),
