@@ -6,7 +6,7 @@
 //! is those functions, without IO, network or clock:
 //!
 //! * [`rollout::execute`] draws every sample of the unit's prompts with the step's checkpoint,
-//!   rewards them and proves the activations (TOPLOC);
+//!   rewards them, proves the activations (TOPLOC, [`projection`]) and seals the proofs;
 //! * [`gradient::execute`] runs inner optimiser steps from the checkpoint (pre-training), or one
 //!   policy gradient over accepted rollouts of the step before (reinforcement learning), and
 //!   compresses the result;
@@ -22,8 +22,9 @@
 //! use engine::Device;
 //! use miner::{RolloutInputs, model, rollout};
 //! use protocol::{
-//!     Address, ChainId, CheckpointId, RunId, Step,
+//!     ChainId, CheckpointId, RunId, SigningKey, Step,
 //!     recipe::Recipe,
+//!     rollout::Salts,
 //!     task::{Beacon, RolloutTask, UnitId, UnitKind},
 //! };
 //!
@@ -31,17 +32,20 @@
 //! let recipe: Recipe = serde_json::from_str(include_str!("../recipes/tiny.json"))?;
 //! let model = model::initial_model(&recipe)?;
 //! let unit = UnitId { run: RunId::ZERO, step: Step::ZERO, kind: UnitKind::Rollout, index: 0 };
+//! let key = SigningKey::from_seed([3; 32]);
 //! let task = RolloutTask {
 //!     chain: ChainId::from_bytes([1; 32]),
 //!     checkpoint: CheckpointId::of(&model.to_safetensors()),
 //!     environment: recipe.environment,
 //!     beacon: Beacon::from_bytes([2; 32]),
 //!     unit,
-//!     miner: Address::from_bytes([3; 32]),
+//!     miner: key.address(),
 //! };
 //! let inputs = RolloutInputs { task: &task, recipe: &recipe, model: &model };
-//! let payload = rollout::execute(&inputs, &Device::cpu(1))?;
-//! assert_eq!(payload.samples().count(), recipe.samples_per_unit_count() as usize);
+//! let salts = Salts::derive(&key, task.chain, unit);
+//! let work = rollout::execute(&inputs, &salts, &Device::cpu(1))?;
+//! assert_eq!(work.payload.samples().count(), recipe.samples_per_unit_count() as usize);
+//! assert_eq!(work.payload.opened.sketch, work.sections.sketch());
 //! # Ok(())
 //! # }
 //! ```
@@ -53,6 +57,7 @@ mod error;
 pub mod gradient;
 pub mod model;
 pub mod parallel;
+pub mod projection;
 pub mod rollout;
 mod world;
 

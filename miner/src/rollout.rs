@@ -1,9 +1,9 @@
 //! Rollout units: all samples of a few prompts, with their rewards and proofs. Spec: 02-rollout.
 //!
-//! The pieces are public because an audit is made of the same ones: prompts, seeds, the rule of
-//! how a response ends, proofs of hidden states.
+//! The pieces are public because an audit is made of the same ones (prompts, seeds, the rule of how
+//! a response ends, proofs of hidden states), and so is a cheat, which changes one of them.
 
-use crate::{ExecuteError, World, model, parallel};
+use crate::{ExecuteError, World, model, parallel, projection::project};
 use engine::{
     Device, Generation, GenerationOptions, GenerationRequest, Parameters, Sampling, bf16_bits,
 };
@@ -12,7 +12,10 @@ use protocol::{
     codec::{BoundedVec, Bytes},
     proof::toploc,
     recipe::Recipe,
-    rollout::{Finish, Group, PROOF_CHUNK_TOKENS, PROOF_TOP_COUNT, Payload, Sample},
+    rollout::{
+        Finish, Group, Opened, PROOF_CHUNK_TOKENS, PROOF_TOP_COUNT, Payload, Salts, Sample, Seal,
+        Section, Sections, plant_seal, sketch_seal,
+    },
     task::RolloutTask,
 };
 use std::borrow::Cow;
@@ -28,15 +31,31 @@ pub struct RolloutInputs<'a> {
     pub model: &'a Parameters,
 }
 
-/// Generates, rewards and proves all samples of the unit.
+/// What a miner has when a unit is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Shown to everyone.
+    pub payload: Payload,
+    /// Sealed until the unit is opened.
+    pub sections: Sections,
+}
+
+/// Generates, rewards, proves and seals all samples of the unit.
 ///
 /// # Errors
 /// When this software cannot execute the recipe, or the model has diverged.
-pub fn execute(inputs: &RolloutInputs<'_>, device: &Device) -> Result<Payload, ExecuteError> {
+pub fn execute(
+    inputs: &RolloutInputs<'_>,
+    salts: &Salts,
+    device: &Device,
+) -> Result<Work, ExecuteError> {
     let world = World::of(inputs.recipe)?;
     let draw = Draw::assigned(inputs, &world);
     let generations = draw.generate(&world, device)?;
-    payload(inputs, &world, &draw.prompts, &generations, device)
+    let answers = answers(inputs, &world, &draw.prompts, &generations);
+    let sections = sections(inputs, &draw, &generations, device)?;
+    let payload = sealed(inputs.task, answers, &sections, salts)?;
+    Ok(Work { payload, sections })
 }
 
 /// How the samples of a unit are drawn. An honest miner has exactly one.
@@ -100,62 +119,135 @@ impl<'a> Draw<'a> {
     }
 }
 
-/// The unit's blob, from the samples of all groups in order.
-///
-/// # Errors
-/// When a payload has no room for them, or a hidden state is not a finite number.
-pub fn payload(
+/// A sample as it is shown, without its seal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Response token ids.
+    pub tokens: Vec<u32>,
+    /// Why it ended.
+    pub finish: Finish,
+    /// Reward in millionths.
+    pub reward_micro: u32,
+}
+
+/// Ends and rewards all samples: by group and slot.
+#[must_use]
+pub fn answers(
     inputs: &RolloutInputs<'_>,
     world: &World,
     prompts: &[Vec<u32>],
     generations: &[Generation],
+) -> Vec<Vec<Answer>> {
+    let groups = prompts.iter().zip(generations.chunks(per_group(inputs)));
+    let answer = |prompt: &[u32], generation: &Generation| Answer {
+        finish: match generation.finish {
+            engine::Finish::EndOfSequence => Finish::EndOfSequence,
+            engine::Finish::Cap => Finish::Cap,
+        },
+        reward_micro: world.reward_micro(prompt, &generation.tokens),
+        tokens: generation.tokens.clone(),
+    };
+    groups
+        .map(|(prompt, group)| group.iter().map(|g| answer(prompt, g)).collect())
+        .collect()
+}
+
+fn per_group(inputs: &RolloutInputs<'_>) -> usize {
+    inputs.recipe.reinforce.samples_per_group_count.max(1) as usize
+}
+
+/// Proves the activations of all samples.
+///
+/// # Errors
+/// When a hidden state is not a finite number: the model has diverged.
+pub fn sections(
+    inputs: &RolloutInputs<'_>,
+    draw: &Draw<'_>,
+    generations: &[Generation],
     device: &Device,
-) -> Result<Payload, ExecuteError> {
-    let per_group = inputs.recipe.reinforce.samples_per_group_count.max(1) as usize;
+) -> Result<Sections, ExecuteError> {
     let width = inputs.model.config().hidden_size;
-    let drawn: Vec<_> = prompts.iter().zip(generations.chunks(per_group)).collect();
-    let groups = parallel::map(&drawn, device.threads(), |(prompt, generations)| {
-        group(world, prompt, generations, width)
+    let drawn = generations.chunks(per_group(inputs));
+    let drawn: Vec<_> = draw.prompts.iter().zip(&draw.seeds).zip(drawn).collect();
+    let groups = parallel::map(&drawn, device.threads(), |((prompt, seeds), group)| {
+        let split = prompt.len() * width;
+        let first = group.first().map(|first| first.hidden.as_slice());
+        let shared = prompt_proof(first.and_then(|h| h.get(..split)).unwrap_or(&[]), width)?;
+        let samples = group.iter().zip(*seeds);
+        let sections = samples.map(|(g, seed)| section(&shared, &g.hidden, split, seed, width));
+        Ok(BoundedVec::new(
+            sections.collect::<Result<_, ExecuteError>>()?,
+        )?)
     });
-    let groups = groups.into_iter().collect::<Result<_, _>>()?;
-    Ok(Payload {
-        unit: inputs.task.unit,
-        miner: inputs.task.miner,
+    let groups = groups.into_iter().collect::<Result<_, ExecuteError>>()?;
+    Ok(Sections {
         groups: BoundedVec::new(groups)?,
     })
 }
 
-/// The samples of one prompt, whose proof they share.
-fn group(
-    world: &World,
-    prompt: &[u32],
-    generations: &[Generation],
+/// What the activations of one sample leave behind: `hidden` is `[prompt + response - 1, width]`
+/// f32 row-major, `split` its values that belong to the prompt, whose proof is given.
+///
+/// # Errors
+/// When the hidden states have another layout or are not finite numbers.
+pub fn section(
+    prompt_proof: &[u8],
+    hidden: &[f32],
+    split: usize,
+    seed: &[u8; 32],
     width: usize,
-) -> Result<Group, ExecuteError> {
-    let split = prompt.len() * width;
-    let Some(first) = generations.first() else {
-        return Ok(Group {
-            samples: BoundedVec::new(Vec::new())?,
+) -> Result<Section, ExecuteError> {
+    let states = hidden.get(split..).unwrap_or_default();
+    let proofs = [vec![prompt_proof.to_vec()], response_proofs(states, width)?].concat();
+    let proofs = proofs.into_iter().map(Bytes::new);
+    Ok(Section {
+        proofs: BoundedVec::new(proofs.collect::<Result<_, _>>()?)?,
+        projections: Bytes::new(project(hidden, seed, width))?,
+    })
+}
+
+/// The unit's blob: every answer with its sealed section, and the seals of the unit. A sample
+/// without a section would have nothing to seal, so there must be one for each.
+///
+/// # Errors
+/// When a payload has no room for so many.
+pub fn sealed(
+    task: &RolloutTask,
+    answers: Vec<Vec<Answer>>,
+    sections: &Sections,
+    salts: &Salts,
+) -> Result<Payload, ExecuteError> {
+    let groups = (0..).zip(answers).zip(sections.groups.as_slice());
+    let groups = groups.map(|((group, answers), sections)| {
+        let samples = (0..).zip(answers).zip(sections.as_slice());
+        let samples = samples.map(|((slot, answer), section)| {
+            let Answer {
+                tokens,
+                finish,
+                reward_micro,
+            } = answer;
+            Ok(Sample {
+                tokens: BoundedVec::new(tokens)?,
+                finish,
+                reward_micro,
+                sealed: Seal::section(salts.sketch, (group, slot), section),
+            })
         });
-    };
-    let shared = prompt_proof(first.hidden.get(..split).unwrap_or_default(), width)?;
-    let samples = generations.iter().map(|generation| {
-        let states = generation.hidden.get(split..).unwrap_or_default();
-        let proofs = [vec![shared.clone()], response_proofs(states, width)?].concat();
-        let proofs = proofs.into_iter().map(Bytes::new);
-        Ok(Sample {
-            finish: match generation.finish {
-                engine::Finish::EndOfSequence => Finish::EndOfSequence,
-                engine::Finish::Cap => Finish::Cap,
-            },
-            reward_micro: world.reward_micro(prompt, &generation.tokens),
-            tokens: BoundedVec::new(generation.tokens.clone())?,
-            proofs: BoundedVec::new(proofs.collect::<Result<_, _>>()?)?,
-        })
+        let samples = BoundedVec::new(samples.collect::<Result<_, ExecuteError>>()?)?;
+        Ok(Group { samples })
     });
-    let samples = samples.collect::<Result<_, ExecuteError>>()?;
-    Ok(Group {
-        samples: BoundedVec::new(samples)?,
+    let (unit, miner) = (task.unit, task.miner);
+    let opened = Opened {
+        salt: salts.sketch,
+        sketch: sections.sketch(),
+    };
+    Ok(Payload {
+        unit,
+        miner,
+        plant_seal: plant_seal(unit, miner, salts.plant, None),
+        sketch_seal: sketch_seal(unit, miner, &opened),
+        opened,
+        groups: BoundedVec::new(groups.collect::<Result<_, ExecuteError>>()?)?,
     })
 }
 

@@ -116,8 +116,13 @@ impl World {
     /// The prompt of one group of a rollout unit.
     #[must_use]
     pub fn prompt(&self, task: &RolloutTask, group: u32) -> Vec<u32> {
-        self.environment
-            .prompt(&task.prompt_seed(group), Split::Train)
+        self.prompt_of(&task.prompt_seed(group))
+    }
+
+    /// The prompt that a seed gives.
+    #[must_use]
+    pub fn prompt_of(&self, seed: &[u8; 32]) -> Vec<u32> {
+        self.environment.prompt(seed, Split::Train)
     }
 
     /// What a response earns, in millionths.

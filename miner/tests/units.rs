@@ -7,9 +7,9 @@ use miner::{
     rollout::{self, ends_lawfully, proofs_count},
 };
 use protocol::{
-    Address, ChainId, CheckpointId, EnvironmentHash, Micro, RunId, Step,
+    Address, ChainId, CheckpointId, EnvironmentHash, Micro, RunId, SigningKey, Step,
     recipe::Recipe,
-    rollout::Finish,
+    rollout::{Finish, Salts},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
 };
 
@@ -50,11 +50,19 @@ fn a_sample_has_one_proof_for_its_prompt_and_one_for_every_32_fed_tokens() {
         recipe: &recipe,
         model: &model,
     };
-    let payload = rollout::execute(&inputs, &Device::cpu(1)).unwrap();
-    for sample in payload.samples() {
-        let tokens = sample.tokens.as_slice();
-        assert_eq!(sample.proofs.as_slice().len(), proofs_count(tokens.len()));
-        assert!(ends_lawfully(tokens, sample.finish, 5));
+    let key = SigningKey::from_seed([3; 32]);
+    let salts = Salts::derive(&key, task.chain, task.unit);
+    let work = rollout::execute(&inputs, &salts, &Device::cpu(1)).unwrap();
+    let prompts = World::of(&recipe).unwrap().prompts(&task, 2);
+    let groups = work.payload.groups.as_slice().iter().zip(&prompts);
+    for ((group, prompt), sections) in groups.zip(work.sections.groups.as_slice()) {
+        for (sample, section) in group.samples.as_slice().iter().zip(sections.as_slice()) {
+            let tokens = sample.tokens.as_slice();
+            assert_eq!(section.proofs.as_slice().len(), proofs_count(tokens.len()));
+            let fed = prompt.len() + tokens.len() - 1;
+            assert_eq!(section.projections.as_slice().len(), 8 * fed);
+            assert!(ends_lawfully(tokens, sample.finish, 5));
+        }
     }
     let other = RolloutTask {
         miner: Address::from_bytes([5; 32]),
@@ -64,8 +72,9 @@ fn a_sample_has_one_proof_for_its_prompt_and_one_for_every_32_fed_tokens() {
         task: &other,
         ..inputs
     };
-    let others = rollout::execute(&inputs, &Device::cpu(1)).unwrap();
-    assert_ne!(others.groups, payload.groups, "a copied unit is worthless");
+    let others = rollout::execute(&inputs, &salts, &Device::cpu(1)).unwrap();
+    let copied = others.payload.groups == work.payload.groups;
+    assert!(!copied, "a copied unit is worthless");
 }
 
 #[test]

@@ -11,18 +11,20 @@ use anyhow::{Context as _, Result};
 use engine::Device;
 use ledger_state::unit::Claim;
 use miner::{
+    World,
     gradient::{Generation, GradientInputs},
     rollout::RolloutInputs,
 };
 use protocol::{
-    Address, ChainId,
+    Address, ChainId, SigningKey,
     recipe::{Phase, Recipe},
-    rollout,
+    rollout::{self, Salts},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
     transaction::Body,
     verdict::Verdict,
 };
 use std::sync::Arc;
+use verifier::rollout::Claimed;
 
 /// Everything that determines one unit.
 #[derive(Debug)]
@@ -116,23 +118,34 @@ impl Computation {
             work,
         })
     }
-    /// Does the unit, honestly or not.
+    /// Does the unit, honestly or not. The key gives the salts of what is sealed.
     ///
     /// # Errors
     /// When the inputs are impossible.
-    pub fn execute(&self, cheat: Option<Cheat>, device: &Device) -> Result<Product> {
+    pub fn execute(
+        &self,
+        key: &SigningKey,
+        cheat: Option<Cheat>,
+        device: &Device,
+    ) -> Result<Product> {
         match &self.work {
             Work::Rollout(task) => {
                 let inputs = self.rollout_inputs(task);
-                let payload = match cheat {
-                    Some(cheat) => cheat.rollout(&inputs, device)?,
-                    None => miner::rollout::execute(&inputs, device)?,
+                let salts = Salts::derive(key, task.chain, task.unit);
+                let work = match cheat {
+                    Some(cheat) => cheat.rollout(&inputs, &salts, device)?,
+                    None => miner::rollout::execute(&inputs, &salts, device)?,
                 };
+                let payload = work.payload;
+                let groups = self.recipe.reinforce.groups_per_unit_count;
+                let prompts = World::of(&self.recipe)?.prompts(task, groups);
+                let root = payload.root(&prompts).context("a unit without samples")?;
                 let blob = protocol::codec::encode(&payload);
                 let totals = payload.totals(environment::Reward::EXACT.millionths());
                 let (id, blob_bytes) = name(&blob);
                 let body = Body::CommitRollouts {
                     unit: self.unit,
+                    root,
                     blob: id,
                     blob_bytes,
                     totals,
@@ -170,13 +183,16 @@ impl Computation {
         device: &Device,
     ) -> Verdict {
         match (&self.work, claim) {
-            (Work::Rollout(task), Claim::Rollout { totals }) => verifier::rollout::judge_part(
-                &self.rollout_inputs(task),
-                totals,
-                blob,
-                group,
-                device,
-            ),
+            (Work::Rollout(task), Claim::Rollout { root, totals }) => {
+                let payload = rollout::Payload::decode(blob);
+                let claimed = Claimed {
+                    root: *root,
+                    totals: *totals,
+                    opened: payload.ok().map(|payload| payload.opened),
+                };
+                let inputs = self.rollout_inputs(task);
+                verifier::rollout::judge_part(&inputs, &claimed, blob, group, device).verdict
+            }
             (
                 Work::Gradient { beacon, learned },
                 Claim::Gradient {

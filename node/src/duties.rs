@@ -18,7 +18,7 @@ use ledger_state::{
     View, account,
     run::{self, Run, Stage},
     task,
-    unit::{self, Audit, Commitment, Opinion, Sortition, Tier, Unit},
+    unit::{self, Audit, Claim, Commitment, Opinion, Sortition, Tier, Unit},
 };
 use protocol::{
     Address, CheckpointId, Height, RunId, SigningKey, Step,
@@ -236,10 +236,17 @@ impl Duties {
     }
     fn fetch(&mut self, id: UnitId, unit: &Unit, height: Height) {
         let Some(Commitment {
-            blob, blob_bytes, ..
+            blob,
+            blob_bytes,
+            claim,
+            ..
         }) = unit.commitment.clone()
         else {
             return;
+        };
+        let root = match claim {
+            Claim::Rollout { root, .. } => Some(root),
+            Claim::Gradient { .. } => None,
         };
         let job = Job::Fetch(id);
         if !self.start(job, height) {
@@ -247,9 +254,11 @@ impl Duties {
         }
         let (bench, chain, miner) = (Arc::clone(&self.bench), Arc::clone(&self.chain), unit.miner);
         self.spawn(job, async move {
-            let recipe = chain
-                .view(|view| run::recipe(view, id.run))
-                .context("no such run")?;
+            let (recipe, beacon) = chain.view(|view| {
+                let beacon = run::beacon(view, id.run, id.step);
+                (run::recipe(view, id.run), beacon)
+            });
+            let recipe = recipe.context("no such run")?;
             let blob_bytes_max = verifier::blob_bytes_max(id, &recipe)?;
             if blob_bytes > blob_bytes_max {
                 tracing::warn!(
@@ -259,7 +268,14 @@ impl Duties {
                 return Ok(Outcome::Fetched { canonical: false });
             }
             let bytes = bench.blob(blob, blob_bytes).await?;
-            let admitted = verifier::admit(id, miner, &bytes, &recipe);
+            let bound = verifier::Bound {
+                unit: id,
+                miner,
+                beacon: beacon.context("the step has no beacon yet")?,
+                root,
+                recipe: &recipe,
+            };
+            let admitted = verifier::admit(&bound, &bytes);
             if let Err(error) = &admitted {
                 tracing::warn!(unit = %id, miner = %miner.short(), "blob not attested: {error}");
             }

@@ -21,7 +21,7 @@ use anyhow::{Context as _, Result, bail};
 use engine::DeviceChoice;
 use network::{FolderStore, Network, NetworkConfig, NetworkEvent};
 use protocol::{
-    Address, ChainId, RunId, Step, genesis::Genesis, recipe::Recipe, task::UnitId,
+    Address, ChainId, RunId, SigningKey, Step, genesis::Genesis, recipe::Recipe, task::UnitId,
     transaction::Body, vrf::Public,
 };
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,7 @@ struct Miner {
     home: Home,
     address: Address,
     vrf: Public,
+    key: SigningKey,
     client: Client,
     chain: ChainId,
     bench: Arc<Workbench>,
@@ -157,7 +158,8 @@ async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
         home,
         address,
         vrf,
-        outbox: Outbox::new(key, chain),
+        outbox: Outbox::new(key.clone(), chain),
+        key,
         client,
         chain,
         bench: Arc::new(bench),
@@ -332,10 +334,10 @@ impl Miner {
     }
     async fn compute(&mut self, context: &StepContext, unit: &WorkUnit) -> Result<()> {
         let computation = self.gather(context, unit.unit, &unit.inputs).await?;
-        let (cheat, device) = (self.cheat, self.bench.device());
-        let product = self
-            .bench
-            .compute(Spent::Mining, move || computation.execute(cheat, &device));
+        let (key, cheat, device) = (self.key.clone(), self.cheat, self.bench.device());
+        let product = self.bench.compute(Spent::Mining, move || {
+            computation.execute(&key, cheat, &device)
+        });
         let Product { blob, body } = product.await??;
         let id = self.bench.keep(&blob).await?;
         self.kept.insert(unit.unit, id);

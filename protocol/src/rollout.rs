@@ -1,11 +1,68 @@
-//! Rollouts: the blob that a rollout unit's commitment names. Spec: 02-rollout.
+//! Rollouts: what a unit's miner shows, what it hides, and the one hash that binds both.
+//!
+//! * [`Payload`] is the open blob: tokens, ends, rewards. Anyone may read it.
+//! * [`Sections`] are the hidden part: proofs of the activations, one [`Section`] a sample. Their
+//!   plain hash is the unit's [`Sketch`]. Whoever computes the unit rightly gets the same sketch,
+//!   so that an auditor who names it before the miner opens it has done the work.
+//! * a [`Seal`] hides a section, the sketch, or a planted fault until its [`Salt`] is opened;
+//! * [`Leaf`] binds everything about one sample, [`Tree`] all leaves, [`Root`] the unit.
+//!
+//! ```text
+//! root ── leaves root ── leaf (unit, group, slot, prompt, tokens, end, reward, sealed section)
+//!      ├─ plant seal ─── salt, what the miner altered on purpose, if anything
+//!      └─ sketch seal ── salt, sketch
+//! ```
+//!
+//! Spec: 02-rollout.
+
+mod equivocation;
+mod leaf;
+mod seal;
+mod sections;
+mod tree;
+
+pub use equivocation::{Equivocation, EquivocationError, Half};
+pub use leaf::{Leaf, leaves};
+pub use seal::{Correction, Opened, Root, Salt, Salts, Seal, plant_seal, root, sketch_seal};
+pub use sections::{
+    PROJECTED_TOKENS_COUNT_MAX, PROJECTIONS_COUNT, SECTIONS_BYTES_MAX, Section, SectionGroup,
+    Sections, Sketch,
+};
+pub use tree::{Digest, INCLUSION_LEVELS_MAX, Inclusion, Tree};
 
 use crate::{
     Address,
-    codec::{BoundedVec, Bytes, DecodeError, decode},
+    codec::{BoundedVec, DecodeError, decode},
     task::UnitId,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
+
+/// 32 bytes of one meaning, written in hexadecimal.
+macro_rules! digest {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,
+            ::borsh::BorshSerialize, ::borsh::BorshDeserialize,
+        )]
+        pub struct $name([u8; 32]);
+        crate::identifiers::hex_text!($name, 32);
+
+        impl $name {
+            /// Wraps 32 bytes.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+                Self(bytes)
+            }
+            /// The 32 bytes.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; 32] {
+                &self.0
+            }
+        }
+    };
+}
+pub(crate) use digest;
 
 /// Most prompts in a unit.
 pub const GROUPS_COUNT_MAX: usize = 64;
@@ -42,8 +99,8 @@ pub struct Sample {
     pub finish: Finish,
     /// Reward in millionths, as the environment computed it.
     pub reward_micro: u32,
-    /// TOPLOC proofs over last hidden states: first the prompt, then chunks of the response.
-    pub proofs: BoundedVec<Bytes<PROOF_BYTES_MAX>, PROOFS_COUNT_MAX>,
+    /// Hides the sample's [`Section`] until the unit is opened.
+    pub sealed: Seal,
 }
 
 /// All samples of one prompt.
@@ -60,6 +117,12 @@ pub struct Payload {
     pub unit: UnitId,
     /// Who computed it.
     pub miner: Address,
+    /// Hides what the miner altered on purpose, if anything.
+    pub plant_seal: Seal,
+    /// Hides the unit's sketch.
+    pub sketch_seal: Seal,
+    /// What opens the sections and the sketch.
+    pub opened: Opened,
     /// In group order.
     pub groups: BoundedVec<Group, GROUPS_COUNT_MAX>,
 }
@@ -78,6 +141,17 @@ impl Payload {
             .as_slice()
             .iter()
             .flat_map(|group| group.samples.as_slice())
+    }
+    /// The tree over all samples; nothing if there is no sample, or not one prompt a group.
+    #[must_use]
+    pub fn tree(&self, prompts: &[Vec<u32>]) -> Option<Tree> {
+        Tree::of(leaves(self, prompts)?.iter().map(Leaf::digest).collect())
+    }
+    /// What the commitment binds; nothing as for [`Self::tree`].
+    #[must_use]
+    pub fn root(&self, prompts: &[Vec<u32>]) -> Option<Root> {
+        let tree = self.tree(prompts)?;
+        Some(root(tree.root(), self.plant_seal, self.sketch_seal))
     }
     /// The totals that the commitment repeats on chain.
     #[must_use]

@@ -206,16 +206,24 @@ impl RolloutTask {
     /// Seed of the prompt of group `group`.
     #[must_use]
     pub fn prompt_seed(&self, group: u32) -> [u8; 32] {
-        tagged_hash(
-            "cairn/prompt/v1",
-            &(self.beacon, self.unit, self.environment, group),
-        )
+        prompt_seed(&self.beacon, self.unit, self.environment, group)
     }
     /// Seed of all randomness of sample `slot` of group `group`.
     #[must_use]
     pub fn sample_seed(&self, group: u32, slot: u32) -> [u8; 32] {
         tagged_hash("cairn/sample/v1", &(self, group, slot))
     }
+}
+
+/// Seed of the prompt of one group of a rollout unit. The miner is not in it, nor the checkpoint.
+#[must_use]
+pub fn prompt_seed(
+    beacon: &Beacon,
+    unit: UnitId,
+    environment: EnvironmentHash,
+    group: u32,
+) -> [u8; 32] {
+    tagged_hash("cairn/prompt/v1", &(beacon, unit, environment, group))
 }
 
 /// Where a row of an inner batch comes from.

@@ -10,7 +10,7 @@ use crate::{
     codec::{BoundedVec, DecodeError, Text, decode, encode},
     identifiers::tagged_hash,
     keys::SignatureError,
-    rollout::Totals,
+    rollout::{Equivocation, Root, Totals},
     task::UnitId,
     verdict::Verdict,
     vrf,
@@ -86,6 +86,8 @@ pub enum Body {
     CommitRollouts {
         /// The unit.
         unit: UnitId,
+        /// Binds everything about the unit, what is sealed included.
+        root: Root,
         /// Its blob.
         blob: BlobId,
         /// The blob's size.
@@ -160,6 +162,11 @@ pub enum Body {
         /// The choice.
         choice: Choice,
     },
+    /// Show that a miner signed two different commitments to one unit.
+    ReportEquivocation {
+        /// The two commitments.
+        proof: Equivocation,
+    },
 }
 
 impl Body {
@@ -180,6 +187,7 @@ impl Body {
             Self::AttestCheckpoint { .. } => "attest-checkpoint",
             Self::Propose { .. } => "propose",
             Self::Vote { .. } => "vote",
+            Self::ReportEquivocation { .. } => "report-equivocation",
         }
     }
 }
@@ -282,6 +290,11 @@ impl Unverified {
     #[must_use]
     pub const fn claimed(&self) -> &Transaction {
         &self.transaction
+    }
+    /// The claimed signature.
+    #[must_use]
+    pub const fn signature(&self) -> Signature {
+        self.signature
     }
     /// The identifier, signature included.
     #[must_use]

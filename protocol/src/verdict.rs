@@ -33,7 +33,7 @@ pub enum Check {
     Finish,
     /// Tokens that are not the seeded draw under the assigned checkpoint.
     Sampling,
-    /// TOPLOC proofs that differ from the recomputed activations.
+    /// Samples whose sealed section differs from the recomputed activations, and a sketch that does.
     Activations,
     /// Samples whose claimed reward is not what the environment computes.
     Reward,
@@ -41,6 +41,8 @@ pub enum Check {
     Loss,
     /// Bytes of the compressed pseudo-gradient that differ from re-execution.
     Update,
+    /// Signed commitments to the unit beyond the first.
+    Equivocation,
 }
 
 impl Check {
@@ -58,6 +60,7 @@ impl Check {
             Self::Reward => "reward",
             Self::Loss => "loss",
             Self::Update => "update",
+            Self::Equivocation => "equivocation",
         }
     }
 }

@@ -8,14 +8,14 @@ use node::rpc::{
 };
 use protocol::{
     BlobId, CheckpointId,
-    proof::toploc,
     recipe::Phase,
-    rollout::Payload,
+    rollout::{Payload, sketch_seal},
     task::{UnitId, UnitKind},
     transaction::Body,
     verdict::Check,
 };
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn life_of_a_contribution() {
@@ -71,15 +71,12 @@ fn rollout(devnet: &Devnet, unit: &UnitAnswer) -> Payload {
     payload
 }
 
-/// Every sample carries TOPLOC proofs that the wire format understands.
+/// Every sample's proofs are sealed by themselves, and the miner has opened the unit's sketch.
 fn proof(payload: &Payload) {
-    for sample in payload.samples() {
-        let proofs = sample.proofs.as_slice();
-        assert!(!proofs.is_empty());
-        for proof in proofs {
-            assert!(toploc::Proof::from_bytes(proof.as_slice()).is_ok());
-        }
-    }
+    let seals: BTreeSet<_> = payload.samples().map(|sample| sample.sealed).collect();
+    assert_eq!(seals.len(), payload.samples().count());
+    let seal = sketch_seal(payload.unit, payload.miner, &payload.opened);
+    assert_eq!(payload.sketch_seal, seal);
 }
 
 /// A signed commitment named the blob on the chain.

@@ -8,15 +8,17 @@
 use engine::{Device, Parameters};
 use miner::{Generation, GradientInputs, RolloutInputs, World, gradient, initial_model, rollout};
 use protocol::{
-    Address, ChainId, CheckpointId, RunId, Step,
+    Address, ChainId, CheckpointId, RunId, SigningKey, Step,
     codec::encode,
     recipe::Recipe,
+    rollout::Salts,
     task::{Beacon, RolloutTask, UnitId, UnitKind},
 };
 use std::{
     error::Error,
     time::{Duration, Instant},
 };
+use verifier::{Bound, rollout::Claimed};
 
 /// About 0.6 million parameters, sorting eight digits, 12 prompts of 16 samples.
 fn recipe() -> Result<Recipe, Box<dyn Error>> {
@@ -99,17 +101,31 @@ impl Bench {
             recipe: &self.recipe,
             model: &self.model,
         };
-        let (execution, payload) = least(self, || rollout::execute(&inputs, &self.device));
-        let payload = payload?;
+        let salts = Salts::derive(&SigningKey::from_seed([3; 32]), task.chain, task.unit);
+        let (execution, work) = least(self, || rollout::execute(&inputs, &salts, &self.device));
+        let payload = work?.payload;
         let bytes = encode(&payload);
         let totals = payload.totals(1_000_000);
-        let (audit, verdict) = least(self, || {
-            verifier::rollout::judge(&inputs, &totals, &bytes, &self.device)
+        let groups = self.recipe.reinforce.groups_per_unit_count;
+        let prompts = World::of(&self.recipe)?.prompts(&task, groups);
+        let root = payload.root(&prompts).ok_or("a unit without samples")?;
+        let claimed = Claimed {
+            root,
+            totals,
+            opened: Some(payload.opened),
+        };
+        let (audit, judged) = least(self, || {
+            verifier::rollout::judge(&inputs, &claimed, &bytes, &self.device)
         });
-        assert!(verdict.accepts(), "{verdict:?}");
-        let (admission, admitted) = least(self, || {
-            verifier::admit(task.unit, MINER, &bytes, &self.recipe)
-        });
+        assert!(judged.verdict.accepts(), "{judged:?}");
+        let bound = Bound {
+            unit: task.unit,
+            miner: MINER,
+            beacon: task.beacon,
+            root: Some(root),
+            recipe: &self.recipe,
+        };
+        let (admission, admitted) = least(self, || verifier::admit(&bound, &bytes));
         admitted?;
         let (samples, tokens) = (totals.samples_count, totals.tokens_count);
         println!(
@@ -156,7 +172,14 @@ impl Bench {
         });
         assert!(verdict.accepts(), "{verdict:?}");
         let (admission, admitted) = least(self, || {
-            verifier::admit(inputs.unit, MINER, &bytes, &self.recipe)
+            let bound = Bound {
+                unit: inputs.unit,
+                miner: MINER,
+                beacon: *inputs.beacon,
+                root: None,
+                recipe: &self.recipe,
+            };
+            verifier::admit(&bound, &bytes)
         });
         admitted?;
         println!("{name} unit: {tokens} tokens, {} bytes", bytes.len());

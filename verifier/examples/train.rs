@@ -7,17 +7,18 @@
 
 use engine::{Device, Parameters};
 use miner::{
-    Generation, GradientInputs, RolloutInputs, gradient, initial_model, initial_outer, rollout,
+    Generation, GradientInputs, RolloutInputs, World, gradient, initial_model, initial_outer,
+    rollout,
 };
 use protocol::{
-    Address, ChainId, CheckpointId, RunId, Step,
+    Address, ChainId, CheckpointId, RunId, SigningKey, Step,
     codec::encode,
     recipe::{Phase, Recipe},
-    rollout::Payload,
+    rollout::{Payload, Salts},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
 };
 use std::{error::Error, time::Instant};
-use verifier::{Successor, checkpoint};
+use verifier::{Successor, checkpoint, rollout::Claimed};
 
 const MINER: Address = Address::from_bytes([3; 32]);
 
@@ -58,12 +59,19 @@ impl Run {
                 recipe: &self.recipe,
                 model: &self.now.model,
             };
-            let payload = rollout::execute(&inputs, &self.device)?;
+            let salts = Salts::derive(&SigningKey::from_seed([3; 32]), task.chain, task.unit);
+            let payload = rollout::execute(&inputs, &salts, &self.device)?.payload;
             if self.audits {
-                let totals = payload.totals(1_000_000);
+                let groups = self.recipe.reinforce.groups_per_unit_count;
+                let prompts = World::of(&self.recipe)?.prompts(&task, groups);
+                let claimed = Claimed {
+                    root: payload.root(&prompts).ok_or("a unit without samples")?,
+                    totals: payload.totals(1_000_000),
+                    opened: Some(payload.opened),
+                };
                 let blob = encode(&payload);
-                let verdict = verifier::rollout::judge(&inputs, &totals, &blob, &self.device);
-                assert!(verdict.accepts(), "{verdict:?}");
+                let judged = verifier::rollout::judge(&inputs, &claimed, &blob, &self.device);
+                assert!(judged.verdict.accepts(), "{judged:?}");
             }
             rollouts.push((task, payload));
         }

@@ -2,23 +2,22 @@
 //!
 //! What is accepted without an audit still enters training, so everything that can be checked
 //! without running the model is checked for every blob: sizes, token ids, ends of responses, the
-//! weight in the aggregate, the form of proofs and updates.
+//! weight in the aggregate, the form of updates, and that the root binds this very blob.
 
 use engine::trainer::{CompressedUpdate, compress, compress::encoded_length};
 use miner::{
     ExecuteError, World,
     gradient::{losses_count, tokens_count_max},
     model,
-    rollout::{ends_lawfully, proofs_count},
+    rollout::ends_lawfully,
 };
 use protocol::{
     Address, Step,
     codec::DecodeError,
     gradient,
-    proof::toploc,
     recipe::Recipe,
-    rollout::{self, PROOF_TOP_COUNT, Sample},
-    task::{UnitId, UnitKind},
+    rollout::{self, Root, Sample, sketch_seal},
+    task::{Beacon, UnitId, UnitKind, prompt_seed},
 };
 
 /// Why a blob is not what its unit needs.
@@ -61,6 +60,17 @@ pub enum AdmitError {
         /// How many there must be.
         expected: usize,
     },
+    /// A blob that the commitment does not bind.
+    #[error("payload has root {found}; the commitment binds {expected}")]
+    Root {
+        /// The payload's.
+        found: Root,
+        /// The commitment's.
+        expected: Root,
+    },
+    /// A sketch that is not the sealed one.
+    #[error("payload shows a sketch that is not the sealed one")]
+    Sketch,
     /// A sample that breaks a rule.
     #[error("sample {slot} of group {group}: {fault}")]
     Sample {
@@ -120,17 +130,21 @@ pub enum SampleFault {
         /// The reward.
         reward_micro: u32,
     },
-    /// Too few or too many proofs.
-    #[error("there are {found} proofs; {expected} are needed")]
-    Proofs {
-        /// How many there are.
-        found: usize,
-        /// How many there must be.
-        expected: usize,
-    },
-    /// Bytes that are no proof.
-    #[error(transparent)]
-    Proof(#[from] toploc::WireError),
+}
+
+/// What the chain says about a blob.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound<'a> {
+    /// The unit.
+    pub unit: UnitId,
+    /// Its miner.
+    pub miner: Address,
+    /// The step's beacon, from which prompts follow.
+    pub beacon: Beacon,
+    /// What the commitment binds; gradient units have none.
+    pub root: Option<Root>,
+    /// The run's recipe.
+    pub recipe: &'a Recipe,
 }
 
 /// Checks everything about a blob that needs no model: that it is one canonical payload of this
@@ -138,12 +152,13 @@ pub enum SampleFault {
 ///
 /// # Errors
 /// The first rule that the bytes break.
-pub fn admit(
-    unit: UnitId,
-    miner: Address,
-    bytes: &[u8],
-    recipe: &Recipe,
-) -> Result<(), AdmitError> {
+pub fn admit(bound: &Bound<'_>, bytes: &[u8]) -> Result<(), AdmitError> {
+    let Bound {
+        unit,
+        miner,
+        recipe,
+        ..
+    } = *bound;
     let world = World::of(recipe)?;
     let (found, limit) = (bytes.len() as u64, blob_bytes_max(unit, recipe)?);
     if found > limit {
@@ -153,7 +168,8 @@ pub fn admit(
         UnitKind::Rollout => {
             let payload = rollout::Payload::decode(bytes)?;
             check_identity((payload.unit, payload.miner), (unit, miner))?;
-            check_groups(&payload, recipe, &world)
+            check_groups(&payload, recipe, &world)?;
+            check_root(&payload, bound, &world)
         }
         UnitKind::Gradient => {
             let payload = gradient::Payload::decode(bytes)?;
@@ -173,13 +189,13 @@ pub fn blob_bytes_max(unit: UnitId, recipe: &Recipe) -> Result<u64, ExecuteError
     match unit.kind {
         UnitKind::Rollout => {
             let tokens = World::of(recipe)?.environment.response_tokens_max() as u64;
-            let proofs = proofs_count(usize::try_from(tokens).unwrap_or(usize::MAX)) as u64;
-            let proof = 4 + 2 + 2 * PROOF_TOP_COUNT as u64;
-            // Tokens and their count, finish, reward, proofs and their count.
-            let sample = 4 + 4 * tokens + 1 + 4 + 4 + proofs * proof;
+            // Tokens and their count, finish, reward, seal.
+            let sample = 4 + 4 * tokens + 1 + 4 + 32;
             let reinforce = &recipe.reinforce;
             let group = 4 + sample.saturating_mul(reinforce.samples_per_group_count.into());
-            Ok(head + group.saturating_mul(reinforce.groups_per_unit_count.into()))
+            // The unit's two seals, salt and sketch.
+            let seals = 4 * 32;
+            Ok(head + seals + group.saturating_mul(reinforce.groups_per_unit_count.into()))
         }
         UnitKind::Gradient => {
             let phase = recipe.phase(unit.step);
@@ -259,14 +275,31 @@ fn check_sample(sample: &Sample, recipe: &Recipe, world: &World) -> Result<(), S
     if reward_micro > 1_000_000 {
         return Err(SampleFault::Reward { reward_micro });
     }
-    let (found, expected) = (sample.proofs.as_slice().len(), proofs_count(tokens.len()));
-    if found != expected {
-        return Err(SampleFault::Proofs { found, expected });
-    }
-    for proof in sample.proofs.as_slice() {
-        toploc::Proof::from_bytes(proof.as_slice())?;
-    }
     Ok(())
+}
+
+/// Whether the commitment binds this payload: prompts follow from the beacon, everything else of
+/// the root is in the blob.
+fn check_root(
+    payload: &rollout::Payload,
+    bound: &Bound<'_>,
+    world: &World,
+) -> Result<(), AdmitError> {
+    let Some(expected) = bound.root else {
+        return Ok(());
+    };
+    if payload.sketch_seal != sketch_seal(bound.unit, bound.miner, &payload.opened) {
+        return Err(AdmitError::Sketch);
+    }
+    let groups = 0..bound.recipe.reinforce.groups_per_unit_count;
+    let environment = bound.recipe.environment;
+    let seeds = groups.map(|group| prompt_seed(&bound.beacon, bound.unit, environment, group));
+    let prompts: Vec<_> = seeds.map(|seed| world.prompt_of(&seed)).collect();
+    match payload.root(&prompts) {
+        Some(found) if found != expected => Err(AdmitError::Root { found, expected }),
+        // A payload without samples has no root; such a one was refused before.
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn check_update(

@@ -37,7 +37,9 @@
 //! };
 //! let payload = gradient::execute(&inputs, &Device::cpu(1))?;
 //! let blob = encode(&payload);
-//! verifier::admit(inputs.unit, inputs.miner, &blob, &recipe)?;
+//! let (unit, miner, beacon) = (inputs.unit, inputs.miner, *inputs.beacon);
+//! let bound = verifier::Bound { unit, miner, beacon, root: None, recipe: &recipe };
+//! verifier::admit(&bound, &blob)?;
 //! let (tokens, loss) = (payload.tokens_count, payload.loss_micro());
 //! let verdict = verifier::gradient::judge(&inputs, tokens, loss, &blob, &Device::cpu(2));
 //! assert!(verdict.accepts());
@@ -59,7 +61,7 @@ pub mod gradient;
 pub mod rollout;
 pub mod tolerant;
 
-pub use admission::{AdmitError, SampleFault, admit, blob_bytes_max};
+pub use admission::{AdmitError, Bound, SampleFault, admit, blob_bytes_max};
 pub use checkpoint::{AdvanceError, Successor};
 
 use protocol::verdict::{Check, Finding, Verdict};

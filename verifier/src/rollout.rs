@@ -2,18 +2,21 @@
 //!
 //! A miner draws a response token by token; an auditor, who has the tokens, runs all positions at
 //! once. Hidden states and logits have the same bits either way, so each token must be *the*
-//! draw, each proof must be *the* proof.
+//! draw. The proofs of the hidden states are sealed: the auditor makes its own, and their sketch,
+//! which it names before the miner does, shows that it ran the model. Once the seals are open,
+//! each must hide *the* section.
 
-use crate::{differences, unavailable, undecodable, verdict};
+use crate::{unavailable, undecodable, verdict};
 use engine::{Continuation, Device, Replay, sampler};
 use miner::{
     ExecuteError, RolloutInputs, World,
     model::number,
     parallel,
-    rollout::{ends_lawfully, prompt_proof, response_proofs},
+    rollout::{ends_lawfully, prompt_proof, section},
 };
 use protocol::{
-    rollout::{Payload, Sample, Totals},
+    codec::BoundedVec,
+    rollout::{Opened, Payload, Root, Sample, Seal, Section, Sections, Sketch, Totals},
     verdict::{Check, Finding, Verdict},
 };
 
@@ -22,10 +25,35 @@ const EXACT_MICRO: u32 = environment::Reward::EXACT.millionths();
 /// Hidden values and logits that are held at a time: 64 MiB of them.
 const VALUES_COUNT_MAX: usize = 1 << 24;
 
+/// What the chain holds against the miner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// Binds the unit.
+    pub root: Root,
+    /// Sums over the samples.
+    pub totals: Totals,
+    /// What opens the sections, once the miner has shown it.
+    pub opened: Option<Opened>,
+}
+
+/// What an auditor finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// Every check. Activations are checked only against opened seals.
+    pub verdict: Verdict,
+    /// The sketch of the auditor's own sections; nothing if it could not make all of them.
+    pub sketch: Option<Sketch>,
+}
+
 /// Repeats the unit and reports every check, in the order of [`Check`].
 #[must_use]
-pub fn judge(inputs: &RolloutInputs<'_>, totals: &Totals, blob: &[u8], device: &Device) -> Verdict {
-    judge_part(inputs, totals, blob, None, device)
+pub fn judge(
+    inputs: &RolloutInputs<'_>,
+    claimed: &Claimed,
+    blob: &[u8],
+    device: &Device,
+) -> Judgement {
+    judge_part(inputs, claimed, blob, None, device)
 }
 
 /// Repeats one group of the unit's samples, or all of them. What needs no model is checked for the
@@ -33,45 +61,74 @@ pub fn judge(inputs: &RolloutInputs<'_>, totals: &Totals, blob: &[u8], device: &
 #[must_use]
 pub fn judge_part(
     inputs: &RolloutInputs<'_>,
-    totals: &Totals,
+    claimed: &Claimed,
     blob: &[u8],
     group: Option<u32>,
     device: &Device,
-) -> Verdict {
-    let Ok(payload) = Payload::decode(blob) else {
-        return undecodable();
+) -> Judgement {
+    let without_sketch = |verdict| Judgement {
+        verdict,
+        sketch: None,
     };
-    match examine(inputs, totals, &payload, group, device) {
-        Ok(findings) => verdict(findings),
-        Err(_) => unavailable(),
-    }
+    let Ok(payload) = Payload::decode(blob) else {
+        return without_sketch(undecodable());
+    };
+    let judged = examine(inputs, claimed, &payload, group, device);
+    judged.unwrap_or_else(|_| without_sketch(unavailable()))
 }
 
 fn examine(
     inputs: &RolloutInputs<'_>,
-    totals: &Totals,
+    claimed: &Claimed,
     payload: &Payload,
     group: Option<u32>,
     device: &Device,
-) -> Result<Vec<Finding>, ExecuteError> {
+) -> Result<Judgement, ExecuteError> {
     let world = World::of(inputs.recipe)?;
     let identity = [
         payload.unit != inputs.task.unit,
         payload.miner != inputs.task.miner,
     ];
-    let replayed = replay(inputs, &world, payload, group, device)?;
-    Ok(vec![
+    let (faults, made) = replay(inputs, &world, payload, group, device)?;
+    let sketch = match group {
+        None => sections(payload, &made).map(|sections| sections.sketch()),
+        Some(_) => None,
+    };
+    let mut findings = vec![
         Finding::exact(Check::Encoding, count(&identity)),
         Finding::exact(Check::Completeness, incomplete(inputs, payload)),
         Finding::exact(
             Check::Commitment,
-            uncommitted(totals, &payload.totals(EXACT_MICRO)),
+            uncommitted(inputs, &world, claimed, payload),
         ),
-        replayed.finish.finding(Check::Finish),
-        replayed.sampling.finding(Check::Sampling),
-        replayed.activations.finding(Check::Activations),
-        replayed.reward.finding(Check::Reward),
-    ])
+        faults.finish.finding(Check::Finish),
+        faults.sampling.finding(Check::Sampling),
+    ];
+    if let Some(opened) = &claimed.opened {
+        let mut unsound = unsound(payload, &made, opened);
+        if group.is_none() && sketch != Some(opened.sketch) {
+            unsound.add(Fault::new(1, 0));
+        }
+        findings.push(unsound.finding(Check::Activations));
+    }
+    findings.push(faults.reward.finding(Check::Reward));
+    let verdict = verdict(findings);
+    Ok(Judgement { verdict, sketch })
+}
+
+/// Samples whose seal, once open, does not hide the section that the model gives.
+fn unsound(payload: &Payload, made: &[Made], opened: &Opened) -> Fault {
+    let mut unsound = Fault::default();
+    for made in made {
+        let group = payload.groups.as_slice().get(made.group as usize);
+        let sample = group.and_then(|group| group.samples.as_slice().get(made.slot as usize));
+        let place = (made.group, made.slot);
+        let section = made.section.as_ref();
+        let expected = section.map(|section| Seal::section(opened.salt, place, section));
+        let is_wrong = expected.is_none() || expected != sample.map(|sample| sample.sealed);
+        unsound.add(Fault::new(is_wrong.into(), made.group));
+    }
+    unsound
 }
 
 fn count(faults: &[bool]) -> u64 {
@@ -92,19 +149,28 @@ fn incomplete(inputs: &RolloutInputs<'_>, payload: &Payload) -> u64 {
     (groups + samples.sum::<usize>()) as u64
 }
 
-/// Fields of the commitment that differ from the payload's sums.
-fn uncommitted(committed: &Totals, found: &Totals) -> u64 {
+/// Fields of the commitment that differ from the payload.
+fn uncommitted(
+    inputs: &RolloutInputs<'_>,
+    world: &World,
+    claimed: &Claimed,
+    payload: &Payload,
+) -> u64 {
     let Totals {
         samples_count,
         tokens_count,
         reward_micro,
         exact_count,
-    } = committed;
+    } = claimed.totals;
+    let found = payload.totals(EXACT_MICRO);
+    let groups_count = inputs.recipe.reinforce.groups_per_unit_count;
+    let prompts = world.prompts(inputs.task, groups_count);
     count(&[
-        *samples_count != found.samples_count,
-        *tokens_count != found.tokens_count,
-        *reward_micro != found.reward_micro,
-        *exact_count != found.exact_count,
+        payload.root(&prompts) != Some(claimed.root),
+        samples_count != found.samples_count,
+        tokens_count != found.tokens_count,
+        reward_micro != found.reward_micro,
+        exact_count != found.exact_count,
     ])
 }
 
@@ -137,7 +203,6 @@ impl Fault {
 struct Faults {
     finish: Fault,
     sampling: Fault,
-    activations: Fault,
     reward: Fault,
 }
 
@@ -146,20 +211,27 @@ impl Faults {
         let Self {
             finish,
             sampling,
-            activations,
             reward,
         } = other;
         self.finish.add(finish);
         self.sampling.add(sampling);
-        self.activations.add(activations);
         self.reward.add(reward);
     }
+}
+
+/// What replaying a sample made.
+struct Made {
+    group: u32,
+    slot: u32,
+    /// Nothing where a hidden state is no number that a proof can hold.
+    section: Option<Section>,
 }
 
 /// A sample beside what the task says about it.
 struct Case<'a> {
     sample: &'a Sample,
     group: u32,
+    slot: u32,
     seed: [u8; 32],
     prompt_tokens: usize,
     /// The prompt, then as much of the response as a model can be fed.
@@ -192,7 +264,7 @@ fn replay(
     payload: &Payload,
     wanted: Option<u32>,
     device: &Device,
-) -> Result<Faults, ExecuteError> {
+) -> Result<(Faults, Vec<Made>), ExecuteError> {
     let reinforce = &inputs.recipe.reinforce;
     let mut cases = Vec::new();
     let groups = (0..reinforce.groups_per_unit_count).zip(payload.groups.as_slice());
@@ -201,10 +273,11 @@ fn replay(
         let samples = samples.samples.as_slice();
         for (slot, sample) in (0..reinforce.samples_per_group_count).zip(samples) {
             let seed = inputs.task.sample_seed(group, slot);
-            cases.push(case(inputs, world, (group, &prompt), seed, sample));
+            let place = (group, slot);
+            cases.push(case(inputs, world, (place, &prompt), seed, sample));
         }
     }
-    let mut faults = Faults::default();
+    let (mut faults, mut made) = (Faults::default(), Vec::with_capacity(cases.len()));
     for batch in cases.chunks(batch_count(inputs, &cases)) {
         let continuations: Vec<_> = batch.iter().map(Case::continuation).collect();
         let passes = device.replay(inputs.model, &continuations)?;
@@ -216,9 +289,24 @@ fn replay(
         let found = parallel::map(&groups, device.threads(), |group| {
             check_group(inputs, group)
         });
-        found.into_iter().for_each(|more| faults.add(more));
+        for (more, sections) in found {
+            faults.add(more);
+            made.extend(sections);
+        }
     }
-    Ok(faults)
+    Ok((faults, made))
+}
+
+/// The unit's sections, if each could be made.
+fn sections(payload: &Payload, made: &[Made]) -> Option<Sections> {
+    let mut made = made.iter();
+    let groups = payload.groups.as_slice().iter().map(|group| {
+        let sections = made.by_ref().take(group.samples.as_slice().len());
+        let sections = sections.map(|made| made.section.clone());
+        BoundedVec::new(sections.collect::<Option<Vec<_>>>()?).ok()
+    });
+    let groups = BoundedVec::new(groups.collect::<Option<Vec<_>>>()?).ok()?;
+    Some(Sections { groups })
 }
 
 /// How many samples are replayed together.
@@ -234,7 +322,7 @@ fn batch_count(inputs: &RolloutInputs<'_>, cases: &[Case<'_>]) -> usize {
 fn case<'a>(
     inputs: &RolloutInputs<'_>,
     world: &World,
-    (group, prompt): (u32, &[u32]),
+    ((group, slot), prompt): ((u32, u32), &[u32]),
     seed: [u8; 32],
     sample: &'a Sample,
 ) -> Case<'a> {
@@ -247,6 +335,7 @@ fn case<'a>(
     Case {
         sample,
         group,
+        slot,
         seed,
         prompt_tokens: prompt.len(),
         tokens: prompt.iter().chain(playable).copied().collect(),
@@ -255,25 +344,32 @@ fn case<'a>(
     }
 }
 
-/// The faults of samples with one prompt.
-fn check_group(inputs: &RolloutInputs<'_>, group: &[(&Case<'_>, &Replay)]) -> Faults {
+/// The faults and sections of samples with one prompt.
+fn check_group(inputs: &RolloutInputs<'_>, group: &[(&Case<'_>, &Replay)]) -> (Faults, Vec<Made>) {
     let width = inputs.model.config().hidden_size;
     let prompt = group.first().map(|(case, pass)| {
         let states = &pass.hidden[..case.prompt_tokens * width];
         prompt_proof(states, width).ok()
     });
     let prompt = prompt.flatten();
-    let mut faults = Faults::default();
+    let (mut faults, mut made) = (Faults::default(), Vec::with_capacity(group.len()));
     for (case, pass) in group {
-        let unproven = unproven(case, prompt.as_deref(), &pass.hidden, width);
         faults.add(Faults {
             finish: Fault::new(case.finish, case.group),
             sampling: Fault::new(undrawn(inputs, case, &pass.logits), case.group),
-            activations: Fault::new(unproven, case.group),
             reward: Fault::new(case.reward, case.group),
         });
+        let split = case.prompt_tokens * width;
+        let section = prompt
+            .as_deref()
+            .and_then(|prompt| section(prompt, &pass.hidden, split, &case.seed, width).ok());
+        made.push(Made {
+            group: case.group,
+            slot: case.slot,
+            section,
+        });
     }
-    faults
+    (faults, made)
 }
 
 /// Response tokens that are not the seeded draw.
@@ -286,17 +382,4 @@ fn undrawn(inputs: &RolloutInputs<'_>, case: &Case<'_>, logits: &[f32]) -> u64 {
     });
     let beyond = case.sample.tokens.as_slice().len() - case.playable_tokens();
     (wrong.count() + beyond) as u64
-}
-
-/// Proofs that differ from those of the replayed hidden states. States that no proof can hold have
-/// none, so that every proof given is one too many, and giving none is a fault as well.
-fn unproven(case: &Case<'_>, prompt: Option<&[u8]>, hidden: &[f32], width: usize) -> u64 {
-    let found = case.sample.proofs.as_slice().iter();
-    let found: Vec<&[u8]> = found.map(|proof| proof.as_slice()).collect();
-    let response = response_proofs(&hidden[case.prompt_tokens * width..], width);
-    let (Some(prompt), Ok(response)) = (prompt, response) else {
-        return found.len().max(1) as u64;
-    };
-    let expected = std::iter::once(prompt).chain(response.iter().map(Vec::as_slice));
-    differences(&found, &expected.collect::<Vec<_>>())
 }

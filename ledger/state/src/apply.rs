@@ -6,6 +6,7 @@ use crate::{
     beacon::{self, ProposerRandomness, Source as _},
     bond, checkpoint,
     commitment::{self, Bound},
+    equivocation,
     event::Event,
     proposal, reward,
     run::{self, Tip},
@@ -126,11 +127,13 @@ fn dispatch(
         Body::Resume => bond::resume(view, sender, height),
         Body::CommitRollouts {
             unit,
+            root,
             blob,
             blob_bytes,
             totals,
         } => {
-            let claim = Claim::Rollout { totals: *totals };
+            let (root, totals) = (*root, *totals);
+            let claim = Claim::Rollout { root, totals };
             let bound = Bound {
                 unit: *unit,
                 blob: *blob,
@@ -183,6 +186,7 @@ fn dispatch(
         }
         Body::Propose { title, action } => proposal::propose(view, sender, title, action, height),
         Body::Vote { proposal, choice } => proposal::vote(view, sender, *proposal, *choice, height),
+        Body::ReportEquivocation { proof } => equivocation::report(view, sender, proof, height),
     }
 }
 

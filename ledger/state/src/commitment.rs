@@ -122,7 +122,7 @@ fn check_size(unit: UnitId, blob_bytes: u64) -> Result<(), Rejection> {
 
 fn check_claim(recipe: &Recipe, unit: UnitId, claim: Claim) -> Result<(), Rejection> {
     match (unit.kind, claim) {
-        (UnitKind::Rollout, Claim::Rollout { totals }) => {
+        (UnitKind::Rollout, Claim::Rollout { totals, .. }) => {
             let expected = recipe.samples_per_unit_count();
             let Totals {
                 samples_count,

@@ -6,6 +6,7 @@
 //!
 //! * [`task`]: a step opens with a checkpoint, a beacon assigns its units;
 //! * [`commitment`]: miners bind their blobs, validators attest that they hold them;
+//! * [`equivocation`]: whoever has two signed commitments to one unit shows them;
 //! * [`sample`]: a later beacon draws audits, [`panel`]s of [`auditor`]s judge them;
 //! * [`verdict`]: auditors commit and reveal, disagreement climbs a ladder of rounds, miners
 //!   appeal;
@@ -29,6 +30,7 @@ pub mod beacon;
 pub mod bond;
 pub mod checkpoint;
 pub mod commitment;
+pub mod equivocation;
 pub mod event;
 pub mod genesis;
 pub mod panel;

@@ -2,8 +2,8 @@
 
 use governance::proposal::ActionError;
 use protocol::{
-    Address, Amount, BlockId, Height, Nonce, ProposalId, RunId, StateRoot, Step, task::UnitId,
-    vrf::Public,
+    Address, Amount, BlockId, Height, Nonce, ProposalId, RunId, StateRoot, Step, rollout::Root,
+    task::UnitId, vrf::Public,
 };
 
 macro_rules! rejections {
@@ -90,6 +90,10 @@ rejections! {
     312 UnitNotCommitted { unit: UnitId } => "unit {unit} is not committed";
     /// An attestation says something new.
     313 NothingAttested => "attestation names no open unit that the sender has not attested";
+    /// Signing one root twice is no equivocation.
+    314 EquivocationSame { unit: UnitId, root: Root } => "both commitments to unit {unit} bind root {root}";
+    /// An equivocation was signed by the miner.
+    315 EquivocationForged { unit: UnitId, miner: Address } => "commitments to unit {unit} are not both signed by {miner}";
     /// There must be an audit.
     401 NoAudit { unit: UnitId } => "unit {unit} has no open audit";
     /// Only drawn auditors judge.

@@ -303,7 +303,7 @@ fn measure(units: &[(UnitId, Unit)], beacon: Beacon, at: Height) -> Closed {
             continue;
         };
         match commitment.claim {
-            Claim::Rollout { totals } => {
+            Claim::Rollout { totals, .. } => {
                 let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
                 add(&mut closed.samples_count, u64::from(totals.samples_count));
                 add(&mut closed.reward_micro, totals.reward_micro);

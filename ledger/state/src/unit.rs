@@ -4,7 +4,7 @@ use crate::{View, state::Record};
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{
     Address, Amount, BlobId, Height, Micro, RunId, Step,
-    rollout::Totals,
+    rollout::{Root, Totals},
     task::{Beacon, UnitId, UnitKind},
     transaction,
     verdict::{Finding, Verdict},
@@ -17,8 +17,10 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Claim {
-    /// Sums over samples.
+    /// Everything about the samples, and sums over them.
     Rollout {
+        /// Binds the unit, what is sealed included.
+        root: Root,
         /// The sums.
         totals: Totals,
     },
@@ -36,7 +38,7 @@ impl Claim {
     #[must_use]
     pub const fn tokens_count(&self) -> u32 {
         match self {
-            Self::Rollout { totals } => totals.tokens_count,
+            Self::Rollout { totals, .. } => totals.tokens_count,
             Self::Gradient { tokens_count, .. } => *tokens_count,
         }
     }

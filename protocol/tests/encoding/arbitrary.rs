@@ -8,7 +8,7 @@ use protocol::{
     Amount, BlobId, CheckpointId, Height, Nonce, ProposalId, RunId, SigningKey, Step,
     checkpoint::{Checkpoint, Evaluation},
     codec::{BoundedVec, Bytes, Text},
-    rollout::{self, Finish, Group, Sample, Totals},
+    rollout::{self, Finish, Group, Root, Sample, Seal, Section, Sections, Totals},
     task::{UnitId, UnitKind},
     transaction::{Action, Body, Choice, Commitment, Transaction, Unverified},
     verdict::{Check, Finding, Verdict},
@@ -77,16 +77,22 @@ fn work() -> impl Strategy<Value = Body> {
         exact_count: sums.3,
     });
     prop_oneof![
-        (unit(), blob.clone(), any::<u64>(), totals).prop_map(
-            |(unit, blob, blob_bytes, totals)| {
+        (
+            unit(),
+            any::<[u8; 32]>(),
+            blob.clone(),
+            any::<u64>(),
+            totals
+        )
+            .prop_map(|(unit, root, blob, blob_bytes, totals)| {
                 Body::CommitRollouts {
                     unit,
+                    root: Root::from_bytes(root),
                     blob,
                     blob_bytes,
                     totals,
                 }
-            }
-        ),
+            }),
         (unit(), blob, any::<u64>(), any::<u32>(), any::<i64>()).prop_map(
             |(unit, blob, blob_bytes, tokens_count, loss_micro)| Body::CommitGradient {
                 unit,
@@ -115,6 +121,9 @@ fn work() -> impl Strategy<Value = Body> {
         }),
         unit().prop_map(|unit| Body::Appeal { unit }),
         checkpoint().prop_map(|checkpoint| Body::AttestCheckpoint { checkpoint }),
+        Just(Body::ReportEquivocation {
+            proof: crate::values::equivocation(),
+        }),
     ]
 }
 
@@ -165,27 +174,43 @@ pub(crate) fn transaction() -> impl Strategy<Value = Unverified> {
 /// A rollout blob.
 pub(crate) fn payload() -> impl Strategy<Value = rollout::Payload> {
     let finish = prop_oneof![Just(Finish::EndOfSequence), Just(Finish::Cap)];
-    let proofs = vec(vec(any::<u8>(), 0..20), 0..4);
-    let sample = (vec(any::<u32>(), 0..20), finish, any::<u32>(), proofs).prop_map(
-        |(tokens, finish, reward_micro, proofs)| Sample {
+    let sample = (
+        vec(any::<u32>(), 0..20),
+        finish,
+        any::<u32>(),
+        any::<[u8; 32]>(),
+    )
+        .prop_map(|(tokens, finish, reward_micro, sealed)| Sample {
             tokens: BoundedVec::new(tokens).unwrap(),
             finish,
             reward_micro,
-            proofs: BoundedVec::new(
-                proofs
-                    .into_iter()
-                    .map(|bytes| Bytes::new(bytes).unwrap())
-                    .collect(),
-            )
-            .unwrap(),
-        },
-    );
+            sealed: Seal::from_bytes(sealed),
+        });
     let group = vec(sample, 0..4).prop_map(|samples| Group {
         samples: BoundedVec::new(samples).unwrap(),
     });
     (unit(), vec(group, 0..4)).prop_map(|(unit, groups)| rollout::Payload {
         unit,
         miner: crate::values::key(1).address(),
+        plant_seal: Seal::from_bytes([1; 32]),
+        sketch_seal: Seal::from_bytes([2; 32]),
+        opened: crate::values::opened(),
+        groups: BoundedVec::new(groups).unwrap(),
+    })
+}
+
+/// Rollout sections.
+pub(crate) fn sections() -> impl Strategy<Value = Sections> {
+    let proofs = vec(vec(any::<u8>(), 0..20), 0..4);
+    let section = (proofs, vec(any::<u8>(), 0..40)).prop_map(|(proofs, projections)| {
+        let proofs = proofs.into_iter().map(|bytes| Bytes::new(bytes).unwrap());
+        Section {
+            proofs: BoundedVec::new(proofs.collect()).unwrap(),
+            projections: Bytes::new(projections).unwrap(),
+        }
+    });
+    let group = vec(section, 0..4).prop_map(|sections| BoundedVec::new(sections).unwrap());
+    vec(group, 0..4).prop_map(|groups| Sections {
         groups: BoundedVec::new(groups).unwrap(),
     })
 }

@@ -1,12 +1,13 @@
 //! Bytes from an enemy are refused, and refused cheaply.
 
-use crate::values::{block, bodies, chain, key, signed};
+use crate::values::{block, bodies, chain, equivocation, key, signed};
 use protocol::{
-    ChainId, Nonce, Signature,
+    BlobId, ChainId, Nonce, RunId, Signature, Step,
     block::{Block, BlockError},
     codec::{BoundedVec, Bytes, Text, decode, encode},
-    gradient, rollout,
-    task::UnitId,
+    gradient,
+    rollout::{self, Equivocation, EquivocationError, Root, Totals},
+    task::{UnitId, UnitKind},
     transaction::{Body, TRANSACTION_BYTES_MAX, Transaction, Unverified, VerifyError},
 };
 
@@ -191,5 +192,82 @@ fn text_that_names_no_unit_is_rejected() {
         "0.-1.rollout.3",
     ] {
         assert!(text.parse::<UnitId>().is_err());
+    }
+}
+
+#[test]
+fn a_commitment_to_the_largest_unit_fits_in_300_bytes() {
+    let largest = Totals {
+        samples_count: u32::MAX,
+        tokens_count: u32::MAX,
+        reward_micro: u64::MAX,
+        exact_count: u32::MAX,
+    };
+    let unit = UnitId {
+        run: RunId::new(u64::MAX),
+        step: Step::new(u64::MAX),
+        kind: UnitKind::Rollout,
+        index: u32::MAX,
+    };
+    let body = Body::CommitRollouts {
+        unit,
+        root: Root::from_bytes([0xFF; 32]),
+        blob: BlobId::from_bytes([0xFF; 32]),
+        blob_bytes: u64::MAX,
+        totals: largest,
+    };
+    let bytes = signed(u64::MAX, body).encode().len();
+    assert!(bytes <= 300, "{bytes} bytes");
+}
+
+#[test]
+fn two_commitments_prove_something_only_if_one_key_signed_both_and_their_roots_differ() {
+    let proof = equivocation();
+    assert_eq!(proof.verify(chain()), Ok(()));
+    let is_refused = |change: fn(&mut Equivocation)| {
+        let mut changed = equivocation();
+        change(&mut changed);
+        changed.verify(chain()).unwrap_err()
+    };
+    let same = is_refused(|proof| proof.second = proof.first.clone());
+    assert!(matches!(same, EquivocationError::SameRoot { .. }));
+    let changes: [fn(&mut Equivocation); 8] = [
+        |proof| proof.miner = key(2).address(),
+        |proof| proof.unit.index += 1,
+        |proof| proof.first.nonce = Nonce::new(9),
+        |proof| proof.first.root = Root::from_bytes([1; 32]),
+        |proof| proof.second.blob_bytes += 1,
+        |proof| proof.second.blob = BlobId::of(b"another"),
+        |proof| proof.second.totals.exact_count += 1,
+        |proof| proof.second.signature = proof.first.signature,
+    ];
+    for (index, change) in changes.into_iter().enumerate() {
+        let error = is_refused(change);
+        assert!(
+            matches!(error, EquivocationError::Signature(_)),
+            "change {index}"
+        );
+    }
+    let other = ChainId::from_bytes([0x12; 32]);
+    assert!(proof.verify(other).is_err(), "another chain's commitments");
+}
+
+#[test]
+fn a_proof_is_made_of_two_commitments_to_one_unit_only() {
+    let commits: Vec<Unverified> = bodies()
+        .into_iter()
+        .zip(0..)
+        .map(|(body, nonce)| signed(nonce, body))
+        .collect();
+    let of = |one: &Unverified, other: &Unverified| {
+        Equivocation::of(
+            (one.claimed(), one.signature()),
+            (other.claimed(), other.signature()),
+        )
+    };
+    for one in &commits {
+        for other in &commits {
+            assert!(of(one, other).is_none(), "{one:?} {other:?}");
+        }
     }
 }

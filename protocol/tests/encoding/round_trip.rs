@@ -1,7 +1,7 @@
 //! Every value survives the wire, and no second byte string stands for it.
 
 use crate::{
-    arbitrary::{payload, transaction, unit},
+    arbitrary::{payload, sections, transaction, unit},
     values::{block, chain, genesis, gradient_payload},
 };
 use proptest::{
@@ -60,6 +60,15 @@ proptest! {
     }
 
     #[test]
+    fn rollout_sections_survive_the_wire(sections in sections(), at: Index) {
+        let mut bytes = sections.encode();
+        prop_assert_eq!(rollout::Sections::decode(&bytes).unwrap(), sections);
+        prop_assert!(rollout::Sections::decode(&bytes[..at.index(bytes.len())]).is_err());
+        bytes.push(0);
+        prop_assert!(rollout::Sections::decode(&bytes).is_err());
+    }
+
+    #[test]
     fn whatever_decodes_is_canonical(bytes in vec(any::<u8>(), 0..600)) {
         if let Ok(value) = Unverified::decode(&bytes) {
             prop_assert_eq!(value.encode(), bytes.clone());
@@ -69,6 +78,9 @@ proptest! {
         }
         if let Ok(value) = rollout::Payload::decode(&bytes) {
             prop_assert_eq!(encode(&value), bytes.clone());
+        }
+        if let Ok(value) = rollout::Sections::decode(&bytes) {
+            prop_assert_eq!(value.encode(), bytes.clone());
         }
         if let Ok(value) = gradient::Payload::decode(&bytes) {
             prop_assert_eq!(encode(&value), bytes.clone());

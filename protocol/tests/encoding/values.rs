@@ -10,7 +10,10 @@ use protocol::{
     gradient,
     recipe::{ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
     reward::Payout,
-    rollout::{self, Finish, Group, Sample, Totals},
+    rollout::{
+        self, Correction, Equivocation, Finish, Group, Opened, Root, Salts, Sample, Seal, Section,
+        Sections, Totals, plant_seal, sketch_seal,
+    },
     task::{Beacon, RolloutTask, UnitId, UnitKind},
     transaction::{Action, Body, Choice, Commitment, Transaction, Unverified},
     verdict::{Check, Finding, Verdict, commitment},
@@ -80,22 +83,105 @@ pub(crate) fn rollout_payload() -> rollout::Payload {
         tokens: BoundedVec::new(vec![49, 50, 0]).unwrap(),
         finish: Finish::EndOfSequence,
         reward_micro: 1_000_000,
-        proofs: BoundedVec::new(vec![Bytes::new(vec![7, 8, 9]).unwrap()]).unwrap(),
+        sealed: Seal::from_bytes([0x71; 32]),
     };
     let cut = Sample {
         tokens: BoundedVec::new(vec![57; 4]).unwrap(),
         finish: Finish::Cap,
         reward_micro: 125_000,
-        proofs: BoundedVec::new(Vec::new()).unwrap(),
+        sealed: Seal::from_bytes([0x72; 32]),
     };
     rollout::Payload {
         unit: unit(UnitKind::Rollout),
         miner: key(1).address(),
+        plant_seal: plant_seal(
+            unit(UnitKind::Rollout),
+            key(1).address(),
+            salts().plant,
+            Some(correction()),
+        ),
+        sketch_seal: sketch_seal(unit(UnitKind::Rollout), key(1).address(), &opened()),
+        opened: opened(),
         groups: BoundedVec::new(vec![Group {
             samples: BoundedVec::new(vec![sample, cut]).unwrap(),
         }])
         .unwrap(),
     }
+}
+
+/// What belongs in the second place of the second sample.
+pub(crate) fn correction() -> Correction {
+    Correction {
+        group: 0,
+        slot: 1,
+        position: 1,
+        token: 49,
+    }
+}
+
+/// The salts of key 1 for the rollout unit.
+pub(crate) fn salts() -> Salts {
+    Salts::derive(&key(1), chain(), unit(UnitKind::Rollout))
+}
+
+pub(crate) fn opened() -> Opened {
+    Opened {
+        salt: salts().sketch,
+        sketch: sections().sketch(),
+    }
+}
+
+/// The hidden part of [`rollout_payload`].
+pub(crate) fn sections() -> Sections {
+    let section = |proofs: Vec<Vec<u8>>, projections| Section {
+        proofs: BoundedVec::new(
+            proofs
+                .into_iter()
+                .map(|proof| Bytes::new(proof).unwrap())
+                .collect(),
+        )
+        .unwrap(),
+        projections: Bytes::new(projections).unwrap(),
+    };
+    let group = vec![
+        section(vec![vec![7, 8, 9], vec![10]], vec![0xFF; 16]),
+        section(Vec::new(), Vec::new()),
+    ];
+    Sections {
+        groups: BoundedVec::new(vec![BoundedVec::new(group).unwrap()]).unwrap(),
+    }
+}
+
+/// The prompt of the group of [`rollout_payload`].
+pub(crate) fn prompts() -> Vec<Vec<u32>> {
+    vec![vec![57, 56, 61]]
+}
+
+pub(crate) fn rollout_root() -> Root {
+    rollout_payload().root(&prompts()).unwrap()
+}
+
+/// Two signed commitments to one unit.
+pub(crate) fn equivocation() -> Equivocation {
+    let commit = |nonce, root| {
+        let body = Body::CommitRollouts {
+            unit: unit(UnitKind::Rollout),
+            root,
+            blob: BlobId::of(b"rollouts"),
+            blob_bytes: 4_096,
+            totals: totals(),
+        };
+        signed(nonce, body)
+    };
+    let (first, second) = (
+        commit(3, rollout_root()),
+        commit(4, Root::from_bytes([9; 32])),
+    );
+    Equivocation::of(
+        (first.claimed(), first.signature()),
+        (second.claimed(), second.signature()),
+    )
+    .unwrap()
 }
 
 pub(crate) fn gradient_payload() -> gradient::Payload {
@@ -129,6 +215,7 @@ pub(crate) fn bodies() -> Vec<Body> {
         Body::Resume,
         Body::CommitRollouts {
             unit: rollout,
+            root: rollout_root(),
             blob: BlobId::of(b"rollouts"),
             blob_bytes: 4_096,
             totals: totals(),
@@ -172,6 +259,9 @@ pub(crate) fn bodies() -> Vec<Body> {
         Body::Vote {
             proposal: ProposalId::from_bytes([0x88; 32]),
             choice: Choice::Abstain,
+        },
+        Body::ReportEquivocation {
+            proof: equivocation(),
         },
     ]
 }

@@ -1,13 +1,14 @@
 //! The tables in `spec/vectors`: generated here, and compared here.
 
 use crate::values::{
-    beacon, block, bodies, chain, checkpoint, genesis, gradient_payload, key, payout,
-    rollout_payload, rollout_task, signed, unit, verdict,
+    beacon, block, bodies, chain, checkpoint, correction, genesis, gradient_payload, key, opened,
+    payout, prompts, rollout_payload, rollout_task, salts, sections, signed, unit, verdict,
 };
 use protocol::{
     Amount, BlobId, Height, Micro, Nonce, Step,
     block::proposer_index,
     codec::encode,
+    rollout::{Digest, Leaf, Seal, Tree, plant_seal},
     sample,
     task::{RowSource, Share, UnitId, UnitKind, assign, row_seed},
     transaction::Transaction,
@@ -229,6 +230,82 @@ fn panels() -> Vec<Vec<protocol::Address>> {
             sample::panel(&beacon(), unit, 1, &candidates, 2)
         })
         .collect()
+}
+
+/// From sections and samples to the root, one row a stage.
+fn rollouts() -> Vec<Value> {
+    let (payload, prompts, sections) = (rollout_payload(), prompts(), sections());
+    let (unit, miner) = (payload.unit, payload.miner);
+    let section = sections.get(0, 0).unwrap();
+    let tree = payload.tree(&prompts).unwrap();
+    let leaf = Leaf::of(
+        unit,
+        (0, 1),
+        &prompts[0],
+        &payload.groups.as_slice()[0].samples.as_slice()[1],
+    );
+    let mut rows = vec![
+        row(
+            "salts",
+            &json!({"secret_seed": "01".repeat(32), "chain": chain(), "unit": unit}),
+            &[
+                salts().sketch.as_bytes().as_slice(),
+                salts().plant.as_bytes(),
+            ]
+            .concat(),
+            None,
+        ),
+        blob("sections", &sections.encode()),
+        table_row(
+            "sealed section of slot 0 of group 0",
+            json!({"salt": salts().sketch, "section": hex::encode(encode(section))}),
+            json!(Seal::section(salts().sketch, (0, 0), section)),
+        ),
+        table_row(
+            "sketch seal",
+            json!({"unit": unit, "miner": miner, "opened": opened()}),
+            json!(payload.sketch_seal),
+        ),
+        table_row(
+            "plant seal of nothing",
+            json!({"unit": unit, "miner": miner, "salt": salts().plant, "plant": null}),
+            json!(plant_seal(unit, miner, salts().plant, None)),
+        ),
+        table_row(
+            "plant seal of a correction",
+            json!({"unit": unit, "miner": miner, "salt": salts().plant, "plant": correction()}),
+            json!(payload.plant_seal),
+        ),
+        table_row(
+            "leaf of slot 1 of group 0",
+            json!({"prompt": prompts[0], "leaf": hex::encode(encode(&leaf))}),
+            json!(leaf.digest()),
+        ),
+        table_row(
+            "root",
+            json!({"leaves_root": tree.root(), "plant_seal": payload.plant_seal,
+                   "sketch_seal": payload.sketch_seal}),
+            json!(payload.root(&prompts).unwrap()),
+        ),
+    ];
+    for count in [1_u8, 2, 3, 5, 8] {
+        let leaves: Vec<_> = (0..count)
+            .map(|byte| Digest::from_bytes([byte; 32]))
+            .collect();
+        let tree = Tree::of(leaves).unwrap();
+        let last = tree.inclusion(u32::from(count) - 1).unwrap();
+        rows.push(table_row(
+            "tree over digests 00…, 01…, and the path of the last",
+            json!({"leaves_count": count}),
+            json!({"root": tree.root(), "path": last.path}),
+        ));
+    }
+    rows
+}
+
+#[test]
+fn rollout_bindings_equal_the_pinned_ones() {
+    check("rollout.json", &rollouts());
 }
 
 /// Compares rows with the table, or writes it when `UPDATE_VECTORS` is set.

@@ -83,10 +83,11 @@ impl Cheat {
     pub fn rollout(
         &self,
         inputs: &RolloutInputs<'_>,
+        salts: &rollouts::Salts,
         device: &Device,
-    ) -> Result<rollouts::Payload, ExecuteError> {
+    ) -> Result<rollout::Work, ExecuteError> {
         if !self.lies_in(inputs.task.unit) {
-            return rollout::execute(inputs, device);
+            return rollout::execute(inputs, salts, device);
         }
         let world = World::of(inputs.recipe)?;
         let unit = Unit {
@@ -97,8 +98,12 @@ impl Cheat {
         let mut draw = rollout::Draw::assigned(inputs, &world);
         self.adversary.draw(&unit, &mut draw)?;
         let generations = self.adversary.generate(&unit, &draw)?;
-        let payload = rollout::payload(inputs, &world, &draw.prompts, &generations, device)?;
-        self.adversary.send(&unit, payload)
+        let answers = rollout::answers(inputs, &world, &draw.prompts, &generations);
+        let sections = rollout::sections(inputs, &draw, &generations, device)?;
+        let sections = self.adversary.prove(&unit, sections)?;
+        let payload = rollout::sealed(inputs.task, answers, &sections, salts)?;
+        let payload = self.adversary.send(&unit, payload)?;
+        Ok(rollout::Work { payload, sections })
     }
 
     /// Does a gradient unit.

@@ -65,7 +65,7 @@ pub enum Target {
 
 /// A participant that is honest in all stages but those it replaces.
 ///
-/// A rollout passes through `draw`, `generate` and `send`, a gradient through `gradient`, an audit
+/// A rollout passes through `draw`, `generate`, `prove` and `send`, a gradient through `gradient`, an audit
 /// through `verdict`. Like honest work, each stage is a pure function of its inputs.
 pub trait Adversary: Debug + Send + Sync {
     /// Its name, in kebab-case.
@@ -92,6 +92,19 @@ pub trait Adversary: Debug + Send + Sync {
     /// When the model cannot take a prompt.
     fn generate(&self, unit: &Unit<'_>, draw: &Draw<'_>) -> Result<Vec<Generation>, ExecuteError> {
         draw.generate(&unit.world, unit.device)
+    }
+
+    /// Proves the activations of a rollout unit; they are sealed afterwards.
+    ///
+    /// # Errors
+    /// When a section has no room for what it wants to say.
+    fn prove(
+        &self,
+        unit: &Unit<'_>,
+        sections: rollouts::Sections,
+    ) -> Result<rollouts::Sections, ExecuteError> {
+        let _ = unit;
+        Ok(sections)
     }
 
     /// Has the last word on a rollout unit's payload.

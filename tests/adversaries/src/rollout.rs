@@ -24,12 +24,12 @@ mod tie_steer;
 mod truncator;
 mod zero_sketch;
 
-use crate::{Adversary, unit::altered};
+use crate::Adversary;
 use engine::Parameters;
 use miner::ExecuteError;
 use protocol::{
     codec::{BoundedVec, Bytes},
-    rollout::Payload,
+    rollout::{Section, Sections},
 };
 
 /// All of them.
@@ -79,16 +79,30 @@ fn quantized(model: &mut Parameters, run: Option<usize>, largest: f32) {
     }
 }
 
-/// The payload with the bytes of every proof changed.
-fn forged(payload: Payload, change: impl Fn(&mut Vec<u8>)) -> Result<Payload, ExecuteError> {
-    altered(payload, |sample| {
-        let proofs = sample.proofs.as_slice().iter().filter_map(|proof| {
+/// The sections with those of every group changed.
+fn regrouped(
+    sections: Sections,
+    change: impl Fn(Vec<Section>) -> Result<Vec<Section>, ExecuteError>,
+) -> Result<Sections, ExecuteError> {
+    let groups = sections.groups.into_vec().into_iter();
+    let groups = groups.map(|group| Ok(BoundedVec::new(change(group.into_vec())?)?));
+    Ok(Sections {
+        groups: BoundedVec::new(groups.collect::<Result<_, ExecuteError>>()?)?,
+    })
+}
+
+/// The sections with the bytes of every proof changed.
+fn forged(sections: Sections, change: impl Fn(&mut Vec<u8>)) -> Result<Sections, ExecuteError> {
+    let forge = |section: Section| {
+        let proofs = section.proofs.as_slice().iter().map(|proof| {
             let mut bytes = proof.as_slice().to_vec();
             change(&mut bytes);
-            Bytes::new(bytes).ok()
+            Bytes::new(bytes)
         });
-        if let Ok(proofs) = BoundedVec::new(proofs.collect()) {
-            sample.proofs = proofs;
-        }
-    })
+        Ok(Section {
+            proofs: BoundedVec::new(proofs.collect::<Result<_, _>>()?)?,
+            ..section
+        })
+    };
+    regrouped(sections, |group| group.into_iter().map(forge).collect())
 }

@@ -7,7 +7,7 @@ use protocol::{
     rollout,
     verdict::Check,
 };
-use verifier::AdmitError;
+use verifier::{AdmitError, Bound};
 
 /// Runs a test on a unit of each part of the recipe.
 fn each_part(test: impl Fn(&str, &GradientInputs<'_>)) {
@@ -17,7 +17,14 @@ fn each_part(test: impl Fn(&str, &GradientInputs<'_>)) {
 }
 
 fn admitted(inputs: &GradientInputs<'_>, payload: &Payload) -> Result<(), AdmitError> {
-    verifier::admit(inputs.unit, MINER, &encode(payload), inputs.recipe)
+    let bound = Bound {
+        unit: inputs.unit,
+        miner: MINER,
+        beacon: *inputs.beacon,
+        root: None,
+        recipe: inputs.recipe,
+    };
+    verifier::admit(&bound, &encode(payload))
 }
 
 #[test]

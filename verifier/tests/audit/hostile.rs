@@ -1,12 +1,16 @@
 //! Bytes that a miner might send instead of a payload.
 
-use crate::scene::{MINER, SCENE, beacon, device, judge_gradient, reason, unit};
+use crate::scene::{NO_ROOT, SCENE, beacon, device, judge_gradient, reason, salts, unit};
 use miner::{GradientInputs, RolloutInputs, gradient, rollout};
 use proptest::prelude::*;
 use protocol::{
-    codec::encode, gradient::Payload as GradientPayload, rollout::Totals, task::UnitKind,
+    codec::encode,
+    gradient::Payload as GradientPayload,
+    rollout::{Payload, Totals},
+    task::UnitKind,
     verdict::Check,
 };
+use verifier::rollout::Claimed;
 
 /// `SplitMix64`: mutations that a seed gives.
 struct Chance(u64);
@@ -51,17 +55,25 @@ impl Chance {
 fn mutated_rollout_payloads_are_never_accepted() {
     let task = SCENE.task();
     let inputs = SCENE.rollout_inputs(&task);
-    let payload = rollout::execute(&inputs, &device()).unwrap();
-    let (honest, totals) = (encode(&payload), payload.totals(1_000_000));
+    let work = rollout::execute(&inputs, &salts(&task), &device()).unwrap();
+    let (honest, sound) = (encode(&work.payload), SCENE.claimed(&work.payload));
     let mut chance = Chance(42);
     for round in 0..300 {
         let bytes = chance.mutate(&honest);
-        // A careful miner commits to the sums of what it sends.
-        let totals = protocol::rollout::Payload::decode(&bytes)
-            .map_or(totals, |payload| payload.totals(1_000_000));
-        let verdict = verifier::rollout::judge(&inputs, &totals, &bytes, &device());
-        assert!(!verdict.accepts(), "round {round}");
-        drop(verifier::admit(task.unit, MINER, &bytes, &SCENE.recipe));
+        // A careful miner commits to what it sends, and opens what it sealed.
+        let decoded = Payload::decode(&bytes);
+        let claimed = decoded
+            .as_ref()
+            .map_or(sound, |payload| SCENE.claimed(payload));
+        let judged = verifier::rollout::judge(&inputs, &claimed, &bytes, &device());
+        let accepted = judged.verdict.accepts();
+        // A unit's own seals are for the opening to check; blobs that differ there only are right.
+        let sealed_otherwise = decoded.is_ok_and(|payload| payload.groups == work.payload.groups);
+        assert!(!accepted || sealed_otherwise, "round {round}");
+        assert!(
+            SCENE.admit(task.unit, sound.root, &bytes).is_err(),
+            "round {round}"
+        );
     }
 }
 
@@ -80,7 +92,7 @@ fn mutated_gradient_payloads_are_never_accepted() {
             });
         let verdict = verifier::gradient::judge(&inputs, tokens, loss, &bytes, &device());
         assert!(!verdict.accepts(), "round {round}");
-        drop(verifier::admit(inputs.unit, MINER, &bytes, &SCENE.recipe));
+        drop(SCENE.admit(inputs.unit, NO_ROOT, &bytes));
     }
 }
 
@@ -93,7 +105,7 @@ fn mutated_rollouts_that_were_accepted_do_not_stop_a_gradient() {
         let mut inputs = SCENE.reinforce_inputs(&beacon);
         for (_, payload) in &mut inputs.generation.as_mut().unwrap().rollouts {
             let bytes = chance.mutate(&encode(payload));
-            if let Ok(hostile) = protocol::rollout::Payload::decode(&bytes) {
+            if let Ok(hostile) = Payload::decode(&bytes) {
                 *payload = hostile;
             }
         }
@@ -111,13 +123,18 @@ fn a_model_that_left_the_numbers_is_judged_like_any_other() {
         model: &broken,
         ..SCENE.rollout_inputs(&task)
     };
-    let judge = |payload: &protocol::rollout::Payload| {
-        let totals = payload.totals(1_000_000);
-        verifier::rollout::judge(&inputs, &totals, &encode(payload), &device())
+    let judge = |payload: &Payload| {
+        let claimed = SCENE.claimed(payload);
+        verifier::rollout::judge(&inputs, &claimed, &encode(payload), &device()).verdict
+    };
+    let execute = |inputs| {
+        rollout::execute(inputs, &salts(&task), &device())
+            .unwrap()
+            .payload
     };
     // Its hidden states are no numbers, which bf16 writes in one way: rollouts stay exact.
-    assert!(judge(&rollout::execute(&inputs, &device()).unwrap()).accepts());
-    let sound = rollout::execute(&SCENE.rollout_inputs(&task), &device()).unwrap();
+    assert!(judge(&execute(&inputs)).accepts());
+    let sound = execute(&SCENE.rollout_inputs(&task));
     assert_eq!(reason(&judge(&sound)), Some(Check::Sampling));
     // It has no loss, so nobody can have an honest gradient of it.
     for (step, generation) in [
@@ -148,13 +165,13 @@ proptest! {
     fn random_bytes_are_never_accepted(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         let task = SCENE.task();
         let inputs = SCENE.rollout_inputs(&task);
-        let totals = Totals::default();
-        let verdict = verifier::rollout::judge(&inputs, &totals, &bytes, &device());
-        prop_assert!(!verdict.accepts());
+        let claimed = Claimed { root: NO_ROOT, totals: Totals::default(), opened: None };
+        let judged = verifier::rollout::judge(&inputs, &claimed, &bytes, &device());
+        prop_assert!(!judged.verdict.accepts());
         let beacon = beacon(3);
         let inputs = SCENE.pretrain_inputs(&beacon);
-        prop_assert!(verifier::admit(inputs.unit, MINER, &bytes, &SCENE.recipe).is_err());
-        prop_assert!(verifier::admit(task.unit, MINER, &bytes, &SCENE.recipe).is_err());
+        prop_assert!(SCENE.admit(inputs.unit, NO_ROOT, &bytes).is_err());
+        prop_assert!(SCENE.admit(task.unit, NO_ROOT, &bytes).is_err());
         let verdict = verifier::gradient::judge(&inputs, 1, 0, &bytes, &device());
         prop_assert!(!verdict.accepts());
     }

@@ -1,15 +1,18 @@
-use crate::scene::{MINER, SCENE, device, reason};
+use crate::scene::{NO_ROOT, SCENE, device, reason, salts};
 use engine::Device;
-use miner::rollout;
+use miner::{World, rollout};
 use protocol::{
     codec::{BoundedVec, encode},
-    rollout::{Finish, Group, Payload, Sample},
+    rollout::{Finish, Group, Leaf, Opened, Payload, Salt, Sample, Seal, root, sketch_seal},
     verdict::Check,
 };
-use verifier::AdmitError;
+use verifier::{AdmitError, rollout::Claimed};
 
 fn honest() -> Payload {
-    rollout::execute(&SCENE.rollout_inputs(&SCENE.task()), &device()).unwrap()
+    let task = SCENE.task();
+    rollout::execute(&SCENE.rollout_inputs(&task), &salts(&task), &device())
+        .unwrap()
+        .payload
 }
 
 /// The honest payload with its groups changed.
@@ -32,7 +35,8 @@ fn changed(change: impl FnOnce(&mut Vec<Vec<Sample>>)) -> Payload {
 }
 
 fn admitted(payload: &Payload) -> Result<(), AdmitError> {
-    verifier::admit(SCENE.task().unit, MINER, &encode(payload), &SCENE.recipe)
+    let root = SCENE.claimed(payload).root;
+    SCENE.admit(SCENE.task().unit, root, &encode(payload))
 }
 
 #[test]
@@ -41,7 +45,8 @@ fn honest_rollouts_are_judged_clean_whatever_the_device() {
     let inputs = SCENE.rollout_inputs(&task);
     let payload = honest();
     let two = Device::cpu(2);
-    assert_eq!(rollout::execute(&inputs, &two).unwrap(), payload);
+    let work = rollout::execute(&inputs, &salts(&task), &two).unwrap();
+    assert_eq!(work.payload, payload);
     admitted(&payload).unwrap();
     let limit = verifier::blob_bytes_max(task.unit, &SCENE.recipe).unwrap();
     assert!(encode(&payload).len() as u64 <= limit);
@@ -64,9 +69,83 @@ fn honest_rollouts_are_judged_clean_whatever_the_device() {
             .all(|finding| finding.measured == 0)
     );
     assert!(verdict.accepts());
-    let totals = payload.totals(1_000_000);
-    let again = verifier::rollout::judge(&inputs, &totals, &encode(&payload), &two);
-    assert_eq!(again, verdict);
+    let claimed = SCENE.claimed(&payload);
+    let again = verifier::rollout::judge(&inputs, &claimed, &encode(&payload), &two);
+    assert_eq!(again.verdict, verdict);
+    assert_eq!(again.sketch, Some(work.sections.sketch()));
+}
+
+#[test]
+fn an_auditor_names_the_sketch_before_it_sees_the_miners() {
+    let (task, payload) = (SCENE.task(), honest());
+    let inputs = SCENE.rollout_inputs(&task);
+    let claimed = Claimed {
+        opened: None,
+        ..SCENE.claimed(&payload)
+    };
+    let hidden = Payload {
+        opened: Opened {
+            salt: Salt::from_bytes([0; 32]),
+            sketch: protocol::BlobId::from_bytes([0; 32]),
+        },
+        ..payload.clone()
+    };
+    let blind = verifier::rollout::judge(&inputs, &claimed, &encode(&hidden), &device());
+    assert!(blind.verdict.accepts());
+    let checks = blind.verdict.findings().iter().map(|f| f.check);
+    assert!(!checks.into_iter().any(|check| check == Check::Activations));
+    assert_eq!(blind.sketch, Some(payload.opened.sketch));
+}
+
+#[test]
+fn a_garbled_seal_and_a_garbled_sketch_are_found_once_they_are_open() {
+    let garbled = changed(|groups| groups[1][0].sealed = Seal::from_bytes([7; 32]));
+    let finding = SCENE.judge_rollout(&garbled).contradiction().unwrap();
+    assert_eq!((finding.check, finding.measured), (Check::Activations, 1));
+    let mut lied = honest();
+    lied.opened.sketch = protocol::BlobId::of(b"nothing");
+    let refused = admitted(&lied);
+    assert!(matches!(refused, Err(AdmitError::Sketch)), "{refused:?}");
+    lied.sketch_seal = sketch_seal(lied.unit, lied.miner, &lied.opened);
+    admitted(&lied).unwrap();
+    let finding = SCENE.judge_rollout(&lied).contradiction().unwrap();
+    assert_eq!((finding.check, finding.measured), (Check::Activations, 1));
+}
+
+#[test]
+fn one_sample_can_be_checked_against_the_root_without_the_others() {
+    let (task, payload) = (SCENE.task(), honest());
+    let claimed = SCENE.claimed(&payload);
+    let prompts = World::of(&SCENE.recipe).unwrap().prompts(&task, 2);
+    let tree = payload.tree(&prompts).unwrap();
+    let per_group = SCENE.recipe.reinforce.samples_per_group_count;
+    let sample = &payload.groups.as_slice()[1].samples.as_slice()[2];
+    let leaf = |sample| Leaf::of(task.unit, (1, 2), &prompts[1], sample).digest();
+    let inclusion = tree.inclusion(per_group + 2).unwrap();
+    let bound = |digest| {
+        let leaves_root = inclusion.root_with(digest).unwrap();
+        root(leaves_root, payload.plant_seal, payload.sketch_seal) == claimed.root
+    };
+    assert!(bound(leaf(sample)));
+    let mut other = sample.clone();
+    other.reward_micro ^= 1;
+    assert!(!bound(leaf(&other)));
+}
+
+#[test]
+fn a_blob_that_the_commitment_does_not_bind_is_not_admitted() {
+    let (unit, payload) = (SCENE.task().unit, honest());
+    let refused = SCENE.admit(unit, NO_ROOT, &encode(&payload));
+    assert!(
+        matches!(refused, Err(AdmitError::Root { .. })),
+        "{refused:?}"
+    );
+    let other = changed(|groups| groups[0][0].reward_micro ^= 1);
+    let refused = SCENE.admit(unit, SCENE.claimed(&payload).root, &encode(&other));
+    assert!(
+        matches!(refused, Err(AdmitError::Root { .. })),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -86,16 +165,21 @@ fn a_missing_sample_and_a_missing_group_are_incomplete() {
 }
 
 #[test]
-fn totals_that_differ_from_the_payload_are_a_commitment_fault() {
+fn totals_and_a_root_that_differ_from_the_payload_are_commitment_faults() {
     let task = SCENE.task();
     let payload = honest();
-    let mut totals = payload.totals(1_000_000);
-    totals.reward_micro += 1;
-    totals.exact_count += 1;
+    let mut claimed = SCENE.claimed(&payload);
+    claimed.totals.reward_micro += 1;
+    claimed.totals.exact_count += 1;
     let inputs = SCENE.rollout_inputs(&task);
-    let verdict = verifier::rollout::judge(&inputs, &totals, &encode(&payload), &device());
-    let finding = verdict.contradiction().unwrap();
-    assert_eq!((finding.check, finding.measured), (Check::Commitment, 2));
+    let judge = |claimed: Claimed| {
+        let judged = verifier::rollout::judge(&inputs, &claimed, &encode(&payload), &device());
+        let finding = judged.verdict.contradiction().unwrap();
+        (finding.check, finding.measured)
+    };
+    assert_eq!(judge(claimed), (Check::Commitment, 2));
+    claimed.root = NO_ROOT;
+    assert_eq!(judge(claimed), (Check::Commitment, 3));
 }
 
 #[test]

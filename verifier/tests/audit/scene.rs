@@ -1,17 +1,19 @@
 //! A tiny run on its way: checkpoints, rollouts of the step before, and a unit of each kind.
 
 use engine::{Device, Parameters, trainer::OuterState};
-use miner::{Generation, GradientInputs, RolloutInputs, gradient, initial_model, initial_outer};
+use miner::{
+    Generation, GradientInputs, RolloutInputs, World, gradient, initial_model, initial_outer,
+};
 use protocol::{
-    Address, ChainId, CheckpointId, RunId, Step,
+    Address, ChainId, CheckpointId, RunId, SigningKey, Step,
     codec::encode,
     recipe::Recipe,
-    rollout,
+    rollout::{self, Salts},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
     verdict::{Check, Verdict},
 };
 use std::sync::LazyLock;
-use verifier::{Successor, checkpoint};
+use verifier::{AdmitError, Bound, Successor, checkpoint, rollout::Claimed};
 
 /// Everything the tests need, computed once.
 pub(crate) struct Scene {
@@ -103,8 +105,9 @@ impl Scene {
                 recipe: &recipe,
                 model: &before,
             };
-            let payload = miner::rollout::execute(&inputs, &device()).unwrap();
-            (task, payload)
+            let salts = salts(&task);
+            let work = miner::rollout::execute(&inputs, &salts, &device()).unwrap();
+            (task, work.payload)
         });
         Self {
             rollouts: rollouts.collect(),
@@ -160,14 +163,51 @@ impl Scene {
         }
     }
 
+    /// What the miner of this payload commits to, once its seals are open.
+    pub(crate) fn claimed(&self, payload: &rollout::Payload) -> Claimed {
+        let groups = u32::try_from(payload.groups.as_slice().len()).unwrap();
+        let prompts = World::of(&self.recipe).unwrap();
+        let prompts = prompts.prompts(&self.task(), groups);
+        Claimed {
+            root: payload.root(&prompts).unwrap_or(NO_ROOT),
+            totals: payload.totals(1_000_000),
+            opened: Some(payload.opened),
+        }
+    }
+
+    /// Whether the cheap look at a blob lets it pass.
+    pub(crate) fn admit(
+        &self,
+        unit: UnitId,
+        root: rollout::Root,
+        bytes: &[u8],
+    ) -> Result<(), AdmitError> {
+        let bound = Bound {
+            unit,
+            miner: MINER,
+            beacon: beacon(unit.step.get()),
+            root: (unit.kind == UnitKind::Rollout).then_some(root),
+            recipe: &self.recipe,
+        };
+        verifier::admit(&bound, bytes)
+    }
+
     /// What an auditor finds when the miner commits to its payload as it is.
     pub(crate) fn judge_rollout(&self, payload: &rollout::Payload) -> Verdict {
         let task = self.task();
-        let totals = payload.totals(1_000_000);
+        let claimed = self.claimed(payload);
         let inputs = self.rollout_inputs(&task);
-        verifier::rollout::judge(&inputs, &totals, &encode(payload), &device())
+        verifier::rollout::judge(&inputs, &claimed, &encode(payload), &device()).verdict
     }
 }
+
+/// The miner's salts.
+pub(crate) fn salts(task: &RolloutTask) -> Salts {
+    Salts::derive(&SigningKey::from_seed([3; 32]), task.chain, task.unit)
+}
+
+/// What a commitment binds if nothing can be bound.
+pub(crate) const NO_ROOT: rollout::Root = rollout::Root::from_bytes([0; 32]);
 
 /// What an auditor finds when the miner commits to its payload as it is.
 pub(crate) fn judge_gradient(

@@ -13,7 +13,10 @@ use protocol::{
     Amount, BlobId, Height, Micro,
     codec::{BoundedVec, Bytes, encode},
     proof::toploc,
-    rollout::{Finish, Group, PROOF_TOP_COUNT, Payload, Sample, Totals},
+    rollout::{
+        Finish, Group, Opened, PROOF_TOP_COUNT, Payload, Root, Salts, Sample, Seal, Section,
+        Sections, Totals, plant_seal, sketch_seal,
+    },
     task::{RolloutTask, Share, UnitId, UnitKind},
     transaction::{Body, Unverified},
 };
@@ -69,7 +72,7 @@ fn rollout(chain: &Chain, unit: UnitId) -> Payload {
             tokens: BoundedVec::new(seed.iter().map(|byte| u32::from(*byte)).collect()).unwrap(),
             finish: Finish::Cap,
             reward_micro: if slot == 0 { 1_000_000 } else { 250_000 },
-            proofs: BoundedVec::new(Vec::new()).unwrap(),
+            sealed: Seal::from_bytes([0; 32]),
         }
     };
     let group = |group: u32| {
@@ -79,42 +82,69 @@ fn rollout(chain: &Chain, unit: UnitId) -> Payload {
         Group { samples }
     };
     let groups = (0..recipe.reinforce.groups_per_unit_count).map(group);
+    let salts = Salts::derive(&chain.key_of(task.miner), chain.id, unit);
+    let opened = Opened {
+        salt: salts.sketch,
+        sketch: BlobId::of(&[]),
+    };
     Payload {
         unit,
         miner: task.miner,
+        plant_seal: plant_seal(unit, task.miner, salts.plant, None),
+        sketch_seal: sketch_seal(unit, task.miner, &opened),
+        opened,
         groups: BoundedVec::new(groups.collect()).unwrap(),
     }
 }
 
-/// Each sample carries proofs over last hidden states; all is one content-addressed blob.
+/// Every sample has proofs over last hidden states; they are sealed, and their sketch is too.
 fn proof(payload: Payload) -> Payload {
-    let prove = |sample: Sample| {
-        let hidden: Vec<u16> = (0..512_u16).map(|value| 0x3c00 + value).collect();
-        let proof = toploc::build_chunk(&hidden, PROOF_TOP_COUNT).unwrap();
-        let proof = Bytes::new(proof.to_bytes()).unwrap();
-        Sample {
-            proofs: BoundedVec::new(vec![proof]).unwrap(),
-            ..sample
-        }
+    let hidden: Vec<u16> = (0..512_u16).map(|value| 0x3c00 + value).collect();
+    let proof = toploc::build_chunk(&hidden, PROOF_TOP_COUNT).unwrap();
+    let section = Section {
+        proofs: BoundedVec::new(vec![Bytes::new(proof.to_bytes()).unwrap()]).unwrap(),
+        projections: Bytes::new(vec![1; 8]).unwrap(),
     };
-    let prove_group = |group: Group| {
-        let samples = group.samples.into_vec().into_iter().map(prove).collect();
-        let samples = BoundedVec::new(samples).unwrap();
+    let salt = payload.opened.salt;
+    let groups = payload.groups.into_vec();
+    let sections = groups.iter().map(|group| {
+        let sections = group.samples.as_slice().iter().map(|_| section.clone());
+        BoundedVec::new(sections.collect()).unwrap()
+    });
+    let groups_of_sections = BoundedVec::new(sections.collect()).unwrap();
+    let sections = Sections {
+        groups: groups_of_sections,
+    };
+    let seal = |group: u32, group_samples: Group| {
+        let samples = (0..).zip(group_samples.samples.into_vec());
+        let samples = samples.map(|(slot, sample)| Sample {
+            sealed: Seal::section(salt, (group, slot), &section),
+            ..sample
+        });
+        let samples = BoundedVec::new(samples.collect()).unwrap();
         Group { samples }
     };
-    let Payload {
-        unit,
-        miner,
-        groups,
-    } = payload;
-    let groups = groups.into_vec().into_iter().map(prove_group).collect();
+    let groups = (0..).zip(groups).map(|(index, group)| seal(index, group));
+    let opened = Opened {
+        salt,
+        sketch: sections.sketch(),
+    };
     let payload = Payload {
-        unit,
-        miner,
-        groups: BoundedVec::new(groups).unwrap(),
+        sketch_seal: sketch_seal(payload.unit, payload.miner, &opened),
+        opened,
+        groups: BoundedVec::new(groups.collect()).unwrap(),
+        ..payload
     };
     assert_eq!(Payload::decode(&encode(&payload)).unwrap(), payload);
     payload
+}
+
+/// The root binds what is shown and what is sealed, the prompts included.
+fn root(chain: &Chain, payload: &Payload) -> Root {
+    let recipe = run::recipe(&chain.view(), RUN).unwrap();
+    let prompts = 0..recipe.reinforce.groups_per_unit_count;
+    let prompts: Vec<Vec<u32>> = prompts.map(|group| vec![group, 61]).collect();
+    payload.root(&prompts).unwrap()
 }
 
 /// A small signed commitment binds the blob.
@@ -132,13 +162,14 @@ fn transaction(chain: &Chain, payload: &Payload) -> Unverified {
     );
     let body = Body::CommitRollouts {
         unit: payload.unit,
+        root: root(chain, payload),
         blob: BlobId::of(&bytes),
         blob_bytes: bytes.len() as u64,
         totals,
     };
     let signed = chain.sign(vec![(chain.key_of(payload.miner), body)]);
     let signed = signed[0].as_unverified().clone();
-    assert!(signed.encode().len() < 260, "a commitment is small");
+    assert!(signed.encode().len() <= 300, "a commitment is small");
     signed
 }
 

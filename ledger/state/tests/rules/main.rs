@@ -6,6 +6,7 @@
 
 mod audits;
 mod beacons;
+mod equivocation;
 mod life_of_a_contribution;
 mod proposals;
 mod rejections;

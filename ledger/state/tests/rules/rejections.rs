@@ -1,6 +1,7 @@
 //! One row for every way in which a block or transaction is not valid.
 
 mod audit;
+mod equivocation;
 mod header;
 mod rest;
 mod work;
@@ -12,7 +13,14 @@ use std::collections::BTreeSet;
 type Row = (&'static str, fn() -> Rejection);
 
 fn rows() -> Vec<Row> {
-    [header::ROWS, rest::ROWS, work::ROWS, audit::ROWS].concat()
+    [
+        header::ROWS,
+        rest::ROWS,
+        work::ROWS,
+        equivocation::ROWS,
+        audit::ROWS,
+    ]
+    .concat()
 }
 
 #[test]

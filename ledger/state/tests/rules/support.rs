@@ -8,4 +8,4 @@ mod step;
 pub(crate) use chain::Chain;
 pub(crate) use keys::{key, registration};
 pub(crate) use setup::{Setup, recipe};
-pub(crate) use step::{RUN, accepting, audit_bodies, commitment_body, rejecting};
+pub(crate) use step::{RUN, accepting, audit_bodies, commitment_body, equivocation, rejecting};

@@ -3,7 +3,7 @@
 use super::forged;
 use crate::{Adversary, Target, Unit};
 use miner::ExecuteError;
-use protocol::rollout::Payload;
+use protocol::rollout::Sections;
 
 /// 2.0 as bf16.
 const TYPICAL: u16 = 0x4000;
@@ -22,8 +22,8 @@ impl Adversary for ConstantSketch {
     fn targets(&self) -> &'static [Target] {
         &[Target::Rollout]
     }
-    fn send(&self, _: &Unit<'_>, payload: Payload) -> Result<Payload, ExecuteError> {
-        forged(payload, |bytes| {
+    fn prove(&self, _: &Unit<'_>, sections: Sections) -> Result<Sections, ExecuteError> {
+        forged(sections, |bytes| {
             bytes.iter_mut().skip(2).for_each(|byte| *byte = 0);
             if let Some(constant) = bytes.get_mut(2..4) {
                 constant.copy_from_slice(&TYPICAL.to_be_bytes());

@@ -1,8 +1,9 @@
 //! Proofs of the same model on other tokens.
 
-use crate::{Adversary, Target, Unit, unit::regrouped};
+use super::regrouped;
+use crate::{Adversary, Target, Unit};
 use miner::ExecuteError;
-use protocol::rollout::Payload;
+use protocol::rollout::Sections;
 
 /// See the module.
 #[derive(Debug)]
@@ -18,16 +19,14 @@ impl Adversary for CopiedSketch {
     fn targets(&self) -> &'static [Target] {
         &[Target::Rollout]
     }
-    fn send(&self, _: &Unit<'_>, payload: Payload) -> Result<Payload, ExecuteError> {
-        regrouped(payload, |_, mut samples| {
-            let mut proofs: Vec<_> = samples.iter().map(|sample| sample.proofs.clone()).collect();
+    fn prove(&self, _: &Unit<'_>, sections: Sections) -> Result<Sections, ExecuteError> {
+        regrouped(sections, |mut group| {
+            let mut proofs: Vec<_> = group.iter().map(|own| own.proofs.clone()).collect();
             proofs.rotate_left(1);
-            for (sample, proofs) in samples.iter_mut().zip(proofs) {
-                if proofs.as_slice().len() == sample.proofs.as_slice().len() {
-                    sample.proofs = proofs;
-                }
+            for (section, proofs) in group.iter_mut().zip(proofs) {
+                section.proofs = proofs;
             }
-            samples
+            Ok(group)
         })
     }
 }

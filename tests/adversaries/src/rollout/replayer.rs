@@ -1,11 +1,9 @@
 //! One piece of work, paid twice: prompts and seeds bind the unit.
 
 use crate::{Adversary, Target, Unit};
-use miner::{ExecuteError, RolloutInputs, rollout};
-use protocol::{
-    rollout::Payload,
-    task::{RolloutTask, UnitId},
-};
+use engine::Generation;
+use miner::{ExecuteError, RolloutInputs, rollout::Draw};
+use protocol::task::{RolloutTask, UnitId};
 
 /// See the module.
 #[derive(Debug)]
@@ -21,7 +19,7 @@ impl Adversary for Replayer {
     fn targets(&self) -> &'static [Target] {
         &[Target::Rollout]
     }
-    fn send(&self, unit: &Unit<'_>, payload: Payload) -> Result<Payload, ExecuteError> {
+    fn generate(&self, unit: &Unit<'_>, _: &Draw<'_>) -> Result<Vec<Generation>, ExecuteError> {
         let task = &unit.inputs.task;
         let earlier = RolloutTask {
             unit: UnitId {
@@ -34,10 +32,6 @@ impl Adversary for Replayer {
             task: &earlier,
             ..*unit.inputs
         };
-        let sent_before = rollout::execute(&inputs, unit.device)?;
-        Ok(Payload {
-            unit: payload.unit,
-            ..sent_before
-        })
+        Draw::assigned(&inputs, &unit.world).generate(&unit.world, unit.device)
     }
 }

@@ -3,7 +3,7 @@
 use super::forged;
 use crate::{Adversary, Target, Unit};
 use miner::ExecuteError;
-use protocol::rollout::Payload;
+use protocol::rollout::Sections;
 
 /// See the module.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ impl Adversary for ZeroSketch {
     fn targets(&self) -> &'static [Target] {
         &[Target::Rollout]
     }
-    fn send(&self, _: &Unit<'_>, payload: Payload) -> Result<Payload, ExecuteError> {
-        forged(payload, |bytes| {
+    fn prove(&self, _: &Unit<'_>, sections: Sections) -> Result<Sections, ExecuteError> {
+        forged(sections, |bytes| {
             bytes.iter_mut().skip(2).for_each(|byte| *byte = 0);
         })
     }

@@ -1,4 +1,4 @@
-use crate::scene::{SCENE, device};
+use crate::scene::{SCENE, device, salts};
 use adversaries::{Cheat, Target, all};
 use miner::rollout;
 use protocol::{rollout::Payload, verdict::Check};
@@ -11,7 +11,8 @@ fn liars() -> impl Iterator<Item = Cheat> {
 fn sent_by(cheat: Cheat) -> Payload {
     let task = SCENE.task();
     let inputs = SCENE.rollout_inputs(&task);
-    cheat.rollout(&inputs, &device()).unwrap()
+    let salts = salts(&task);
+    cheat.rollout(&inputs, &salts, &device()).unwrap().payload
 }
 
 fn named(name: &str) -> Cheat {
@@ -88,7 +89,8 @@ fn rounded_weights_are_caught_by_activations_even_where_the_tokens_agree() {
 fn who_lies_sometimes_is_honest_about_the_other_units() {
     let honest = {
         let task = SCENE.task();
-        rollout::execute(&SCENE.rollout_inputs(&task), &device()).unwrap()
+        let inputs = SCENE.rollout_inputs(&task);
+        rollout::execute(&inputs, &salts(&task), &device()).unwrap()
     };
     for cheat in liars() {
         let task = SCENE.task();
@@ -98,7 +100,7 @@ fn who_lies_sometimes_is_honest_about_the_other_units() {
             "one unit in a million, and this one"
         );
         let sent = rare
-            .rollout(&SCENE.rollout_inputs(&task), &device())
+            .rollout(&SCENE.rollout_inputs(&task), &salts(&task), &device())
             .unwrap();
         assert_eq!(sent, honest, "{rare}");
     }

@@ -6,7 +6,7 @@ use ledger_state::proposal::Stored;
 use protocol::{
     Amount, BlobId, Height, ProposalId, SigningKey, Step,
     codec::{BoundedVec, Text},
-    rollout::Totals,
+    rollout::{Root, Totals},
     task::{UnitId, UnitKind},
     transaction::{Action, Body, Choice, Unverified},
     verdict::Check,
@@ -97,6 +97,7 @@ fn commitment(random: &mut Random, step: Step) -> Body {
     let samples_count = u32::try_from(random.below(6)).unwrap();
     Body::CommitRollouts {
         unit: unit(random, step),
+        root: Root::from_bytes(random.bytes()),
         blob: BlobId::from_bytes(random.bytes()),
         blob_bytes: random.below(1_000),
         totals: Totals {

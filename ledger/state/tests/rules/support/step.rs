@@ -9,12 +9,12 @@ use ledger_state::{
     unit::{Draw, Opinion, Outcome, Unit},
 };
 use protocol::{
-    Address, BlobId, CheckpointId, RunId, SigningKey, Step,
+    Address, BlobId, CheckpointId, Nonce, RunId, SigningKey, Step,
     checkpoint::{Checkpoint, Evaluation},
     codec::BoundedVec,
-    rollout::Totals,
+    rollout::{Equivocation, Root, Totals},
     task::{UnitId, UnitKind},
-    transaction::{Body, Commitment},
+    transaction::{Body, Commitment, Transaction, Unverified},
     verdict::{self, Check, Finding, Verdict},
 };
 
@@ -46,6 +46,7 @@ pub(crate) fn commitment_body(unit: UnitId) -> Body {
     match unit.kind {
         UnitKind::Rollout => Body::CommitRollouts {
             unit,
+            root: Root::from_bytes([0x52; 32]),
             blob,
             blob_bytes,
             totals: Totals {
@@ -63,6 +64,22 @@ pub(crate) fn commitment_body(unit: UnitId) -> Body {
             loss_micro: 2_000_000,
         },
     }
+}
+
+/// Two commitments to a unit that one key signed.
+pub(crate) fn equivocation(chain: &Chain, unit: UnitId, signer: &SigningKey) -> Equivocation {
+    let signed = |byte| {
+        let mut body = commitment_body(unit);
+        if let Body::CommitRollouts { root, .. } = &mut body {
+            *root = Root::from_bytes([byte; 32]);
+        }
+        let content = Transaction::new(chain.id, signer.address(), Nonce::new(byte.into()), body);
+        content.sign(signer)
+    };
+    let (first, second) = (signed(1), signed(2));
+    let half = |signed: &Unverified| (signed.claimed().clone(), signed.signature());
+    let (first, second) = (half(&first), half(&second));
+    Equivocation::of((&first.0, first.1), (&second.0, second.1)).unwrap()
 }
 
 /// Binds a verdict, and opens it.
