@@ -1,4 +1,4 @@
-use crate::scene::{SCENE, device};
+use crate::scene::{SCENE, device, salts};
 use adversaries::Cheat;
 use miner::rollout;
 use protocol::verdict::Verdict;
@@ -9,13 +9,14 @@ fn said(name: &str) -> ([Option<bool>; 2], usize) {
     let garbage: Cheat = "garbage".parse().unwrap();
     let task = SCENE.task();
     let inputs = SCENE.rollout_inputs(&task);
-    let honest = rollout::execute(&inputs, &device()).unwrap();
-    let forged = garbage.rollout(&inputs, &device()).unwrap();
+    let salts = salts(&task);
+    let honest = rollout::execute(&inputs, &salts, &device()).unwrap();
+    let forged = garbage.rollout(&inputs, &salts, &device()).unwrap();
     let mut looked = 0;
-    let said = [honest, forged].map(|payload| {
+    let said = [honest, forged].map(|work| {
         let mut judge = || {
             looked += 1;
-            SCENE.judge_rollout(&payload)
+            SCENE.judge_rollout(&work.payload)
         };
         let verdict = auditor.verdict(task.unit, &mut judge);
         verdict.as_ref().map(Verdict::accepts)

@@ -1,4 +1,4 @@
-use crate::scene::{MINER, SCENE, beacon, device, judge_gradient, reason};
+use crate::scene::{NO_ROOT, SCENE, beacon, device, judge_gradient, reason};
 use adversaries::{Cheat, Target, all};
 use miner::{GradientInputs, gradient};
 use protocol::{codec::encode, verdict::Check};
@@ -14,7 +14,8 @@ fn caught(part: &str, inputs: &GradientInputs<'_>) {
     let honest = gradient::execute(inputs, &device()).unwrap();
     for cheat in all().map(Cheat::always) {
         let payload = cheat.gradient(inputs, &device()).unwrap();
-        verifier::admit(inputs.unit, MINER, &encode(&payload), inputs.recipe).unwrap();
+        let bytes = encode(&payload);
+        SCENE.admit(inputs.unit, NO_ROOT, &bytes).unwrap();
         let name = cheat.adversary().name();
         let only_pretrain = name == "copied-gradient" && part == "reinforce";
         if !cheat.lies_about(Target::Gradient) || only_pretrain {
