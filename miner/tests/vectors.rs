@@ -6,7 +6,8 @@ use miner::projection::{basis, project};
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf};
 
-/// A hidden state that is easy to make again: channel k is `scale (((7919 k) mod 4093) / 4096 - 1/2)`.
+/// A hidden state that is easy to make again: channel k is
+/// `scale (((7919 k) mod 4093) / 4096 - 1/2)`.
 fn state(width: u16, scale: f32) -> Vec<f32> {
     let value = |k: u16| f32::from(u16::try_from(u32::from(k) * 7919 % 4093).unwrap());
     (0..width)

@@ -315,10 +315,10 @@ impl Miner {
         let computation = self
             .gather(context, convicted.unit, &convicted.inputs)
             .await?;
-        let device = self.bench.device();
-        let product = self
-            .bench
-            .compute(Spent::Mining, move || computation.execute(None, &device));
+        let (key, device) = (self.key.clone(), self.bench.device());
+        let product = self.bench.compute(Spent::Mining, move || {
+            computation.execute(&key, None, &device)
+        });
         let Product { blob, .. } = product.await??;
         Ok(protocol::BlobId::of(&blob) == convicted.blob)
     }

@@ -33,7 +33,8 @@ pub enum Check {
     Finish,
     /// Tokens that are not the seeded draw under the assigned checkpoint.
     Sampling,
-    /// Samples whose sealed section differs from the recomputed activations, and a sketch that does.
+    /// Samples whose seal does not hide what the recomputed activations give, and a sketch that
+    /// differs.
     Activations,
     /// Samples whose claimed reward is not what the environment computes.
     Reward,

@@ -65,8 +65,8 @@ pub enum Target {
 
 /// A participant that is honest in all stages but those it replaces.
 ///
-/// A rollout passes through `draw`, `generate`, `prove` and `send`, a gradient through `gradient`, an audit
-/// through `verdict`. Like honest work, each stage is a pure function of its inputs.
+/// A rollout passes through `draw`, `generate`, `prove` and `send`, a gradient through `gradient`,
+/// an audit through `verdict`. Like honest work, each stage is a pure function of its inputs.
 pub trait Adversary: Debug + Send + Sync {
     /// Its name, in kebab-case.
     fn name(&self) -> &'static str;

@@ -240,10 +240,10 @@ fn one_group_is_judged_alone_and_a_finding_names_the_first() {
         let last = groups.len() - 1;
         groups[last][0].reward_micro ^= 1;
     });
-    let totals = payload.totals(1_000_000);
+    let claimed = SCENE.claimed(&payload);
     let judged = |group: Option<u32>| {
         let blob = encode(&payload);
-        verifier::rollout::judge_part(&inputs, &totals, &blob, group, &device())
+        verifier::rollout::judge_part(&inputs, &claimed, &blob, group, &device()).verdict
     };
     let last = SCENE.recipe.reinforce.groups_per_unit_count - 1;
     assert!(last > 0);
