@@ -165,7 +165,7 @@ pub enum Body {
     /// Show that a miner signed two different commitments to one unit.
     ReportEquivocation {
         /// The two commitments.
-        proof: Equivocation,
+        proof: Box<Equivocation>,
     },
 }
 

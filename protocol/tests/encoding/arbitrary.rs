@@ -122,7 +122,7 @@ fn work() -> impl Strategy<Value = Body> {
         unit().prop_map(|unit| Body::Appeal { unit }),
         checkpoint().prop_map(|checkpoint| Body::AttestCheckpoint { checkpoint }),
         Just(Body::ReportEquivocation {
-            proof: crate::values::equivocation(),
+            proof: Box::new(crate::values::equivocation()),
         }),
     ]
 }

@@ -261,7 +261,7 @@ pub(crate) fn bodies() -> Vec<Body> {
             choice: Choice::Abstain,
         },
         Body::ReportEquivocation {
-            proof: equivocation(),
+            proof: Box::new(equivocation()),
         },
     ]
 }

@@ -22,7 +22,12 @@ fn a_miner_that_signed_two_roots_is_slashed_without_an_audit() {
     let reporter = chain.miners[(index + 1) % 3].clone();
     let at_risk = chain.miner_record(index).at_risk().get();
     let before = chain.balance(reporter.address());
-    chain.block(vec![(reporter.clone(), Body::ReportEquivocation { proof })]);
+    chain.block(vec![(
+        reporter.clone(),
+        Body::ReportEquivocation {
+            proof: Box::new(proof),
+        },
+    )]);
     let bounty = chain.balance(reporter.address()) - before;
     assert_eq!(bounty, at_risk / 10, "the default share of a finder");
     let Some(Outcome::Slashed { finding }) = chain.outcome(unit) else {
@@ -58,7 +63,9 @@ fn a_unit_that_was_paid_still_costs_the_bond_of_who_signed_it_twice() {
     let proof = equivocation(&chain, unit, &owner);
     chain.block(vec![(
         chain.operator(0),
-        Body::ReportEquivocation { proof },
+        Body::ReportEquivocation {
+            proof: Box::new(proof),
+        },
     )]);
     assert!(chain.is_accepted(unit), "what is settled stays settled");
     let index = chain

@@ -41,12 +41,19 @@ fn sound() -> (Chain, Equivocation) {
 fn changed(change: impl FnOnce(&Chain, &mut Equivocation)) -> Rejection {
     let (chain, mut proof) = sound();
     change(&chain, &mut proof);
-    chain.reject(chain.operator(0), Body::ReportEquivocation { proof })
+    chain.reject(
+        chain.operator(0),
+        Body::ReportEquivocation {
+            proof: Box::new(proof),
+        },
+    )
 }
 
 fn reported_twice() -> Rejection {
     let (mut chain, proof) = sound();
-    let report = Body::ReportEquivocation { proof };
+    let report = Body::ReportEquivocation {
+        proof: Box::new(proof),
+    };
     chain.block(vec![(chain.operator(0), report.clone())]);
     chain.reject(chain.operator(1), report)
 }
