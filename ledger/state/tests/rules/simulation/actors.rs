@@ -5,10 +5,12 @@ use crate::support::{accepting, audit_bodies, commitment_body, registration, rej
 use ledger_state::{
     bond::{Miner, Status},
     unit::{Opinion, Stage, Unit},
+    verdict::sortition::may_volunteer,
 };
 use protocol::{
     CheckpointId, SigningKey,
     codec::BoundedVec,
+    sample::sortition_input,
     task::UnitId,
     transaction::Body,
     verdict::{Check, Verdict},
@@ -119,6 +121,13 @@ fn honest_validator(world: &World, index: usize) -> Vec<Wish> {
             held.push(id);
         }
         wishes.extend(audit(&key, id, &unit, truth(id, behaviour)));
+        let is_first = unit
+            .audits
+            .last()
+            .is_some_and(|round| round.seats.is_empty());
+        if is_first && is_served(id, behaviour) {
+            wishes.extend(volunteer(world, &key, (id, &unit), truth(id, behaviour)));
+        }
     }
     if !held.is_empty() {
         let units = BoundedVec::new(held).unwrap();
@@ -144,6 +153,29 @@ fn audit(key: &SigningKey, id: UnitId, unit: &Unit, verdict: Verdict) -> Option<
     }
 }
 
+/// A commitment to a unit for which the key drew itself.
+fn volunteer(
+    world: &World,
+    key: &SigningKey,
+    (id, unit): (UnitId, &Unit),
+    verdict: Verdict,
+) -> Option<Wish> {
+    let next = world.chain.height().next();
+    let sortition = unit.audits.last()?.calls_volunteers(next)?;
+    let (output, proof) = key.vrf().prove(&sortition_input(&sortition.beacon, id));
+    let drawn = (key.address(), &output);
+    let (bind, _) = audit_bodies(key, id, verdict);
+    let Body::AuditCommit { commitment, .. } = bind else {
+        return None;
+    };
+    let body = Body::AuditCommit {
+        unit: id,
+        sortition: Some(proof),
+        commitment,
+    };
+    may_volunteer(&world.chain.view(), unit, drawn, next).then(|| (key.clone(), body))
+}
+
 /// Accepts lies, rejects truth, copies, is silent; attests what it does not hold.
 fn dishonest_validator(world: &mut World) -> Vec<Wish> {
     let key = world.chain.operator(DISHONEST);
@@ -157,7 +189,8 @@ fn dishonest_validator(world: &mut World) -> Vec<Wish> {
             2 => rejecting(Check::Availability, 1),
             _ => accepting(),
         };
-        wishes.extend(audit(&key, id, &unit, verdict));
+        wishes.extend(audit(&key, id, &unit, verdict.clone()));
+        wishes.extend(volunteer(world, &key, (id, &unit), verdict));
         if world.random.chance(30) {
             held.push(id);
         }

@@ -11,7 +11,7 @@ use ledger_state::{
     Event, account,
     bond::Miner,
     check_transaction, select, task,
-    unit::{Outcome, Stage, Unit, VoidReason},
+    unit::{Outcome, Stage, Tier, Unit, VoidReason},
 };
 use protocol::{
     Address, SigningKey, StateRoot, Step,
@@ -48,6 +48,9 @@ pub(super) const MET: &[&str] = &[
     "void: miner slashed",
     "void: unavailable",
     "escalated",
+    "opened",
+    "seated",
+    "drawn",
     "convicted",
     "appealed",
     "appeal lost",
@@ -71,6 +74,9 @@ fn label(event: &Event) -> Option<&'static str> {
             },
         },
         Event::AuditEscalated { .. } => "escalated",
+        Event::AuditOpened { .. } => "opened",
+        Event::AuditorSeated { .. } => "seated",
+        Event::AuditDrawn { .. } => "drawn",
         Event::UnitConvicted { .. } => "convicted",
         Event::UnitAppealed { .. } => "appealed",
         Event::AppealEnded { is_lost: true, .. } => "appeal lost",
@@ -82,8 +88,9 @@ fn label(event: &Event) -> Option<&'static str> {
     })
 }
 
-/// Windows leave room for hiccups; the run is longer than a walk.
-fn setup() -> Setup {
+/// Windows leave room for hiccups; the run is longer than a walk. In every other walk auditors
+/// draw themselves.
+fn setup(seed: u64) -> Setup {
     let mut recipe = recipe();
     recipe.pretrain.steps_count = 2;
     recipe.pretrain.units_count = 6;
@@ -102,6 +109,9 @@ fn setup() -> Setup {
             (Name::AuditCommitBlocks, 10),
             (Name::AuditRevealBlocks, 10),
             (Name::AppealBlocks, 6),
+            (Name::SortitionStages, 3 * (seed % 2)),
+            (Name::SortitionStageBlocks, 3),
+            (Name::SortitionGraceBlocks, 2),
             (Name::VotingBlocks, 15),
         ],
         ..Setup::default()
@@ -122,7 +132,7 @@ impl World {
             Behaviour::Honest,
         ];
         // Another seed, another genesis, other beacons.
-        let mut setup = setup();
+        let mut setup = setup(seed);
         setup.balance += seed % 1_000;
         Self {
             chain: Chain::start(&setup),
@@ -189,12 +199,19 @@ impl World {
         }
         if is_accepted && actors::is_lie(id, behaviour) {
             let dishonest = self.chain.operator(DISHONEST).address();
-            let first = unit.audits.first().map(|audit| audit.seats[0].auditor);
-            assert!(first.is_none_or(|auditor| auditor == dishonest), "{id}");
+            let first = unit.audits.iter().flat_map(|audit| &audit.seats);
+            assert!(
+                first
+                    .map(|seat| seat.auditor)
+                    .all(|auditor| auditor == dishonest),
+                "{id}"
+            );
             assert!(unit.audits.len() < 2, "{id} was judged by others");
         }
         if let Outcome::Slashed { .. } = outcome {
-            assert!(unit.conviction.is_some() || unit.audits.len() == 4, "{id}");
+            let last = unit.audits.last().map(|audit| audit.tier);
+            let by_everyone = matches!(last, Some(Tier::Everyone { .. }));
+            assert!(unit.conviction.is_some() || by_everyone, "{id}");
         }
         let before = self.settled.insert(id, unit);
         assert_eq!(before, None, "unit {id} settled twice");
