@@ -1,7 +1,10 @@
 //! The command line.
 
 use crate::{
-    calibrate, devnet, export, mining, model, query, replay, rpc::client::Client, validator, wallet,
+    calibrate, devnet, export, mining, model, query, replay,
+    rpc::client::Client,
+    validator::{self, Role},
+    wallet,
 };
 use adversaries::Cheat;
 use anyhow::{Context as _, Result};
@@ -37,6 +40,8 @@ enum Command {
     Devnet(DevnetArguments),
     /// Run a validator: order blocks, keep data, audit.
     Validator(HomeArguments),
+    /// Run a verifier: audit what the network draws, for pay and with a bond, without ordering blocks.
+    Verifier(VerifierArguments),
     /// Run a miner: compute what the network asks for, and be paid.
     Miner(MinerArguments),
     /// Write the last agreed checkpoint as a safetensors file.
@@ -113,6 +118,15 @@ struct HomeArguments {
     /// End when the process that started this one ends.
     #[arg(long, hide = true)]
     end_with_parent: bool,
+}
+
+#[derive(Debug, Args)]
+struct VerifierArguments {
+    #[command(flatten)]
+    home: HomeArguments,
+    /// What to lock: the more, the more audits [default: the least allowed].
+    #[arg(long)]
+    bond: Option<Amount>,
 }
 
 #[derive(Debug, Args)]
@@ -270,7 +284,11 @@ impl Arguments {
             Command::Devnet(arguments) => devnet::run(arguments.into()).await,
             Command::Validator(arguments) => {
                 crate::shutdown::follow_parent(arguments.end_with_parent)?;
-                validator::run(&arguments.home).await
+                validator::run(&arguments.home, Role::Validator).await
+            }
+            Command::Verifier(VerifierArguments { home, bond }) => {
+                crate::shutdown::follow_parent(home.end_with_parent)?;
+                validator::run(&home.home, Role::Verifier { bond }).await
             }
             Command::Miner(arguments) => {
                 crate::shutdown::follow_parent(arguments.end_with_parent)?;

@@ -1,8 +1,10 @@
-//! A validator's duties beyond ordering blocks: hold blobs, audit units, compute checkpoints.
+//! A node's duties beyond ordering blocks: hold blobs, audit units, compute checkpoints. Of these
+//! a verifier, which is no validator, only audits.
 //!
 //! Level-triggered: at every block `Duties::act` reads from the state what is expected of this
 //! validator, starts what has to be computed or fetched, and signs what is ready.
 
+mod register;
 mod volunteer;
 
 use crate::{
@@ -11,6 +13,7 @@ use crate::{
     local::Work,
     outbox::Outbox,
     rpc::work::{self, Input, StepContext},
+    validator::Role,
     workbench::{Model, Workbench},
 };
 use anyhow::{Context as _, Result};
@@ -19,6 +22,7 @@ use ledger_state::{
     run::{self, Run, Stage},
     task,
     unit::{self, Audit, Claim, Commitment, Opinion, Sortition, Tier, Unit},
+    validator::Validator,
 };
 use protocol::{
     Address, CheckpointId, Height, RunId, SigningKey, Step,
@@ -74,6 +78,8 @@ struct Expected {
     seats: Vec<(UnitId, Unit, Seat)>,
     /// Units for whose current round auditors draw themselves, and it has not committed.
     called: Vec<(UnitId, Unit, Sortition)>,
+    /// What it sends first, if it is neither validator nor verifier yet.
+    registration: Option<Body>,
     /// Checkpoints it has not attested.
     due: Vec<(RunId, Step)>,
 }
@@ -94,6 +100,7 @@ pub struct Duties {
     chain: Arc<Chain>,
     bench: Arc<Workbench>,
     operator: Address,
+    role: Role,
     key: SigningKey,
     outbox: Outbox,
     running: BTreeSet<Job>,
@@ -109,10 +116,16 @@ pub struct Duties {
 impl Duties {
     /// The duties of the validator with this key, and the queue of finished jobs to feed back.
     #[must_use]
-    pub fn new(chain: Arc<Chain>, bench: Arc<Workbench>, key: SigningKey) -> (Self, FinishedJobs) {
+    pub fn new(
+        chain: Arc<Chain>,
+        bench: Arc<Workbench>,
+        key: SigningKey,
+        role: Role,
+    ) -> (Self, FinishedJobs) {
         let (finished, receiver) = mpsc::channel(256);
         let duties = Self {
             operator: key.address(),
+            role,
             outbox: Outbox::new(key.clone(), chain.id()),
             chain,
             bench,
@@ -171,13 +184,16 @@ impl Duties {
     }
     /// Reads what is expected, starts jobs, signs what is ready.
     fn act(&mut self) {
-        let operator = self.operator;
+        let (operator, vrf, role) = (self.operator, self.key.vrf().public(), self.role);
         let (height, nonce, expected) = self.chain.view(|view| {
             let nonce = account::account(view, operator).nonce;
-            (run::tip(view).height, nonce, expected(view, operator))
+            let mut expected = expected(view, operator);
+            expected.registration = register::wanted(view, operator, vrf, role);
+            (run::tip(view).height, nonce, expected)
         });
         self.outbox.observe(nonce, height);
-        let mut bodies = self.checkpoint_bodies(&expected.due, height);
+        let mut bodies: Vec<Body> = expected.registration.into_iter().collect();
+        bodies.extend(self.checkpoint_bodies(&expected.due, height));
         bodies.extend(self.audit_bodies(&expected.seats, height));
         bodies.extend(self.volunteer_bodies(expected.called, height));
         bodies.extend(self.attestation(&expected.unattested, height));
@@ -422,8 +438,9 @@ pub struct FinishedJobs(mpsc::Receiver<Finished>);
 fn expected(view: &View<'_>, operator: Address) -> Expected {
     let mut expected = Expected::default();
     let height = run::tip(view).height;
+    let attests = view.get::<Validator>(&operator).is_some();
     for (run_id, run) in view.scan::<Run>(&()) {
-        if matches!(run.stage, Stage::Attesting { .. }) {
+        if attests && matches!(run.stage, Stage::Attesting { .. }) {
             let (id, step) = (run_id, run.step.next());
             let key = ((id, step), operator);
             if view
@@ -447,7 +464,7 @@ fn expected(view: &View<'_>, operator: Address) -> Expected {
             } else if let Some(sortition) = round.and_then(|a| a.calls_volunteers(height.next())) {
                 expected.called.push((id, unit.clone(), *sortition));
             }
-            if !commitment.attested_by.contains(&operator) {
+            if attests && !commitment.attested_by.contains(&operator) {
                 expected.unattested.push((id, unit));
             }
         }

@@ -1,4 +1,7 @@
 //! `cairn validator`: orders blocks, keeps data, audits, serves the page.
+//!
+//! `cairn verifier` is the same node under a key that is no validator's: it follows consensus
+//! without a vote, locks a bond, and audits.
 
 use crate::{
     chain::{Chain, application::ChainApplication},
@@ -13,18 +16,39 @@ use anyhow::{Context as _, Result, bail};
 use ledger_consensus::{EngineConfig, EngineHandle};
 use ledger_store::{SledStore, Store as _};
 use network::{FolderStore, Network, NetworkConfig, NetworkHandle};
-use protocol::genesis::Genesis;
+use protocol::{Address, Amount, genesis::Genesis};
 use std::{path::Path, sync::Arc};
 use tokio::net::TcpListener;
 
-/// Runs a validator until it is told to stop or fails.
+/// What a node takes part in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Ordering blocks, keeping data, auditing.
+    Validator,
+    /// Auditing.
+    Verifier {
+        /// What to lock; the least allowed if left out.
+        bond: Option<Amount>,
+    },
+}
+
+impl Role {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Validator => "validator",
+            Self::Verifier { .. } => "verifier",
+        }
+    }
+}
+
+/// Runs a validator or verifier until it is told to stop or fails.
 ///
 /// # Errors
 /// When the home is damaged, an address is taken, or the engine stops by itself.
-pub async fn run(path: &Path) -> Result<()> {
+pub async fn run(path: &Path, role: Role) -> Result<()> {
     if !path.join("config.toml").exists() {
         bail!(
-            "{} is not a validator's home: config.toml is missing",
+            "{} is not a node's home: config.toml is missing",
             path.display()
         );
     }
@@ -33,16 +57,7 @@ pub async fn run(path: &Path) -> Result<()> {
     let genesis = home.genesis()?;
     let key = home.key("operator.key")?;
     let operator = key.address();
-    if !genesis
-        .validators
-        .iter()
-        .any(|validator| validator.operator == operator)
-    {
-        bail!(
-            "operator {operator} is not a validator of chain {}",
-            genesis.chain_id()
-        );
-    }
+    check_role(&genesis, operator, role)?;
     // Take every address before touching data, so that a second start by mistake harms nothing.
     let http = TcpListener::bind(&config.http)
         .await
@@ -54,11 +69,11 @@ pub async fn run(path: &Path) -> Result<()> {
     let (network, events) = start_network(&home, &config, &key, &chain, &blobs).await?;
     local.set_network_addresses(network.listen_addresses());
     let engine = start_engine(&home, &config, &key, &chain).await?;
-    tracing::info!(chain = %chain.id(), operator = %operator, http = %config.http, "validator is up");
+    tracing::info!(chain = %chain.id(), operator = %operator, http = %config.http, "{} is up", role.as_str());
 
     let device = config.open_device()?;
     let bench = Workbench::new(blobs, network.clone(), Arc::clone(&local), device);
-    let (duties, jobs) = Duties::new(Arc::clone(&chain), Arc::new(bench), key);
+    let (duties, jobs) = Duties::new(Arc::clone(&chain), Arc::new(bench), key, role);
     let duties = tokio::spawn(duties.run(jobs));
     let gossip = tokio::spawn(gossip::run(
         Arc::clone(&chain),
@@ -84,6 +99,21 @@ pub async fn run(path: &Path) -> Result<()> {
     }
     stopped?;
     engine_ended.context("consensus did not end cleanly")
+}
+
+fn check_role(genesis: &Genesis, operator: Address, role: Role) -> Result<()> {
+    let mut validators = genesis.validators.iter();
+    let orders = validators.any(|validator| validator.operator == operator);
+    let chain = genesis.chain_id();
+    match role {
+        Role::Validator if !orders => {
+            bail!("operator {operator} is not a validator of chain {chain}")
+        }
+        Role::Verifier { .. } if orders => {
+            bail!("operator {operator} is a validator of chain {chain}, which audits as it is")
+        }
+        Role::Validator | Role::Verifier { .. } => Ok(()),
+    }
 }
 
 async fn start_network(

@@ -15,3 +15,4 @@ mod life_of_a_contribution;
 mod network_of_processes;
 mod page;
 mod support;
+mod verifier;
