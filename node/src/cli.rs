@@ -40,7 +40,7 @@ enum Command {
     Devnet(DevnetArguments),
     /// Run a validator: order blocks, keep data, audit.
     Validator(HomeArguments),
-    /// Run a verifier: audit what the network draws, for pay and with a bond, without ordering blocks.
+    /// Run a verifier: audit what the network draws, with a bond and for pay.
     Verifier(VerifierArguments),
     /// Run a miner: compute what the network asks for, and be paid.
     Miner(MinerArguments),

@@ -69,7 +69,8 @@ pub async fn run(path: &Path, role: Role) -> Result<()> {
     let (network, events) = start_network(&home, &config, &key, &chain, &blobs).await?;
     local.set_network_addresses(network.listen_addresses());
     let engine = start_engine(&home, &config, &key, &chain).await?;
-    tracing::info!(chain = %chain.id(), operator = %operator, http = %config.http, "{} is up", role.as_str());
+    let what = role.as_str();
+    tracing::info!(chain = %chain.id(), %operator, http = %config.http, "{what} is up");
 
     let device = config.open_device()?;
     let bench = Workbench::new(blobs, network.clone(), Arc::clone(&local), device);
