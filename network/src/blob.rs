@@ -8,6 +8,7 @@
 
 pub(crate) mod attempt;
 pub(crate) mod fetch;
+pub mod hostile;
 mod job;
 mod outboard;
 mod segments;

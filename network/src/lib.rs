@@ -69,6 +69,8 @@ mod start;
 mod store;
 mod topic;
 
+#[doc(hidden)]
+pub use blob::hostile;
 pub use blob::{
     attempt::{Attempt, AttemptError},
     fetch::FetchError,

@@ -49,6 +49,17 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "tests-decoders",
+        &[
+            "protocol",
+            "governance",
+            "ledger-state",
+            "ledger-consensus",
+            "network",
+            "engine",
+        ],
+    ),
+    (
         "tests",
         &[
             "protocol",

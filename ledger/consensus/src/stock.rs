@@ -27,6 +27,8 @@ mod signing;
 mod supervisor;
 mod undecided;
 
+#[doc(hidden)]
+pub use codec::decode_hostile;
 pub use settings::EngineConfig;
 pub use supervisor::EngineHandle;
 

@@ -118,5 +118,39 @@ impl HasEncodedLen<Response<CairnContext>> for WireCodec {
     }
 }
 
+/// Decodes as the type at this position, for tests that throw bytes at it; whether they are one.
+///
+/// # Panics
+/// When a value's encoding is not the bytes that it came from.
+#[must_use]
+pub fn decode_hostile(kind: u8, bytes: &[u8]) -> bool {
+    fn decode<T>(bytes: &[u8]) -> bool
+    where
+        WireCodec: Codec<T, Error = io::Error>,
+    {
+        let Ok(value) = WireCodec.decode(Bytes::copy_from_slice(bytes)) else {
+            return false;
+        };
+        let encoded = WireCodec.encode(&value);
+        assert!(
+            encoded.is_ok_and(|encoded| encoded == bytes),
+            "messages have one encoding"
+        );
+        true
+    }
+    match kind {
+        0 => decode::<Part>(bytes),
+        1 => decode::<StreamMessage<Part>>(bytes),
+        2 => decode::<SignedConsensusMsg<CairnContext>>(bytes),
+        3 => decode::<LivenessMsg<CairnContext>>(bytes),
+        4 => decode::<ProposedValue<CairnContext>>(bytes),
+        5 => decode::<PolkaCertificate<CairnContext>>(bytes),
+        6 => decode::<Status<CairnContext>>(bytes),
+        7 => decode::<Request<CairnContext>>(bytes),
+        8 => decode::<Response<CairnContext>>(bytes),
+        _ => decode::<ValidatorProof<CairnContext>>(bytes),
+    }
+}
+
 #[cfg(test)]
 mod tests;
