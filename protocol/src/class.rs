@@ -107,7 +107,7 @@ pub struct Cell {
     pub tokens_log2: u8,
     /// The unit's mean entropy in steps of [`ENTROPY_BIN_MICRO`].
     pub entropy_bin: u8,
-    /// Honest units measured.
+    /// Honest units, and beginnings of longer ones, that were measured.
     pub units_count: u64,
     /// Σ min(Δ, C) over the unit's tokens, in millionths of a nat.
     pub clipped_sum_micro: Limits,

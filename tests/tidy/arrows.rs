@@ -22,6 +22,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         "adversaries",
         &[
             "protocol",
+            "governance",
+            "ledger-state",
             "engine",
             "engine-worker",
             "environment",

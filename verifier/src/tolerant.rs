@@ -19,7 +19,9 @@
 pub mod calibrate;
 pub mod measure;
 
-use engine::{Continuation, Device, InputError, Parameters, arithmetic::elementary::wide, sampler};
+use engine::{
+    Continuation, Device, InputError, Parameters, Replay, arithmetic::elementary::wide, sampler,
+};
 use protocol::{
     class::{Class, Level},
     proof::toploc::{Activations, Rejection, Rule, verify_bytes},
@@ -49,6 +51,17 @@ pub struct Response<'a> {
     pub tokens: &'a [u32],
     /// The seed of its draws.
     pub seed: [u8; 32],
+}
+
+impl Response<'_> {
+    /// What goes into the model.
+    #[must_use]
+    pub const fn continuation(&self) -> Continuation<'_> {
+        Continuation {
+            prompt: self.prompt,
+            response: self.tokens,
+        }
+    }
 }
 
 impl Margins {
@@ -85,7 +98,23 @@ impl Margins {
         self.entropy_sum_micro = self.entropy_sum_micro.saturating_add(entropy_micro);
     }
 
-    /// Replays the responses of a unit with the exact engine.
+    /// Adds the tokens of another.
+    pub fn merge(&mut self, other: &Self) {
+        let Self {
+            tokens_count,
+            largest_micro,
+            clipped_sum_micro,
+            mismatches_count,
+            entropy_sum_micro,
+        } = other;
+        self.tokens_count += tokens_count;
+        self.largest_micro = self.largest_micro.max(*largest_micro);
+        self.clipped_sum_micro = self.clipped_sum_micro.saturating_add(*clipped_sum_micro);
+        self.mismatches_count += mismatches_count;
+        self.entropy_sum_micro = self.entropy_sum_micro.saturating_add(*entropy_sum_micro);
+    }
+
+    /// Replays responses with the exact engine, and measures each.
     ///
     /// # Errors
     /// A response that the model cannot take.
@@ -95,25 +124,32 @@ impl Margins {
         temperature: f32,
         clip_micro: u64,
         device: &Device,
-    ) -> Result<Self, InputError> {
-        let mut margins = Self::default();
-        let continuations: Vec<_> = responses
-            .iter()
-            .map(|&Response { prompt, tokens, .. }| Continuation {
-                prompt,
-                response: tokens,
-            })
-            .collect();
+    ) -> Result<Vec<Self>, InputError> {
+        let continuations: Vec<_> = responses.iter().map(Response::continuation).collect();
         let passes = device.replay(model, &continuations)?;
-        let width = model.config().vocab_size;
-        for (response, pass) in responses.iter().zip(&passes) {
-            let rows = pass.logits.chunks_exact(width).zip(response.tokens);
+        Ok(Self::of_passes(responses, &passes, temperature, clip_micro))
+    }
+
+    /// Measures each response by its replay.
+    #[must_use]
+    pub fn of_passes(
+        responses: &[Response<'_>],
+        passes: &[Replay],
+        temperature: f32,
+        clip_micro: u64,
+    ) -> Vec<Self> {
+        let mut all = Vec::with_capacity(responses.len());
+        for (response, pass) in responses.iter().zip(passes) {
+            let width = pass.logits.len() / response.tokens.len().max(1);
+            let mut margins = Self::default();
+            let rows = pass.logits.chunks_exact(width.max(1)).zip(response.tokens);
             for (position, (row, token)) in (response.prompt.len() as u64..).zip(rows) {
                 let place = (&response.seed, position);
                 margins.add_token((row, temperature), place, *token, clip_micro);
             }
+            all.push(margins);
         }
-        Ok(margins)
+        all
     }
 
     /// The worst that the limits of a class say about them; the lifetime's evidence is not among

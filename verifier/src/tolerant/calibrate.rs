@@ -64,15 +64,21 @@ impl Calibration {
         self.units_count += 1;
         self.tokens_count += unit.tokens_count;
         self.largest_micro = self.largest_micro.max(unit.largest_micro);
+        self.add_beginning(unit);
+        self.scores[score_bin(unit.clipped_sum_micro, unit.tokens_count)] += 1;
+    }
+
+    /// Adds the first responses of a unit to the cell of their length: shorter units are judged by
+    /// it.
+    fn add_beginning(&mut self, beginning: &Margins) {
         let cell = (
-            tokens_log2(unit.tokens_count),
-            entropy_bin(unit.entropy_micro()),
+            tokens_log2(beginning.tokens_count),
+            entropy_bin(beginning.entropy_micro()),
         );
         let seen = self.cells.entry(cell).or_default();
         seen.units_count += 1;
-        seen.clipped_sum_micro = seen.clipped_sum_micro.max(unit.clipped_sum_micro);
-        seen.mismatches_count = seen.mismatches_count.max(unit.mismatches_count);
-        self.scores[score_bin(unit.clipped_sum_micro, unit.tokens_count)] += 1;
+        seen.clipped_sum_micro = seen.clipped_sum_micro.max(beginning.clipped_sum_micro);
+        seen.mismatches_count = seen.mismatches_count.max(beginning.mismatches_count);
     }
 
     /// Adds how far the proof of an honest chunk agreed.
@@ -91,6 +97,13 @@ impl Calibration {
     /// Adds everything about an honest unit.
     pub fn add_unit(&mut self, unit: &Distance) {
         self.add(&unit.margins);
+        let mut beginning = Margins::default();
+        for response in &unit.responses {
+            beginning.merge(response);
+            if beginning.tokens_count < unit.margins.tokens_count {
+                self.add_beginning(&beginning);
+            }
+        }
         for agreement in &unit.proofs {
             self.add_proof(agreement.exponent_mismatches, agreement.mantissa);
         }

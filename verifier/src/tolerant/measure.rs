@@ -1,9 +1,7 @@
 //! Units of another engine beside the exact one: what calibration adds up and controls repeat.
 
 use super::{Margins, Response, calibrate::CLIP_MICRO};
-use engine::{
-    Continuation, Device, Generation, GenerationOptions, GenerationRequest, Parameters, bf16_bits,
-};
+use engine::{Device, Generation, GenerationOptions, GenerationRequest, Parameters, bf16_bits};
 use environment::END_OF_SEQUENCE;
 use miner::{ExecuteError, RolloutInputs, World, model::number, rollout::Draw};
 use protocol::{
@@ -24,8 +22,10 @@ const ANY: Rule = Rule::Tolerant(Thresholds {
 /// How far a unit differs from the exact engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Distance {
-    /// Its tokens.
+    /// All of its tokens.
     pub margins: Margins,
+    /// Those of each response.
+    pub responses: Vec<Margins>,
     /// Its activations, chunk by chunk; a chunk that agrees in nothing is missing.
     pub proofs: Vec<Agreement>,
     /// Chunks that agree in nothing.
@@ -53,44 +53,43 @@ pub fn distance(
         })
         .collect();
     let temperature = number(inputs.recipe.reinforce.temperature);
+    let continuations: Vec<_> = responses.iter().map(Response::continuation).collect();
+    let passes = device.replay(inputs.model, &continuations)?;
     let mut distance = Distance {
-        margins: Margins::of(inputs.model, &responses, temperature, CLIP_MICRO, device)?,
+        responses: Margins::of_passes(&responses, &passes, temperature, CLIP_MICRO),
         ..Distance::default()
     };
-    for (response, generation) in responses.iter().zip(generations) {
-        compare(inputs, response, &generation.hidden, device, &mut distance)?;
+    for one in &distance.responses {
+        distance.margins.merge(one);
+    }
+    let width = inputs.model.config().hidden_size;
+    for (response, (generation, pass)) in responses.iter().zip(generations.iter().zip(&passes)) {
+        let split = response.prompt.len();
+        match agreements((width, split), &generation.hidden, &pass.hidden)? {
+            Some(agreements) => distance.proofs.extend(agreements),
+            None => distance.strangers_count += 1,
+        }
     }
     Ok(distance)
 }
 
-/// Adds how far the activations of one response agree.
-fn compare(
-    inputs: &RolloutInputs<'_>,
-    response: &Response<'_>,
-    hidden: &[f32],
-    device: &Device,
-    distance: &mut Distance,
-) -> Result<(), ExecuteError> {
-    let continuation = Continuation {
-        prompt: response.prompt,
-        response: response.tokens,
-    };
-    let exact = device.replay(inputs.model, &[continuation])?;
+/// How far proofs of `theirs` agree with `ours`, both `[tokens, width]` with a prompt of `split`
+/// tokens; nothing if a chunk agrees in nothing.
+fn agreements(
+    (width, split): (usize, usize),
+    theirs: &[f32],
+    ours: &[f32],
+) -> Result<Option<Vec<Agreement>>, ExecuteError> {
     let layout = Layout {
-        hidden: inputs.model.config().hidden_size,
-        prefill_tokens: response.prompt.len(),
+        hidden: width,
+        prefill_tokens: split,
         chunk_tokens: PROOF_CHUNK_TOKENS,
         top_count: PROOF_TOP_COUNT,
     };
     let bits = |values: &[f32]| -> Vec<u16> { values.iter().map(|v| bf16_bits(*v)).collect() };
-    let theirs = bits(hidden);
+    let (theirs, ours) = (bits(theirs), bits(ours));
     let proofs = toploc::build(&Activations::new(&theirs, layout)?)?;
-    let ours = bits(exact.first().map_or(&[][..], |pass| &pass.hidden));
-    match toploc::verify(&proofs, &Activations::new(&ours, layout)?, ANY) {
-        Ok(agreements) => distance.proofs.extend(agreements),
-        Err(_) => distance.strangers_count += 1,
-    }
-    Ok(())
+    Ok(toploc::verify(&proofs, &Activations::new(&ours, layout)?, ANY).ok())
 }
 
 /// Units as a run would assign them, for another engine to draw.

@@ -1,0 +1,112 @@
+//! The exact class: every adversary's units before the production verifier.
+
+use crate::{
+    baseline::{self, Trace},
+    statistics::Share,
+    subject::Subject,
+};
+use adversaries::Cheat;
+use anyhow::Result;
+use protocol::verdict::Check;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// How honest units look.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Honest {
+    pub(crate) units: u64,
+    pub(crate) rollouts: u64,
+    pub(crate) tokens: u64,
+    pub(crate) false_voids: u64,
+    /// 3 / N over rollouts: the 95 % bound that no false void supports.
+    pub(crate) bound_per_million_rollouts: f64,
+    pub(crate) toploc_alone_false: u64,
+    /// Of the units that traces were kept of.
+    pub(crate) traces: u64,
+    pub(crate) loss_low: f64,
+    pub(crate) loss_high: f64,
+}
+
+/// How one adversary fares when it lies about every unit.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Caught {
+    /// Units that are not the honest ones, and of these, those that the audit rejects.
+    pub(crate) caught: Share,
+    /// Units in which it lied without effect: the payload is the honest one.
+    pub(crate) without_effect: u64,
+    /// By which check the verdict rejects first.
+    pub(crate) reasons: BTreeMap<&'static str, u64>,
+    pub(crate) toploc_alone: Share,
+    pub(crate) loss_alone: Share,
+}
+
+/// Units of which traces for the baselines are kept.
+const TRACES_COUNT: u64 = 200;
+
+pub(crate) fn honest(subject: &Subject, units: u32) -> Result<Honest> {
+    let mut honest = Honest {
+        units: 0,
+        rollouts: 0,
+        tokens: 0,
+        false_voids: 0,
+        bound_per_million_rollouts: 0.0,
+        toploc_alone_false: 0,
+        traces: 0,
+        loss_low: f64::INFINITY,
+        loss_high: f64::NEG_INFINITY,
+    };
+    for index in 0..units {
+        let task = subject.task(index);
+        let work = subject.work(&task, None)?;
+        let verdict = subject.judge(&task, &work.payload);
+        honest.units += 1;
+        let totals = work.payload.totals(1_000_000);
+        honest.rollouts += u64::from(totals.samples_count);
+        honest.tokens += u64::from(totals.tokens_count);
+        honest.false_voids += u64::from(!verdict.accepts());
+        if honest.traces < TRACES_COUNT {
+            let Trace { toploc, loss } = baseline::trace(subject, &task, &work)?;
+            honest.traces += 1;
+            honest.toploc_alone_false += u64::from(!toploc);
+            honest.loss_low = honest.loss_low.min(loss);
+            honest.loss_high = honest.loss_high.max(loss);
+        }
+    }
+    honest.bound_per_million_rollouts = 3e6 / honest.rollouts.max(1) as f64;
+    Ok(honest)
+}
+
+pub(crate) fn caught(
+    subject: &Subject,
+    honest: &Honest,
+    cheat: Cheat,
+    units: u32,
+) -> Result<Caught> {
+    let mut without_effect = 0;
+    let mut reasons: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let (mut found, mut seen, mut by_toploc, mut by_loss) = (0, 0, 0, 0);
+    for index in 0..units {
+        let task = subject.task(index);
+        let work = subject.work(&task, Some(cheat))?;
+        let verdict = subject.judge(&task, &work.payload);
+        if work == subject.work(&task, None)? {
+            without_effect += 1;
+            continue;
+        }
+        seen += 1;
+        if let Some(reason) = verdict.contradiction() {
+            found += 1;
+            *reasons.entry(Check::as_str(reason.check)).or_default() += 1;
+        }
+        let Trace { toploc, loss } = baseline::trace(subject, &task, &work)?;
+        by_toploc += u64::from(!toploc);
+        by_loss += u64::from(!(honest.loss_low..=honest.loss_high).contains(&loss));
+    }
+    Ok(Caught {
+        caught: Share::new(found, seen),
+        without_effect,
+        reasons,
+        toploc_alone: Share::new(by_toploc, seen),
+        loss_alone: Share::new(by_loss, seen),
+    })
+}
