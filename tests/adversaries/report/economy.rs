@@ -170,7 +170,11 @@ fn life(share_micro: u32, seed: u32) -> Life {
 /// Answers every audit of these units truthfully until all of them are over.
 fn settle(chain: &mut Chain, ids: &[UnitId], lie: &dyn Fn(&Chain, UnitId) -> bool) {
     for _ in 0..80 {
-        let open: Vec<UnitId> = ids.iter().copied().filter(|id| is_open(chain, *id)).collect();
+        let open: Vec<UnitId> = ids
+            .iter()
+            .copied()
+            .filter(|id| is_open(chain, *id))
+            .collect();
         if open.is_empty() {
             return;
         }

@@ -7,7 +7,7 @@ use miner::{
     GradientInputs, RolloutInputs, World, gradient, initial_model, initial_outer, rollout::Work,
 };
 use protocol::{
-    Address, BlockId, ChainId, CheckpointId, RunId, SigningKey, Step,
+    Address, ChainId, CheckpointId, RunId, SigningKey, Step,
     codec::encode,
     recipe::Recipe,
     rollout::{Payload, Root, Salts},
@@ -107,9 +107,9 @@ impl Subject {
 }
 
 fn beacon(index: u64) -> Beacon {
-    let mut block = [0xad; 32];
-    block[..8].copy_from_slice(&index.to_le_bytes());
-    Beacon::of_block(BlockId::from_bytes(block))
+    let mut bytes = [0xad; 32];
+    bytes[..8].copy_from_slice(&index.to_le_bytes());
+    Beacon::from_bytes(bytes)
 }
 
 /// The model after the recipe's pre-training, computed as the network would.

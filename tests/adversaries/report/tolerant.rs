@@ -193,5 +193,11 @@ fn steps(subject: &Subject, cheat: Cheat, index: u32) -> Result<Vec<Margins>> {
         }
     }
     let (model, device) = (&subject.model, &subject.device);
-    Ok(Margins::of(model, &responses, temperature, CLIP_MICRO, device)?)
+    Ok(Margins::of(
+        model,
+        &responses,
+        temperature,
+        CLIP_MICRO,
+        device,
+    )?)
 }
