@@ -71,7 +71,7 @@ pub(crate) fn lives(share_micro: u32, count: u32) -> Lives {
         let mut values: Vec<u64> = caught.iter().map(|life| value(life)).collect();
         [0.5, 0.99].map(|share| quantile(&mut values, share))
     };
-    let total = lives.len().max(1) as i64;
+    let total = i64::from(count.max(1));
     Lives {
         share_micro,
         slashed: Share::new(caught.len() as u64, lives.len() as u64),
@@ -119,7 +119,7 @@ fn life(share_micro: u32, seed: u32) -> Life {
         honest_profit: 0,
         honest_harmed: 0,
     };
-    let (mut unseen, mut honest_units, mut price) = (1.0, 0, 0);
+    let (mut unseen, mut spent) = (1.0, 0);
     while !life.slashed && life.units < UNITS_MAX && chain.run().step.get() < STEPS_MAX {
         let owned_by_liar = |chain: &Chain, unit: UnitId| chain.unit(unit).miner == liar;
         chain.open_step();
@@ -135,8 +135,11 @@ fn life(share_micro: u32, seed: u32) -> Life {
                 life.honest_harmed += u64::from(!unit.is_accepted());
                 continue;
             }
-            if unit.is_accepted() && !lies(id) {
-                honest_units += 1;
+            let price = reward::price(&chain.view(), id).get();
+            let price = i64::try_from(price).unwrap_or(i64::MAX);
+            life.honest_profit += price * (100 - COST_PERCENT) / 100;
+            if !lies(id) {
+                spent += price * COST_PERCENT / 100;
             }
             if id.kind != UnitKind::Rollout {
                 continue;
@@ -148,7 +151,6 @@ fn life(share_micro: u32, seed: u32) -> Life {
                 unseen *= 1.0 - rate.get() as f64 / 1e6 * f64::from(share_micro) / 1e6;
                 life.audits += u64::from(matches!(draw, Some(Draw::Drawn { .. })));
             }
-            price = i64::try_from(reward::price(&chain.view(), id).get()).unwrap_or(i64::MAX);
         }
         life.slashed = matches!(chain.miner_record(0).status, Status::Slashed(_));
         if !life.slashed {
@@ -159,10 +161,7 @@ fn life(share_micro: u32, seed: u32) -> Life {
     let start = i64::try_from(setup(seed).balance).unwrap_or(i64::MAX);
     let record = chain.miner_record(0);
     let owned = chain.balance(liar) + record.at_risk().get();
-    let spent = honest_units * price * COST_PERCENT / 100;
     life.profit = i64::try_from(owned).unwrap_or(i64::MAX) - start - spent;
-    let units = i64::try_from(life.units).unwrap_or(i64::MAX);
-    life.honest_profit = units * price * (100 - COST_PERCENT) / 100;
     life.predicted = 1.0 - unseen;
     life
 }
