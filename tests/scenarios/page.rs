@@ -1,9 +1,11 @@
 //! The page in a real headless browser, until its curve has points and the cheat's reason shows.
 
 use crate::support::{Devnet, PATIENCE};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
     net::TcpListener,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -13,12 +15,28 @@ struct Browser {
     driver: Child,
     http: reqwest::Client,
     session: String,
+    profile: PathBuf,
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
         drop(self.driver.kill());
         drop(self.driver.wait());
+        kill_browsers_of(&self.profile);
+    }
+}
+
+/// The driver's own children outlive it when it is killed, and a page that has lost its node keeps
+/// asking for it; they are known by the profile in their arguments.
+fn kill_browsers_of(profile: &Path) {
+    let profile = profile.as_os_str().as_encoded_bytes();
+    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let is_ours = arguments.windows(profile.len()).any(|part| part == profile);
+        let id = process.file_name().to_str().and_then(|id| id.parse().ok());
+        if let Some(id) = id.and_then(Pid::from_raw).filter(|_| is_ours) {
+            kill_process(id, Signal::KILL).ok();
+        }
     }
 }
 
@@ -33,7 +51,7 @@ fn is_installed(program: &str) -> bool {
 
 impl Browser {
     #[expect(clippy::zombie_processes, reason = "dropping the browser waits for it")]
-    async fn open(profile: &std::path::Path) -> Self {
+    async fn open(profile: &Path) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -78,6 +96,7 @@ impl Browser {
                     driver,
                     http,
                     session,
+                    profile: profile.to_owned(),
                 };
             }
             assert!(started.elapsed() < PATIENCE, "chromedriver never answered");
