@@ -65,6 +65,14 @@ parameters! {
     AuditRevealBlocks = "audit-reveal-blocks": 4..=100_000, default 60;
     /// Burned from the stake of an auditor whose verdict a higher round overturns.
     AuditFaultPenalty = "audit-fault-penalty": 0..=1_000_000_000_000, default 1_000;
+    /// Blocks a miner has to open a unit once that is due.
+    OpeningBlocks = "opening-blocks": 4..=100_000, default 40;
+    /// Burned from the bond of a miner that does not open a unit in time.
+    WithholdPenalty = "withhold-penalty": 0..=1_000_000_000_000, default 1_000;
+    /// Probability that a rollout unit must have a planted fault, in millionths.
+    PlantRate = "plant-rate": 0..=500_000, default 50_000;
+    /// Burned from the stake of an auditor that accepted a planted fault.
+    MissedPlantPenalty = "missed-plant-penalty": 0..=1_000_000_000_000, default 500;
     /// Burned from the stake of an auditor that does not say what it was drawn to say.
     SilencePenalty = "silence-penalty": 0..=1_000_000_000_000, default 100;
     /// Blocks of each stage in which auditors draw themselves.

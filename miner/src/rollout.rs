@@ -13,12 +13,16 @@ use protocol::{
     proof::toploc,
     recipe::Recipe,
     rollout::{
-        Finish, Group, Opened, PROOF_CHUNK_TOKENS, PROOF_TOP_COUNT, Payload, Salts, Sample, Seal,
-        Section, Sections, plant_seal, sketch_seal,
+        Correction, Finish, Group, Opened, Opening, PROOF_CHUNK_TOKENS, PROOF_TOP_COUNT, Payload,
+        Salts, Sample, Seal, Section, Sections, Shown, Totals, plant, plant_seal, sketch_seal,
     },
     task::RolloutTask,
+    vrf,
 };
 use std::borrow::Cow;
+
+/// Reward of an exactly right response, in millionths.
+pub const EXACT_MICRO: u32 = environment::Reward::EXACT.millionths();
 
 /// Everything a rollout unit follows from.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +42,38 @@ pub struct Work {
     pub payload: Payload,
     /// Sealed until the unit is opened.
     pub sections: Sections,
+    /// What undoes the fault in the payload, if one had to be planted.
+    pub plant: Option<Correction>,
+}
+
+impl Work {
+    /// What the miner will open, the sketch included; nothing as for [`Payload::root`].
+    #[must_use]
+    pub fn opening(
+        &self,
+        prompts: &[Vec<u32>],
+        salts: &Salts,
+        proof: vrf::Proof,
+    ) -> Option<Opening> {
+        Some(Opening {
+            unit: self.payload.unit,
+            leaves_root: self.payload.tree(prompts)?.root(),
+            plant: self.plant,
+            plant_salt: salts.plant,
+            proof,
+            shown: Shown::Open {
+                opened: opened(&self.sections, salts),
+            },
+        })
+    }
+}
+
+/// The sketch of sections, and the salt that seals it and them.
+fn opened(sections: &Sections, salts: &Salts) -> Opened {
+    Opened {
+        salt: salts.sketch,
+        sketch: sections.sketch(),
+    }
 }
 
 /// Generates, rewards, proves and seals all samples of the unit.
@@ -52,10 +88,15 @@ pub fn execute(
     let world = World::of(inputs.recipe)?;
     let draw = Draw::assigned(inputs, &world);
     let generations = draw.generate(&world, device)?;
-    let answers = answers(inputs, &world, &draw.prompts, &generations);
+    let mut answers = answers(inputs, &world, &draw.prompts, &generations);
     let sections = sections(inputs, &draw, &generations, device)?;
-    let payload = sealed(inputs.task, answers, &sections, salts)?;
-    Ok(Work { payload, sections })
+    let plant = plant(inputs, &world, &mut answers, salts);
+    let payload = sealed(inputs.task, answers, &sections, salts, plant)?;
+    Ok(Work {
+        payload,
+        sections,
+        plant,
+    })
 }
 
 /// How the samples of a unit are drawn. An honest miner has exactly one.
@@ -206,6 +247,60 @@ pub fn section(
     })
 }
 
+/// Plants a fault if the miner's randomness says so: one token becomes another, and its sample's
+/// reward what the environment gives for that. Returns what undoes it.
+pub fn plant(
+    inputs: &RolloutInputs<'_>,
+    world: &World,
+    answers: &mut [Vec<Answer>],
+    salts: &Salts,
+) -> Option<Correction> {
+    let output = salts.fault?;
+    let of_group = |group: &Vec<Answer>| group.iter().map(|answer| answer.tokens.len()).collect();
+    let lengths: Vec<Vec<usize>> = answers.iter().map(of_group).collect();
+    let place = plant::place(&output, &lengths)?;
+    let mut totals = Totals::default();
+    for answer in answers.iter().flatten() {
+        totals.add(&answer.tokens, answer.reward_micro, EXACT_MICRO);
+    }
+    let answer = answers
+        .get_mut(place.group as usize)?
+        .get_mut(place.slot as usize)?;
+    let token = answer.tokens.get_mut(place.position as usize)?;
+    let right = *token;
+    *token = plant::substitute(&output, right, inputs.recipe.model.vocab_size);
+    let prompt = world.prompt(inputs.task, place.group);
+    answer.reward_micro = world.reward_micro(&prompt, &answer.tokens);
+    Some(Correction {
+        group: place.group,
+        slot: place.slot,
+        position: place.position,
+        token: right,
+        totals,
+    })
+}
+
+/// The payload as it is meant: without the planted fault, and with the reward that its sample
+/// earns without it. Nothing if there is no such place.
+#[must_use]
+pub fn corrected(
+    task: &RolloutTask,
+    world: &World,
+    payload: &Payload,
+    correction: &Correction,
+) -> Option<Payload> {
+    let (mut payload, _) = correction.apply(payload)?;
+    let prompt = world.prompt(task, correction.group);
+    let mut groups = payload.groups.into_vec();
+    let group = groups.get_mut(correction.group as usize)?;
+    let mut samples = group.samples.as_slice().to_vec();
+    let sample = samples.get_mut(correction.slot as usize)?;
+    sample.reward_micro = world.reward_micro(&prompt, sample.tokens.as_slice());
+    group.samples = BoundedVec::new(samples).ok()?;
+    payload.groups = BoundedVec::new(groups).ok()?;
+    Some(payload)
+}
+
 /// The unit's blob: every answer with its sealed section, and the seals of the unit. A sample
 /// without a section would have nothing to seal, so there must be one for each.
 ///
@@ -216,6 +311,7 @@ pub fn sealed(
     answers: Vec<Vec<Answer>>,
     sections: &Sections,
     salts: &Salts,
+    plant: Option<Correction>,
 ) -> Result<Payload, ExecuteError> {
     let groups = (0..).zip(answers).zip(sections.groups.as_slice());
     let groups = groups.map(|((group, answers), sections)| {
@@ -237,16 +333,11 @@ pub fn sealed(
         Ok(Group { samples })
     });
     let (unit, miner) = (task.unit, task.miner);
-    let opened = Opened {
-        salt: salts.sketch,
-        sketch: sections.sketch(),
-    };
     Ok(Payload {
         unit,
         miner,
-        plant_seal: plant_seal(unit, miner, salts.plant, None),
-        sketch_seal: sketch_seal(unit, miner, &opened),
-        opened,
+        plant_seal: plant_seal(unit, miner, salts.plant, plant),
+        sketch_seal: sketch_seal(unit, miner, &opened(sections, salts)),
         groups: BoundedVec::new(groups.collect::<Result<_, ExecuteError>>()?)?,
     })
 }

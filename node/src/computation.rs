@@ -9,22 +9,25 @@ use crate::{
 use adversaries::Cheat;
 use anyhow::{Context as _, Result};
 use engine::Device;
-use ledger_state::unit::Claim;
+use ledger_state::{
+    opening,
+    unit::{Claim, Plant, Unit},
+};
 use miner::{
     World,
     gradient::{Generation, GradientInputs},
     rollout::RolloutInputs,
 };
 use protocol::{
-    Address, ChainId, SigningKey,
+    Address, ChainId, Micro, SigningKey,
     recipe::{Phase, Recipe},
-    rollout::{self, Salts},
+    rollout::{self, Correction, Opened, Opening, Salts, plant},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
     transaction::Body,
-    verdict::Verdict,
+    vrf::Output,
 };
 use std::sync::Arc;
-use verifier::rollout::Claimed;
+use verifier::rollout::{Claimed, Judgement};
 
 /// Everything that determines one unit.
 #[derive(Debug)]
@@ -59,6 +62,46 @@ pub struct Product {
     pub blob: Vec<u8>,
     /// The commitment.
     pub body: Body,
+    /// What the miner opens of a rollout unit, sketch included.
+    pub opening: Option<Opening>,
+}
+
+/// What only the miner has, and what obliges it to plant faults.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    /// Its key.
+    pub key: SigningKey,
+    /// Probability that the unit must have a planted fault.
+    pub plant_rate: Micro,
+}
+
+/// What the chain says about a unit that is judged.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// What the miner claims.
+    pub claim: Claim,
+    /// The opened sketch, unless the round is blind.
+    pub opened: Option<Opened>,
+    /// The planted fault, unless the round judges it.
+    pub plant: Option<(Correction, Output)>,
+}
+
+impl Bound {
+    /// What an auditor of the unit's current round goes by.
+    #[must_use]
+    pub fn of(id: UnitId, unit: &Unit, claim: Claim) -> Self {
+        let is_planted = opening::is_planted_round(unit);
+        Self {
+            claim,
+            opened: unit.opening.sketch.filter(|_| !opening::is_blind(id, unit)),
+            plant: match unit.opening.plant {
+                Some(Plant::Fault {
+                    correction, output, ..
+                }) if !is_planted => Some((correction, output)),
+                Some(Plant::Fault { .. } | Plant::Absent) | None => None,
+            },
+        }
+    }
 }
 
 fn rollout_task(
@@ -124,21 +167,30 @@ impl Computation {
     /// When the inputs are impossible.
     pub fn execute(
         &self,
-        key: &SigningKey,
+        secrets: &Secrets,
         cheat: Option<Cheat>,
         device: &Device,
     ) -> Result<Product> {
         match &self.work {
             Work::Rollout(task) => {
                 let inputs = self.rollout_inputs(task);
-                let salts = Salts::derive(key, task.chain, task.unit);
+                let Secrets { key, plant_rate } = secrets;
+                let alpha = plant::alpha(&task.beacon, task.unit);
+                let (output, proof) = key.vrf().prove(&alpha);
+                let rate = plant_rate.get().into();
+                let is_drawn = output.is_below(rate, Micro::ONE.get().into());
+                let salts = Salts {
+                    fault: is_drawn.then_some(output),
+                    ..Salts::derive(key, task.chain, task.unit)
+                };
                 let work = match cheat {
                     Some(cheat) => cheat.rollout(&inputs, &salts, device)?,
                     None => miner::rollout::execute(&inputs, &salts, device)?,
                 };
-                let payload = work.payload;
                 let groups = self.recipe.reinforce.groups_per_unit_count;
                 let prompts = World::of(&self.recipe)?.prompts(task, groups);
+                let opening = work.opening(&prompts, &salts, proof);
+                let payload = work.payload;
                 let root = payload.root(&prompts).context("a unit without samples")?;
                 let blob = protocol::codec::encode(&payload);
                 let totals = payload.totals(environment::Reward::EXACT.millionths());
@@ -150,7 +202,11 @@ impl Computation {
                     blob_bytes,
                     totals,
                 };
-                Ok(Product { blob, body })
+                Ok(Product {
+                    blob,
+                    body,
+                    opening,
+                })
             }
             Work::Gradient { beacon, learned } => {
                 let inputs = self.gradient_inputs(beacon, learned.as_ref());
@@ -169,7 +225,11 @@ impl Computation {
                     tokens_count,
                     loss_micro,
                 };
-                Ok(Product { blob, body })
+                Ok(Product {
+                    blob,
+                    body,
+                    opening: None,
+                })
             }
         }
     }
@@ -177,21 +237,25 @@ impl Computation {
     #[must_use]
     pub fn judge(
         &self,
-        claim: &Claim,
+        bound: &Bound,
         blob: &[u8],
         group: Option<u32>,
         device: &Device,
-    ) -> Verdict {
-        match (&self.work, claim) {
+    ) -> Judgement {
+        let without_sketch = |verdict| Judgement {
+            verdict,
+            sketch: None,
+        };
+        match (&self.work, &bound.claim) {
             (Work::Rollout(task), Claim::Rollout { root, totals }) => {
-                let payload = rollout::Payload::decode(blob);
                 let claimed = Claimed {
                     root: *root,
                     totals: *totals,
-                    opened: payload.ok().map(|payload| payload.opened),
+                    opened: bound.opened,
+                    plant: bound.plant,
                 };
                 let inputs = self.rollout_inputs(task);
-                verifier::rollout::judge_part(&inputs, &claimed, blob, group, device).verdict
+                verifier::rollout::judge_part(&inputs, &claimed, blob, group, device)
             }
             (
                 Work::Gradient { beacon, learned },
@@ -201,10 +265,18 @@ impl Computation {
                 },
             ) => {
                 let inputs = self.gradient_inputs(beacon, learned.as_ref());
-                verifier::gradient::judge(&inputs, *tokens_count, *loss_micro, blob, device)
+                without_sketch(verifier::gradient::judge(
+                    &inputs,
+                    *tokens_count,
+                    *loss_micro,
+                    blob,
+                    device,
+                ))
             }
             // The state machine refuses claims that do not fit the unit's kind.
-            (Work::Rollout(_) | Work::Gradient { .. }, _) => verifier::unavailable(),
+            (Work::Rollout(_) | Work::Gradient { .. }, _) => {
+                without_sketch(verifier::unavailable())
+            }
         }
     }
     fn rollout_inputs<'a>(&'a self, task: &'a RolloutTask) -> RolloutInputs<'a> {
@@ -250,13 +322,20 @@ async fn learned(
     let beacon = context
         .beacon_before
         .context("the step before has no beacon")?;
+    let world = World::of(recipe)?;
     let mut rollouts = Vec::with_capacity(inputs.len());
     for input in inputs {
         let bytes = bench.blob(input.blob, input.blob_bytes).await?;
         let payload = rollout::Payload::decode(&bytes)
             .with_context(|| format!("input {} is not a rollout payload", input.unit))?;
         let owner = (input.unit, input.miner);
-        rollouts.push((rollout_task(chain, recipe, &model, beacon, owner), payload));
+        let task = rollout_task(chain, recipe, &model, beacon, owner);
+        let payload = match &input.correction {
+            Some(correction) => miner::rollout::corrected(&task, &world, &payload, correction)
+                .with_context(|| format!("input {} has a fault in no place", input.unit))?,
+            None => payload,
+        };
+        rollouts.push((task, payload));
     }
     Ok(Learned { model, rollouts })
 }

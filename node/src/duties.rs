@@ -9,7 +9,7 @@ mod volunteer;
 
 use crate::{
     chain::Chain,
-    computation::Computation,
+    computation::{Bound, Computation},
     local::Work,
     outbox::Outbox,
     rpc::work::{self, Input, StepContext},
@@ -19,20 +19,21 @@ use crate::{
 use anyhow::{Context as _, Result};
 use ledger_state::{
     View, account,
+    opening::may_reveal,
     run::{self, Run, Stage},
     task,
-    unit::{self, Audit, Claim, Commitment, Opinion, Sortition, Tier, Unit},
+    unit::{self, Claim, Commitment, Opinion, Sortition, Tier, Unit},
     validator::Validator,
 };
 use protocol::{
-    Address, CheckpointId, Height, RunId, SigningKey, Step,
+    Address, BlobId, CheckpointId, Height, RunId, SigningKey, Step,
     checkpoint::Checkpoint,
     codec::BoundedVec,
     gradient,
     recipe::Recipe,
     task::{Beacon, UnitId, UnitKind},
     transaction::{ATTESTED_UNITS_COUNT_MAX, Body, Commitment as Sealed},
-    verdict::{self, Verdict},
+    verdict,
     vrf::{Output, Proof},
 };
 use std::{
@@ -40,6 +41,7 @@ use std::{
     sync::Arc,
 };
 use tokio::sync::mpsc;
+use verifier::rollout::Judgement;
 
 /// Blocks before an audit's deadline at which a blob that nobody serves counts as withheld.
 const WITHHELD_MARGIN_BLOCKS: u64 = 8;
@@ -54,8 +56,31 @@ enum Job {
     Advance(RunId, Step),
 }
 
-/// What of a unit is judged: all of it, or one group of its samples.
-type Part = (UnitId, Option<u32>);
+/// What of a unit is judged, and with what knowledge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Part {
+    unit: UnitId,
+    /// One group of its samples; nothing for all of them.
+    group: Option<u32>,
+    /// Whether the sketch is known, which it is not in a blind round.
+    is_opened: bool,
+    /// Whether a planted fault is known.
+    is_corrected: bool,
+}
+
+impl Part {
+    /// What of a unit its current round judges, and what it goes by; nothing of an unbound unit.
+    fn of(id: UnitId, unit: &Unit) -> Option<(Self, Bound)> {
+        let bound = Bound::of(id, unit, unit.commitment.as_ref()?.claim);
+        let part = Self {
+            unit: id,
+            group: contested(unit),
+            is_opened: bound.opened.is_some(),
+            is_corrected: bound.plant.is_some(),
+        };
+        Some((part, bound))
+    }
+}
 
 #[derive(Debug)]
 enum Outcome {
@@ -63,7 +88,7 @@ enum Outcome {
     Fetched {
         canonical: bool,
     },
-    Judged(Verdict),
+    Judged(Judgement),
     Advanced(Checkpoint),
 }
 
@@ -106,7 +131,7 @@ pub struct Duties {
     running: BTreeSet<Job>,
     failures: BTreeMap<Job, Height>,
     canonical: BTreeMap<UnitId, bool>,
-    verdicts: BTreeMap<Part, Verdict>,
+    verdicts: BTreeMap<Part, Judgement>,
     /// What its verifiable randomness drew for units, and what shows it.
     draws: BTreeMap<(Beacon, UnitId), (Output, Proof)>,
     checkpoints: BTreeMap<(RunId, Step), Checkpoint>,
@@ -306,18 +331,21 @@ impl Duties {
         let seated: BTreeSet<UnitId> = seats.iter().map(|(id, ..)| *id).collect();
         let withheld = verifier::unavailable();
         self.verdicts
-            .retain(|(id, _), verdict| seated.contains(id) || *verdict != withheld);
+            .retain(|part, judged| seated.contains(&part.unit) || judged.verdict != withheld);
         for (id, unit, seat) in seats {
-            let part = (*id, contested(unit));
-            let Some(verdict) = self.verdicts.get(&part).cloned() else {
-                self.judge(part, unit, *seat, height);
+            let Some((part, bound)) = Part::of(*id, unit) else {
+                continue;
+            };
+            let Some(Judgement { verdict, sketch }) = self.verdicts.get(&part).cloned() else {
+                self.judge((part, bound), unit, *seat, height);
                 continue;
             };
             let salt = self.salt(*id, unit.audits.len());
             bodies.push(match seat {
                 Seat::Commit { .. } | Seat::Volunteer => {
-                    let commitment =
-                        verdict::commitment(self.operator, *id, &verdict, salt.as_bytes());
+                    let judged = (&verdict, sketch);
+                    let salt = salt.as_bytes();
+                    let commitment = verdict::commitment(self.operator, *id, judged, salt);
                     Body::AuditCommit {
                         unit: *id,
                         sortition: None,
@@ -327,6 +355,7 @@ impl Duties {
                 Seat::Reveal => Body::AuditReveal {
                     unit: *id,
                     verdict,
+                    sketch,
                     salt,
                 },
             });
@@ -342,7 +371,7 @@ impl Duties {
             &secret,
         ))
     }
-    fn judge(&mut self, part: Part, unit: &Unit, seat: Seat, height: Height) {
+    fn judge(&mut self, (part, bound): (Part, Bound), unit: &Unit, seat: Seat, height: Height) {
         let Some(commitment) = unit.commitment.clone() else {
             return;
         };
@@ -359,7 +388,11 @@ impl Duties {
             .flatten()
             .is_some();
         if withheld && !here && !self.running.contains(&job) {
-            self.verdicts.insert(part, verifier::unavailable());
+            let judged = Judgement {
+                verdict: verifier::unavailable(),
+                sketch: None,
+            };
+            self.verdicts.insert(part, judged);
             return;
         }
         if !self.start(job, height) {
@@ -367,7 +400,8 @@ impl Duties {
         }
         let (bench, chain, miner) = (Arc::clone(&self.bench), Arc::clone(&self.chain), unit.miner);
         self.spawn(job, async move {
-            judge(&bench, &chain, part, miner, commitment).await
+            let blob = (commitment.blob, commitment.blob_bytes);
+            judge(&bench, &chain, (part, miner), bound, blob).await
         });
     }
     fn checkpoint_bodies(&mut self, due: &[(RunId, Step)], height: Height) -> Vec<Body> {
@@ -397,9 +431,10 @@ impl Duties {
         let oldest = newest.saturating_sub(CHECKPOINTS_KEPT_COUNT);
         self.canonical.retain(|id, _| id.step >= oldest);
         self.draws.retain(|(_, id), _| id.step >= oldest);
-        self.verdicts.retain(|(id, _), _| id.step >= oldest);
+        self.verdicts.retain(|part, _| part.unit.step >= oldest);
         self.failures.retain(|job, _| match job {
-            Job::Fetch(id) | Job::Judge((id, _)) => id.step >= oldest,
+            Job::Fetch(id) => id.step >= oldest,
+            Job::Judge(part) => part.unit.step >= oldest,
             Job::Advance(_, step) => *step >= oldest,
         });
         let old: Vec<_> = self
@@ -458,10 +493,14 @@ fn expected(view: &View<'_>, operator: Address) -> Expected {
                 continue;
             }
             let is_judged = unit.waiting.is_none() && unit.conviction.is_none();
-            let round = unit.audits.last().filter(|_| is_judged);
-            if let Some(seat) = round.and_then(|a| seat(a, operator, height)) {
+            let seat = is_judged
+                .then(|| seat(id, &unit, operator, height))
+                .flatten();
+            if let Some(seat) = seat {
                 expected.seats.push((id, unit.clone(), seat));
-            } else if let Some(sortition) = round.and_then(|a| a.calls_volunteers(height.next())) {
+            } else if let Some(audit) = unit.audits.last().filter(|_| is_judged)
+                && let Some(sortition) = audit.calls_volunteers(height.next())
+            {
                 expected.called.push((id, unit.clone(), *sortition));
             }
             if attests && !commitment.attested_by.contains(&operator) {
@@ -480,19 +519,14 @@ fn contested(unit: &Unit) -> Option<u32> {
     }
 }
 
-fn seat(audit: &Audit, operator: Address, height: Height) -> Option<Seat> {
+fn seat(id: UnitId, unit: &Unit, operator: Address, height: Height) -> Option<Seat> {
+    let audit = unit.audits.last()?;
     let own = audit.seats.iter().find(|seat| seat.auditor == operator)?;
-    let pending = audit
-        .seats
-        .iter()
-        .any(|seat| seat.opinion == Opinion::Pending);
-    let may_grow = audit.calls_volunteers(height.next()).is_some();
-    let is_open = (!pending && !may_grow) || height >= audit.commit_by;
     match own.opinion {
         Opinion::Pending if height < audit.commit_by => Some(Seat::Commit {
             by: audit.commit_by,
         }),
-        Opinion::Committed { .. } if is_open => Some(Seat::Reveal),
+        Opinion::Committed { .. } if may_reveal(id, unit, height.next()) => Some(Seat::Reveal),
         Opinion::Pending | Opinion::Committed { .. } | Opinion::Revealed { .. } => None,
     }
 }
@@ -500,21 +534,24 @@ fn seat(audit: &Audit, operator: Address, height: Height) -> Option<Seat> {
 async fn judge(
     bench: &Workbench,
     chain: &Chain,
-    (id, group): Part,
-    miner: Address,
-    commitment: Commitment,
+    (part, miner): (Part, Address),
+    bound: Bound,
+    (blob, blob_bytes): (BlobId, u64),
 ) -> Result<Outcome> {
+    let Part {
+        unit: id, group, ..
+    } = part;
     let (recipe, context, inputs) = chain
         .view(|view| about(view, id))
         .with_context(|| format!("unit {id} is not of the current step"))?;
-    let blob = bench.blob(commitment.blob, commitment.blob_bytes).await?;
+    let blob = bench.blob(blob, blob_bytes).await?;
     let chain_id = chain.id();
     let owner = (id, miner);
     let computation =
         Computation::gather(bench, (chain_id, recipe), &context, owner, &inputs).await?;
     let device = bench.device();
     let judged = bench.compute(Work::Audit, move || {
-        computation.judge(&commitment.claim, &blob, group, &device)
+        computation.judge(&bound, &blob, group, &device)
     });
     judged.await.map(Outcome::Judged)
 }

@@ -4,7 +4,7 @@
 //! the units listed, and submits a commitment until the unit is no longer listed.
 
 use crate::{
-    computation::{Computation, Product},
+    computation::{Computation, Product, Secrets},
     home::{Config, Home, write_atomically},
     local::{Local, Report, Work as Spent},
     outbox::Outbox,
@@ -12,7 +12,7 @@ use crate::{
         client::{Client, ClientError},
         query::RunAnswer,
         server::StatusAnswer,
-        work::{ConvictedUnit, Input, Standing, StepContext, Work, WorkUnit},
+        work::{ConvictedUnit, Input, Standing, StepContext, Work, WorkStep, WorkUnit},
     },
     workbench::Workbench,
 };
@@ -21,11 +21,22 @@ use anyhow::{Context as _, Result, bail};
 use engine::DeviceChoice;
 use network::{FolderStore, Network, NetworkConfig, NetworkEvent};
 use protocol::{
-    Address, ChainId, RunId, SigningKey, Step, genesis::Genesis, recipe::Recipe, task::UnitId,
-    transaction::Body, vrf::Public,
+    Address, ChainId, Micro, RunId, SigningKey, Step,
+    codec::BoundedVec,
+    genesis::Genesis,
+    recipe::Recipe,
+    rollout::{OPENINGS_COUNT_MAX, Opening},
+    task::UnitId,
+    transaction::Body,
+    vrf::Public,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 /// How often a miner asks for work.
 const ASK_INTERVAL: Duration = Duration::from_millis(150);
@@ -80,6 +91,7 @@ struct Miner {
     cheat: Option<Cheat>,
     recipes: BTreeMap<RunId, Arc<Recipe>>,
     products: BTreeMap<UnitId, Body>,
+    openings: BTreeMap<UnitId, Opening>,
     kept: BTreeMap<UnitId, protocol::BlobId>,
     /// Convicted units, and whether they come out the same when computed again.
     contested: BTreeMap<UnitId, bool>,
@@ -166,6 +178,7 @@ async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
         cheat,
         recipes: BTreeMap::new(),
         products: BTreeMap::new(),
+        openings: BTreeMap::new(),
         kept: BTreeMap::new(),
         contested: BTreeMap::new(),
         units_count: 0,
@@ -257,6 +270,7 @@ impl Miner {
     async fn do_units(&mut self, work: &Work) -> Result<()> {
         for step in &work.steps {
             self.drop_old(step.context.step)?;
+            self.open(step, work).await?;
             for unit in &step.convicted {
                 self.contest(&step.context, unit, work).await?;
             }
@@ -273,6 +287,46 @@ impl Miner {
             }
         }
         Ok(())
+    }
+    /// Opens what is due. Units of an earlier life of this process are computed again.
+    async fn open(&mut self, step: &WorkStep, work: &Work) -> Result<()> {
+        let flying: BTreeSet<UnitId> = self
+            .outbox
+            .in_flight()
+            .filter_map(|body| match body {
+                Body::Open { openings } => Some(openings.as_slice()),
+                _ => None,
+            })
+            .flatten()
+            .map(|opening| opening.unit)
+            .collect();
+        let mut ready = Vec::new();
+        for due in &step.due {
+            let unit = due.unit.unit;
+            if flying.contains(&unit) || ready.len() == OPENINGS_COUNT_MAX {
+                continue;
+            }
+            if !self.openings.contains_key(&unit)
+                && let Err(error) = self.compute(&step.context, &due.unit).await
+            {
+                tracing::warn!(%unit, "{error:#}");
+                continue;
+            }
+            let Some(opening) = self.openings.get(&unit) else {
+                continue;
+            };
+            let is_fault_first = opening.plant.is_some() && !due.is_known;
+            ready.push(if due.is_audited && !is_fault_first {
+                opening.clone()
+            } else {
+                opening.sealed(self.address)
+            });
+        }
+        let openings = BoundedVec::new(ready)?;
+        if openings.as_slice().is_empty() {
+            return Ok(());
+        }
+        self.submit(&Body::Open { openings }, work).await
     }
     /// Appeals against a conviction, if the unit comes out as it was bound when it is computed
     /// again: then the auditors are wrong. Otherwise an appeal would only lose its bond.
@@ -315,9 +369,10 @@ impl Miner {
         let computation = self
             .gather(context, convicted.unit, &convicted.inputs)
             .await?;
-        let (key, device) = (self.key.clone(), self.bench.device());
+        let secrets = self.secrets(convicted.plant_rate);
+        let device = self.bench.device();
         let product = self.bench.compute(Spent::Mining, move || {
-            computation.execute(&key, None, &device)
+            computation.execute(&secrets, None, &device)
         });
         let Product { blob, .. } = product.await??;
         Ok(protocol::BlobId::of(&blob) == convicted.blob)
@@ -334,16 +389,30 @@ impl Miner {
     }
     async fn compute(&mut self, context: &StepContext, unit: &WorkUnit) -> Result<()> {
         let computation = self.gather(context, unit.unit, &unit.inputs).await?;
-        let (key, cheat, device) = (self.key.clone(), self.cheat, self.bench.device());
+        let secrets = self.secrets(unit.plant_rate);
+        let (cheat, device) = (self.cheat, self.bench.device());
         let product = self.bench.compute(Spent::Mining, move || {
-            computation.execute(&key, cheat, &device)
+            computation.execute(&secrets, cheat, &device)
         });
-        let Product { blob, body } = product.await??;
+        let Product {
+            blob,
+            body,
+            opening,
+        } = product.await??;
+        if let Some(opening) = opening {
+            self.openings.insert(unit.unit, opening);
+        }
         let id = self.bench.keep(&blob).await?;
         self.kept.insert(unit.unit, id);
         self.products.insert(unit.unit, body);
         self.units_count += 1;
         self.tell(&format!("computed unit {}", unit.unit))
+    }
+    fn secrets(&self, plant_rate: Micro) -> Secrets {
+        Secrets {
+            key: self.key.clone(),
+            plant_rate,
+        }
     }
     async fn recipe(&mut self, run: RunId) -> Result<Arc<Recipe>> {
         if let Some(recipe) = self.recipes.get(&run) {
@@ -371,6 +440,7 @@ impl Miner {
     fn drop_old(&mut self, step: Step) -> Result<()> {
         let oldest = step.saturating_sub(STEPS_KEPT_COUNT);
         self.products.retain(|unit, _| unit.step >= oldest);
+        self.openings.retain(|unit, _| unit.step >= oldest);
         self.contested.retain(|unit, _| unit.step >= oldest);
         let old: Vec<UnitId> = self
             .kept

@@ -143,6 +143,7 @@ fn describe_unit(answer: &Value, text: &mut String) {
         text.push_str("  claim\n");
         describe(&commitment["claim"], 2, text);
     }
+    describe_opening(&answer["opening"], text);
     for audit in answer["audits"].as_array().into_iter().flatten() {
         let group = match audit["group"].as_u64() {
             Some(group) => format!(", group {group} only"),
@@ -162,10 +163,34 @@ fn describe_unit(answer: &Value, text: &mut String) {
     }
 }
 
+/// What the miner opened: its sketch, and the fault that it planted.
+fn describe_opening(opening: &Value, text: &mut String) {
+    if !opening["sketch"].is_null() {
+        let sketch = plain(&opening["sketch"]["sketch"]);
+        text.push_str(&format!("  opened, sketch {sketch}\n"));
+    }
+    let correction = &opening["plant"]["correction"];
+    if !correction.is_null() {
+        text.push_str(&format!(
+            "  planted fault at token {} of sample {} of group {}; the right token is {}\n",
+            plain(&correction["position"]),
+            plain(&correction["slot"]),
+            plain(&correction["group"]),
+            plain(&correction["token"]),
+        ));
+    }
+    if let Some(by) = opening["open_by"].as_u64() {
+        text.push_str(&format!("  its miner must open it by height {by}\n"));
+    }
+}
+
 fn describe_seat(seat: &Value, text: &mut String) {
     let opinion = &seat["opinion"];
     let stage = plain(&opinion["stage"]);
     text.push_str(&format!("    {} {stage}\n", plain(&seat["auditor"])));
+    if let Some(sketch) = opinion["sketch"].as_str() {
+        text.push_str(&format!("      own sketch {sketch}\n"));
+    }
     for finding in opinion["verdict"].as_array().into_iter().flatten() {
         let (measured, limit) = (finding["measured"].as_u64(), finding["limit"].as_u64());
         let holds = if measured <= limit { "holds" } else { "FAILS" };

@@ -17,12 +17,15 @@
 
 mod equivocation;
 mod leaf;
+mod opening;
+pub mod plant;
 mod seal;
 mod sections;
 mod tree;
 
 pub use equivocation::{Equivocation, EquivocationError, Half};
 pub use leaf::{Leaf, leaves};
+pub use opening::{OPENINGS_COUNT_MAX, Opening, Shown};
 pub use seal::{Correction, Opened, Root, Salt, Salts, Seal, plant_seal, root, sketch_seal};
 pub use sections::{
     PROJECTED_TOKENS_COUNT_MAX, PROJECTIONS_COUNT, SECTIONS_BYTES_MAX, Section, SectionGroup,
@@ -121,8 +124,6 @@ pub struct Payload {
     pub plant_seal: Seal,
     /// Hides the unit's sketch.
     pub sketch_seal: Seal,
-    /// What opens the sections and the sketch.
-    pub opened: Opened,
     /// In group order.
     pub groups: BoundedVec<Group, GROUPS_COUNT_MAX>,
 }
@@ -158,13 +159,19 @@ impl Payload {
     pub fn totals(&self, exact_micro: u32) -> Totals {
         let mut totals = Totals::default();
         for sample in self.samples() {
-            totals.samples_count += 1;
-            totals.tokens_count +=
-                u32::try_from(sample.tokens.as_slice().len()).unwrap_or(u32::MAX);
-            totals.reward_micro += u64::from(sample.reward_micro);
-            totals.exact_count += u32::from(sample.reward_micro == exact_micro);
+            totals.add(sample.tokens.as_slice(), sample.reward_micro, exact_micro);
         }
         totals
+    }
+}
+
+impl Totals {
+    /// Counts one more sample.
+    pub fn add(&mut self, tokens: &[u32], reward_micro: u32, exact_micro: u32) {
+        self.samples_count += 1;
+        self.tokens_count += u32::try_from(tokens.len()).unwrap_or(u32::MAX);
+        self.reward_micro += u64::from(reward_micro);
+        self.exact_count += u32::from(reward_micro == exact_micro);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     codec::{BoundedVec, DecodeError, Text, decode, encode},
     identifiers::tagged_hash,
     keys::SignatureError,
-    rollout::{Equivocation, Root, Totals},
+    rollout::{Equivocation, OPENINGS_COUNT_MAX, Opening, Root, Sketch, Totals},
     task::UnitId,
     verdict::Verdict,
     vrf,
@@ -135,6 +135,8 @@ pub enum Body {
         unit: UnitId,
         /// The verdict.
         verdict: Verdict,
+        /// The auditor's own sketch of a rollout unit; nothing if it could not make one.
+        sketch: Option<Sketch>,
         /// The commitment's salt.
         salt: Commitment,
     },
@@ -162,6 +164,11 @@ pub enum Body {
         /// The choice.
         choice: Choice,
     },
+    /// A miner opens what it sealed, as it becomes due.
+    Open {
+        /// One for each unit.
+        openings: BoundedVec<Opening, OPENINGS_COUNT_MAX>,
+    },
     /// Show that a miner signed two different commitments to one unit.
     ReportEquivocation {
         /// The two commitments.
@@ -187,6 +194,7 @@ impl Body {
             Self::AttestCheckpoint { .. } => "attest-checkpoint",
             Self::Propose { .. } => "propose",
             Self::Vote { .. } => "vote",
+            Self::Open { .. } => "open",
             Self::ReportEquivocation { .. } => "report-equivocation",
         }
     }

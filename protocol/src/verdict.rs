@@ -1,6 +1,6 @@
 //! Verdicts: what an auditor measured, against which limit. Spec: 07-verdict.
 
-use crate::{Address, codec::BoundedVec, identifiers::tagged_hash, task::UnitId};
+use crate::{Address, codec::BoundedVec, identifiers::tagged_hash, rollout::Sketch, task::UnitId};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,8 @@ pub enum Check {
     Update,
     /// Signed commitments to the unit beyond the first.
     Equivocation,
+    /// Planted faults that are missing, or are not what the miner's randomness says.
+    Plant,
 }
 
 impl Check {
@@ -62,6 +64,7 @@ impl Check {
             Self::Loss => "loss",
             Self::Update => "update",
             Self::Equivocation => "equivocation",
+            Self::Plant => "plant",
         }
     }
 }
@@ -152,7 +155,16 @@ impl Verdict {
 }
 
 /// What an auditor commits to before anyone reveals; bound to its key, so copying is worthless.
+/// The sketch shows that it ran the model: the miner opens its own only afterwards.
 #[must_use]
-pub fn commitment(auditor: Address, unit: UnitId, verdict: &Verdict, salt: &[u8; 32]) -> [u8; 32] {
-    tagged_hash("cairn/audit-commitment/v1", &(auditor, unit, verdict, salt))
+pub fn commitment(
+    auditor: Address,
+    unit: UnitId,
+    (verdict, sketch): (&Verdict, Option<Sketch>),
+    salt: &[u8; 32],
+) -> [u8; 32] {
+    tagged_hash(
+        "cairn/audit-commitment/v1",
+        &(auditor, unit, verdict, sketch, salt),
+    )
 }

@@ -67,7 +67,8 @@ impl Run {
                 let claimed = Claimed {
                     root: payload.root(&prompts).ok_or("a unit without samples")?,
                     totals: payload.totals(1_000_000),
-                    opened: Some(payload.opened),
+                    opened: None,
+                    plant: None,
                 };
                 let blob = encode(&payload);
                 let judged = verifier::rollout::judge(&inputs, &claimed, &blob, &self.device);

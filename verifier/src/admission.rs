@@ -16,7 +16,7 @@ use protocol::{
     codec::DecodeError,
     gradient,
     recipe::Recipe,
-    rollout::{self, Root, Sample, sketch_seal},
+    rollout::{self, Root, Sample},
     task::{Beacon, UnitId, UnitKind, prompt_seed},
 };
 
@@ -68,9 +68,6 @@ pub enum AdmitError {
         /// The commitment's.
         expected: Root,
     },
-    /// A sketch that is not the sealed one.
-    #[error("payload shows a sketch that is not the sealed one")]
-    Sketch,
     /// A sample that breaks a rule.
     #[error("sample {slot} of group {group}: {fault}")]
     Sample {
@@ -193,8 +190,8 @@ pub fn blob_bytes_max(unit: UnitId, recipe: &Recipe) -> Result<u64, ExecuteError
             let sample = 4 + 4 * tokens + 1 + 4 + 32;
             let reinforce = &recipe.reinforce;
             let group = 4 + sample.saturating_mul(reinforce.samples_per_group_count.into());
-            // The unit's two seals, salt and sketch.
-            let seals = 4 * 32;
+            // The unit's two seals.
+            let seals = 2 * 32;
             Ok(head + seals + group.saturating_mul(reinforce.groups_per_unit_count.into()))
         }
         UnitKind::Gradient => {
@@ -288,9 +285,6 @@ fn check_root(
     let Some(expected) = bound.root else {
         return Ok(());
     };
-    if payload.sketch_seal != sketch_seal(bound.unit, bound.miner, &payload.opened) {
-        return Err(AdmitError::Sketch);
-    }
     let groups = 0..bound.recipe.reinforce.groups_per_unit_count;
     let environment = bound.recipe.environment;
     let seeds = groups.map(|group| prompt_seed(&bound.beacon, bound.unit, environment, group));

@@ -12,16 +12,15 @@ use miner::{
     ExecuteError, RolloutInputs, World,
     model::number,
     parallel,
-    rollout::{ends_lawfully, prompt_proof, section},
+    rollout::{EXACT_MICRO, corrected, ends_lawfully, prompt_proof, section},
 };
 use protocol::{
     codec::BoundedVec,
-    rollout::{Opened, Payload, Root, Sample, Seal, Section, Sections, Sketch, Totals},
+    rollout::{Correction, Opened, Payload, Root, Sample, Seal, Section, Sections, Sketch, Totals},
     verdict::{Check, Finding, Verdict},
+    vrf::Output,
 };
 
-/// Reward of an exactly right response, in millionths.
-const EXACT_MICRO: u32 = environment::Reward::EXACT.millionths();
 /// Hidden values and logits that are held at a time: 64 MiB of them.
 const VALUES_COUNT_MAX: usize = 1 << 24;
 
@@ -34,6 +33,8 @@ pub struct Claimed {
     pub totals: Totals,
     /// What opens the sections, once the miner has shown it.
     pub opened: Option<Opened>,
+    /// The planted fault, once the miner has shown it, and the randomness that it follows from.
+    pub plant: Option<(Correction, Output)>,
 }
 
 /// What an auditor finds.
@@ -85,6 +86,11 @@ fn examine(
     device: &Device,
 ) -> Result<Judgement, ExecuteError> {
     let world = World::of(inputs.recipe)?;
+    let (bound, misplanted) = (payload, misplanted(inputs, claimed, payload));
+    let corrected = claimed
+        .plant
+        .and_then(|(correction, _)| corrected(inputs.task, &world, payload, &correction));
+    let payload = corrected.as_ref().unwrap_or(payload);
     let identity = [
         payload.unit != inputs.task.unit,
         payload.miner != inputs.task.miner,
@@ -99,7 +105,7 @@ fn examine(
         Finding::exact(Check::Completeness, incomplete(inputs, payload)),
         Finding::exact(
             Check::Commitment,
-            uncommitted(inputs, &world, claimed, payload),
+            uncommitted(inputs, &world, claimed, (bound, payload)),
         ),
         faults.finish.finding(Check::Finish),
         faults.sampling.finding(Check::Sampling),
@@ -112,8 +118,16 @@ fn examine(
         findings.push(unsound.finding(Check::Activations));
     }
     findings.push(faults.reward.finding(Check::Reward));
+    findings.extend(misplanted.map(|count| Finding::exact(Check::Plant, count)));
     let verdict = verdict(findings);
     Ok(Judgement { verdict, sketch })
+}
+
+/// Whether an opened fault is not the one that the miner's randomness says; nothing if none is.
+fn misplanted(inputs: &RolloutInputs<'_>, claimed: &Claimed, bound: &Payload) -> Option<u64> {
+    let (correction, output) = claimed.plant?;
+    let vocabulary = inputs.recipe.model.vocab_size;
+    Some(u64::from(!correction.is_due(&output, bound, vocabulary)))
 }
 
 /// Samples whose seal, once open, does not hide the section that the model gives.
@@ -149,12 +163,13 @@ fn incomplete(inputs: &RolloutInputs<'_>, payload: &Payload) -> u64 {
     (groups + samples.sum::<usize>()) as u64
 }
 
-/// Fields of the commitment that differ from the payload.
+/// Fields of the commitment that differ: the root from the payload as it was bound, the sums from
+/// the payload as it is meant.
 fn uncommitted(
     inputs: &RolloutInputs<'_>,
     world: &World,
     claimed: &Claimed,
-    payload: &Payload,
+    (bound, payload): (&Payload, &Payload),
 ) -> u64 {
     let Totals {
         samples_count,
@@ -166,7 +181,7 @@ fn uncommitted(
     let groups_count = inputs.recipe.reinforce.groups_per_unit_count;
     let prompts = world.prompts(inputs.task, groups_count);
     count(&[
-        payload.root(&prompts) != Some(claimed.root),
+        bound.root(&prompts) != Some(claimed.root),
         samples_count != found.samples_count,
         tokens_count != found.tokens_count,
         reward_micro != found.reward_micro,

@@ -8,10 +8,12 @@ const checks = {
   commitment: "fields of the commitment that differ from the payload",
   finish: "samples whose end breaks the length or finish rules",
   sampling: "tokens that are not the seeded draw under the assigned checkpoint",
-  activations: "activation proofs that differ from the recomputed activations",
+  activations: "sealed activations that differ from the recomputed ones",
   reward: "samples whose claimed reward is not what the environment computes",
   loss: "inner losses that differ from re-execution",
   update: "bytes of the pseudo-gradient that differ from re-execution",
+  equivocation: "signed commitments to one unit beyond the first",
+  plant: "planted faults that are missing, not due or made up",
 };
 
 const slashReason = (slash) =>

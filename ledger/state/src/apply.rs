@@ -8,7 +8,7 @@ use crate::{
     commitment::{self, Bound},
     equivocation,
     event::Event,
-    proposal, reward,
+    opening, proposal, reward,
     run::{self, Tip},
     sample, task,
     unit::Claim,
@@ -115,6 +115,10 @@ fn execute(
     })
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one arm a kind of transaction; a table reads best whole"
+)]
 fn dispatch(
     view: &mut View<'_>,
     transaction: &Verified,
@@ -178,8 +182,13 @@ fn dispatch(
         Body::AuditReveal {
             unit,
             verdict,
+            sketch,
             salt,
-        } => verdict::reveal(view, sender, *unit, verdict, *salt, height),
+        } => {
+            let judged = (verdict, *sketch);
+            verdict::reveal(view, sender, *unit, judged, *salt, height)
+        }
+        Body::Open { openings } => opening::open(view, sender, openings.as_slice(), height),
         Body::Appeal { unit } => verdict::appeal::post(view, sender, *unit, height),
         Body::AttestCheckpoint { checkpoint } => {
             checkpoint::attest(view, sender, checkpoint.clone(), height)

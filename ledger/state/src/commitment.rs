@@ -120,7 +120,7 @@ fn check_size(unit: UnitId, blob_bytes: u64) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn check_claim(recipe: &Recipe, unit: UnitId, claim: Claim) -> Result<(), Rejection> {
+pub(crate) fn check_claim(recipe: &Recipe, unit: UnitId, claim: Claim) -> Result<(), Rejection> {
     match (unit.kind, claim) {
         (UnitKind::Rollout, Claim::Rollout { totals, .. }) => {
             let expected = recipe.samples_per_unit_count();

@@ -2,8 +2,8 @@
 
 use crate::unit::{AuditFault, Outcome, Tier, VoidReason};
 use protocol::{
-    Address, Amount, Height, ProposalId, RunId, Step, checkpoint::Checkpoint, task::UnitId,
-    transaction::Choice, verdict::Finding,
+    Address, Amount, Height, ProposalId, RunId, Step, checkpoint::Checkpoint, rollout::Correction,
+    task::UnitId, transaction::Choice, verdict::Finding,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -36,6 +36,20 @@ pub enum Event {
         burned: Amount,
         bounty: Amount,
     },
+    /// A miner did not open a unit in time.
+    MinerFined {
+        miner: Address,
+        unit: UnitId,
+        burned: Amount,
+    },
+    /// A miner opened what is due of a unit.
+    UnitOpened {
+        unit: UnitId,
+        miner: Address,
+        correction: Option<Correction>,
+    },
+    /// A unit's planted fault is known, and what the auditors of that round made of it.
+    PlantJudged { unit: UnitId, is_found: bool },
     /// A step's units were dealt.
     StepAssigned {
         run: RunId,
@@ -154,6 +168,29 @@ impl fmt::Display for Event {
                 write_finding(f, finding)?;
                 write!(f, "; {burned} burned, {bounty} to its auditors")
             }
+            Self::MinerFined {
+                miner,
+                unit,
+                burned,
+            } => {
+                let miner = miner.short();
+                write!(f, "miner {miner} did not open unit {unit}; {burned} burned")
+            }
+            Self::UnitOpened {
+                unit,
+                miner,
+                correction,
+            } => {
+                let miner = miner.short();
+                match correction {
+                    Some(_) => write!(f, "{miner} opened unit {unit}: a fault was planted"),
+                    None => write!(f, "{miner} opened unit {unit}"),
+                }
+            }
+            Self::PlantJudged { unit, is_found } => {
+                let found = if *is_found { "found" } else { "missed" };
+                write!(f, "the fault planted in unit {unit} was {found}")
+            }
             Self::StepAssigned {
                 step,
                 units_count,
@@ -266,6 +303,7 @@ impl fmt::Display for Event {
                 let auditor = auditor.short();
                 let fault = match fault {
                     AuditFault::Overturned => "overturned",
+                    AuditFault::MissedPlant => "taken in by a planted fault",
                     AuditFault::Silent => "silent",
                 };
                 write!(
@@ -336,6 +374,7 @@ fn write_outcome(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
             VoidReason::Lost => "void, nobody has its blob any more",
             VoidReason::NoQuorum => "void, re-execution found no quorum",
             VoidReason::MinerSlashed => "void, its miner was slashed",
+            VoidReason::Withheld => "void, its miner did not open it",
         }),
         Outcome::Slashed { finding } => {
             f.write_str("slashed, ")?;

@@ -8,6 +8,7 @@
 //! * [`commitment`]: miners bind their blobs, validators attest that they hold them;
 //! * [`equivocation`]: whoever has two signed commitments to one unit shows them;
 //! * [`sample`]: a later beacon draws audits, [`panel`]s of [`auditor`]s judge them;
+//! * [`opening`]: miners open what they sealed, once auditors are bound;
 //! * [`verdict`]: auditors commit and reveal, disagreement climbs a ladder of rounds, miners
 //!   appeal;
 //! * [`reward`] and [`slash`]: settled units pay or cost;
@@ -33,6 +34,7 @@ pub mod commitment;
 pub mod equivocation;
 pub mod event;
 pub mod genesis;
+pub mod opening;
 pub mod panel;
 pub mod proposal;
 pub mod rejection;

@@ -35,7 +35,14 @@ pub fn open(parameters: &Parameters, tier: Tier, seats: &[(Address, u64)], at: H
         opinion: Opinion::Pending,
     };
     let commit_by = at.saturating_add(parameters.get(Name::AuditCommitBlocks));
-    let reveal_by = commit_by.saturating_add(parameters.get(Name::AuditRevealBlocks));
+    // In a blind round the miner opens before the auditors do.
+    let opening_blocks = match tier {
+        Tier::One => parameters.get(Name::OpeningBlocks),
+        Tier::Three | Tier::Committee | Tier::Everyone { .. } => 0,
+    };
+    let reveal_by = commit_by
+        .saturating_add(opening_blocks)
+        .saturating_add(parameters.get(Name::AuditRevealBlocks));
     Audit {
         tier,
         sortition: None,
@@ -93,7 +100,9 @@ pub fn open_sortition(parameters: &Parameters, beacon: Beacon, at: Height) -> Au
         }),
         seats: Vec::new(),
         commit_by,
-        reveal_by: commit_by.saturating_add(parameters.get(Name::AuditRevealBlocks)),
+        reveal_by: commit_by
+            .saturating_add(parameters.get(Name::OpeningBlocks))
+            .saturating_add(parameters.get(Name::AuditRevealBlocks)),
     }
 }
 

@@ -94,6 +94,18 @@ rejections! {
     314 EquivocationSame { unit: UnitId, root: Root } => "both commitments to unit {unit} bind root {root}";
     /// An equivocation was signed by the miner.
     315 EquivocationForged { unit: UnitId, miner: Address } => "commitments to unit {unit} are not both signed by {miner}";
+    /// An opening opens something.
+    316 NothingOpened => "opening names 0 units; at least 1 is needed";
+    /// Nothing is opened before it is due, or twice.
+    317 OpeningNotDue { unit: UnitId } => "nothing of unit {unit} is due to be opened";
+    /// Units are opened in time.
+    318 OpeningLate { height: Height, open_by: Height } => "height is {height}; the unit had to be opened by {open_by}";
+    /// The opening must be what was bound.
+    319 OpeningMismatch { unit: UnitId } => "opening of unit {unit} does not give the committed root";
+    /// The randomness of a unit is its miner's.
+    320 OpeningForged { unit: UnitId } => "randomness of unit {unit} is not proven by its miner's key";
+    /// The sketch is opened exactly where it is due.
+    321 SketchNotDue { unit: UnitId } => "sketch of unit {unit} is opened where it must stay sealed, or sealed where it is due";
     /// There must be an audit.
     401 NoAudit { unit: UnitId } => "unit {unit} has no open audit";
     /// Only drawn auditors judge.

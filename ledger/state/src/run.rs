@@ -132,6 +132,20 @@ impl Record for Closed {
     type Key = (RunId, Step);
 }
 
+/// How auditors did with faults that miners planted in units drawn for audit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Plants {
+    /// Faults judged, and shown to be faults.
+    pub opened_count: u64,
+    /// Of those, found.
+    pub found_count: u64,
+}
+
+impl Record for Plants {
+    const TABLE: u8 = 15;
+    type Key = ();
+}
+
 /// The chain's tip.
 ///
 /// # Panics

@@ -79,19 +79,29 @@ fn draw_unit(
         return None;
     }
     commitment.draw = Draw::Drawn { rate };
-    let event = if parameters.get(Name::SortitionStages) > 0 {
-        unit.audits
-            .push(panel::open_sortition(parameters, *beacon, height));
-        Some(Event::AuditOpened { unit: id })
-    } else {
-        let seats = panel::first(view, (beacon, height), id, unit.miner, 1);
-        unit.audits
-            .push(panel::open(parameters, Tier::One, &seats, height));
-        seats.first().map(|(auditor, _)| Event::AuditDrawn {
-            unit: id,
-            auditor: *auditor,
-        })
-    };
+    let event = open_first(view, id, &mut unit, (beacon, parameters), height);
     view.put(&id, &unit);
     event
+}
+
+/// Opens a first round of judging, whose auditors draw themselves or are drawn.
+pub(crate) fn open_first(
+    view: &View<'_>,
+    id: UnitId,
+    unit: &mut Unit,
+    (beacon, parameters): (&Beacon, &Parameters),
+    height: Height,
+) -> Option<Event> {
+    if parameters.get(Name::SortitionStages) > 0 {
+        unit.audits
+            .push(panel::open_sortition(parameters, *beacon, height));
+        return Some(Event::AuditOpened { unit: id });
+    }
+    let seats = panel::first(view, (beacon, height), id, unit.miner, 1);
+    unit.audits
+        .push(panel::open(parameters, Tier::One, &seats, height));
+    seats.first().map(|(auditor, _)| Event::AuditDrawn {
+        unit: id,
+        auditor: *auditor,
+    })
 }

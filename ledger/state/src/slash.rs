@@ -76,6 +76,21 @@ pub fn miner(
     }]
 }
 
+/// Fines a miner that did not open a unit in time.
+pub fn withheld(view: &mut View<'_>, address: Address, unit: UnitId) -> Option<Event> {
+    let mut miner: Miner = view.get(&address)?;
+    let penalty = Amount::new(run::parameters(view).get(Name::WithholdPenalty));
+    let burned = penalty.min(miner.bond);
+    miner.bond = miner.bond.saturating_sub(burned.get());
+    view.put(&address, &miner);
+    burn(view, burned);
+    Some(Event::MinerFined {
+        miner: address,
+        unit,
+        burned,
+    })
+}
+
 /// Fines an auditor that was wrong or silent.
 pub fn auditor(
     view: &mut View<'_>,
@@ -85,6 +100,7 @@ pub fn auditor(
 ) -> Option<Event> {
     let penalty = Amount::new(run::parameters(view).get(match fault {
         AuditFault::Overturned => Name::AuditFaultPenalty,
+        AuditFault::MissedPlant => Name::MissedPlantPenalty,
         AuditFault::Silent => Name::SilencePenalty,
     }));
     let burned = auditor::fine(view, operator, penalty)?;

@@ -9,8 +9,9 @@ use crate::{
     unit::{self, Claim, Outcome, Unit, VoidReason},
     verdict::appeal,
 };
+use governance::parameters::Name;
 use protocol::{
-    Address, Height, RunId, Step,
+    Address, Height, Micro, RunId, Step,
     recipe::{Phase, Recipe},
     task::{Beacon, UnitId, UnitKind, assign},
     verdict::Finding,
@@ -101,6 +102,7 @@ fn open(
         return Vec::new();
     }
     let deadline = height.saturating_add(recipe.schedule.deadline_blocks);
+    let plant_rate = Micro::new(run::parameters(view).get(Name::PlantRate));
     let rollouts = accepted_rollouts_before(view, id, run.step).len();
     let counts = [
         (
@@ -118,7 +120,7 @@ fn open(
                 kind,
                 index,
             };
-            view.put(&unit, &Unit::assigned(miner, deadline));
+            view.put(&unit, &Unit::assigned(miner, deadline, plant_rate));
         }
     }
     run.stage = Stage::Working {

@@ -4,10 +4,11 @@ use crate::{View, state::Record};
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{
     Address, Amount, BlobId, Height, Micro, RunId, Step,
-    rollout::{Root, Totals},
+    rollout::{Correction, Opened, Root, Sketch, Totals},
     task::{Beacon, UnitId, UnitKind},
     transaction,
     verdict::{Finding, Verdict},
+    vrf::Output,
 };
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +100,8 @@ pub enum Opinion {
     Revealed {
         /// The verdict.
         verdict: Verdict,
+        /// The auditor's own sketch of a rollout unit.
+        sketch: Option<Sketch>,
         /// When.
         at: Height,
     },
@@ -203,6 +206,55 @@ pub struct Appeal {
     pub finding: Finding,
 }
 
+/// What a rollout unit's miner has opened.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct Opening {
+    /// Last height for what is due now; nothing while nothing is.
+    pub open_by: Option<Height>,
+    /// Whether the unit was altered on purpose; nothing while nobody knows.
+    pub plant: Option<Plant>,
+    /// The sketch.
+    pub sketch: Option<Opened>,
+}
+
+impl Opening {
+    /// Rounds that judged a planted fault.
+    #[must_use]
+    pub fn planted_rounds(&self) -> usize {
+        match self.plant {
+            Some(Plant::Fault { rounds_count, .. }) => rounds_count as usize,
+            Some(Plant::Absent) | None => 0,
+        }
+    }
+    /// What undoes the planted fault.
+    #[must_use]
+    pub const fn correction(&self) -> Option<Correction> {
+        match self.plant {
+            Some(Plant::Fault { correction, .. }) => Some(correction),
+            Some(Plant::Absent) | None => None,
+        }
+    }
+}
+
+/// Whether a unit was altered on purpose.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(tag = "plant", rename_all = "lowercase")]
+pub enum Plant {
+    /// It was not.
+    Absent,
+    /// One token was.
+    Fault {
+        /// The right one.
+        correction: Correction,
+        /// The miner's randomness, which says where and which.
+        output: Output,
+        /// Rounds that judged the unit before this was known.
+        rounds_count: u32,
+    },
+}
+
 /// Why a unit is void: nobody is paid, nobody is punished.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
@@ -217,6 +269,8 @@ pub enum VoidReason {
     NoQuorum,
     /// Its miner was slashed for another unit.
     MinerSlashed,
+    /// Its miner did not open what it had sealed: for fault, and with a penalty.
+    Withheld,
 }
 
 impl VoidReason {
@@ -224,7 +278,7 @@ impl VoidReason {
     #[must_use]
     pub const fn is_for_fault(self) -> bool {
         match self {
-            Self::Unavailable => true,
+            Self::Unavailable | Self::Withheld => true,
             Self::Lost | Self::NoQuorum | Self::MinerSlashed => false,
         }
     }
@@ -248,6 +302,8 @@ impl VoidReason {
 pub enum AuditFault {
     /// A higher round found the opposite of its verdict.
     Overturned,
+    /// It accepted a unit in which a fault was planted.
+    MissedPlant,
     /// It did not commit, or did not open, in time.
     Silent,
 }
@@ -315,6 +371,10 @@ pub struct Unit {
     pub conviction: Option<Conviction>,
     /// Convictions that were appealed, oldest first.
     pub appeals: Vec<Appeal>,
+    /// Probability that it must have a planted fault, in millionths; fixed at its assignment.
+    pub plant_rate: Micro,
+    /// What its miner has opened.
+    pub opening: Opening,
 }
 
 impl Record for Unit {
@@ -325,7 +385,7 @@ impl Record for Unit {
 impl Unit {
     /// A fresh unit.
     #[must_use]
-    pub const fn assigned(miner: Address, deadline: Height) -> Self {
+    pub const fn assigned(miner: Address, deadline: Height, plant_rate: Micro) -> Self {
         Self {
             miner,
             deadline,
@@ -335,7 +395,21 @@ impl Unit {
             waiting: None,
             conviction: None,
             appeals: Vec::new(),
+            plant_rate,
+            opening: Opening {
+                open_by: None,
+                plant: None,
+                sketch: None,
+            },
         }
+    }
+    /// Rounds that judged the unit as it is meant: those before it turned out to have a planted
+    /// fault found the fault, or missed it.
+    #[must_use]
+    pub fn rounds(&self) -> &[Audit] {
+        self.audits
+            .get(self.opening.planted_rounds()..)
+            .unwrap_or_default()
     }
     /// Whether somebody convicted it, and it is not over.
     #[must_use]

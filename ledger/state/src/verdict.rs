@@ -1,9 +1,10 @@
 //! Verdicts: commit, reveal, climb, convict, appeal, settle. Spec: 07-verdict.
 //!
-//! About one auditor, who drew itself, judges a drawn unit first. If it rejects, or says nothing in
-//! time, three others do; if these disagree, a committee; if that has no quorum, every validator
-//! repeats the one group of samples that is contested. Before anyone is slashed, the miner may
-//! appeal to the next round.
+//! About one auditor, who drew itself, judges a drawn unit first, blind: it names its own sketch of
+//! a rollout before the miner opens the sealed one. If it rejects, if the sketches differ, or if it
+//! says nothing in time, three others do; if these disagree, a committee; if that has no quorum,
+//! every validator repeats the one group of samples that is contested. Before anyone is slashed,
+//! the miner may appeal to the next round.
 //!
 //! Facts are computed again, never voted on: honest verdicts are equal, so more than two thirds of
 //! one answer is the answer as long as more than two thirds of stake are honest, and without such
@@ -14,6 +15,7 @@ mod commit;
 mod decide;
 mod fines;
 mod ladder;
+mod plant;
 mod reveal;
 pub mod sortition;
 
@@ -23,10 +25,11 @@ pub use reveal::reveal;
 use crate::{
     View,
     event::Event,
+    opening::{self, Pace},
     reward,
     run::Run,
     task,
-    unit::{Draw, Outcome, Stage, Unit},
+    unit::{Draw, Outcome, Stage, Unit, VoidReason},
 };
 use decide::{Decision, decide};
 use fines::Truth;
@@ -57,6 +60,7 @@ fn settle_unit(
     unit: Unit,
     (beacon, height): (&Beacon, Height),
 ) -> Vec<Event> {
+    let mut unit = unit;
     let Some(commitment) = unit.commitment.as_ref() else {
         return Vec::new();
     };
@@ -77,10 +81,18 @@ fn settle_unit(
             Vec::new()
         };
     }
+    let pace = opening::pace(view, id, &mut unit, height);
     let Some(audit) = unit.audits.last() else {
-        return reward::accept(view, id, unit, height);
+        return match pace {
+            Pace::Ready => reward::accept(view, id, unit, height),
+            Pace::Wait => Vec::new(),
+            Pace::Late => opening::settle_withheld(view, id, unit, height),
+        };
     };
-    let decision = decide(audit, height);
+    if pace == Pace::Wait {
+        return Vec::new();
+    }
+    let decision = decide(id, &unit, audit, height);
     if decision == Decision::Wait {
         return Vec::new();
     }
@@ -100,10 +112,13 @@ fn act(
         Decision::Wait => Vec::new(),
         Decision::Accept => {
             let mut events = fines::overturned(view, id, &unit, Truth::Right);
+            events.extend(plant::settle(view, id, &unit));
             events.extend(reward::accept(view, id, unit, height));
             events
         }
         Decision::FallBack => ladder::fall_back(view, id, unit, (beacon, height)),
+        Decision::Again => plant::again(view, id, unit, height),
+        Decision::Void(VoidReason::Withheld) => opening::settle_withheld(view, id, unit, height),
         Decision::Climb => ladder::climb(view, id, unit, height),
         Decision::Void(reason) => task::settle(view, id, unit, Outcome::Void { reason }, height),
         Decision::Convict(finding) => ladder::convict(view, id, unit, finding, height),
@@ -118,7 +133,7 @@ fn slash(
     finding: Finding,
     height: Height,
 ) -> Vec<Event> {
-    let mut events = fines::overturned(view, id, &unit, Truth::Wrong);
+    let mut events = fines::overturned(view, id, &unit, Truth::Wrong(finding.check));
     let finders = fines::finders(&unit, finding);
     let proof = (finding, &finders[..]);
     events.extend(task::settle_slashed(view, id, unit, proof, height));

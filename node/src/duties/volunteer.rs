@@ -1,6 +1,6 @@
 //! Auditing units for which this auditor drew itself, in private.
 
-use super::{Duties, Job, Seat};
+use super::{Duties, Job, Part, Seat};
 use ledger_state::{
     unit::{Sortition, Unit},
     verdict::sortition::may_volunteer,
@@ -13,6 +13,7 @@ use protocol::{
     verdict,
     vrf::{Output, Proof},
 };
+use verifier::rollout::Judgement;
 
 impl Duties {
     /// Commits to units for which it drew itself. It works on one of them at a time, each auditor
@@ -38,11 +39,14 @@ impl Duties {
         let mut bodies = Vec::new();
         for (_, proof, id, unit) in drawn {
             let round = unit.audits.len();
-            match self.verdicts.get(&(id, None)) {
-                Some(verdict) if *verdict != verifier::unavailable() => {
+            let Some((part, bound)) = Part::of(id, &unit) else {
+                continue;
+            };
+            match self.verdicts.get(&part) {
+                Some(Judgement { verdict, sketch }) if *verdict != verifier::unavailable() => {
                     let salt = self.salt(id, round);
                     let commitment =
-                        verdict::commitment(self.operator, id, verdict, salt.as_bytes());
+                        verdict::commitment(self.operator, id, (verdict, *sketch), salt.as_bytes());
                     bodies.push(Body::AuditCommit {
                         unit: id,
                         sortition: Some(proof),
@@ -54,7 +58,7 @@ impl Duties {
                     let is_first = unit.audits.last().is_some_and(|a| a.seats.is_empty());
                     let is_busy = self.running.iter().any(|job| matches!(job, Job::Judge(_)));
                     if is_first && !is_busy {
-                        self.judge((id, None), &unit, Seat::Volunteer, height);
+                        self.judge((part, bound), &unit, Seat::Volunteer, height);
                     }
                 }
             }

@@ -254,6 +254,7 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
     let tone = match event {
         Event::MinerSlashed { .. }
         | Event::AuditorFined { .. }
+        | Event::MinerFined { .. }
         | Event::AuditEscalated { .. }
         | Event::UnitConvicted { .. }
         | Event::UnitAppealed { .. }
@@ -271,6 +272,14 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         | Event::Voted { .. }
         | Event::MinerIdle { .. }
         | Event::ProposerSilent { .. } => "info",
+        Event::UnitOpened {
+            correction: Some(_),
+            ..
+        } => "info",
+        Event::PlantJudged { is_found: true, .. } => "good",
+        Event::PlantJudged {
+            is_found: false, ..
+        } => "bad",
         Event::UnitSettled {
             outcome: Outcome::Slashed { .. } | Outcome::Void { .. },
             ..
@@ -281,6 +290,9 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         } => "bad",
         Event::Transferred { .. }
         | Event::UnitCommitted { .. }
+        | Event::UnitOpened {
+            correction: None, ..
+        }
         | Event::UnitSettled { .. }
         | Event::StepClosed { .. }
         | Event::AuditDrawn { .. }

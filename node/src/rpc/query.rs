@@ -9,7 +9,7 @@ use ledger_state::{
     bond,
     proposal::Stored,
     run::{self, Closed, Run},
-    unit::{Appeal, Audit, Commitment, Conviction, Draw, Opinion, Outcome, Stage, Unit},
+    unit::{Appeal, Audit, Commitment, Conviction, Draw, Opening, Opinion, Outcome, Stage, Unit},
     validator::Validator,
 };
 use protocol::{
@@ -101,6 +101,8 @@ pub struct UnitAnswer {
     pub conviction: Option<Conviction>,
     /// Convictions that were appealed against.
     pub appeals: Vec<Appeal>,
+    /// What its miner opened: the sketch, and whether a fault was planted.
+    pub opening: Opening,
     /// The answer in a sentence.
     pub summary: String,
 }
@@ -198,6 +200,8 @@ pub fn unit(chain: &Chain, id: UnitId) -> Option<UnitAnswer> {
         waiting: _,
         conviction,
         appeals,
+        plant_rate: _,
+        opening,
     } = unit;
     Some(UnitAnswer {
         unit: id,
@@ -208,6 +212,7 @@ pub fn unit(chain: &Chain, id: UnitId) -> Option<UnitAnswer> {
         audits,
         conviction,
         appeals,
+        opening,
         summary,
     })
 }
@@ -252,6 +257,7 @@ fn summary(unit: &Unit) -> String {
                 }
                 ledger_state::unit::VoidReason::Lost => "nobody has its blob any more",
                 ledger_state::unit::VoidReason::NoQuorum => "re-execution found no quorum",
+                ledger_state::unit::VoidReason::Withheld => "its miner did not open what it sealed",
                 ledger_state::unit::VoidReason::MinerSlashed => {
                     "its miner was slashed for another unit"
                 }

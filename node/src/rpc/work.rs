@@ -10,8 +10,9 @@ use ledger_state::{
     verdict::appeal,
 };
 use protocol::{
-    Address, Amount, BlobId, ChainId, Height, Nonce, RunId, Step,
+    Address, Amount, BlobId, ChainId, Height, Micro, Nonce, RunId, Step,
     checkpoint::Checkpoint,
+    rollout::Correction,
     task::{Beacon, UnitId, UnitKind},
     verdict::Finding,
 };
@@ -42,6 +43,21 @@ pub struct Input {
     pub blob: BlobId,
     /// Its size.
     pub blob_bytes: u64,
+    /// What undoes the fault that its miner planted in it.
+    pub correction: Option<Correction>,
+}
+
+/// A unit to open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DueUnit {
+    /// As when it was done.
+    pub unit: WorkUnit,
+    /// Last height for its opening.
+    pub open_by: Height,
+    /// Whether auditors wait for the sketch, unless a planted fault comes first.
+    pub is_audited: bool,
+    /// Whether it was opened before, so that no fault can come first.
+    pub is_known: bool,
 }
 
 /// A unit to do.
@@ -53,6 +69,8 @@ pub struct WorkUnit {
     pub deadline: Height,
     /// Rollouts to learn from.
     pub inputs: Vec<Input>,
+    /// Probability that a fault must be planted in it, in millionths.
+    pub plant_rate: Micro,
 }
 
 /// A unit that was convicted, and may be appealed for.
@@ -70,6 +88,8 @@ pub struct ConvictedUnit {
     pub blob: BlobId,
     /// Rollouts that it learned from.
     pub inputs: Vec<Input>,
+    /// Probability that a fault had to be planted in it, in millionths.
+    pub plant_rate: Micro,
 }
 
 /// What everyone who computes a unit of a step needs to know about the step.
@@ -96,6 +116,8 @@ pub struct WorkStep {
     pub context: StepContext,
     /// This miner's units that are not yet committed.
     pub units: Vec<WorkUnit>,
+    /// This miner's units that must be opened.
+    pub due: Vec<DueUnit>,
     /// This miner's units that were convicted and are not yet appealed for.
     pub convicted: Vec<ConvictedUnit>,
 }
@@ -179,17 +201,27 @@ fn step(view: &View<'_>, id: RunId, run: &Run, miner: Address) -> Option<WorkSte
         .iter()
         .filter_map(|(id, unit)| convicted(view, *id, unit));
     let convicted = convicted.collect();
-    let open = own
-        .into_iter()
-        .filter(|(_, unit)| unit.commitment.is_none());
-    let work_unit = |(unit, state): (UnitId, ledger_state::unit::Unit)| WorkUnit {
-        unit,
+    let work_unit = |(unit, state): &(UnitId, ledger_state::unit::Unit)| WorkUnit {
+        unit: *unit,
         deadline: state.deadline,
-        inputs: inputs(view, unit),
+        inputs: inputs(view, *unit),
+        plant_rate: state.plant_rate,
     };
+    let due = own.iter().filter_map(|own| {
+        let opening = &own.1.opening;
+        Some(DueUnit {
+            unit: work_unit(own),
+            open_by: opening.open_by?,
+            is_audited: !own.1.audits.is_empty(),
+            is_known: opening.plant.is_some(),
+        })
+    });
+    let due = due.collect();
+    let open = own.iter().filter(|(_, unit)| unit.commitment.is_none());
     Some(WorkStep {
         context: context(view, id, run)?,
         units: open.map(work_unit).collect(),
+        due,
         convicted,
     })
 }
@@ -207,6 +239,7 @@ fn convicted(
         bond: appeal::bond(view, unit),
         blob: commitment.blob,
         inputs: inputs(view, id),
+        plant_rate: unit.plant_rate,
     })
 }
 
@@ -226,6 +259,7 @@ pub fn inputs(view: &View<'_>, unit: UnitId) -> Vec<Input> {
             miner: unit.miner,
             blob,
             blob_bytes,
+            correction: unit.opening.correction(),
         })
     };
     task::gradient_inputs(view, unit)

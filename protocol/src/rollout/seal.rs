@@ -3,8 +3,8 @@
 //! A seal is a hash of a secret salt and what it hides. Salts follow from the miner's secret key
 //! and the unit, so that a miner that was restarted can still open what it bound.
 
-use super::{Digest, Section, Sketch, digest};
-use crate::{Address, ChainId, SigningKey, identifiers::tagged_hash, task::UnitId};
+use super::{Digest, Section, Sketch, Totals, digest};
+use crate::{Address, ChainId, SigningKey, identifiers::tagged_hash, task::UnitId, vrf::Output};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ digest!(
     Root
 );
 
-/// A miner's salts for one unit. They differ, because a fault may have to be opened while the
+/// What a miner keeps to itself about one unit. The salts differ, because a fault may have to be opened while the
 /// sections stay sealed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Salts {
@@ -29,6 +29,8 @@ pub struct Salts {
     pub sketch: Salt,
     /// Of the planted fault.
     pub plant: Salt,
+    /// The miner's randomness about the unit, if it obliges the miner to plant a fault.
+    pub fault: Option<Output>,
 }
 
 impl std::fmt::Debug for Salts {
@@ -45,23 +47,14 @@ impl Salts {
         Self {
             sketch: Salt(tagged_hash("cairn/sketch-salt/v1", &secret)),
             plant: Salt(tagged_hash("cairn/plant-salt/v1", &secret)),
+            fault: None,
         }
     }
 }
 
 /// What was altered on purpose, undone: the token that belongs in one place.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    BorshSerialize,
-    BorshDeserialize,
-    Serialize,
-    Deserialize,
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
 )]
 pub struct Correction {
     /// Index of the group.
@@ -72,6 +65,8 @@ pub struct Correction {
     pub position: u32,
     /// The token that was drawn.
     pub token: u32,
+    /// The unit's sums with that token.
+    pub totals: Totals,
 }
 
 /// The sketch with the salt under which it and the sections were sealed.

@@ -116,11 +116,15 @@ fn work() -> impl Strategy<Value = Body> {
             Body::AuditReveal {
                 unit,
                 verdict,
+                sketch: None,
                 salt: Commitment::from_bytes(salt),
             }
         }),
         unit().prop_map(|unit| Body::Appeal { unit }),
         checkpoint().prop_map(|checkpoint| Body::AttestCheckpoint { checkpoint }),
+        Just(Body::Open {
+            openings: BoundedVec::new(vec![crate::values::opening()]).unwrap(),
+        }),
         Just(Body::ReportEquivocation {
             proof: Box::new(crate::values::equivocation()),
         }),
@@ -194,7 +198,6 @@ pub(crate) fn payload() -> impl Strategy<Value = rollout::Payload> {
         miner: crate::values::key(1).address(),
         plant_seal: Seal::from_bytes([1; 32]),
         sketch_seal: Seal::from_bytes([2; 32]),
-        opened: crate::values::opened(),
         groups: BoundedVec::new(groups).unwrap(),
     })
 }

@@ -11,8 +11,8 @@ use protocol::{
     recipe::{ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
     reward::Payout,
     rollout::{
-        self, Correction, Equivocation, Finish, Group, Opened, Root, Salts, Sample, Seal, Section,
-        Sections, Totals, plant_seal, sketch_seal,
+        self, Correction, Equivocation, Finish, Group, Opened, Opening, Root, Salts, Sample, Seal,
+        Section, Sections, Shown, Totals, plant, plant_seal, sketch_seal,
     },
     task::{Beacon, RolloutTask, UnitId, UnitKind},
     transaction::{Action, Body, Choice, Commitment, Transaction, Unverified},
@@ -101,7 +101,6 @@ pub(crate) fn rollout_payload() -> rollout::Payload {
             Some(correction()),
         ),
         sketch_seal: sketch_seal(unit(UnitKind::Rollout), key(1).address(), &opened()),
-        opened: opened(),
         groups: BoundedVec::new(vec![Group {
             samples: BoundedVec::new(vec![sample, cut]).unwrap(),
         }])
@@ -116,6 +115,7 @@ pub(crate) fn correction() -> Correction {
         slot: 1,
         position: 1,
         token: 49,
+        totals: totals(),
     }
 }
 
@@ -149,6 +149,20 @@ pub(crate) fn sections() -> Sections {
     ];
     Sections {
         groups: BoundedVec::new(vec![BoundedVec::new(group).unwrap()]).unwrap(),
+    }
+}
+
+/// What key 1 opens of [`rollout_payload`].
+pub(crate) fn opening() -> Opening {
+    let payload = rollout_payload();
+    let (_, proof) = key(1).vrf().prove(&plant::alpha(&beacon(), payload.unit));
+    Opening {
+        unit: payload.unit,
+        leaves_root: payload.tree(&prompts()).unwrap().root(),
+        plant: Some(correction()),
+        plant_salt: salts().plant,
+        proof,
+        shown: Shown::Open { opened: opened() },
     }
 }
 
@@ -195,15 +209,25 @@ pub(crate) fn gradient_payload() -> gradient::Payload {
 }
 
 fn totals() -> Totals {
-    rollout_payload().totals(1_000_000)
+    Totals {
+        samples_count: 2,
+        tokens_count: 7,
+        reward_micro: 1_125_000,
+        exact_count: 1,
+    }
 }
 
 /// Every kind of body, in the order of the wire.
 pub(crate) fn bodies() -> Vec<Body> {
     let rollout = unit(UnitKind::Rollout);
     let salt = [0x77; 32];
-    let hidden = commitment(key(2).address(), rollout, &verdict(), &salt);
-    vec![
+    let hidden = commitment(
+        key(2).address(),
+        rollout,
+        (&verdict(), Some(sections().sketch())),
+        &salt,
+    );
+    let mut bodies = vec![
         Body::Transfer {
             to: key(2).address(),
             amount: Amount::new(5),
@@ -242,6 +266,7 @@ pub(crate) fn bodies() -> Vec<Body> {
         Body::AuditReveal {
             unit: rollout,
             verdict: verdict(),
+            sketch: Some(sections().sketch()),
             salt: Commitment::from_bytes(salt),
         },
         Body::Appeal { unit: rollout },
@@ -259,6 +284,16 @@ pub(crate) fn bodies() -> Vec<Body> {
         Body::Vote {
             proposal: ProposalId::from_bytes([0x88; 32]),
             choice: Choice::Abstain,
+        },
+    ];
+    bodies.extend(openings_and_reports());
+    bodies
+}
+
+fn openings_and_reports() -> Vec<Body> {
+    vec![
+        Body::Open {
+            openings: BoundedVec::new(vec![opening(), opening().sealed(key(1).address())]).unwrap(),
         },
         Body::ReportEquivocation {
             proof: Box::new(equivocation()),

@@ -8,11 +8,12 @@ use protocol::{
     Amount, BlobId, Height, Micro, Nonce, Step,
     block::proposer_index,
     codec::encode,
-    rollout::{Digest, Leaf, Seal, Tree, plant_seal},
+    rollout::{Digest, Leaf, Seal, Tree, plant, plant_seal},
     sample,
     task::{RowSource, Share, UnitId, UnitKind, assign, row_seed},
     transaction::Transaction,
     verdict::commitment,
+    vrf::Output,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -154,11 +155,13 @@ fn seeds() -> Vec<Value> {
 fn draws() -> Vec<Value> {
     let rollout = rollout_task();
     let miners: Vec<_> = (1..4).map(|seed| key(seed).address()).collect();
-    let hidden = commitment(key(2).address(), rollout.unit, &verdict(), &[0x77; 32]);
+    let judged = (&verdict(), Some(sections().sketch()));
+    let hidden = commitment(key(2).address(), rollout.unit, judged, &[0x77; 32]);
     vec![
         table_row(
             "audit commitment",
-            json!({"auditor": key(2).address(), "unit": rollout.unit, "salt": "77".repeat(32)}),
+            json!({"auditor": key(2).address(), "unit": rollout.unit,
+                   "sketch": sections().sketch(), "salt": "77".repeat(32)}),
             json!(hex::encode(hidden)),
         ),
         table_row(
@@ -288,6 +291,7 @@ fn rollouts() -> Vec<Value> {
             json!(payload.root(&prompts).unwrap()),
         ),
     ];
+    rows.extend(plants());
     for count in [1_u8, 2, 3, 5, 8] {
         let leaves: Vec<_> = (0..count)
             .map(|byte| Digest::from_bytes([byte; 32]))
@@ -301,6 +305,28 @@ fn rollouts() -> Vec<Value> {
         ));
     }
     rows
+}
+
+/// Where a miner's randomness puts a fault, and which wrong token it takes.
+fn plants() -> Vec<Value> {
+    let lengths = vec![vec![3, 1], vec![4, 2]];
+    let row = |byte: u8| {
+        let output = Output::from_bytes([byte; 32]);
+        let place = plant::place(&output, &lengths).unwrap();
+        table_row(
+            "place and token of a fault",
+            json!({"output": output, "lengths": lengths, "vocabulary": 64, "right": 9}),
+            json!({"group": place.group, "slot": place.slot, "position": place.position,
+                   "wrong": plant::substitute(&output, 9, 64)}),
+        )
+    };
+    let alpha = plant::alpha(&beacon(), unit(UnitKind::Rollout));
+    let alpha = table_row(
+        "input of a miner's randomness",
+        json!({"beacon": beacon(), "unit": unit(UnitKind::Rollout)}),
+        json!(hex::encode(alpha)),
+    );
+    std::iter::once(alpha).chain((1..5).map(row)).collect()
 }
 
 #[test]

@@ -98,12 +98,17 @@ impl Cheat {
         let mut draw = rollout::Draw::assigned(inputs, &world);
         self.adversary.draw(&unit, &mut draw)?;
         let generations = self.adversary.generate(&unit, &draw)?;
-        let answers = rollout::answers(inputs, &world, &draw.prompts, &generations);
+        let mut answers = rollout::answers(inputs, &world, &draw.prompts, &generations);
         let sections = rollout::sections(inputs, &draw, &generations, device)?;
         let sections = self.adversary.prove(&unit, sections)?;
-        let payload = rollout::sealed(inputs.task, answers, &sections, salts)?;
+        let plant = rollout::plant(inputs, &world, &mut answers, salts);
+        let payload = rollout::sealed(inputs.task, answers, &sections, salts, plant)?;
         let payload = self.adversary.send(&unit, payload)?;
-        Ok(rollout::Work { payload, sections })
+        Ok(rollout::Work {
+            payload,
+            sections,
+            plant,
+        })
     }
 
     /// Does a gradient unit.

@@ -123,15 +123,12 @@ fn a_model_that_left_the_numbers_is_judged_like_any_other() {
         model: &broken,
         ..SCENE.rollout_inputs(&task)
     };
-    let judge = |payload: &Payload| {
-        let claimed = SCENE.claimed(payload);
-        verifier::rollout::judge(&inputs, &claimed, &encode(payload), &device()).verdict
+    let judge = |work: &rollout::Work| {
+        let claimed = SCENE.claimed_of(work);
+        let blob = encode(&work.payload);
+        verifier::rollout::judge(&inputs, &claimed, &blob, &device()).verdict
     };
-    let execute = |inputs| {
-        rollout::execute(inputs, &salts(&task), &device())
-            .unwrap()
-            .payload
-    };
+    let execute = |inputs| rollout::execute(inputs, &salts(&task), &device()).unwrap();
     // Its hidden states are no numbers, which bf16 writes in one way: rollouts stay exact.
     assert!(judge(&execute(&inputs)).accepts());
     let sound = execute(&SCENE.rollout_inputs(&task));
@@ -165,7 +162,7 @@ proptest! {
     fn random_bytes_are_never_accepted(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         let task = SCENE.task();
         let inputs = SCENE.rollout_inputs(&task);
-        let claimed = Claimed { root: NO_ROOT, totals: Totals::default(), opened: None };
+        let claimed = Claimed { root: NO_ROOT, totals: Totals::default(), opened: None, plant: None };
         let judged = verifier::rollout::judge(&inputs, &claimed, &bytes, &device());
         prop_assert!(!judged.verdict.accepts());
         let beacon = beacon(3);

@@ -1,10 +1,15 @@
 use crate::scene::{NO_ROOT, SCENE, device, reason, salts};
 use engine::Device;
-use miner::{World, rollout};
+use miner::{
+    World,
+    rollout::{self, Work},
+};
 use protocol::{
+    SigningKey,
     codec::{BoundedVec, encode},
-    rollout::{Finish, Group, Leaf, Opened, Payload, Salt, Sample, Seal, root, sketch_seal},
+    rollout::{Correction, Finish, Group, Leaf, Payload, Salts, Sample, Seal, plant, root},
     verdict::Check,
+    vrf::Output,
 };
 use verifier::{AdmitError, rollout::Claimed};
 
@@ -83,18 +88,11 @@ fn an_auditor_names_the_sketch_before_it_sees_the_miners() {
         opened: None,
         ..SCENE.claimed(&payload)
     };
-    let hidden = Payload {
-        opened: Opened {
-            salt: Salt::from_bytes([0; 32]),
-            sketch: protocol::BlobId::from_bytes([0; 32]),
-        },
-        ..payload.clone()
-    };
-    let blind = verifier::rollout::judge(&inputs, &claimed, &encode(&hidden), &device());
+    let blind = verifier::rollout::judge(&inputs, &claimed, &encode(&payload), &device());
     assert!(blind.verdict.accepts());
     let checks = blind.verdict.findings().iter().map(|f| f.check);
     assert!(!checks.into_iter().any(|check| check == Check::Activations));
-    assert_eq!(blind.sketch, Some(payload.opened.sketch));
+    assert_eq!(blind.sketch, Some(SCENE.sketch()));
 }
 
 #[test]
@@ -102,14 +100,100 @@ fn a_garbled_seal_and_a_garbled_sketch_are_found_once_they_are_open() {
     let garbled = changed(|groups| groups[1][0].sealed = Seal::from_bytes([7; 32]));
     let finding = SCENE.judge_rollout(&garbled).contradiction().unwrap();
     assert_eq!((finding.check, finding.measured), (Check::Activations, 1));
-    let mut lied = honest();
-    lied.opened.sketch = protocol::BlobId::of(b"nothing");
-    let refused = admitted(&lied);
-    assert!(matches!(refused, Err(AdmitError::Sketch)), "{refused:?}");
-    lied.sketch_seal = sketch_seal(lied.unit, lied.miner, &lied.opened);
-    admitted(&lied).unwrap();
-    let finding = SCENE.judge_rollout(&lied).contradiction().unwrap();
+    let (task, payload) = (SCENE.task(), honest());
+    let mut claimed = SCENE.claimed(&payload);
+    claimed.opened.as_mut().unwrap().sketch = protocol::BlobId::of(b"nothing");
+    let inputs = SCENE.rollout_inputs(&task);
+    let judged = verifier::rollout::judge(&inputs, &claimed, &encode(&payload), &device());
+    let finding = judged.verdict.contradiction().unwrap();
     assert_eq!((finding.check, finding.measured), (Check::Activations, 1));
+}
+
+/// A unit in which the miner planted a fault, as its randomness says.
+fn planted() -> (Work, Output) {
+    let task = SCENE.task();
+    let (output, _) = SigningKey::from_seed([3; 32]).vrf().prove(b"plant");
+    let salts = Salts {
+        fault: Some(output),
+        ..salts(&task)
+    };
+    let inputs = SCENE.rollout_inputs(&task);
+    let work = rollout::execute(&inputs, &salts, &device()).unwrap();
+    (work, output)
+}
+
+#[test]
+fn a_planted_fault_is_found_blind_and_the_corrected_unit_has_the_sealed_sketch() {
+    let (task, (work, output)) = (SCENE.task(), planted());
+    let inputs = SCENE.rollout_inputs(&task);
+    let judge = |claimed: Claimed| {
+        verifier::rollout::judge(&inputs, &claimed, &encode(&work.payload), &device())
+    };
+    admitted(&work.payload).unwrap();
+    let correction = work.plant.unwrap();
+    let blind = Claimed {
+        opened: None,
+        ..SCENE.claimed(&work.payload)
+    };
+    let found = judge(blind).verdict.contradiction().unwrap();
+    assert_eq!(
+        (found.check, found.group),
+        (Check::Sampling, correction.group)
+    );
+    let corrected = Claimed {
+        totals: correction.totals,
+        plant: Some((correction, output)),
+        ..blind
+    };
+    let judged = judge(corrected);
+    assert!(judged.verdict.accepts(), "{:?}", judged.verdict);
+    assert_eq!(judged.sketch, Some(work.sections.sketch()));
+    let opened = Claimed {
+        opened: SCENE.claimed(&work.payload).opened,
+        ..corrected
+    };
+    assert!(judge(opened).verdict.accepts());
+    let (elsewhere, _) = SigningKey::from_seed([4; 32]).vrf().prove(b"plant");
+    let lie = Claimed {
+        plant: Some((correction, elsewhere)),
+        ..corrected
+    };
+    let finding = judge(lie).verdict.contradiction().unwrap();
+    assert_eq!((finding.check, finding.measured), (Check::Plant, 1));
+}
+
+#[test]
+fn a_fault_that_is_none_is_found() {
+    let (task, payload) = (SCENE.task(), honest());
+    let (_, output) = planted();
+    let lengths: Vec<Vec<usize>> = payload
+        .groups
+        .as_slice()
+        .iter()
+        .map(|group| {
+            let samples = group.samples.as_slice().iter();
+            samples
+                .map(|sample| sample.tokens.as_slice().len())
+                .collect()
+        })
+        .collect();
+    let place = plant::place(&output, &lengths).unwrap();
+    let group = &payload.groups.as_slice()[place.group as usize];
+    let sample = &group.samples.as_slice()[place.slot as usize];
+    let correction = Correction {
+        group: place.group,
+        slot: place.slot,
+        position: place.position,
+        token: sample.tokens.as_slice()[place.position as usize],
+        totals: payload.totals(1_000_000),
+    };
+    let claimed = Claimed {
+        plant: Some((correction, output)),
+        ..SCENE.claimed(&payload)
+    };
+    let inputs = SCENE.rollout_inputs(&task);
+    let judged = verifier::rollout::judge(&inputs, &claimed, &encode(&payload), &device());
+    assert_eq!(reason(&judged.verdict), Some(Check::Plant));
 }
 
 #[test]

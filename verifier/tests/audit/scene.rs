@@ -3,16 +3,17 @@
 use engine::{Device, Parameters, trainer::OuterState};
 use miner::{
     Generation, GradientInputs, RolloutInputs, World, gradient, initial_model, initial_outer,
+    rollout::Work,
 };
 use protocol::{
     Address, ChainId, CheckpointId, RunId, SigningKey, Step,
     codec::encode,
     recipe::Recipe,
-    rollout::{self, Salts},
+    rollout::{self, Opened, Salts, Sketch},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
     verdict::{Check, Verdict},
 };
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 use verifier::{AdmitError, Bound, Successor, checkpoint, rollout::Claimed};
 
 /// Everything the tests need, computed once.
@@ -171,8 +172,33 @@ impl Scene {
         Claimed {
             root: payload.root(&prompts).unwrap_or(NO_ROOT),
             totals: payload.totals(1_000_000),
-            opened: Some(payload.opened),
+            opened: Some(Opened {
+                salt: salts(&self.task()).sketch,
+                sketch: self.sketch(),
+            }),
+            plant: None,
         }
+    }
+
+    /// The sketch of the unit that the tests judge, as an honest miner seals it.
+    pub(crate) fn sketch(&self) -> Sketch {
+        static SKETCH: OnceLock<Sketch> = OnceLock::new();
+        let work = || {
+            let task = self.task();
+            let inputs = self.rollout_inputs(&task);
+            let work = miner::rollout::execute(&inputs, &salts(&task), &device());
+            work.unwrap().sections.sketch()
+        };
+        *SKETCH.get_or_init(work)
+    }
+
+    /// What a miner commits to, once its own seals are open.
+    pub(crate) fn claimed_of(&self, work: &Work) -> Claimed {
+        let mut claimed = self.claimed(&work.payload);
+        if let Some(opened) = claimed.opened.as_mut() {
+            opened.sketch = work.sections.sketch();
+        }
+        claimed
     }
 
     /// Whether the cheap look at a blob lets it pass.

@@ -25,17 +25,6 @@ pub(super) fn seat(
     ))
 }
 
-/// Whether openings may begin: everyone has committed, or the time for it is over. As long as
-/// others may draw themselves, nobody opens what they could copy.
-pub(super) fn may_reveal(audit: &Audit, height: Height) -> bool {
-    let pending = audit
-        .seats
-        .iter()
-        .any(|seat| seat.opinion == Opinion::Pending);
-    let is_full = !pending && audit.calls_volunteers(height).is_none();
-    is_full || height > audit.commit_by
-}
-
 /// Binds an auditor's verdict.
 ///
 /// # Errors

@@ -2,17 +2,20 @@
 //!
 //! | round | accepts | convicts | otherwise |
 //! |---|---|---|---|
-//! | one | nobody rejects | never | three |
+//! | one | nobody rejects, and the sketches are equal | never | three |
 //! | three | all accept | all find the same | the committee |
 //! | committee | > 2/3 of the seats accept | > 2/3 find the same | everyone |
 //! | everyone | > 2/3 of all stake accepts | > 2/3 find the same | void |
 
 use crate::{
-    unit::{Audit, Opinion, Seat, Tier, VoidReason},
+    opening,
+    unit::{Audit, Opinion, Seat, Tier, Unit, VoidReason},
     validator::TWO_THIRDS,
 };
 use protocol::{
     Height,
+    rollout::Sketch,
+    task::{UnitId, UnitKind},
     verdict::{Check, Finding, Verdict},
 };
 
@@ -21,6 +24,8 @@ use protocol::{
 pub(super) enum Decision {
     /// Nothing yet.
     Wait,
+    /// A fault was planted: the corrected unit is judged from the beginning.
+    Again,
     /// The unit is right.
     Accept,
     /// Nobody drew itself: auditors are drawn publicly.
@@ -41,6 +46,14 @@ impl Seat {
     pub const fn verdict(&self) -> Option<&Verdict> {
         match &self.opinion {
             Opinion::Revealed { verdict, .. } => Some(verdict),
+            Opinion::Pending | Opinion::Committed { .. } => None,
+        }
+    }
+    /// The sketch that it named, once it is opened.
+    #[must_use]
+    pub const fn sketch(&self) -> Option<Sketch> {
+        match &self.opinion {
+            Opinion::Revealed { sketch, .. } => *sketch,
             Opinion::Pending | Opinion::Committed { .. } => None,
         }
     }
@@ -88,7 +101,7 @@ fn is_closed(audit: &Audit, spoken_count: usize, height: Height) -> bool {
 }
 
 /// What a round decides at this height.
-pub(super) fn decide(audit: &Audit, height: Height) -> Decision {
+pub(super) fn decide(id: UnitId, unit: &Unit, audit: &Audit, height: Height) -> Decision {
     if audit.calls_volunteers(height).is_some() {
         return Decision::Wait;
     }
@@ -99,13 +112,8 @@ pub(super) fn decide(audit: &Audit, height: Height) -> Decision {
     let is_closed = is_closed(audit, count.spoken_count, height);
     match audit.tier {
         Tier::One | Tier::Three if !is_closed => Decision::Wait,
-        Tier::One => {
-            if count.accepting > 0 && count.rejecting_count == 0 {
-                Decision::Accept
-            } else {
-                Decision::Climb
-            }
-        }
+        Tier::One if id.kind == UnitKind::Rollout => decide_blind(unit, audit, &count),
+        Tier::One => accept_or_climb(count.accepting > 0 && count.rejecting_count == 0),
         Tier::Three => match count.heaviest {
             None if count.accepting == count.total && count.total > 0 => Decision::Accept,
             Some((finding, weight)) if weight == count.total && accuses(finding) => {
@@ -124,6 +132,33 @@ pub(super) fn decide(audit: &Audit, height: Height) -> Decision {
             Decision::Wait
         }),
     }
+}
+
+const fn accept_or_climb(is_accepted: bool) -> Decision {
+    if is_accepted {
+        Decision::Accept
+    } else {
+        Decision::Climb
+    }
+}
+
+/// A blind round accepts only if every auditor found nothing and named the miner's own sketch.
+fn decide_blind(unit: &Unit, audit: &Audit, count: &Count) -> Decision {
+    if opening::is_planted_round(unit) {
+        return Decision::Again;
+    }
+    let is_unrejected = count.rejecting_count == 0;
+    let Some(opened) = unit.opening.sketch else {
+        // Late. Whoever rejected is heard; otherwise the miner alone is to blame.
+        return if is_unrejected {
+            Decision::Void(VoidReason::Withheld)
+        } else {
+            Decision::Climb
+        };
+    };
+    let mut spoken = audit.seats.iter().filter(|seat| seat.verdict().is_some());
+    let is_matched = spoken.all(|seat| seat.sketch() == Some(opened.sketch));
+    accept_or_climb(count.accepting > 0 && is_unrejected && is_matched)
 }
 
 /// Whether a finding is about the work, rather than about the blob that nobody has.

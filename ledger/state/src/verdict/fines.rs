@@ -8,7 +8,8 @@ use crate::{
 };
 use protocol::{
     Address, Height,
-    task::UnitId,
+    rollout::Opened,
+    task::{UnitId, UnitKind},
     verdict::{Check, Finding, Verdict},
 };
 use std::collections::BTreeMap;
@@ -37,8 +38,8 @@ pub(super) fn silence(
 pub(super) enum Truth {
     /// It is right.
     Right,
-    /// It is wrong.
-    Wrong,
+    /// It is wrong, by this check.
+    Wrong(Check),
 }
 
 /// Fines once a unit everyone whose verdict was the opposite of the truth. An auditor that could
@@ -50,8 +51,15 @@ pub(super) fn overturned(view: &mut View<'_>, id: UnitId, unit: &Unit, truth: Tr
     };
     // A map: whoever sat in several rounds pays once.
     let mut faults: BTreeMap<Address, AuditFault> = BTreeMap::new();
-    for seat in unit.audits.iter().flat_map(|audit| &audit.seats) {
-        if let Some(fault) = seat.verdict().and_then(|v| fault(v, truth, decided)) {
+    // Rounds that judged a planted fault were about another unit.
+    for audit in unit.rounds() {
+        let blind = (id.kind == UnitKind::Rollout && audit.tier == Tier::One)
+            .then_some(unit.opening.sketch)
+            .flatten();
+        for seat in &audit.seats {
+            let Some(fault) = fault(seat, blind, truth, decided) else {
+                continue;
+            };
             let worst = faults.entry(seat.auditor).or_insert(fault);
             *worst = fault.min(*worst);
         }
@@ -62,8 +70,19 @@ pub(super) fn overturned(view: &mut View<'_>, id: UnitId, unit: &Unit, truth: Tr
         .collect()
 }
 
-fn fault(verdict: &Verdict, truth: Truth, decided: Option<u32>) -> Option<AuditFault> {
+/// What a seat did wrong. In a blind round a sketch that is not the miner's accuses it of sealing
+/// something else, whatever the findings say.
+fn fault(
+    seat: &Seat,
+    blind: Option<Opened>,
+    truth: Truth,
+    decided: Option<u32>,
+) -> Option<AuditFault> {
+    let verdict = seat.verdict()?;
+    let named_other = blind.is_some_and(|opened| seat.sketch() != Some(opened.sketch));
     match (truth, verdict.contradiction()) {
+        (Truth::Right, None) if named_other => Some(AuditFault::Overturned),
+        (Truth::Wrong(Check::Activations), None) if named_other => None,
         (Truth::Right, Some(finding)) if finding.check == Check::Availability => {
             Some(AuditFault::Silent)
         }
@@ -71,8 +90,8 @@ fn fault(verdict: &Verdict, truth: Truth, decided: Option<u32>) -> Option<AuditF
         (Truth::Right, Some(finding)) => decided
             .is_none_or(|group| finding.group == group)
             .then_some(AuditFault::Overturned),
-        (Truth::Wrong, None) => Some(AuditFault::Overturned),
-        (Truth::Right, None) | (Truth::Wrong, Some(_)) => None,
+        (Truth::Wrong(_), None) => Some(AuditFault::Overturned),
+        (Truth::Right, None) | (Truth::Wrong(_), Some(_)) => None,
     }
 }
 
@@ -97,6 +116,6 @@ pub(super) fn finders(unit: &Unit, finding: Finding) -> Vec<Address> {
         });
         seats.map(|seat| seat.auditor).collect()
     };
-    let mut rounds = unit.audits.iter().map(found);
+    let mut rounds = unit.rounds().iter().map(found);
     rounds.find(|round| !round.is_empty()).unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use crate::{
     View,
     bond::Miner,
     event::Event,
-    panel, run,
+    panel, run, sample,
     task::BEACON_DELAY_BLOCKS,
     unit::{Audit, Conviction, Tier, Unit, Waiting},
 };
@@ -51,8 +51,15 @@ pub(super) fn draw(
 ) -> Vec<Event> {
     unit.waiting = None;
     let seats = match waiting.tier {
+        Tier::One => {
+            let parameters = run::parameters(view);
+            let drawn = (beacon, &parameters);
+            let event = sample::open_first(view, id, &mut unit, drawn, height);
+            view.put(&id, &unit);
+            return event.into_iter().collect();
+        }
         Tier::Three => panel::three(view, (beacon, height), id, &unit),
-        Tier::One | Tier::Committee => panel::sixty_four(view, (beacon, height), id, &unit),
+        Tier::Committee => panel::sixty_four(view, (beacon, height), id, &unit),
         Tier::Everyone { .. } => panel::everyone(view),
     };
     sit(view, id, unit, (waiting.tier, &seats), height)
@@ -97,7 +104,7 @@ fn contested(id: UnitId, unit: &Unit) -> Option<u32> {
     if id.kind == UnitKind::Gradient {
         return None;
     }
-    unit.audits.iter().rev().find_map(most_named)
+    unit.rounds().iter().rev().find_map(most_named)
 }
 
 fn most_named(audit: &Audit) -> Option<u32> {

@@ -1,14 +1,16 @@
 //! Opening a verdict, and being paid for it.
 
-use super::commit::{may_reveal, seat};
+use super::commit::seat;
 use crate::{
     Rejection, View, auditor,
     event::Event,
+    opening::may_reveal,
     reward, run,
     unit::{Opinion, Unit},
 };
 use protocol::{
     Address, Height,
+    rollout::Sketch,
     task::UnitId,
     transaction::Commitment,
     verdict::{self, Verdict},
@@ -22,7 +24,7 @@ pub fn reveal(
     view: &mut View<'_>,
     sender: Address,
     id: UnitId,
-    verdict: &Verdict,
+    (verdict, sketch): (&Verdict, Option<Sketch>),
     salt: Commitment,
     height: Height,
 ) -> Result<Vec<Event>, Rejection> {
@@ -30,8 +32,8 @@ pub fn reveal(
         return Err(Rejection::VerdictEmpty { unit: id });
     }
     let mut unit: Unit = view.get(&id).ok_or(Rejection::UnitUnknown { unit: id })?;
+    let early = !may_reveal(id, &unit, height);
     let (audit, position) = seat(&mut unit, id, sender)?;
-    let early = !may_reveal(audit, height);
     let reveal_by = audit.reveal_by;
     let Some(seat) = audit.seats.get_mut(position) else {
         return Err(Rejection::NotAuditor { unit: id, sender });
@@ -45,11 +47,13 @@ pub fn reveal(
     if height > reveal_by {
         return Err(Rejection::RevealLate { height, reveal_by });
     }
-    if verdict::commitment(sender, id, verdict, salt.as_bytes()) != *commitment.as_bytes() {
+    if verdict::commitment(sender, id, (verdict, sketch), salt.as_bytes()) != *commitment.as_bytes()
+    {
         return Err(Rejection::RevealMismatch { unit: id });
     }
     seat.opinion = Opinion::Revealed {
         verdict: verdict.clone(),
+        sketch,
         at: height,
     };
     view.put(&id, &unit);

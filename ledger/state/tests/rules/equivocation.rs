@@ -17,7 +17,7 @@ fn a_miner_that_signed_two_roots_is_slashed_without_an_audit() {
         .iter()
         .position(|key| key.address() == owner.address());
     let index = index.unwrap();
-    chain.block(vec![(owner.clone(), commitment_body(unit))]);
+    chain.block(vec![(owner.clone(), commitment_body(&chain, unit))]);
     let proof = equivocation(&chain, unit, &owner);
     let reporter = chain.miners[(index + 1) % 3].clone();
     let at_risk = chain.miner_record(index).at_risk().get();

@@ -3,7 +3,7 @@
 //! Here the nine words are followed on the level of rules: what the model computed is made up,
 //! what the ledger does about it is real.
 
-use crate::support::{Chain, RUN, Setup, accepting, audit_bodies};
+use crate::support::{Chain, RUN, Setup, accepting, sketched_bodies};
 use ledger_state::{
     Event,
     run::{self, Stage},
@@ -14,8 +14,8 @@ use protocol::{
     codec::{BoundedVec, Bytes, encode},
     proof::toploc,
     rollout::{
-        Finish, Group, Opened, PROOF_TOP_COUNT, Payload, Root, Salts, Sample, Seal, Section,
-        Sections, Totals, plant_seal, sketch_seal,
+        Finish, Group, Opened, Opening, PROOF_TOP_COUNT, Payload, Root, Salts, Sample, Seal,
+        Section, Sections, Shown, Totals, plant, plant_seal, sketch_seal,
     },
     task::{RolloutTask, Share, UnitId, UnitKind},
     transaction::{Body, Unverified},
@@ -26,11 +26,11 @@ fn a_contribution_passes_through_nine_stages() {
     let mut chain = Chain::start(&Setup::default());
     let unit = task(&mut chain);
     let payload = rollout(&chain, unit);
-    let payload = proof(payload);
+    let (payload, opened) = proof(&chain, payload);
     let signed = transaction(&chain, &payload);
     block(&mut chain, unit, signed);
     sample(&mut chain, unit);
-    verdict(&mut chain, unit);
+    verdict(&mut chain, unit, &payload, opened);
     reward(&mut chain, unit);
     checkpoint(&mut chain, unit);
 }
@@ -92,20 +92,20 @@ fn rollout(chain: &Chain, unit: UnitId) -> Payload {
         miner: task.miner,
         plant_seal: plant_seal(unit, task.miner, salts.plant, None),
         sketch_seal: sketch_seal(unit, task.miner, &opened),
-        opened,
         groups: BoundedVec::new(groups.collect()).unwrap(),
     }
 }
 
 /// Every sample has proofs over last hidden states; they are sealed, and their sketch is too.
-fn proof(payload: Payload) -> Payload {
+fn proof(chain: &Chain, payload: Payload) -> (Payload, Opened) {
     let hidden: Vec<u16> = (0..512_u16).map(|value| 0x3c00 + value).collect();
     let proof = toploc::build_chunk(&hidden, PROOF_TOP_COUNT).unwrap();
     let section = Section {
         proofs: BoundedVec::new(vec![Bytes::new(proof.to_bytes()).unwrap()]).unwrap(),
         projections: Bytes::new(vec![1; 8]).unwrap(),
     };
-    let salt = payload.opened.salt;
+    let salts = Salts::derive(&chain.key_of(payload.miner), chain.id, payload.unit);
+    let salt = salts.sketch;
     let groups = payload.groups.into_vec();
     let sections = groups.iter().map(|group| {
         let sections = group.samples.as_slice().iter().map(|_| section.clone());
@@ -131,20 +131,22 @@ fn proof(payload: Payload) -> Payload {
     };
     let payload = Payload {
         sketch_seal: sketch_seal(payload.unit, payload.miner, &opened),
-        opened,
         groups: BoundedVec::new(groups.collect()).unwrap(),
         ..payload
     };
     assert_eq!(Payload::decode(&encode(&payload)).unwrap(), payload);
-    payload
+    (payload, opened)
 }
 
 /// The root binds what is shown and what is sealed, the prompts included.
 fn root(chain: &Chain, payload: &Payload) -> Root {
+    payload.root(&prompts(chain)).unwrap()
+}
+
+fn prompts(chain: &Chain) -> Vec<Vec<u32>> {
     let recipe = run::recipe(&chain.view(), RUN).unwrap();
-    let prompts = 0..recipe.reinforce.groups_per_unit_count;
-    let prompts: Vec<Vec<u32>> = prompts.map(|group| vec![group, 61]).collect();
-    payload.root(&prompts).unwrap()
+    let groups = 0..recipe.reinforce.groups_per_unit_count;
+    groups.map(|group| vec![group, 61]).collect()
 }
 
 /// A small signed commitment binds the blob.
@@ -196,18 +198,34 @@ fn sample(chain: &mut Chain, unit: UnitId) {
     assert!(matches!(&audits[..], [audit] if audit.tier == Tier::One && audit.seats.len() == 1));
 }
 
-/// The auditor binds its verdict, then opens it.
-fn verdict(chain: &mut Chain, unit: UnitId) {
+/// The auditor binds its verdict and its own sketch, the miner opens the sealed one, and the
+/// auditor opens.
+fn verdict(chain: &mut Chain, unit: UnitId, payload: &Payload, opened: Opened) {
+    chain.opens = false;
     let auditor = chain.seats(unit)[0].clone();
-    let (bind, open) = audit_bodies(&auditor, unit, accepting());
+    let (bind, open) = sketched_bodies(&auditor, unit, accepting(), Some(opened.sketch));
     assert!(chain.block(vec![(auditor.clone(), bind)]).is_empty());
+    let miner = chain.key_of(payload.miner);
+    let beacon = run::beacon(&chain.view(), RUN, unit.step).unwrap();
+    let (_, proof) = miner.vrf().prove(&plant::alpha(&beacon, unit));
+    let opening = Opening {
+        unit,
+        leaves_root: payload.tree(&prompts(chain)).unwrap().root(),
+        plant: None,
+        plant_salt: Salts::derive(&miner, chain.id, unit).plant,
+        proof,
+        shown: Shown::Open { opened },
+    };
+    let openings = BoundedVec::new(vec![opening]).unwrap();
+    chain.block(vec![(miner, Body::Open { openings })]);
+    assert_eq!(chain.unit(unit).opening.sketch, Some(opened));
     let events = chain.block(vec![(auditor.clone(), open)]);
     let revealed = Event::VerdictRevealed {
         unit,
         auditor: auditor.address(),
         contradiction: None,
     };
-    assert_eq!(events[0], revealed);
+    assert!(events.contains(&revealed), "{events:?}");
 }
 
 /// The unit is paid at once and vests later.

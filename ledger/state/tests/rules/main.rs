@@ -8,6 +8,8 @@ mod audits;
 mod beacons;
 mod equivocation;
 mod life_of_a_contribution;
+mod openings;
+mod plants;
 mod proposals;
 mod rejections;
 mod selection;

@@ -3,6 +3,7 @@
 mod audit;
 mod equivocation;
 mod header;
+mod opening;
 mod rest;
 mod work;
 
@@ -18,6 +19,7 @@ fn rows() -> Vec<Row> {
         rest::ROWS,
         work::ROWS,
         equivocation::ROWS,
+        opening::ROWS,
         audit::ROWS,
     ]
     .concat()

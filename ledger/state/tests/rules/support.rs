@@ -2,10 +2,14 @@
 
 mod chain;
 mod keys;
+mod opening;
 mod setup;
 mod step;
 
 pub(crate) use chain::Chain;
 pub(crate) use keys::{key, registration};
+pub(crate) use opening::{correction, opening, sketch};
 pub(crate) use setup::{Setup, recipe};
-pub(crate) use step::{RUN, accepting, audit_bodies, commitment_body, equivocation, rejecting};
+pub(crate) use step::{
+    RUN, accepting, audit_bodies, commitment_body, equivocation, rejecting, sketched_bodies,
+};

@@ -1,3 +1,4 @@
+use crate::judge_work;
 use crate::scene::{SCENE, device, salts};
 use adversaries::Cheat;
 use miner::rollout;
@@ -16,7 +17,7 @@ fn said(name: &str) -> ([Option<bool>; 2], usize) {
     let said = [honest, forged].map(|work| {
         let mut judge = || {
             looked += 1;
-            SCENE.judge_rollout(&work.payload)
+            judge_work(&work)
         };
         let verdict = auditor.verdict(task.unit, &mut judge);
         verdict.as_ref().map(Verdict::accepts)

@@ -1,18 +1,19 @@
+use crate::judge_work;
 use crate::scene::{SCENE, device, salts};
 use adversaries::{Cheat, Target, all};
-use miner::rollout;
-use protocol::{rollout::Payload, verdict::Check};
+use miner::rollout::{self, Work};
+use protocol::verdict::Check;
 
 fn liars() -> impl Iterator<Item = Cheat> {
     let rollouts = all().filter(|adversary| adversary.targets().contains(&Target::Rollout));
     rollouts.map(Cheat::always)
 }
 
-fn sent_by(cheat: Cheat) -> Payload {
+fn sent_by(cheat: Cheat) -> Work {
     let task = SCENE.task();
     let inputs = SCENE.rollout_inputs(&task);
     let salts = salts(&task);
-    cheat.rollout(&inputs, &salts, &device()).unwrap().payload
+    cheat.rollout(&inputs, &salts, &device()).unwrap()
 }
 
 fn named(name: &str) -> Cheat {
@@ -31,7 +32,7 @@ fn every_dishonest_payload_is_caught_by_its_check() {
         _ => Check::Sampling,
     };
     for cheat in liars() {
-        let verdict = SCENE.judge_rollout(&sent_by(cheat));
+        let verdict = judge_work(&sent_by(cheat));
         assert!(!verdict.accepts(), "{cheat}");
         let mut findings = verdict.findings().iter();
         let check = expected(cheat.adversary().name());
@@ -48,7 +49,7 @@ fn those_who_only_forge_proofs_draw_the_right_tokens() {
         "copied-sketch",
         "forged-sketch",
     ] {
-        let verdict = SCENE.judge_rollout(&sent_by(named(name)));
+        let verdict = judge_work(&sent_by(named(name)));
         let failed: Vec<Check> = verdict
             .findings()
             .iter()
@@ -61,7 +62,7 @@ fn those_who_only_forge_proofs_draw_the_right_tokens() {
 
 #[test]
 fn drafts_that_are_read_by_the_right_model_have_the_right_proofs() {
-    let verdict = SCENE.judge_rollout(&sent_by(named("draft-prefill")));
+    let verdict = judge_work(&sent_by(named("draft-prefill")));
     let measured = |check| {
         let mut findings = verdict.findings().iter();
         findings
@@ -75,7 +76,7 @@ fn drafts_that_are_read_by_the_right_model_have_the_right_proofs() {
 
 #[test]
 fn rounded_weights_are_caught_by_activations_even_where_the_tokens_agree() {
-    let verdict = SCENE.judge_rollout(&sent_by(named("low-precision")));
+    let verdict = judge_work(&sent_by(named("low-precision")));
     let measured = |check| {
         let mut findings = verdict.findings().iter();
         findings.find(|f| f.check == check).unwrap().measured

@@ -4,6 +4,7 @@ use crate::support::{Chain, RUN, Setup, accepting, audit_bodies, rejecting};
 use governance::parameters::Name;
 use ledger_state::{
     Event,
+    opening::may_reveal,
     unit::{Audit, AuditFault, Opinion, Tier},
     verdict::sortition::may_volunteer,
 };
@@ -94,7 +95,7 @@ fn nobody_sits_until_somebody_shows_that_it_drew_itself() {
     assert_eq!(events, [Event::AuditorSeated { unit: id, auditor }]);
     let committed_at = chain.height();
     assert_eq!(round(&chain, id).commit_by, committed_at.saturating_add(2));
-    assert_eq!(round(&chain, id).reveal_by, committed_at.saturating_add(6));
+    assert_eq!(round(&chain, id).reveal_by, committed_at.saturating_add(10));
 
     // Others may still commit, so nobody opens.
     let (_, open) = audit_bodies(&key, id, accepting());
@@ -311,7 +312,7 @@ fn a_step_goes_on_with_auditors_that_draw_themselves() {
     let ids = chain.commit_all();
     chain.attest_by_all(&ids);
     chain.draw(&ids);
-    for _ in 0..14 {
+    for _ in 0..20 {
         let mut content = Vec::new();
         for id in &ids {
             if chain.outcome(*id).is_some() {
@@ -324,7 +325,7 @@ fn a_step_goes_on_with_auditors_that_draw_themselves() {
                     let body = bind(&chain, *id, &key, accepting());
                     (key, body)
                 }));
-            } else if chain.height().next() > round.commit_by {
+            } else if may_reveal(*id, &chain.unit(*id), chain.height().next()) {
                 for key in chain.seats(*id) {
                     let (_, open) = audit_bodies(&key, *id, accepting());
                     content.push((key, open));

@@ -162,7 +162,8 @@ fn a_verifier_attests_no_blobs() {
     let mut chain = with_verifier(&Setup::default());
     let id = chain.units_of(UnitKind::Gradient)[0];
     let miner = chain.key_of(chain.unit(id).miner);
-    chain.block(vec![(miner, commitment_body(id))]);
+    let body = commitment_body(&chain, id);
+    chain.block(vec![(miner, body)]);
     let units = BoundedVec::new(vec![id]).unwrap();
     let rejection = chain.reject(verifier(), Body::AttestBlobs { units });
     assert_eq!(rejection.name(), "NotValidator");

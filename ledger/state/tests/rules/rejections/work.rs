@@ -77,7 +77,7 @@ impl Assigned {
     }
     /// The fate of a commitment by the unit's miner, with something changed.
     fn with(self, change: impl FnOnce(&mut UnitId, &mut u64, &mut Totals)) -> Rejection {
-        let mut body = commitment_body(self.unit);
+        let mut body = commitment_body(&self.chain, self.unit);
         match &mut body {
             Body::CommitRollouts {
                 unit,
@@ -113,7 +113,7 @@ fn committed_by_another() -> Rejection {
     let Assigned { chain, unit } = assigned(UnitKind::Rollout);
     let owner = chain.unit(unit).miner;
     let other = chain.miners.iter().find(|key| key.address() != owner);
-    chain.reject(other.unwrap().clone(), commitment_body(unit))
+    chain.reject(other.unwrap().clone(), commitment_body(&chain, unit))
 }
 
 fn committed_twice() -> Rejection {
@@ -154,7 +154,7 @@ fn rollouts_committed_as_a_gradient() -> Rejection {
         tokens_count,
         loss_micro,
         ..
-    } = commitment_body(gradient)
+    } = commitment_body(&assigned.chain, gradient)
     else {
         panic!("it is a gradient");
     };
@@ -170,7 +170,7 @@ fn rollouts_committed_as_a_gradient() -> Rejection {
 
 fn gradient_without_tokens() -> Rejection {
     let assigned = assigned(UnitKind::Gradient);
-    let mut body = commitment_body(assigned.unit);
+    let mut body = commitment_body(&assigned.chain, assigned.unit);
     if let Body::CommitGradient { tokens_count, .. } = &mut body {
         *tokens_count = 0;
     }
@@ -225,6 +225,6 @@ fn a_slashed_miner_cannot_commit_what_is_still_its_own() {
     let chain = slashed();
     let own = chain.units_of_miner(0);
     let open = own.iter().find(|id| chain.unit(**id).commitment.is_none());
-    let rejection = chain.reject(key("miner", 0), commitment_body(*open.unwrap()));
+    let rejection = chain.reject(key("miner", 0), commitment_body(&chain, *open.unwrap()));
     assert_eq!(rejection.name(), "MinerSlashed");
 }

@@ -103,8 +103,15 @@ fn miner(world: &mut World, index: usize) -> Vec<Wish> {
     let open = own.filter(|id| works && world.chain.unit(*id).stage == Stage::Assigned);
     // One after the other, as they are computed.
     let next = open.take(1);
-    let commitments = next.map(|id| (key.clone(), commitment_body(id)));
-    commitments.chain(appeals).collect()
+    let commitments = next.map(|id| (key.clone(), commitment_body(&world.chain, id)));
+    let due = world.chain.units_of_miner(index).into_iter();
+    let due = due.filter(|id| {
+        let unit = world.chain.unit(*id);
+        unit.stage == Stage::Committed && unit.opening.open_by.is_some()
+    });
+    let openings = due.map(|id| (key.clone(), world.chain.open_body(&[id])));
+    let openings: Vec<Wish> = openings.collect();
+    commitments.chain(appeals).chain(openings).collect()
 }
 
 fn honest_validator(world: &World, index: usize) -> Vec<Wish> {

@@ -71,6 +71,7 @@ fn label(event: &Event) -> Option<&'static str> {
                 VoidReason::Unavailable => "void: unavailable",
                 VoidReason::Lost => "void: lost",
                 VoidReason::NoQuorum => "void: no quorum",
+                VoidReason::Withheld => "void: withheld",
             },
         },
         Event::AuditEscalated { .. } => "escalated",

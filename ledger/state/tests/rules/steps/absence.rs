@@ -58,7 +58,7 @@ fn a_commitment_counts_at_the_deadline_and_not_after_it() {
     assert_eq!(chain.height(), deadline(&chain));
     assert_eq!(chain.outcome(ids[1]), None);
     let late = chain.key_of(chain.unit(ids[1]).miner);
-    let rejection = chain.reject(late, commitment_body(ids[1]));
+    let rejection = chain.reject(late, commitment_body(&chain, ids[1]));
     assert_eq!(rejection.name(), "DeadlinePassed");
     chain.wait(1);
     assert_eq!(chain.outcome(ids[0]), None, "it waits for attestations");

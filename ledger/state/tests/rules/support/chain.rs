@@ -32,6 +32,8 @@ pub(crate) struct Chain {
     pub(crate) keys: Vec<SigningKey>,
     /// Everything that happened.
     pub(crate) log: Vec<(Height, Event)>,
+    /// Whether miners open what is due, first thing in every block.
+    pub(crate) opens: bool,
 }
 
 impl Chain {
@@ -49,6 +51,7 @@ impl Chain {
                 .collect(),
             keys: Vec::new(),
             log: Vec::new(),
+            opens: true,
         }
     }
     /// A view of the state.
@@ -139,7 +142,13 @@ impl Chain {
     }
     /// Signs and applies a block; returns what happened.
     pub(crate) fn block(&mut self, content: Vec<(SigningKey, Body)>) -> Vec<Event> {
-        let transactions = self.sign(content);
+        let mut all = if self.opens {
+            self.due_openings()
+        } else {
+            Vec::new()
+        };
+        all.extend(content);
+        let transactions = self.sign(all);
         self.extend(transactions)
     }
     /// Applies a block of signed transactions and checks the invariants.

@@ -33,6 +33,8 @@ const PARAMETERS: &[(Name, u64)] = &[
     (Name::AuditRevealBlocks, 4),
     (Name::AppealBlocks, 4),
     (Name::SortitionStages, 0),
+    (Name::OpeningBlocks, 4),
+    (Name::PlantRate, 0),
     (Name::VestingBlocks, 30),
     (Name::VotingBlocks, 6),
     (Name::TimelockBlocks, 3),

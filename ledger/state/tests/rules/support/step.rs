@@ -1,6 +1,6 @@
 //! Driving a step: units are bound, attested, drawn, judged; checkpoints are attested.
 
-use super::{Chain, registration};
+use super::{Chain, opening, registration, sketch};
 use ledger_state::{
     Event,
     bond::Miner,
@@ -12,7 +12,7 @@ use protocol::{
     Address, BlobId, CheckpointId, Nonce, RunId, SigningKey, Step,
     checkpoint::{Checkpoint, Evaluation},
     codec::BoundedVec,
-    rollout::{Equivocation, Root, Totals},
+    rollout::{Equivocation, Root, Sketch, Totals},
     task::{UnitId, UnitKind},
     transaction::{Body, Commitment, Transaction, Unverified},
     verdict::{self, Check, Finding, Verdict},
@@ -39,23 +39,32 @@ pub(crate) fn rejecting(check: Check, measured: u64) -> Verdict {
     Verdict::new(vec![Finding::exact(Check::Encoding, 0), found]).unwrap()
 }
 
-/// A commitment whose claim is possible under the test recipe.
-pub(crate) fn commitment_body(unit: UnitId) -> Body {
+/// Sums that are possible under the test recipe.
+pub(super) fn totals() -> Totals {
+    Totals {
+        samples_count: 4,
+        tokens_count: 40,
+        reward_micro: 1_500_000,
+        exact_count: 1,
+    }
+}
+
+/// A commitment whose claim is possible under the test recipe, and whose root can be opened.
+pub(crate) fn commitment_body(chain: &Chain, unit: UnitId) -> Body {
     let blob = BlobId::of(unit.to_string().as_bytes());
     let blob_bytes = 1_000;
     match unit.kind {
-        UnitKind::Rollout => Body::CommitRollouts {
-            unit,
-            root: Root::from_bytes([0x52; 32]),
-            blob,
-            blob_bytes,
-            totals: Totals {
-                samples_count: 4,
-                tokens_count: 40,
-                reward_micro: 1_500_000,
-                exact_count: 1,
-            },
-        },
+        UnitKind::Rollout => {
+            let state: Option<Unit> = chain.view().get(&unit);
+            let root = state.map(|state| opening(chain, unit).root(state.miner));
+            Body::CommitRollouts {
+                unit,
+                root: root.unwrap_or(Root::from_bytes([0; 32])),
+                blob,
+                blob_bytes,
+                totals: totals(),
+            }
+        }
         UnitKind::Gradient => Body::CommitGradient {
             unit,
             blob,
@@ -69,7 +78,7 @@ pub(crate) fn commitment_body(unit: UnitId) -> Body {
 /// Two commitments to a unit that one key signed.
 pub(crate) fn equivocation(chain: &Chain, unit: UnitId, signer: &SigningKey) -> Equivocation {
     let signed = |byte| {
-        let mut body = commitment_body(unit);
+        let mut body = commitment_body(chain, unit);
         if let Body::CommitRollouts { root, .. } = &mut body {
             *root = Root::from_bytes([byte; 32]);
         }
@@ -82,10 +91,21 @@ pub(crate) fn equivocation(chain: &Chain, unit: UnitId, signer: &SigningKey) -> 
     Equivocation::of((&first.0, first.1), (&second.0, second.1)).unwrap()
 }
 
-/// Binds a verdict, and opens it.
+/// Binds a verdict, and opens it, by an auditor that did the work of a rollout unit.
 pub(crate) fn audit_bodies(auditor: &SigningKey, unit: UnitId, verdict: Verdict) -> (Body, Body) {
+    let sketch = (unit.kind == UnitKind::Rollout).then(sketch);
+    sketched_bodies(auditor, unit, verdict, sketch)
+}
+
+/// Binds a verdict with a sketch, and opens it.
+pub(crate) fn sketched_bodies(
+    auditor: &SigningKey,
+    unit: UnitId,
+    verdict: Verdict,
+    sketch: Option<Sketch>,
+) -> (Body, Body) {
     let salt = *blake3::hash(unit.to_string().as_bytes()).as_bytes();
-    let commitment = verdict::commitment(auditor.address(), unit, &verdict, &salt);
+    let commitment = verdict::commitment(auditor.address(), unit, (&verdict, sketch), &salt);
     let bind = Body::AuditCommit {
         unit,
         sortition: None,
@@ -95,6 +115,7 @@ pub(crate) fn audit_bodies(auditor: &SigningKey, unit: UnitId, verdict: Verdict)
     let open = Body::AuditReveal {
         unit,
         verdict,
+        sketch,
         salt,
     };
     (bind, open)
@@ -179,7 +200,12 @@ impl Chain {
     }
     /// Binds units, each by its miner.
     pub(crate) fn commit(&mut self, ids: &[UnitId]) {
-        let bind = |id: &UnitId| (self.key_of(self.unit(*id).miner), commitment_body(*id));
+        let bind = |id: &UnitId| {
+            (
+                self.key_of(self.unit(*id).miner),
+                commitment_body(self, *id),
+            )
+        };
         let content = ids.iter().map(bind).collect();
         self.block(content);
     }

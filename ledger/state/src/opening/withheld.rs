@@ -1,0 +1,20 @@
+//! Units that their miner did not open.
+
+use crate::{
+    View,
+    event::Event,
+    slash, task,
+    unit::{Outcome, Unit, VoidReason},
+};
+use protocol::{Height, task::UnitId};
+
+/// Settles a unit that nobody proved wrong, but that its miner did not open: void, with a penalty.
+/// Opening honest work costs nothing, so whoever does not has something to hide or was away.
+pub(crate) fn settle(view: &mut View<'_>, id: UnitId, unit: Unit, height: Height) -> Vec<Event> {
+    let fined = slash::withheld(view, unit.miner, id);
+    let outcome = Outcome::Void {
+        reason: VoidReason::Withheld,
+    };
+    let settled = task::settle(view, id, unit, outcome, height);
+    fined.into_iter().chain(settled).collect()
+}

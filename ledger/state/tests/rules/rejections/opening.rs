@@ -1,0 +1,82 @@
+//! Openings that are not due, or do not open what was bound.
+
+use super::Row;
+use crate::support::{Chain, Setup, accepting, key, sketch, sketched_bodies};
+use ledger_state::Rejection;
+use protocol::{
+    codec::BoundedVec,
+    rollout::{Opening, Salt},
+    task::{UnitId, UnitKind},
+    transaction::Body,
+};
+
+pub(super) const ROWS: &[Row] = &[
+    ("NothingOpened", || {
+        let (chain, id) = due();
+        let openings = BoundedVec::new(Vec::new()).unwrap();
+        chain.reject(owner(&chain, id), Body::Open { openings })
+    }),
+    ("UnitUnknown", || {
+        changed(|_, opening| opening.unit.index = 99)
+    }),
+    ("NotAssignee", || {
+        let (chain, id) = due();
+        chain.reject(key("operator", 0), chain.open_body(&[id]))
+    }),
+    ("OpeningNotDue", || {
+        let (chain, id) = unbound();
+        chain.reject(owner(&chain, id), chain.open_body(&[id]))
+    }),
+    ("OpeningNotDue", opened_twice),
+    ("OpeningLate", || {
+        let (mut chain, id) = due();
+        let open_by = chain.unit(id).opening.open_by.unwrap();
+        chain.wait_for(open_by);
+        chain.reject(owner(&chain, id), chain.open_body(&[id]))
+    }),
+    ("OpeningMismatch", || {
+        changed(|_, opening| opening.plant_salt = Salt::from_bytes([1; 32]))
+    }),
+    ("OpeningForged", || {
+        changed(|_, opening| opening.proof = key("operator", 0).vrf().prove(b"").1)
+    }),
+    ("SketchNotDue", || {
+        changed(|chain, opening| {
+            *opening = opening.sealed(chain.unit(opening.unit).miner);
+        })
+    }),
+];
+
+fn owner(chain: &Chain, id: UnitId) -> protocol::SigningKey {
+    chain.key_of(chain.unit(id).miner)
+}
+
+/// A rollout unit whose first auditor has not bound anything yet.
+fn unbound() -> (Chain, UnitId) {
+    crate::openings::blind(&Setup::default())
+}
+
+/// One whose miner must open it now.
+fn due() -> (Chain, UnitId) {
+    let (mut chain, id) = unbound();
+    assert_eq!(id.kind, UnitKind::Rollout);
+    let auditor = chain.seats(id)[0].clone();
+    let (bind, _) = sketched_bodies(&auditor, id, accepting(), Some(sketch()));
+    chain.block(vec![(auditor, bind)]);
+    (chain, id)
+}
+
+fn changed(change: impl FnOnce(&Chain, &mut Opening)) -> Rejection {
+    let (chain, id) = due();
+    let mut opening = chain.due_opening(id);
+    change(&chain, &mut opening);
+    let openings = BoundedVec::new(vec![opening]).unwrap();
+    chain.reject(owner(&chain, id), Body::Open { openings })
+}
+
+fn opened_twice() -> Rejection {
+    let (mut chain, id) = due();
+    let body = chain.open_body(&[id]);
+    chain.block(vec![(owner(&chain, id), body.clone())]);
+    chain.reject(owner(&chain, id), body)
+}
