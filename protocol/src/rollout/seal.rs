@@ -21,8 +21,8 @@ digest!(
     Root
 );
 
-/// What a miner keeps to itself about one unit. The salts differ, because a fault may have to be opened while the
-/// sections stay sealed.
+/// What a miner keeps to itself about one unit. The salts differ, because a fault may have to be
+/// opened while the sections stay sealed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Salts {
     /// Of the sections and the sketch.

@@ -162,7 +162,8 @@ proptest! {
     fn random_bytes_are_never_accepted(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         let task = SCENE.task();
         let inputs = SCENE.rollout_inputs(&task);
-        let claimed = Claimed { root: NO_ROOT, totals: Totals::default(), opened: None, plant: None };
+        let totals = Totals::default();
+        let claimed = Claimed { root: NO_ROOT, totals, opened: None, plant: None };
         let judged = verifier::rollout::judge(&inputs, &claimed, &bytes, &device());
         prop_assert!(!judged.verdict.accepts());
         let beacon = beacon(3);
