@@ -12,6 +12,8 @@
 mod chain;
 #[path = "../../../ledger/state/tests/rules/support/keys.rs"]
 mod keys;
+#[path = "../../../ledger/state/tests/rules/support/opening.rs"]
+mod opening;
 #[path = "../../../ledger/state/tests/rules/support/setup.rs"]
 mod setup;
 #[path = "../../../ledger/state/tests/rules/support/step.rs"]
@@ -19,5 +21,6 @@ mod step;
 
 pub(crate) use chain::Chain;
 pub(crate) use keys::{key, registration};
+pub(crate) use opening::{opening, sketch};
 pub(crate) use setup::Setup;
-pub(crate) use step::{accepting, audit_bodies, rejecting};
+pub(crate) use step::{RUN, accepting, audit_bodies, rejecting};

@@ -58,7 +58,7 @@ pub(crate) fn honest(subject: &Subject, units: u32) -> Result<Honest> {
     for index in 0..units {
         let task = subject.task(index);
         let work = subject.work(&task, None)?;
-        let verdict = subject.judge(&task, &work.payload);
+        let verdict = subject.judge(&task, &work);
         honest.units += 1;
         let totals = work.payload.totals(1_000_000);
         honest.rollouts += u64::from(totals.samples_count);
@@ -88,7 +88,7 @@ pub(crate) fn caught(
     for index in 0..units {
         let task = subject.task(index);
         let work = subject.work(&task, Some(cheat))?;
-        let verdict = subject.judge(&task, &work.payload);
+        let verdict = subject.judge(&task, &work);
         if work == subject.work(&task, None)? {
             without_effect += 1;
             continue;

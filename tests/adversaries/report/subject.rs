@@ -10,7 +10,7 @@ use protocol::{
     Address, ChainId, CheckpointId, RunId, SigningKey, Step,
     codec::encode,
     recipe::Recipe,
-    rollout::{Payload, Root, Salts},
+    rollout::{Opened, Root, Salts},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
     verdict::Verdict,
 };
@@ -91,14 +91,19 @@ impl Subject {
     }
 
     /// The whole audit by the production verifier, after the miner has opened its seals.
-    pub(crate) fn judge(&self, task: &RolloutTask, payload: &Payload) -> Verdict {
+    pub(crate) fn judge(&self, task: &RolloutTask, work: &Work) -> Verdict {
+        let payload = &work.payload;
         let groups = u32::try_from(payload.groups.as_slice().len()).unwrap_or(u32::MAX);
         let prompts = self.world.prompts(task, groups);
         let nothing = Root::from_bytes([0; 32]);
         let claimed = Claimed {
             root: payload.root(&prompts).unwrap_or(nothing),
             totals: payload.totals(EXACT_MICRO),
-            opened: Some(payload.opened),
+            opened: Some(Opened {
+                salt: Salts::derive(&self.key, task.chain, task.unit).sketch,
+                sketch: work.sections.sketch(),
+            }),
+            plant: None,
         };
         let Judgement { verdict, sketch: _ } =
             judge(&self.inputs(task), &claimed, &encode(payload), &self.device);
