@@ -27,28 +27,16 @@ const ROUND: f32 = 12_582_912.0;
 /// Below this, exp is 0: no result is subnormal, which would be slow and is never needed.
 const EXP_ARGUMENT_MIN: f32 = -87.0;
 /// Above this, exp is infinite.
-const EXP_ARGUMENT_MAX: f32 = 89.0;
+const EXP_ARGUMENT_MAX: f32 = 88.722_83;
 
-/// `2^n` for `-126 <= n <= 127`.
-#[inline(always)]
-fn power_of_two(n: i32) -> f32 {
-    f32::from_bits((n.wrapping_add(127) as u32) << 23)
-}
-
-/// `e^x`; 0 below -87, infinite above 88.73, NaN for NaN.
+/// `e^x`; 0 below -87, infinite above 88.72283, NaN for NaN.
 ///
-/// `x = n ln 2 + r`, `|r| <= ln 2 / 2`; `e^x = 2^n (1 + r + r² p(r))`. The power of two is
-/// applied in two halves, because `2^128` is not a number.
+/// `x = n ln 2 + r`, `|r| <= ln 2 / 2`; `e^x = 2^n (1 + r + r² p(r))`. Between the limits the
+/// power of two is an addition to the exponent, since neither factor nor result is subnormal or
+/// infinite; where the result would be, it is chosen at the end.
 #[inline(always)]
 #[must_use]
 pub fn exp(x: f32) -> f32 {
-    let vanishes = x < EXP_ARGUMENT_MIN;
-    let x = if vanishes { 0.0 } else { x };
-    let x = if x > EXP_ARGUMENT_MAX {
-        EXP_ARGUMENT_MAX
-    } else {
-        x
-    };
     let shifted = x.mul_add(LOG2_E, ROUND);
     let n = shifted - ROUND;
     let r = n.mul_add(-LN2_HI, x);
@@ -60,11 +48,14 @@ pub fn exp(x: f32) -> f32 {
     let p = p.mul_add(r, 1.666_666_55e-1);
     let p = p.mul_add(r, 5.000_000_1e-1);
     let p = p.mul_add(r * r, r) + 1.0;
-    let n = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
-    // NaN leaves an arbitrary n; wrapping shifts of it still multiply NaN.
-    let half = n >> 1;
-    let value = (p * power_of_two(half)) * power_of_two(n.wrapping_sub(half));
-    if vanishes { 0.0 } else { value }
+    // The shift leaves n of the bits of 1.5 * 2^23 + n, in the place of an exponent.
+    let value = f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23));
+    let value = if x < EXP_ARGUMENT_MIN { 0.0 } else { value };
+    if x <= EXP_ARGUMENT_MAX {
+        value
+    } else {
+        x + f32::INFINITY
+    }
 }
 
 /// `ln x`; `-inf` at 0, NaN below 0, `+inf` at `+inf`.
