@@ -117,7 +117,6 @@ pub struct Workspace {
     activations: Activations,
     backward: Backward,
     logits: Vec<f32>,
-    d_logits_input: Vec<f32>,
     d_hidden: Vec<f32>,
     embedding: Vec<f32>,
 }
@@ -220,17 +219,17 @@ impl Workspace {
             activations,
             backward,
             logits,
-            d_logits_input,
             d_hidden,
             ..
         } = self;
-        d_hidden.clear();
-        for (index, hidden) in activations.hidden.chunks(LOGIT_ROWS_MAX * d).enumerate() {
+        d_hidden.resize(activations.hidden.len(), 0.0);
+        let slopes = d_hidden.chunks_mut(LOGIT_ROWS_MAX * d);
+        let blocks = activations.hidden.chunks(LOGIT_ROWS_MAX * d).zip(slopes);
+        for (index, (hidden, d_hidden)) in blocks.enumerate() {
             head::logits(threads, weights, hidden, logits);
             score(rows.start + index * LOGIT_ROWS_MAX, logits);
             let (inputs, values) = ((hidden, &logits[..]), &mut gradients.values);
-            head::logits_backward(threads, model, inputs, backward, values, d_logits_input);
-            d_hidden.extend_from_slice(d_logits_input);
+            head::logits_backward(threads, model, inputs, backward, values, d_hidden);
         }
     }
 

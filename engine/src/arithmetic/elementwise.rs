@@ -8,20 +8,28 @@ use super::{elementary, reduce};
 
 kernel! {
     /// `y = x * (1 / sqrt(mean(x²) + eps)) * w` for each row; keeps the reciprocal roots.
+    ///
+    /// Column `j` of row `i` of `y` is `y[j / width * panel + i * width + j % width]`.
     pub(crate) fn rms_norm(
         x: &[f32],
         weight: &[f32],
         eps: f32,
         y: &mut [f32],
+        layout: [usize; 2],
         reciprocal: &mut [f32],
     ) {
         let d = weight.len();
-        for ((x, y), r) in x.chunks_exact(d).zip(y.chunks_exact_mut(d)).zip(reciprocal) {
+        let [width, panel] = layout;
+        for (i, (x, r)) in x.chunks_exact(d).zip(reciprocal).enumerate() {
             let mean = reduce::dot(x, x) / d as f32;
             *r = elementary::reciprocal_sqrt(mean + eps);
             let r = *r;
-            for ((y, &x), &w) in y.iter_mut().zip(x).zip(weight) {
-                *y = (x * r) * w;
+            let mut first = i * width;
+            for (x, weight) in x.chunks(width).zip(weight.chunks(width)) {
+                for ((y, &x), &w) in y[first..][..x.len()].iter_mut().zip(x).zip(weight) {
+                    *y = (x * r) * w;
+                }
+                first += panel;
             }
         }
     }
@@ -155,34 +163,28 @@ kernel! {
 }
 
 kernel! {
-    /// `h = silu(g) u`, `silu(g) = g σ(g)`, for rows `[g, u]` of `gate_up`.
-    pub(crate) fn swiglu(gate_up: &[f32], h: &mut [f32], width: usize) {
-        for (row, h) in gate_up.chunks_exact(2 * width).zip(h.chunks_exact_mut(width)) {
-            let (gate, up) = row.split_at(width);
-            for ((h, &g), &u) in h.iter_mut().zip(gate).zip(up) {
-                *h = (g * elementary::sigmoid(g)) * u;
-            }
+    /// `h = silu(g) u`, `silu(g) = g σ(g)`.
+    pub(crate) fn swiglu(gate: &[f32], up: &[f32], h: &mut [f32]) {
+        for ((h, &g), &u) in h.iter_mut().zip(gate).zip(up) {
+            *h = (g * elementary::sigmoid(g)) * u;
         }
     }
 }
 
 kernel! {
-    /// `dg = dh u σ (1 + g (1 - σ))`, `du = dh g σ`, overwriting the rows `[g, u]`.
-    pub(crate) fn swiglu_backward(gate_up: &mut [f32], dh: &[f32], width: usize) {
-        for (row, dh) in gate_up.chunks_exact_mut(2 * width).zip(dh.chunks_exact(width)) {
-            let (gate, up) = row.split_at_mut(width);
-            // Whole lanes, so that the loop is one vector operation after another.
-            let (gates, rest_of_gate) = gate.as_chunks_mut::<LANES>();
-            let (ups, rest_of_up) = up.as_chunks_mut::<LANES>();
-            let (slopes, rest_of_slope) = dh.as_chunks::<LANES>();
-            for ((g, u), d) in gates.iter_mut().zip(ups).zip(slopes) {
-                for ((g, u), d) in g.iter_mut().zip(u).zip(d) {
-                    (*g, *u) = swiglu_slopes(*g, *u, *d);
-                }
-            }
-            for ((g, u), d) in rest_of_gate.iter_mut().zip(rest_of_up).zip(rest_of_slope) {
+    /// `dg = dh u σ (1 + g (1 - σ))`, `du = dh g σ`, in place of `g` and `u`.
+    pub(crate) fn swiglu_backward(gate: &mut [f32], up: &mut [f32], dh: &[f32]) {
+        // Whole lanes, so that the loop is one vector operation after another.
+        let (gates, rest_of_gate) = gate.as_chunks_mut::<LANES>();
+        let (ups, rest_of_up) = up.as_chunks_mut::<LANES>();
+        let (slopes, rest_of_slope) = dh.as_chunks::<LANES>();
+        for ((g, u), d) in gates.iter_mut().zip(ups).zip(slopes) {
+            for ((g, u), d) in g.iter_mut().zip(u).zip(d) {
                 (*g, *u) = swiglu_slopes(*g, *u, *d);
             }
+        }
+        for ((g, u), d) in rest_of_gate.iter_mut().zip(rest_of_up).zip(rest_of_slope) {
+            (*g, *u) = swiglu_slopes(*g, *u, *d);
         }
     }
 }
@@ -200,15 +202,6 @@ kernel! {
     pub(crate) fn add(y: &mut [f32], x: &[f32]) {
         for (y, &x) in y.iter_mut().zip(x) {
             *y += x;
-        }
-    }
-}
-
-kernel! {
-    /// `out = x + y`.
-    pub(crate) fn sum(out: &mut [f32], x: &[f32], y: &[f32]) {
-        for ((out, &x), &y) in out.iter_mut().zip(x).zip(y) {
-            *out = x + y;
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::cpu::{Kernels, kernel};
 use super::threads::Threads;
-use super::tile::{Block, Shape, Target, even_tile_rows, panel_width, tile_rows};
+use super::tile::{Block, Shape, Strides, Target, even_tile_rows, panel_width};
 use std::cell::RefCell;
 
 /// A read-only matrix: element `(i, j)` is `data[i * row + j * column]`.
@@ -55,7 +55,7 @@ impl<'a> View<'a> {
 }
 
 /// Values in a cache line.
-const CACHE_LINE: usize = 16;
+pub(super) const CACHE_LINE: usize = 16;
 
 /// A right operand in panels: panel `p`, row `k`, column `j` is
 /// `data[(p * depth + k) * width + j]`, zero beyond the last column.
@@ -128,7 +128,7 @@ impl Packed {
 /// What packing a value costs, in multiply-adds.
 const PACK_COST: usize = 24;
 
-fn pack_panel(kernels: Kernels, b: View<'_>, index: usize, panel: &mut [f32]) {
+pub(super) fn pack_panel(kernels: Kernels, b: View<'_>, index: usize, panel: &mut [f32]) {
     let width = panel_width(kernels);
     let first = index * width;
     let columns = width.min(b.columns - first);
@@ -240,9 +240,7 @@ pub(crate) fn multiply(threads: &Threads, a: View<'_>, b: &Packed, c: &mut [f32]
     }
     let kernels = threads.kernels();
     let cost = a.rows * b.columns * b.depth;
-    let part = threads
-        .part_rows(a.rows, cost, tile_rows(kernels))
-        .min(PART_ROWS_MAX);
+    let part = threads.part_rows(a.rows, cost, 1).min(PART_ROWS_MAX);
     let parts = c.chunks_mut(part * b.columns).enumerate();
     threads.for_parts(cost, parts, |(index, c)| {
         let rows = View {
@@ -252,6 +250,78 @@ pub(crate) fn multiply(threads: &Threads, a: View<'_>, b: &Packed, c: &mut [f32]
         };
         multiply_rows(kernels, rows, b, c, start);
     });
+}
+
+/// A left operand of any layout that a tile reads in place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operand<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) depth: usize,
+    pub(crate) strides: Strides,
+}
+
+impl<'a> Operand<'a> {
+    /// A matrix whose rows lie without gaps.
+    pub(crate) fn rows(a: View<'a>) -> Self {
+        debug_assert_eq!(a.column, 1, "columns have gaps");
+        Self {
+            data: a.data,
+            rows: a.rows,
+            depth: a.columns,
+            strides: Strides::rows(a.row),
+        }
+    }
+}
+
+/// A product's result: row `i`, column `j` of panel `p` is `data[p * panel + i * row + j]`.
+#[derive(Debug)]
+pub(crate) struct Output<'a> {
+    pub(crate) data: &'a mut [f32],
+    pub(crate) row: usize,
+    pub(crate) panel: usize,
+}
+
+impl<'a> Output<'a> {
+    /// A row-major result of `columns` columns; panels are neighbours in a row.
+    pub(crate) fn rows(kernels: Kernels, data: &'a mut [f32], columns: usize) -> Self {
+        Self {
+            data,
+            row: columns,
+            panel: panel_width(kernels),
+        }
+    }
+}
+
+/// `C = A B` (or `C += A B`) on this thread, with A and C in any layout.
+pub(crate) fn multiply_here(
+    kernels: Kernels,
+    a: Operand<'_>,
+    b: &Packed,
+    mut c: Output<'_>,
+    start: Start,
+) {
+    assert_eq!(
+        a.depth, b.depth,
+        "inner dimensions of a matrix product differ"
+    );
+    if a.rows == 0 {
+        return;
+    }
+    // Whole pieces, so that every pass begins with one.
+    let steps = b.depth.div_ceil(b.depth.div_ceil(PASS_STEPS_MAX).max(1));
+    let steps = steps
+        .next_multiple_of(a.strides.piece.min(steps).max(1))
+        .max(1);
+    for first in (0..b.depth.max(1)).step_by(steps) {
+        let pass = Pass {
+            kernels,
+            first,
+            steps: steps.min(b.depth - first),
+            accumulate: first > 0 || start == Start::Output,
+        };
+        pass.panels_outside(a, b, &mut c);
+    }
 }
 
 /// Rows of C that are finished before others are begun: whole tiles of every path, few enough for
@@ -315,7 +385,8 @@ fn multiply_rows(kernels: Kernels, a: View<'_>, b: &Packed, c: &mut [f32], start
             accumulate: first > 0 || start == Start::Output,
         };
         if in_place {
-            pass.panels_outside(a, b, c);
+            let a = Operand::rows(a);
+            pass.panels_outside(a, b, &mut Output::rows(kernels, c, b.columns));
         } else {
             COPY.with_borrow_mut(|copy| pass.rows_outside(a, b, c, copy.lines()));
         }
@@ -350,20 +421,24 @@ struct Pass {
 }
 
 impl Pass {
-    /// A row-major A is read in place, under one panel of B after another.
-    fn panels_outside(self, a: View<'_>, b: &Packed, c: &mut [f32]) {
+    /// A is read in place, under one panel of B after another.
+    fn panels_outside(self, a: Operand<'_>, b: &Packed, c: &mut Output<'_>) {
         let tile = even_tile_rows(self.kernels, a.rows);
         for panel in 0..b.columns.div_ceil(panel_width(self.kernels)) {
             for row in (0..a.rows).step_by(tile) {
-                let data = &a.data[row * a.row + self.first..];
-                let operand = (data, tile.min(a.rows - row), a.row, 1);
-                self.tile(operand, b, panel, &mut c[row * b.columns..]);
+                let part = Operand {
+                    data: &a.data[a.strides.index(row, self.first)..],
+                    rows: tile.min(a.rows - row),
+                    ..a
+                };
+                self.tile(part, b, panel, c, row);
             }
         }
     }
 
     /// Any other A is copied some tiles at a time, and each copy meets all panels of B.
     fn rows_outside(self, a: View<'_>, b: &Packed, c: &mut [f32], copy: &mut [f32]) {
+        let c = &mut Output::rows(self.kernels, c, b.columns);
         let tile = even_tile_rows(self.kernels, a.rows);
         for group in (0..a.rows).step_by(GROUP_TILES * tile) {
             let group_rows = (GROUP_TILES * tile).min(a.rows - group);
@@ -371,8 +446,13 @@ impl Pass {
             for panel in 0..b.columns.div_ceil(panel_width(self.kernels)) {
                 let tiles = copy.chunks_exact(COPY_STEPS_MAX * COPY_STEP);
                 for (row, data) in (0..group_rows).step_by(tile).zip(tiles) {
-                    let operand = (data, tile.min(group_rows - row), 1, COPY_STEP);
-                    self.tile(operand, b, panel, &mut c[(group + row) * b.columns..]);
+                    let part = Operand {
+                        data,
+                        rows: tile.min(group_rows - row),
+                        depth: self.steps,
+                        strides: Strides::columns(COPY_STEP),
+                    };
+                    self.tile(part, b, panel, c, group + row);
                 }
             }
         }
@@ -403,29 +483,21 @@ impl Pass {
         }
     }
 
-    /// One tile: `(data, rows, row stride, step stride)` of A against a panel of B.
-    fn tile(
-        self,
-        (data, rows, a_row, a_step): (&[f32], usize, usize, usize),
-        b: &Packed,
-        panel: usize,
-        c: &mut [f32],
-    ) {
+    /// One tile of A, from this pass's first step on, against a panel of B; `row` of C on.
+    fn tile(self, a: Operand<'_>, b: &Packed, panel: usize, c: &mut Output<'_>, row: usize) {
         let width = panel_width(self.kernels);
-        let column = panel * width;
         let block = Block {
-            rows,
+            rows: a.rows,
             depth: self.steps,
             shape: Shape::Full,
-            a: data,
-            a_row,
-            a_step,
+            a: a.data,
+            strides: a.strides,
             panel: &b.panel(width, panel)[self.first * width..],
         };
         let target = Target {
-            c: &mut c[column..],
-            row: b.columns,
-            columns: width.min(b.columns - column),
+            c: &mut c.data[panel * c.panel + row * c.row..],
+            row: c.row,
+            columns: width.min(b.columns - panel * width),
             accumulate: self.accumulate,
         };
         block.run(self.kernels, target);

@@ -4,7 +4,6 @@
 //! gain folds over rows; it is divided by columns. Sums over a whole vector have one order and stay
 //! on one thread.
 
-use super::cpu::Kernels;
 use super::elementwise::{self, AdamStep, NormInputs};
 use super::threads::Threads;
 
@@ -12,7 +11,6 @@ use super::threads::Threads;
 mod cost {
     pub(super) const MOVE: usize = 16;
     pub(super) const NORM: usize = 24;
-    pub(super) const EXPONENTIAL: usize = 64;
     pub(super) const DIVISIONS: usize = 128;
 }
 
@@ -32,7 +30,7 @@ pub(crate) fn rms_norm(
         cost,
         parts.zip(reciprocal.chunks_mut(rows)),
         |((x, y), r)| {
-            elementwise::rms_norm(threads.kernels(), x, weight, eps, y, r);
+            elementwise::rms_norm(threads.kernels(), x, weight, eps, y, [d, 0], r);
         },
     );
 }
@@ -62,61 +60,16 @@ pub(crate) fn rms_norm_backward(
         };
         elementwise::rms_norm_backward_rows(kernels, inputs, dx);
     });
-    let columns = d.div_ceil(threads.count()).next_multiple_of(16);
+    rms_norm_gain(threads, inputs, dw);
+}
+
+/// [`elementwise::rms_norm_backward_gain`].
+pub(crate) fn rms_norm_gain(threads: &Threads, inputs: NormInputs<'_>, dw: &mut [f32]) {
+    let kernels = threads.kernels();
+    let cost = inputs.x.len() * cost::NORM;
+    let columns = dw.len().div_ceil(threads.count()).next_multiple_of(16);
     threads.for_parts(cost, dw.chunks_mut(columns).enumerate(), |(index, dw)| {
         elementwise::rms_norm_backward_gain(kernels, inputs, dw, index * columns);
-    });
-}
-
-/// [`elementwise::swiglu`].
-pub(crate) fn swiglu(threads: &Threads, gate_up: &[f32], h: &mut [f32], width: usize) {
-    let cost = h.len() * cost::EXPONENTIAL;
-    let rows = threads.part_rows(h.len() / width, cost, 1);
-    let parts = gate_up
-        .chunks(2 * rows * width)
-        .zip(h.chunks_mut(rows * width));
-    threads.for_parts(cost, parts, |(gate_up, h)| {
-        elementwise::swiglu(threads.kernels(), gate_up, h, width);
-    });
-}
-
-/// [`elementwise::swiglu_backward`].
-pub(crate) fn swiglu_backward(threads: &Threads, gate_up: &mut [f32], dh: &[f32], width: usize) {
-    let cost = dh.len() * cost::EXPONENTIAL;
-    let rows = threads.part_rows(dh.len() / width, cost, 1);
-    let parts = gate_up
-        .chunks_mut(2 * rows * width)
-        .zip(dh.chunks(rows * width));
-    threads.for_parts(cost, parts, |(gate_up, dh)| {
-        elementwise::swiglu_backward(threads.kernels(), gate_up, dh, width);
-    });
-}
-
-/// Calls `work(kernels, first_row, rows)` on parts of a row-major matrix.
-pub(crate) fn rows(
-    threads: &Threads,
-    matrix: &mut [f32],
-    width: usize,
-    work: impl Fn(Kernels, usize, &mut [f32]) + Sync,
-) {
-    let cost = matrix.len() * cost::MOVE;
-    let rows = threads.part_rows(matrix.len() / width, cost, 1);
-    threads.for_parts(
-        cost,
-        matrix.chunks_mut(rows * width).enumerate(),
-        |(index, part)| {
-            work(threads.kernels(), index * rows, part);
-        },
-    );
-}
-
-/// `out = x + y`.
-pub(crate) fn sum(threads: &Threads, out: &mut [f32], x: &[f32], y: &[f32]) {
-    let cost = x.len() * cost::MOVE;
-    let size = threads.part_rows(x.len(), cost, 64);
-    let parts = out.chunks_mut(size).zip(x.chunks(size)).zip(y.chunks(size));
-    threads.for_parts(cost, parts, |((out, x), y)| {
-        elementwise::sum(threads.kernels(), out, x, y);
     });
 }
 

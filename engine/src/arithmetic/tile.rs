@@ -59,6 +59,54 @@ pub(crate) enum Shape {
     Causal,
 }
 
+/// Where element `(i, k)` of a left operand lies:
+/// `i * row + k / piece * jump + k % piece * step`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strides {
+    pub(crate) row: usize,
+    pub(crate) step: usize,
+    /// Steps that lie `step` apart; the next as many begin `jump` after them.
+    pub(crate) piece: usize,
+    pub(crate) jump: usize,
+}
+
+impl Strides {
+    /// Steps one after another in rows `row` apart.
+    pub(crate) fn rows(row: usize) -> Self {
+        Self::even(row, 1)
+    }
+
+    /// Every step `step` after the one before, its rows one after another.
+    pub(crate) fn columns(step: usize) -> Self {
+        Self::even(1, step)
+    }
+
+    /// Rows `row` apart and steps `step` apart, all in one piece.
+    pub(crate) fn even(row: usize, step: usize) -> Self {
+        Self {
+            row,
+            step,
+            piece: usize::MAX,
+            jump: 0,
+        }
+    }
+
+    /// Panels of `width` steps, each with `height` rows.
+    pub(crate) fn panels(width: usize, height: usize) -> Self {
+        Self {
+            row: width,
+            step: 1,
+            piece: width,
+            jump: width * height,
+        }
+    }
+
+    /// Index of element `(i, k)`.
+    pub(crate) fn index(&self, i: usize, k: usize) -> usize {
+        i * self.row + k / self.piece * self.jump + k % self.piece * self.step
+    }
+}
+
 /// The operands of one tile.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Block<'a> {
@@ -67,10 +115,8 @@ pub(crate) struct Block<'a> {
     /// Steps of the fold (of row 0).
     pub(crate) depth: usize,
     pub(crate) shape: Shape,
-    /// Element `(i, k)` of A is `a[i * a_row + k * a_step]`.
     pub(crate) a: &'a [f32],
-    pub(crate) a_row: usize,
-    pub(crate) a_step: usize,
+    pub(crate) strides: Strides,
     /// A packed panel: row `k` is `panel[k * panel_width ..][..panel_width]`.
     pub(crate) panel: &'a [f32],
 }
@@ -88,8 +134,7 @@ pub(crate) struct Target<'a> {
 struct Raw {
     depth: usize,
     a: *const f32,
-    a_row: usize,
-    a_step: usize,
+    strides: Strides,
     b: *const f32,
     c: *mut f32,
     c_row: usize,
@@ -118,21 +163,30 @@ impl Block<'_> {
         assert!((1..=tile_rows(kernels)).contains(&self.rows) && columns <= width);
         assert!((self.rows - 1) * row + columns <= c.len());
         assert!(self.panel.len() >= steps * width);
+        let Strides {
+            row: a_row,
+            step: a_step,
+            piece,
+            jump,
+        } = self.strides;
         assert!(
-            self.a_step == 1 || self.a_row == 1 || self.rows == 1,
+            a_step == 1 || a_row == 1 || self.rows == 1,
             "matrix operand has gaps both ways"
         );
         if steps > 0 {
             assert!(
-                (self.rows - 1) * self.a_row + (steps - 1) * self.a_step < self.a.len(),
+                steps <= piece || extra == 0 && jump >= piece * a_step,
+                "pieces of a matrix operand overlap"
+            );
+            assert!(
+                self.strides.index(self.rows - 1, steps - 1) < self.a.len(),
                 "matrix operand is shorter than its shape"
             );
         }
         let mut raw = Raw {
             depth: self.depth,
             a: self.a.as_ptr(),
-            a_row: self.a_row,
-            a_step: self.a_step,
+            strides: self.strides,
             b: self.panel.as_ptr(),
             c: c.as_mut_ptr(),
             c_row: row,
@@ -189,23 +243,32 @@ macro_rules! tile {
                         }
                     }};
                 }
+                let Strides { row, step, piece, jump } = raw.strides;
+                let mut left = raw.depth;
                 if ROW_MAJOR {
                     // One pointer for three rows: the other two are base + row and base + 2 row,
                     // which x86 addresses without arithmetic.
-                    let row = raw.a_row;
                     let mut a: [*const f32; GROUPS] =
                         std::array::from_fn(|group| raw.a.wrapping_add(3 * group * row));
-                    for _ in 0..raw.depth / TURN {
-                        for offset in 0..TURN {
-                            step!(0, offset, |i: usize| a[i / 3].add(i % 3 * row + offset));
+                    loop {
+                        let steps = left.min(piece);
+                        for _ in 0..steps / TURN {
+                            for offset in 0..TURN {
+                                step!(0, offset, |i: usize| a[i / 3].add(i % 3 * row + offset));
+                            }
+                            a = a.map(|a| opaque(a.wrapping_add(TURN)));
+                            b = b.add(TURN * 2 * $lanes);
                         }
-                        a = a.map(|a| opaque(a.wrapping_add(TURN)));
-                        b = b.add(TURN * 2 * $lanes);
-                    }
-                    for _ in 0..raw.depth % TURN {
-                        step!(0, 0, |i: usize| a[i / 3].add(i % 3 * row));
-                        a = a.map(|a| a.wrapping_add(1));
-                        b = b.add(2 * $lanes);
+                        for _ in 0..steps % TURN {
+                            step!(0, 0, |i: usize| a[i / 3].add(i % 3 * row));
+                            a = a.map(|a| a.wrapping_add(1));
+                            b = b.add(2 * $lanes);
+                        }
+                        left -= steps;
+                        if left == 0 {
+                            break;
+                        }
+                        a = a.map(|a| opaque(a.wrapping_add(jump - piece)));
                     }
                     if CAUSAL {
                         for first in 1..ROWS {
@@ -216,15 +279,23 @@ macro_rules! tile {
                     }
                 } else {
                     let mut a = raw.a;
-                    for _ in 0..raw.depth {
-                        step!(0, 0, |i: usize| a.add(i));
-                        a = a.wrapping_add(raw.a_step);
-                        b = b.add(2 * $lanes);
+                    loop {
+                        let steps = left.min(piece);
+                        for _ in 0..steps {
+                            step!(0, 0, |i: usize| a.add(i));
+                            a = a.wrapping_add(step);
+                            b = b.add(2 * $lanes);
+                        }
+                        left -= steps;
+                        if left == 0 {
+                            break;
+                        }
+                        a = a.wrapping_add(jump - piece * step);
                     }
                     if CAUSAL {
                         for first in 1..ROWS {
                             step!(first, 0, |i: usize| a.add(i));
-                            a = a.wrapping_add(raw.a_step);
+                            a = a.wrapping_add(step);
                             b = b.wrapping_add(2 * $lanes);
                         }
                     }
@@ -240,7 +311,7 @@ macro_rules! tile {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{GROUPS, Raw, TURN};
+    use super::{GROUPS, Raw, Strides, TURN};
     use std::arch::x86_64::{
         __m256, __m512, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
         _mm256_storeu_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
@@ -290,7 +361,7 @@ mod x86 {
         ($kernel:ident, $rows:expr, $causal:expr, $raw:expr, $($n:literal)+) => {
             // SAFETY: the caller of `run_*` upholds the contract of the kernel.
             unsafe {
-                match ($rows, $causal, $raw.a_step == 1) {
+                match ($rows, $causal, $raw.strides.step == 1) {
                     $(
                         ($n, false, true) => $kernel::<$n, false, true>($raw),
                         ($n, true, true) => $kernel::<$n, true, true>($raw),
@@ -324,7 +395,7 @@ fn portable(rows: usize, causal: bool, raw: &Raw) {
                 let c = raw.c.add(i * raw.c_row + j);
                 let mut acc = if raw.accumulate { *c } else { 0.0 };
                 for k in 0..steps {
-                    let a = *raw.a.add(i * raw.a_row + k * raw.a_step);
+                    let a = *raw.a.add(raw.strides.index(i, k));
                     acc = a.mul_add(*raw.b.add(k * 16 + j), acc);
                 }
                 *c = acc;

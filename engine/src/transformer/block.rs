@@ -8,7 +8,7 @@ use super::parameters::Parameters;
 use super::rope::Table;
 use super::rows::Rows;
 use super::{attention, mlp};
-use crate::arithmetic::gemm::Packed;
+use crate::arithmetic::panels::Panels;
 use crate::arithmetic::threads::Threads;
 
 /// What every layer of a pass reads.
@@ -41,24 +41,25 @@ pub(crate) struct Activations {
     pub(crate) mlp: mlp::Activations,
 }
 
-/// Buffers that all blocks share on the way forward.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Scratch {
-    pub(crate) attention: Vec<attention::Scratch>,
-    pub(crate) branch: Vec<f32>,
-}
+/// Buffers of attention, one for each thread.
+pub(crate) type Scratch = Vec<attention::Scratch>;
 
 /// Buffers of the way back.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Backward {
     /// Gradient of the residual stream.
     pub(crate) d_residual: Vec<f32>,
-    /// Gradient of whatever a layer computes, as wide as its widest.
-    pub(crate) wide: Vec<f32>,
-    /// Gradient of a layer's normalised input.
+    /// Gradient of a layer's output, of its last matrix that is: a copy of `d_residual`.
+    pub(crate) d_output: Panels,
+    /// What the last matrix of a layer reads, where it is not kept in panels.
+    pub(crate) last: Panels,
+    /// Gradient of what the last matrix of a layer reads.
+    pub(crate) d_last: Panels,
+    /// Gradient of queries, keys and values, row-major and in panels.
+    pub(crate) d_qkv: (Vec<f32>, Panels),
+    /// Gradient of a layer's normalised input, or of what attention mixed.
     pub(crate) narrow: Vec<f32>,
     pub(crate) row: Vec<f32>,
-    pub(crate) packed: Packed,
     /// The model's matrices, packed for the way back.
     pub(crate) weights: PackedWeights,
 }
@@ -76,7 +77,7 @@ pub(crate) fn forward(
     let Activations { attention, mlp } = kept;
     std::mem::swap(x, &mut attention.input);
     attention::forward(context, index, attention, &mut mlp.input, scratch);
-    mlp::forward(context, index, mlp, x, &mut scratch.branch);
+    mlp::forward(context, index, mlp, x);
 }
 
 /// Computes once more what [`backward`] reads, from the stream at the block's entrance.
@@ -103,7 +104,6 @@ pub(crate) fn backward(
     gradients: &mut [f32],
 ) {
     mlp::backward(context, index, &mut kept.mlp, pass, gradients);
-    let scratch = &mut scratch.attention;
     attention::backward(
         context,
         index,

@@ -87,7 +87,6 @@ struct Buffers {
     rows: Rows,
     residual: Vec<f32>,
     block: block::Activations,
-    scratch: block::Scratch,
     hidden: Vec<f32>,
     reciprocal: Vec<f32>,
     logits: Vec<f32>,
@@ -244,7 +243,6 @@ impl<'a> Decoder<'a> {
             rows,
             residual,
             block,
-            scratch,
             hidden,
             reciprocal,
             logits,
@@ -270,9 +268,8 @@ impl<'a> Decoder<'a> {
             std::mem::swap(residual, &mut attention.input);
             attention::project(&context, index, attention);
             self.attend(index, active, attention, scores);
-            let branch = &mut scratch.branch;
-            attention::output(&context, index, attention, &mut mlp.input, branch);
-            mlp::forward(&context, index, mlp, residual, branch);
+            attention::output(&context, index, attention, &mut mlp.input);
+            mlp::forward(&context, index, mlp, residual);
         }
         head::hidden(&context, residual, hidden, reciprocal);
         head::logits(&self.threads, &self.weights, hidden, logits);

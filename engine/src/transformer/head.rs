@@ -7,7 +7,7 @@
 //! ```
 
 use super::block::{Backward, Context};
-use super::linear::{Linear, LinearBackward};
+use super::linear;
 use super::norm::Norm;
 use super::packed::PackedWeights;
 use super::parameters::Parameters;
@@ -37,8 +37,7 @@ pub(crate) fn logits(
     hidden: &[f32],
     logits: &mut Vec<f32>,
 ) {
-    let weight = &weights.head;
-    Linear::without_bias(weight).forward(threads, hidden, logits);
+    linear::forward(threads, &weights.head, hidden, logits);
 }
 
 /// Adds to the head's gradient and writes `d_hidden`.
@@ -48,12 +47,13 @@ pub(crate) fn logits_backward(
     (hidden, d_logits): (&[f32], &[f32]),
     pass: &mut Backward,
     gradients: &mut [f32],
-    d_hidden: &mut Vec<f32>,
+    d_hidden: &mut [f32],
 ) {
-    let range = model.layout().head();
-    let linear = LinearBackward::without_bias(&pass.weights.head, &range);
+    let d_weight = &mut gradients[model.layout().head()];
+    let buffers = (&mut pass.last, &mut pass.d_output);
     let inputs = (hidden, d_logits);
-    linear.backward(threads, inputs, gradients, d_hidden, &mut pass.packed);
+    let weight = &pass.weights.head;
+    linear::backward(threads, weight, inputs, d_hidden, d_weight, buffers);
 }
 
 /// Writes `pass.d_residual` from `d_hidden`; `x` and `reciprocal` as [`hidden`] left them.

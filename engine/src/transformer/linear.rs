@@ -8,93 +8,88 @@
 //! ```
 //!
 //! A weight gradient folds over ascending rows and starts from what the buffer holds, so a batch
-//! split into runs of rows continues the same folds and changes no bit.
+//! split into runs of rows continues the same folds and changes no bit. The first two products
+//! divide by rows, the third by outputs: `dW` waits until `x` and `dy` are there for all rows.
 
-use crate::arithmetic::elementwise::add;
-use crate::arithmetic::gemm::{Packed, Start, View, multiply};
+use crate::arithmetic::gemm::{Output, Packed, Start, View, multiply, multiply_here};
+use crate::arithmetic::panels::{BLOCK_ROWS, Panels, weight_gradient};
 use crate::arithmetic::threads::Threads;
-use std::ops::Range;
 
-/// A layer on the way forward.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Linear<'a> {
-    /// `W` `[outputs, inputs]`, packed for `x Wᵀ`.
-    pub(crate) weight: &'a Packed,
-    /// `b` `[outputs]`.
-    pub(crate) bias: Option<&'a [f32]>,
+/// `y = x Wᵀ` for row-major `x` `[rows, inputs]` and `y` `[rows, outputs]`; `weight` is `W`
+/// packed for it.
+pub(crate) fn forward(threads: &Threads, weight: &Packed, x: &[f32], y: &mut Vec<f32>) {
+    let (inputs, outputs) = (weight.depth(), weight.columns());
+    let rows = x.len() / inputs;
+    y.resize(rows * outputs, 0.0);
+    let x = View::new(x, rows, inputs);
+    multiply(threads, x, weight, y, Start::Zero);
 }
 
-impl<'a> Linear<'a> {
-    /// The layer `y = x Wᵀ`.
-    pub(crate) fn without_bias(weight: &'a Packed) -> Self {
-        Self { weight, bias: None }
+/// Adds to `d_weight` and writes `dx` `[rows, inputs]`, for row-major `x` and `dy`; `weight` is
+/// `W` packed for `dy W`. The panels are buffers.
+pub(crate) fn backward(
+    threads: &Threads,
+    weight: &Packed,
+    (x, dy): (&[f32], &[f32]),
+    dx: &mut [f32],
+    d_weight: &mut [f32],
+    (x_panels, dy_panels): (&mut Panels, &mut Panels),
+) {
+    let kernels = threads.kernels();
+    let (outputs, inputs) = (weight.depth(), weight.columns());
+    let rows = x.len() / inputs;
+    x_panels.resize(kernels, rows, inputs);
+    dy_panels.resize(kernels, rows, outputs);
+    let xs = x.chunks(BLOCK_ROWS * inputs).zip(x_panels.blocks_mut());
+    let slopes = dy.chunks(BLOCK_ROWS * outputs).zip(dy_panels.blocks_mut());
+    let parts = xs.zip(slopes).zip(dx.chunks_mut(BLOCK_ROWS * inputs));
+    threads.for_parts(rows * inputs * outputs, parts, |part| {
+        let (((x, mut x_panels), (dy, mut dy_panels)), dx) = part;
+        x_panels.copy(kernels, x);
+        dy_panels.copy(kernels, dy);
+        let out = Output::rows(kernels, dx, inputs);
+        let slopes = dy_panels.read().operand();
+        multiply_here(kernels, slopes, weight, out, Start::Zero);
+    });
+    weight_gradients(
+        threads,
+        [WeightGradient::new(dy_panels, x_panels, d_weight)],
+    );
+}
+
+/// The gradient of one matrix: `dW += dyᵀ x`.
+#[derive(Debug)]
+pub(crate) struct WeightGradient<'a> {
+    dy: &'a Panels,
+    x: &'a Panels,
+    /// `dW` `[outputs, inputs]`.
+    values: &'a mut [f32],
+}
+
+impl<'a> WeightGradient<'a> {
+    pub(crate) fn new(dy: &'a Panels, x: &'a Panels, values: &'a mut [f32]) -> Self {
+        Self { dy, x, values }
     }
 
-    /// `x` `[rows, inputs]` to `y` `[rows, outputs]`.
-    pub(crate) fn forward(&self, threads: &Threads, x: &[f32], y: &mut Vec<f32>) {
-        let (inputs, outputs) = (self.weight.depth(), self.weight.columns());
-        let rows = x.len() / inputs;
-        y.resize(rows * outputs, 0.0);
-        let x = View::new(x, rows, inputs);
-        multiply(threads, x, self.weight, y, Start::Zero);
-        if let Some(bias) = self.bias {
-            for row in y.chunks_exact_mut(outputs) {
-                add(threads.kernels(), row, bias);
-            }
-        }
+    /// Its parts, each the outputs of one panel of `dy`.
+    fn parts(self) -> impl Iterator<Item = (&'a Panels, usize, &'a Panels, &'a mut [f32])> + Send {
+        let Self { dy, x, values } = self;
+        let parts = values.chunks_mut(dy.width() * x.columns());
+        parts
+            .enumerate()
+            .map(move |(index, part)| (dy, index, x, part))
     }
 }
 
-/// A layer on the way back.
-#[derive(Clone, Debug)]
-pub(crate) struct LinearBackward<'a> {
-    /// `W` `[outputs, inputs]`, packed for `dy W`.
-    pub(crate) weight: &'a Packed,
-    /// Where `dW` is in the gradients.
-    pub(crate) range: &'a Range<usize>,
-    /// Where `db` is in the gradients.
-    pub(crate) bias: Option<&'a Range<usize>>,
-}
-
-impl<'a> LinearBackward<'a> {
-    /// The layer `y = x Wᵀ`.
-    pub(crate) fn without_bias(weight: &'a Packed, range: &'a Range<usize>) -> Self {
-        Self {
-            weight,
-            range,
-            bias: None,
-        }
-    }
-
-    /// Adds to the gradients of `W` and `b`, and writes `dx` `[rows, inputs]`.
-    ///
-    /// `packed` is a buffer.
-    pub(crate) fn backward(
-        &self,
-        threads: &Threads,
-        (x, dy): (&[f32], &[f32]),
-        gradients: &mut [f32],
-        dx: &mut Vec<f32>,
-        packed: &mut Packed,
-    ) {
-        let (outputs, inputs) = (self.weight.depth(), self.weight.columns());
-        let rows = x.len() / inputs;
-        let slopes = View::new(dy, rows, outputs);
-        packed.pack_divided(threads, View::new(x, rows, inputs));
-        let d_weight = &mut gradients[self.range.clone()];
-        multiply(
-            threads,
-            slopes.transposed(),
-            packed,
-            d_weight,
-            Start::Output,
-        );
-        if let Some(bias) = self.bias {
-            for row in dy.chunks_exact(outputs) {
-                add(threads.kernels(), &mut gradients[bias.clone()], row);
-            }
-        }
-        dx.resize(rows * inputs, 0.0);
-        multiply(threads, slopes, self.weight, dx, Start::Zero);
-    }
+/// The gradients of some matrices, divided among the threads by outputs.
+pub(crate) fn weight_gradients<const COUNT: usize>(
+    threads: &Threads,
+    gradients: [WeightGradient<'_>; COUNT],
+) {
+    let cost = gradients.iter().map(|one| one.values.len() * one.x.rows());
+    let cost = cost.sum();
+    let parts = gradients.into_iter().flat_map(WeightGradient::parts);
+    threads.for_parts(cost, parts, |(dy, index, x, values)| {
+        weight_gradient(threads.kernels(), (dy, index), x, values);
+    });
 }

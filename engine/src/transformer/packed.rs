@@ -19,7 +19,8 @@ pub(crate) enum Product {
 pub(crate) struct PackedBlock {
     pub(crate) qkv: Packed,
     pub(crate) out: Packed,
-    pub(crate) gate_up: Packed,
+    pub(crate) gate: Packed,
+    pub(crate) up: Packed,
     pub(crate) down: Packed,
 }
 
@@ -57,7 +58,9 @@ impl PackedWeights {
             let ranges = model.layout().block(index);
             pack(&mut block.qkv, model.get(&ranges.qkv), d);
             pack(&mut block.out, model.get(&ranges.out), config.query_width());
-            pack(&mut block.gate_up, model.get(&ranges.gate_up), d);
+            let (gate, up) = model.get(&ranges.gate_up).split_at(ff * d);
+            pack(&mut block.gate, gate, d);
+            pack(&mut block.up, up, d);
             pack(&mut block.down, model.get(&ranges.down), ff);
         }
         pack(&mut self.head, model.get(&model.layout().head()), d);

@@ -130,6 +130,7 @@ fn norms(threads: &Threads) -> Vec<Value> {
             &weight.values,
             eps,
             &mut y,
+            [width, 0],
             &mut reciprocal,
         );
         let title = format!("{count} rows of {width}, at {scale:e}");
@@ -216,7 +217,11 @@ fn gated(threads: &Threads) -> Vec<Value> {
     for (name, width, x) in cases {
         let count = x.values.len() / 2;
         let mut h = vec![0.0; count];
-        swiglu(threads.kernels(), &x.values, &mut h, width);
+        let rows_of_x = x.values.chunks_exact(2 * width);
+        for (row, h) in rows_of_x.zip(h.chunks_exact_mut(width)) {
+            let (gate, up) = row.split_at(width);
+            swiglu(threads.kernels(), gate, up, h);
+        }
         let input = json!({"width": width, "x": x.name});
         rows.push(row(
             &format!("swiglu: {name}"),
@@ -225,7 +230,11 @@ fn gated(threads: &Threads) -> Vec<Value> {
         ));
         let dh = noise(&format!("gated backward {name}"), count, 1.0);
         let mut dx = x.values.clone();
-        swiglu_backward(threads.kernels(), &mut dx, &dh.values, width);
+        let rows_of_dh = dh.values.chunks_exact(width);
+        for (row, dh) in dx.chunks_exact_mut(2 * width).zip(rows_of_dh) {
+            let (gate, up) = row.split_at_mut(width);
+            swiglu_backward(threads.kernels(), gate, up, dh);
+        }
         let input = json!({"width": width, "x": x.name, "dh": dh.name});
         rows.push(row(
             &format!("swiglu backward: {name}"),

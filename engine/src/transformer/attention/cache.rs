@@ -8,7 +8,7 @@ use super::heads::Heads;
 use crate::arithmetic::cpu::Kernels;
 use crate::arithmetic::elementwise::softmax;
 use crate::arithmetic::reduce::LANES;
-use crate::arithmetic::tile::{Block, Shape, Target, WIDTH_MAX, panel_width, tile_rows};
+use crate::arithmetic::tile::{Block, Shape, Strides, Target, WIDTH_MAX, panel_width, tile_rows};
 
 /// Keys and values of one block of one sequence, in the panels the tiles read.
 pub(crate) struct Cache {
@@ -102,8 +102,7 @@ impl Cache {
                 depth: heads.width,
                 shape: Shape::Full,
                 a: queries,
-                a_row: heads.width,
-                a_step: 1,
+                strides: Strides::rows(heads.width),
                 panel: &self.keys[start + index * panel * heads.width..][..panel * heads.width],
             };
             let c = &mut scores[index * panel..];
@@ -131,8 +130,7 @@ impl Cache {
                 depth: at.position + 1,
                 shape: Shape::Full,
                 a: weights,
-                a_row: at.stride,
-                a_step: 1,
+                strides: Strides::rows(at.stride),
                 panel: &values[..self.capacity * panel],
             };
             let target = Target {

@@ -8,7 +8,7 @@ use crate::arithmetic::cpu::Kernels;
 use crate::arithmetic::gemm::Packed;
 use crate::arithmetic::reduce::LANES;
 use crate::arithmetic::tile::{
-    Block, Shape, Target, WIDTH_MAX, even_tile_rows, panel_width, tile_rows,
+    Block, Shape, Strides, Target, WIDTH_MAX, even_tile_rows, panel_width, tile_rows,
 };
 
 /// Rows whose weights are held at a time.
@@ -110,8 +110,7 @@ impl Rows {
                     depth: columns.depth(),
                     shape: Shape::Full,
                     a: &a.data[index * a.row..],
-                    a_row: a.row,
-                    a_step: 1,
+                    strides: Strides::rows(a.row),
                     panel: columns.panel(panel, column),
                 };
                 let target = Target {
@@ -136,8 +135,7 @@ impl Rows {
                     depth: self.first + index + 1,
                     shape: Shape::Causal,
                     a: &weights[index * self.stride..],
-                    a_row: self.stride,
-                    a_step: 1,
+                    strides: Strides::rows(self.stride),
                     panel: columns.panel(panel, column),
                 };
                 let target = Target {
@@ -190,8 +188,7 @@ impl Rows {
             depth: self.count - skipped,
             shape: Shape::Full,
             a: &weights[skipped * self.stride + index..],
-            a_row: 1,
-            a_step: self.stride,
+            strides: Strides::columns(self.stride),
             panel: &columns.panel(panel, column)[(self.first + skipped) * panel..],
         };
         let target = Target {

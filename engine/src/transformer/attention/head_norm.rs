@@ -7,6 +7,7 @@
 use super::heads::Heads;
 use crate::arithmetic::cpu::Kernels;
 use crate::arithmetic::elementwise::{NormInputs, rms_norm, rms_norm_backward};
+use crate::arithmetic::panels::BLOCK_ROWS;
 use crate::transformer::parameters::Parameters;
 use std::ops::Range;
 
@@ -33,6 +34,31 @@ pub(crate) struct Kept {
     reciprocal: Vec<f32>,
 }
 
+/// The part of [`Kept`] that belongs to the rows of one block.
+pub(crate) struct KeptBlock<'a> {
+    raw: &'a mut [f32],
+    reciprocal: &'a mut [f32],
+}
+
+/// What the norms of `rows` rows keep, block by block; `None` without end where there are no norms.
+pub(crate) fn blocks<'a>(
+    norm: Option<&HeadNorm<'_>>,
+    rows: usize,
+    kept: &'a mut Kept,
+) -> impl Iterator<Item = Option<KeptBlock<'a>>> + Send {
+    let (turned, heads) = norm.map_or((0, 0), |norm| {
+        (norm.heads.turned(), norm.heads.queries + norm.heads.keys)
+    });
+    kept.raw.resize(rows * turned, 0.0);
+    kept.reciprocal.resize(rows * heads, 0.0);
+    let raw = kept.raw.chunks_mut((BLOCK_ROWS * turned).max(1));
+    let reciprocal = kept.reciprocal.chunks_mut((BLOCK_ROWS * heads).max(1));
+    let blocks = raw.zip(reciprocal);
+    blocks
+        .map(|(raw, reciprocal)| Some(KeptBlock { raw, reciprocal }))
+        .chain(std::iter::repeat_with(|| None))
+}
+
 impl<'a> HeadNorm<'a> {
     /// The norms of block `index`, if the model has them.
     pub(crate) fn new(model: &'a Parameters, index: usize) -> Option<Self> {
@@ -49,13 +75,15 @@ impl<'a> HeadNorm<'a> {
         })
     }
 
-    /// Normalises the queries and keys of every row of `qkv`.
-    pub(crate) fn forward(&self, kernels: Kernels, qkv: &mut [f32], kept: &mut Kept) {
-        let Heads { queries, keys, .. } = self.heads;
+    /// Normalises the queries and keys of every row of `qkv`, the rows of one block.
+    pub(crate) fn forward(&self, kernels: Kernels, qkv: &mut [f32], kept: KeptBlock<'_>) {
+        let Heads {
+            queries,
+            keys,
+            width,
+            ..
+        } = self.heads;
         let (turned, split) = (self.heads.turned(), self.heads.out_row());
-        let rows = qkv.len() / self.heads.row();
-        kept.raw.resize(rows * turned, 0.0);
-        kept.reciprocal.resize(rows * (queries + keys), 0.0);
         let raw = kept.raw.chunks_exact_mut(turned);
         let reciprocal = kept.reciprocal.chunks_exact_mut(queries + keys);
         for ((row, raw), r) in qkv
@@ -65,16 +93,11 @@ impl<'a> HeadNorm<'a> {
         {
             raw.copy_from_slice(&row[..turned]);
             let (q, k) = row[..turned].split_at_mut(split);
-            let (query, key) = (self.query.values, self.key.values);
-            rms_norm(
-                kernels,
-                &raw[..split],
-                query,
-                self.eps,
-                q,
-                &mut r[..queries],
-            );
-            rms_norm(kernels, &raw[split..], key, self.eps, k, &mut r[queries..]);
+            let (raw_q, raw_k) = raw.split_at(split);
+            let (r_q, r_k) = r.split_at_mut(queries);
+            let (query, key, layout) = (self.query.values, self.key.values, [width, 0]);
+            rms_norm(kernels, raw_q, query, self.eps, q, layout, r_q);
+            rms_norm(kernels, raw_k, key, self.eps, k, layout, r_k);
         }
     }
 

@@ -1,0 +1,224 @@
+//! Activations in the order in which products read them.
+//!
+//! A matrix of activations serves three products: on the way forward it is the left operand, for
+//! a weight's gradient `dW = dYᵀ X` it is the right one, or, transposed, the left. In blocks of
+//! rows and panels of columns,
+//!
+//! ```text
+//! element (t, j) = data[block t / height][panel j / width][row t % height][column j % width]
+//! ```
+//!
+//! all three read memory in order and nothing is copied: a block's panel *is* a packed panel whose
+//! depth is the block's rows, and a tile of the left operand takes whole cache lines of it. Who
+//! computes a matrix writes it in this form. A block is one piece of memory, so threads take
+//! blocks, and carry one through all the steps of a layer while it is in their caches.
+
+use super::cpu::Kernels;
+use super::gemm::{CACHE_LINE, Operand, Output, View, pack_panel};
+use super::tile::{Block, Shape, Strides, Target, even_tile_rows, panel_width};
+
+/// Rows of a block.
+pub(crate) const BLOCK_ROWS: usize = 64;
+
+/// A matrix `[rows, columns]` in blocks and panels.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Panels {
+    data: Vec<f32>,
+    /// Index of the first block: blocks begin on a cache line.
+    start: usize,
+    rows: usize,
+    shape: BlockShape,
+}
+
+/// What the blocks of a matrix have in common.
+#[derive(Clone, Copy, Debug, Default)]
+struct BlockShape {
+    columns: usize,
+    width: usize,
+    /// Rows from one panel to the next.
+    height: usize,
+}
+
+impl BlockShape {
+    fn panels(self) -> usize {
+        self.columns.div_ceil(self.width)
+    }
+
+    /// Values of a panel.
+    fn panel(self) -> usize {
+        self.height * self.width
+    }
+
+    /// Values of a block.
+    fn block(self) -> usize {
+        self.panels() * self.panel()
+    }
+}
+
+impl Panels {
+    /// Gives the matrix another shape; what it holds is then stale.
+    pub(crate) fn resize(&mut self, kernels: Kernels, rows: usize, columns: usize) {
+        self.rows = rows;
+        self.shape = BlockShape {
+            columns,
+            width: panel_width(kernels),
+            height: rows.min(BLOCK_ROWS),
+        };
+        let length = rows.div_ceil(BLOCK_ROWS) * self.shape.block();
+        if self.data.len() < length + CACHE_LINE {
+            self.data.resize(length + CACHE_LINE, 0.0);
+            self.start = self.data.as_ptr().align_offset(64).min(CACHE_LINE);
+        }
+    }
+
+    /// Rows of block `index`.
+    fn block_rows(&self, index: usize) -> usize {
+        BLOCK_ROWS.min(self.rows - index * BLOCK_ROWS)
+    }
+
+    /// The blocks, in the order of their rows.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = RowBlock<'_>> + Send + Clone {
+        let blocks = self.data[self.start..].chunks_exact(self.shape.block().max(1));
+        let count = self.rows.div_ceil(BLOCK_ROWS);
+        blocks
+            .take(count)
+            .enumerate()
+            .map(|(index, data)| RowBlock {
+                data,
+                rows: self.block_rows(index),
+                shape: self.shape,
+            })
+    }
+
+    /// The blocks, to be written.
+    pub(crate) fn blocks_mut(&mut self) -> impl Iterator<Item = RowBlockMut<'_>> + Send {
+        let Self { rows, shape, .. } = *self;
+        let blocks = self.data[self.start..].chunks_exact_mut(shape.block().max(1));
+        let count = rows.div_ceil(BLOCK_ROWS);
+        blocks
+            .take(count)
+            .enumerate()
+            .map(move |(index, data)| RowBlockMut {
+                data,
+                rows: BLOCK_ROWS.min(rows - index * BLOCK_ROWS),
+                shape,
+            })
+    }
+
+    /// Rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Columns.
+    pub(crate) fn columns(&self) -> usize {
+        self.shape.columns
+    }
+
+    /// Columns of a panel.
+    pub(crate) fn width(&self) -> usize {
+        self.shape.width
+    }
+}
+
+/// Some rows of a matrix in panels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowBlock<'a> {
+    data: &'a [f32],
+    rows: usize,
+    shape: BlockShape,
+}
+
+impl<'a> RowBlock<'a> {
+    /// `[rows, width]` values of panel `index`; columns beyond the last are stale.
+    fn panel(&self, index: usize) -> &'a [f32] {
+        &self.data[index * self.shape.panel()..][..self.rows * self.shape.width]
+    }
+
+    /// The left operand of a product.
+    pub(crate) fn operand(&self) -> Operand<'a> {
+        Operand {
+            data: self.data,
+            rows: self.rows,
+            depth: self.shape.columns,
+            strides: Strides::panels(self.shape.width, self.shape.height),
+        }
+    }
+}
+
+/// Some rows of a matrix in panels, to be written.
+#[derive(Debug)]
+pub(crate) struct RowBlockMut<'a> {
+    data: &'a mut [f32],
+    rows: usize,
+    shape: BlockShape,
+}
+
+impl RowBlockMut<'_> {
+    /// The block, to be read.
+    pub(crate) fn read(&self) -> RowBlock<'_> {
+        RowBlock {
+            data: self.data,
+            rows: self.rows,
+            shape: self.shape,
+        }
+    }
+
+    /// The output of a product.
+    pub(crate) fn output(&mut self) -> Output<'_> {
+        Output {
+            row: self.shape.width,
+            panel: self.shape.panel(),
+            data: self.data,
+        }
+    }
+
+    /// The panels, `[rows, width]` each; columns beyond the last are stale.
+    pub(crate) fn panels_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
+        let length = self.rows * self.shape.width;
+        let panels = self.data.chunks_exact_mut(self.shape.panel().max(1));
+        panels.map(move |panel| &mut panel[..length])
+    }
+
+    /// Copies `rows`, row-major.
+    pub(crate) fn copy(&mut self, kernels: Kernels, rows: &[f32]) {
+        let view = View::new(rows, self.rows, self.shape.columns);
+        for (index, panel) in self.panels_mut().enumerate() {
+            pack_panel(kernels, view, index, panel);
+        }
+    }
+}
+
+/// Continues the folds `c[o, j] = fold_t fma(dy[t, o], x[t, j])` over all rows, for the columns
+/// `o` of panel `index` of `dy`; `c` is row-major.
+pub(crate) fn weight_gradient(
+    kernels: Kernels,
+    (dy, index): (&Panels, usize),
+    x: &Panels,
+    c: &mut [f32],
+) {
+    let width = x.shape.width;
+    let outputs = c.len() / x.shape.columns;
+    let tile = even_tile_rows(kernels, outputs);
+    for panel in 0..x.shape.panels() {
+        for (dy, x_block) in dy.blocks().zip(x.blocks()) {
+            for row in (0..outputs).step_by(tile) {
+                let block = Block {
+                    rows: tile.min(outputs - row),
+                    depth: dy.rows,
+                    shape: Shape::Full,
+                    a: &dy.panel(index)[row..],
+                    strides: Strides::columns(width),
+                    panel: x_block.panel(panel),
+                };
+                let target = Target {
+                    c: &mut c[row * x.shape.columns + panel * width..],
+                    row: x.shape.columns,
+                    columns: width.min(x.shape.columns - panel * width),
+                    accumulate: true,
+                };
+                block.run(kernels, target);
+            }
+        }
+    }
+}
