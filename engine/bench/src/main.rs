@@ -17,11 +17,29 @@ mod workload;
 
 use anyhow::{Context, Result, bail};
 use report::{Report, Row};
+use std::io::Write;
 use std::path::PathBuf;
 
 /// The allocator of the `cairn` binary.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const USAGE: &str = "\
+Measures the engine beside its peers, in one run, on one machine.
+
+Usage: bench-engine [--json FILE] [--rounds N] [--seconds S] [--no-peer]
+       bench-engine worker KIND THREADS SECONDS
+
+Options:
+  --json FILE    also write all numbers to FILE
+  --rounds N     rounds, of which the medians are shown (3)
+  --seconds S    how long every measurement lasts (4)
+  --no-peer      measure the engine alone, without PyTorch
+  -h, --help     print this
+
+A worker measures one thing and prints one line of JSON. KIND is train, prefill, generate,
+product, matrixmultiply, fma or bandwidth.
+";
 
 /// What was asked for.
 struct Options {
@@ -37,6 +55,12 @@ fn main() -> Result<()> {
         && word == "worker"
     {
         return workload::work(kind, threads.parse()?, seconds.parse()?);
+    }
+    if arguments
+        .iter()
+        .any(|word| word == "--help" || word == "-h")
+    {
+        return Ok(std::io::stdout().write_all(USAGE.as_bytes())?);
     }
     let options = options(&arguments)?;
     let peer = if options.peer {
