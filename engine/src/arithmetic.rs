@@ -4,7 +4,7 @@
 //! them only:
 //!
 //! 1. a matrix product element is the left fold of `fma(a[k], b[k], acc)` over ascending `k`
-//!    (`gemm`);
+//!    (`gemm`, and `panels` for activations);
 //! 2. a reduction adds 16 strided lanes and then a fixed tree (`reduce`);
 //! 3. exp, log, sin and cos are polynomials of IEEE operations written here ([`elementary`]).
 //!

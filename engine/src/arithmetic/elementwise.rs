@@ -9,17 +9,17 @@ use super::{elementary, reduce};
 kernel! {
     /// `y = x * (1 / sqrt(mean(x²) + eps)) * w` for each row; keeps the reciprocal roots.
     ///
-    /// Column `j` of row `i` of `y` is `y[j / width * panel + i * width + j % width]`.
+    /// Column `j` of row `i` of `y` is at `j / width * panel + i * width + j % width`, with
+    /// `[width, panel]` beside it.
     pub(crate) fn rms_norm(
         x: &[f32],
         weight: &[f32],
         eps: f32,
-        y: &mut [f32],
-        layout: [usize; 2],
+        y: (&mut [f32], [usize; 2]),
         reciprocal: &mut [f32],
     ) {
         let d = weight.len();
-        let [width, panel] = layout;
+        let (y, [width, panel]) = y;
         for (i, (x, r)) in x.chunks_exact(d).zip(reciprocal).enumerate() {
             let mean = reduce::dot(x, x) / d as f32;
             *r = elementary::reciprocal_sqrt(mean + eps);

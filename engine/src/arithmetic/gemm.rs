@@ -6,7 +6,7 @@
 
 use super::cpu::{Kernels, kernel};
 use super::threads::Threads;
-use super::tile::{Block, Shape, Strides, Target, even_tile_rows, panel_width};
+use super::tile::{Block, LINE, Shape, Strides, Target, even_tile_rows, panel_width};
 use std::cell::RefCell;
 
 /// A read-only matrix: element `(i, j)` is `data[i * row + j * column]`.
@@ -112,6 +112,13 @@ impl Packed {
     /// Panel `index`.
     pub(crate) fn panel(&self, width: usize, index: usize) -> &[f32] {
         &self.data[self.start + index * self.depth * width..][..self.depth * width]
+    }
+
+    /// What of panel `index` a tile at `row` of `rows` fetches, while it meets the panel before.
+    fn share(&self, width: usize, index: usize, row: usize, rows: usize) -> &[f32] {
+        let length = self.depth * width;
+        let first = self.start + index * length + (length * row / rows).next_multiple_of(LINE);
+        &self.data[first.min(self.data.len())..]
     }
 
     /// The inner dimension.
@@ -431,7 +438,7 @@ impl Pass {
                     rows: tile.min(a.rows - row),
                     ..a
                 };
-                self.tile(part, b, panel, c, row);
+                self.tile(part, (b, panel), c, (row, a.rows));
             }
         }
     }
@@ -452,7 +459,7 @@ impl Pass {
                         depth: self.steps,
                         strides: Strides::columns(COPY_STEP),
                     };
-                    self.tile(part, b, panel, c, group + row);
+                    self.tile(part, (b, panel), c, (group + row, a.rows));
                 }
             }
         }
@@ -483,8 +490,15 @@ impl Pass {
         }
     }
 
-    /// One tile of A, from this pass's first step on, against a panel of B; `row` of C on.
-    fn tile(self, a: Operand<'_>, b: &Packed, panel: usize, c: &mut Output<'_>, row: usize) {
+    /// One tile of A, from this pass's first step on, against a panel of B, into C from `row` of
+    /// `rows` on.
+    fn tile(
+        self,
+        a: Operand<'_>,
+        (b, panel): (&Packed, usize),
+        c: &mut Output<'_>,
+        (row, rows): (usize, usize),
+    ) {
         let width = panel_width(self.kernels);
         let block = Block {
             rows: a.rows,
@@ -493,6 +507,7 @@ impl Pass {
             a: a.data,
             strides: a.strides,
             panel: &b.panel(width, panel)[self.first * width..],
+            next: b.share(width, panel + 1, row, rows),
         };
         let target = Target {
             c: &mut c.data[panel * c.panel + row * c.row..],

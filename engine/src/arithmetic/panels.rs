@@ -210,6 +210,7 @@ pub(crate) fn weight_gradient(
                     a: &dy.panel(index)[row..],
                     strides: Strides::columns(width),
                     panel: x_block.panel(panel),
+                    next: &[],
                 };
                 let target = Target {
                     c: &mut c[row * x.shape.columns + panel * width..],

@@ -30,7 +30,7 @@ pub(crate) fn rms_norm(
         cost,
         parts.zip(reciprocal.chunks_mut(rows)),
         |((x, y), r)| {
-            elementwise::rms_norm(threads.kernels(), x, weight, eps, y, [d, 0], r);
+            elementwise::rms_norm(threads.kernels(), x, weight, eps, (y, [d, 0]), r);
         },
     );
 }

@@ -119,6 +119,9 @@ pub(crate) struct Block<'a> {
     pub(crate) strides: Strides,
     /// A packed panel: row `k` is `panel[k * panel_width ..][..panel_width]`.
     pub(crate) panel: &'a [f32],
+    /// What will be read soon, if anything: a row-major A has it fetched into the second-level
+    /// cache while the tile computes, two lines a turn, also beyond its end.
+    pub(crate) next: &'a [f32],
 }
 
 /// The output of one tile: element `(i, j)` is `c[i * row + j]` for `j < columns`.
@@ -136,6 +139,7 @@ struct Raw {
     a: *const f32,
     strides: Strides,
     b: *const f32,
+    next: *const f32,
     c: *mut f32,
     c_row: usize,
     accumulate: bool,
@@ -188,6 +192,13 @@ impl Block<'_> {
             a: self.a.as_ptr(),
             strides: self.strides,
             b: self.panel.as_ptr(),
+            // Lines that are at hand cost least to ask for.
+            next: if self.next.is_empty() {
+                self.panel
+            } else {
+                self.next
+            }
+            .as_ptr(),
             c: c.as_mut_ptr(),
             c_row: row,
             accumulate,
@@ -213,6 +224,9 @@ impl Block<'_> {
 
 /// Steps of an unrolled turn of the loop over a row-major A.
 const TURN: usize = 4;
+
+/// Values of a cache line.
+pub(crate) const LINE: usize = 16;
 
 macro_rules! tile {
     (
@@ -245,6 +259,7 @@ macro_rules! tile {
                 }
                 let Strides { row, step, piece, jump } = raw.strides;
                 let mut left = raw.depth;
+                let mut next = raw.next;
                 if ROW_MAJOR {
                     // One pointer for three rows: the other two are base + row and base + 2 row,
                     // which x86 addresses without arithmetic.
@@ -253,6 +268,10 @@ macro_rules! tile {
                     loop {
                         let steps = left.min(piece);
                         for _ in 0..steps / TURN {
+                            for line in 0..TURN / 2 {
+                                fetch(next.wrapping_add(line * LINE));
+                            }
+                            next = next.wrapping_add(TURN / 2 * LINE);
                             for offset in 0..TURN {
                                 step!(0, offset, |i: usize| a[i / 3].add(i % 3 * row + offset));
                             }
@@ -311,12 +330,19 @@ macro_rules! tile {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{GROUPS, Raw, Strides, TURN};
+    use super::{GROUPS, LINE, Raw, Strides, TURN};
     use std::arch::x86_64::{
-        __m256, __m512, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
-        _mm256_storeu_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
-        _mm512_storeu_ps,
+        __m256, __m512, _MM_HINT_T1, _mm_prefetch, _mm256_fmadd_ps, _mm256_loadu_ps,
+        _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+        _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
     };
+
+    /// Asks for a cache line, which need not exist.
+    #[inline(always)]
+    fn fetch(line: *const f32) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
+    }
 
     /// The pointer, of which the compiler forgets how it was computed: it would otherwise derive
     /// the pointers of a tile from one another, at several instructions a step.

@@ -111,6 +111,36 @@ pub(crate) fn backward(
     pass: &mut Backward,
     gradients: &mut [f32],
 ) {
+    inside_backward(context, index, kept, pass);
+    let config = context.model.config();
+    let ranges = context.model.layout().block(index);
+    let middle = ranges.gate_up.start + config.intermediate_size * config.hidden_size;
+    let [d_gain, d_gate, d_up, d_down] = gradients
+        .get_disjoint_mut([
+            ranges.norm2.clone(),
+            ranges.gate_up.start..middle,
+            middle..ranges.gate_up.end,
+            ranges.down.clone(),
+        ])
+        .expect("tensors lie apart");
+    let weights = [
+        WeightGradient::new(&pass.d_output, &kept.gated, d_down),
+        WeightGradient::new(&kept.gate, &kept.norm, d_gate),
+        WeightGradient::new(&kept.up, &kept.norm, d_up),
+    ];
+    weight_gradients(context.threads, weights);
+    let inputs = (&kept.input[..], &kept.reciprocal[..], &pass.narrow[..]);
+    norm(context, index).backward_gain(context.threads, inputs, d_gain);
+}
+
+/// The gradient of everything but the weights: `d_residual`, what it was in `d_output`, those of
+/// gate and up in their places, and that of the normalised input in `narrow`.
+fn inside_backward(
+    context: &Context<'_>,
+    index: usize,
+    kept: &mut Activations,
+    pass: &mut Backward,
+) {
     let (threads, kernels) = (context.threads, context.threads.kernels());
     let config = context.model.config();
     let (d, ff) = (config.hidden_size, config.intermediate_size);
@@ -162,21 +192,4 @@ pub(crate) fn backward(
         }
         norm.backward_block(kernels, inputs, d_norm, dx);
     });
-    let ranges = context.model.layout().block(index);
-    let middle = ranges.gate_up.start + ff * d;
-    let [d_gain, d_gate, d_up, d_down] = gradients
-        .get_disjoint_mut([
-            ranges.norm2.clone(),
-            ranges.gate_up.start..middle,
-            middle..ranges.gate_up.end,
-            ranges.down.clone(),
-        ])
-        .expect("tensors lie apart");
-    let weights = [
-        WeightGradient::new(d_output, &kept.gated, d_down),
-        WeightGradient::new(&kept.gate, &kept.norm, d_gate),
-        WeightGradient::new(&kept.up, &kept.norm, d_up),
-    ];
-    weight_gradients(threads, weights);
-    norm.backward_gain(threads, (&kept.input, &kept.reciprocal, narrow), d_gain);
 }

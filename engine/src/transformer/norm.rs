@@ -44,8 +44,8 @@ impl Norm<'_> {
         reciprocal: &mut [f32],
     ) {
         let Output { data, row, panel } = y.output();
-        let layout = [row, panel];
-        elementwise::rms_norm(kernels, x, self.gain, self.eps, data, layout, reciprocal);
+        let y = (data, [row, panel]);
+        elementwise::rms_norm(kernels, x, self.gain, self.eps, y, reciprocal);
     }
 
     /// Adds to `dx`, the rows of one block; `(x, reciprocal)` are its.

@@ -129,8 +129,7 @@ fn norms(threads: &Threads) -> Vec<Value> {
             &x.values,
             &weight.values,
             eps,
-            &mut y,
-            [width, 0],
+            (&mut y, [width, 0]),
             &mut reciprocal,
         );
         let title = format!("{count} rows of {width}, at {scale:e}");

@@ -103,6 +103,7 @@ impl Cache {
                 shape: Shape::Full,
                 a: queries,
                 strides: Strides::rows(heads.width),
+                next: &[],
                 panel: &self.keys[start + index * panel * heads.width..][..panel * heads.width],
             };
             let c = &mut scores[index * panel..];
@@ -131,6 +132,7 @@ impl Cache {
                 shape: Shape::Full,
                 a: weights,
                 strides: Strides::rows(at.stride),
+                next: &[],
                 panel: &values[..self.capacity * panel],
             };
             let target = Target {

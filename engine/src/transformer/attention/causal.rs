@@ -111,6 +111,7 @@ impl Rows {
                     shape: Shape::Full,
                     a: &a.data[index * a.row..],
                     strides: Strides::rows(a.row),
+                    next: &[],
                     panel: columns.panel(panel, column),
                 };
                 let target = Target {
@@ -136,6 +137,7 @@ impl Rows {
                     shape: Shape::Causal,
                     a: &weights[index * self.stride..],
                     strides: Strides::rows(self.stride),
+                    next: &[],
                     panel: columns.panel(panel, column),
                 };
                 let target = Target {
@@ -189,6 +191,7 @@ impl Rows {
             shape: Shape::Full,
             a: &weights[skipped * self.stride + index..],
             strides: Strides::columns(self.stride),
+            next: &[],
             panel: &columns.panel(panel, column)[(self.first + skipped) * panel..],
         };
         let target = Target {

@@ -96,8 +96,8 @@ impl<'a> HeadNorm<'a> {
             let (raw_q, raw_k) = raw.split_at(split);
             let (r_q, r_k) = r.split_at_mut(queries);
             let (query, key, layout) = (self.query.values, self.key.values, [width, 0]);
-            rms_norm(kernels, raw_q, query, self.eps, q, layout, r_q);
-            rms_norm(kernels, raw_k, key, self.eps, k, layout, r_k);
+            rms_norm(kernels, raw_q, query, self.eps, (q, layout), r_q);
+            rms_norm(kernels, raw_k, key, self.eps, (k, layout), r_k);
         }
     }
 
