@@ -234,6 +234,7 @@ macro_rules! tile {
         $zero:expr, $load:path, $store:path, $splat:path, $fma:path
     ) => {
         $(#[$feature])?
+        #[expect(clippy::too_many_lines, reason = "one loop nest, whose sums stay in registers")]
         unsafe fn $name<const ROWS: usize, const CAUSAL: bool, const ROW_MAJOR: bool>(raw: &Raw) {
             // SAFETY: `Block::run` asserted that A covers `ROWS` rows of `depth` (+ row) steps,
             // that the panel covers as many rows of two vectors, and that C covers the tile.
