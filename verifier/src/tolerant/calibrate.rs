@@ -22,6 +22,19 @@ const LIFETIME: Limits = Limits {
     void: 9_210_341,
     slash: 20_723_266,
 };
+/// Cells of fewer units, whose largest values say little, are left out.
+const CELL_UNITS_MIN: u64 = 100;
+/// The least limits: an engine that was never seen to differ will differ one day, and that day must
+/// not cost a bond. A margin of a thousandth of a nat, or two tokens, is not even void.
+const MARGIN_MIN: Limits = Limits {
+    void: 1_000,
+    slash: 100_000,
+};
+const SUM_MIN: Limits = Limits {
+    void: 2_000,
+    slash: CLIP_MICRO,
+};
+const MISMATCHES_MIN: Limits = Limits { void: 2, slash: 8 };
 /// How often the envelope may be below the truth anywhere.
 const ENVELOPE_ERROR: f64 = 0.01;
 /// Share of the wealth that each unit stakes on the alternative.
@@ -127,21 +140,21 @@ impl Calibration {
         3_000_000_u64.div_ceil(self.units_count.max(1))
     }
 
-    /// The class: void above one and a half times what was seen, slash above four times.
+    /// The class: void above one and a half times what was seen, slash above four times, and
+    /// neither below its least limit.
     ///
     /// # Errors
     /// A name that may not be shown, or more than 256 kinds of units.
     pub fn class(&self, id: ClassId, name: &str) -> Result<Class, CalibrateError> {
-        let cells = self
-            .cells
-            .iter()
-            .map(|(&(tokens_log2, entropy_bin), seen)| Cell {
-                tokens_log2,
-                entropy_bin,
-                units_count: seen.units_count,
-                clipped_sum_micro: widened(seen.clipped_sum_micro),
-                mismatches_count: widened(seen.mismatches_count),
-            });
+        let known = self.cells.iter();
+        let known = known.filter(|(_, seen)| seen.units_count >= CELL_UNITS_MIN);
+        let cells = known.map(|(&(tokens_log2, entropy_bin), seen)| Cell {
+            tokens_log2,
+            entropy_bin,
+            units_count: seen.units_count,
+            clipped_sum_micro: widened(seen.clipped_sum_micro, SUM_MIN),
+            mismatches_count: widened(seen.mismatches_count, MISMATCHES_MIN),
+        });
         let mantissa = self.mantissa.unwrap_or(MantissaDistance {
             mean_thousandths: 0,
             median: 0,
@@ -151,7 +164,7 @@ impl Calibration {
             name: Text::new(name)?,
             units_count: self.units_count,
             tokens_count: self.tokens_count,
-            margin_micro: widened(self.largest_micro),
+            margin_micro: widened(self.largest_micro, MARGIN_MIN),
             clip_micro: CLIP_MICRO,
             cells: BoundedVec::new(cells.collect())?,
             evidence_micro: BoundedVec::new(evidence(&self.scores).to_vec())?,
@@ -169,12 +182,11 @@ fn half_more(seen: u32) -> u32 {
     seen.saturating_add(seen.div_ceil(2))
 }
 
-fn widened(seen: u64) -> Limits {
+fn widened(seen: u64, least: Limits) -> Limits {
+    let void = seen.saturating_add(seen.div_ceil(2)).max(least.void);
     Limits {
-        void: seen.saturating_add(seen.div_ceil(2)),
-        slash: seen
-            .saturating_mul(4)
-            .max(seen.saturating_add(seen.div_ceil(2))),
+        void,
+        slash: seen.saturating_mul(4).max(void).max(least.slash),
     }
 }
 

@@ -63,13 +63,45 @@ fn what_was_seen_holds_and_multiples_of_it_are_void_and_then_slashed() {
     assert_eq!(cell.units_count, 4000);
     let limits = Limits {
         void: 13_500,
-        slash: 36_000,
+        slash: 500_000,
     };
     assert_eq!(cell.clipped_sum_micro, limits);
     assert_eq!(unit(9000, 2).level(&class), Level::Holds);
     assert_eq!(unit(13_501, 2).level(&class), Level::Void);
     assert_eq!(unit(0, 9).level(&class), Level::Slash);
-    assert_eq!(unit(36_001, 2).level(&class), Level::Slash);
+    assert_eq!(unit(500_001, 2).level(&class), Level::Slash);
+}
+
+#[test]
+fn an_engine_that_was_never_seen_to_differ_may_differ_once() {
+    let mut calibration = Calibration::default();
+    for _ in 0..1000 {
+        calibration.add(&unit(0, 0));
+    }
+    let class = calibration.class(ClassId::new(1), "never differs").unwrap();
+    assert_eq!(unit(0, 0).level(&class), Level::Holds);
+    assert_eq!(unit(900, 1).level(&class), Level::Holds);
+    assert_eq!(
+        unit(90_000, 3).level(&class),
+        Level::Void,
+        "and never more than void"
+    );
+    assert_eq!(unit(600_000, 9).level(&class), Level::Slash);
+}
+
+#[test]
+fn cells_that_were_hardly_seen_slash_nobody() {
+    let mut calibration = Calibration::default();
+    for index in 0..1099_u64 {
+        let tokens_count = if index < 1000 { 256 } else { 512 };
+        calibration.add(&Margins {
+            tokens_count,
+            ..unit(4000, 1)
+        });
+    }
+    let class = calibration.class(ClassId::new(1), "two lengths").unwrap();
+    assert_eq!(class.cells.as_slice().len(), 1);
+    assert_eq!(class.cell(512, 560_000).mismatches_count.slash, u64::MAX);
 }
 
 #[test]
