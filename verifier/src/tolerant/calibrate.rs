@@ -3,9 +3,9 @@
 //! Limits are what was seen, times a margin, and nothing is read into tails that nobody measured:
 //! among N honest units without one beyond the limit, the 95 % bound on the rate of such units is
 //! 3 / N ([`Calibration::bound_per_million`]). The table of evidence divides an alternative q₁, the
-//! honest scores moved up, by an upper envelope q₀ of the honest scores: each of its values is above
-//! the true probability, all at once, with a confidence of 99 % (Chernoff: a count of mean µ falls
-//! to n or below with probability at most exp(−(µ − n)² / 2µ)).
+//! honest scores moved up, by an upper envelope q₀ of the honest scores: each of its values is
+//! above the true probability, all at once, with a confidence of 99 % (Chernoff: a count of mean µ
+//! falls to n or below with probability at most exp(−(µ − n)² / 2µ)).
 
 use super::{Margins, measure::Distance};
 use protocol::{
