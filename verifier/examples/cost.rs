@@ -40,25 +40,21 @@ fn recipe() -> Result<Recipe, Box<dyn Error>> {
 }
 
 /// Time that this thread has spent on a processor.
-fn busy() -> Option<Duration> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
-    Some(Duration::from_nanos(nanoseconds))
+fn busy() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// The least time of several tries, and the last value.
+/// The least time of several tries, and the last value: processor time where one thread works,
+/// else the clock's.
 fn least<T>(bench: &Bench, mut work: impl FnMut() -> T) -> (Duration, T) {
+    let single = bench.device.threads().count() == 1;
     let mut timed = || {
         let (busy_before, start) = (busy(), Instant::now());
         let value = work();
-        let wall = start.elapsed();
-        let spent = busy_before
-            .zip(busy())
-            .map(|(before, after)| after - before);
-        // The system counts in ticks of a few milliseconds: short times are the clock's.
-        let single = bench.device.threads().count() == 1 && wall > Duration::from_millis(40);
-        let time = spent.filter(|_| single).unwrap_or(wall);
-        (time, value)
+        let (wall, spent) = (start.elapsed(), busy() - busy_before);
+        (if single { spent } else { wall }, value)
     };
     let (mut best, mut value) = timed();
     for _ in 1..bench.repetitions {
