@@ -14,6 +14,7 @@ pub mod cpu;
 pub mod elementary;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
+mod lines;
 pub(crate) mod panels;
 pub(crate) mod parallel;
 mod pool;

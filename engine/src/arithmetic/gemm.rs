@@ -5,8 +5,9 @@
 //! packed once. Threads take disjoint rows of C: no fold is ever divided.
 
 use super::cpu::{Kernels, kernel};
+use super::lines::{LINE, Lines};
 use super::threads::Threads;
-use super::tile::{Block, LINE, Shape, Strides, Target, even_tile_rows, panel_width};
+use super::tile::{Block, Shape, Strides, Target, even_tile_rows, panel_width};
 use std::cell::RefCell;
 
 /// A read-only matrix: element `(i, j)` is `data[i * row + j * column]`.
@@ -54,18 +55,11 @@ impl<'a> View<'a> {
     }
 }
 
-/// Values in a cache line.
-pub(super) const CACHE_LINE: usize = 16;
-
 /// A right operand in panels: panel `p`, row `k`, column `j` is
 /// `data[(p * depth + k) * width + j]`, zero beyond the last column.
-///
-/// The panels begin on a cache line, so that no vector of theirs lies across two.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Packed {
-    data: Vec<f32>,
-    /// Index of the first panel.
-    start: usize,
+    data: Lines,
     depth: usize,
     columns: usize,
 }
@@ -93,32 +87,29 @@ impl Packed {
         let width = panel_width(kernels);
         self.depth = b.rows;
         self.columns = b.columns;
-        let panels = b.columns.div_ceil(width);
-        let length = panels * b.rows * width;
-        if self.data.len() < length + CACHE_LINE {
-            self.data.resize(length + CACHE_LINE, 0.0);
-            self.start = self.data.as_ptr().align_offset(64).min(CACHE_LINE);
-        }
+        self.data
+            .reserve(b.columns.div_ceil(width) * b.rows * width);
     }
 
     fn panels_mut(&mut self, kernels: Kernels) -> impl Iterator<Item = (usize, &mut [f32])> + Send {
         let width = panel_width(kernels);
         let length = self.columns.div_ceil(width) * self.depth * width;
-        let panels =
-            self.data[self.start..][..length].chunks_exact_mut((self.depth * width).max(1));
-        panels.enumerate()
+        let panels = &mut self.data.get_mut()[..length];
+        panels
+            .chunks_exact_mut((self.depth * width).max(1))
+            .enumerate()
     }
 
     /// Panel `index`.
     pub(crate) fn panel(&self, width: usize, index: usize) -> &[f32] {
-        &self.data[self.start + index * self.depth * width..][..self.depth * width]
+        &self.data.get()[index * self.depth * width..][..self.depth * width]
     }
 
     /// What of panel `index` a tile at `row` of `rows` fetches, while it meets the panel before.
     fn share(&self, width: usize, index: usize, row: usize, rows: usize) -> &[f32] {
         let length = self.depth * width;
-        let first = self.start + index * length + (length * row / rows).next_multiple_of(LINE);
-        &self.data[first.min(self.data.len())..]
+        let first = index * length + (length * row / rows).next_multiple_of(LINE);
+        self.data.get().get(first..).unwrap_or_default()
     }
 
     /// The inner dimension.
@@ -373,8 +364,8 @@ const COPY_COLUMNS_MIN: usize = 768;
 const COPY_DEPTH_MIN: usize = 768;
 /// Tiles of A that are copied together: whole cache lines of a transposed A.
 const GROUP_TILES: usize = 4;
-/// Values from one step of a copied tile to the next: a cache line.
-const COPY_STEP: usize = 16;
+/// Values from one step of a copied tile to the next.
+const COPY_STEP: usize = LINE;
 
 fn multiply_rows(kernels: Kernels, a: View<'_>, b: &Packed, c: &mut [f32], start: Start) {
     let in_place = a.column == 1 && (b.columns < COPY_COLUMNS_MIN || b.depth < COPY_DEPTH_MIN);
@@ -395,27 +386,18 @@ fn multiply_rows(kernels: Kernels, a: View<'_>, b: &Packed, c: &mut [f32], start
             let a = Operand::rows(a);
             pass.panels_outside(a, b, &mut Output::rows(kernels, c, b.columns));
         } else {
-            COPY.with_borrow_mut(|copy| pass.rows_outside(a, b, c, copy.lines()));
+            COPY.with_borrow_mut(|copy| {
+                copy.reserve(GROUP_TILES * COPY_STEPS_MAX * COPY_STEP);
+                pass.rows_outside(a, b, c, copy.get_mut());
+            });
         }
     }
 }
 
-/// Some tiles of A in the order in which they are read, each step on a cache line.
-#[derive(Default)]
-struct Copy(Vec<f32>);
-
 thread_local! {
-    /// Every thread has one, made when it first needs it.
-    static COPY: RefCell<Copy> = RefCell::default();
-}
-
-impl Copy {
-    fn lines(&mut self) -> &mut [f32] {
-        const LENGTH: usize = GROUP_TILES * COPY_STEPS_MAX * COPY_STEP;
-        self.0.resize(LENGTH + CACHE_LINE, 0.0);
-        let start = self.0.as_ptr().align_offset(64).min(CACHE_LINE);
-        &mut self.0[start..][..LENGTH]
-    }
+    /// Some tiles of A in the order in which they are read, each step on a cache line. Every
+    /// thread has one, made when it first needs it.
+    static COPY: RefCell<Lines> = RefCell::default();
 }
 
 /// Some steps of all folds.

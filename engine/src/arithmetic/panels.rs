@@ -14,7 +14,8 @@
 //! blocks, and carry one through all the steps of a layer while it is in their caches.
 
 use super::cpu::Kernels;
-use super::gemm::{CACHE_LINE, Operand, Output, View, pack_panel};
+use super::gemm::{Operand, Output, View, pack_panel};
+use super::lines::Lines;
 use super::tile::{Block, Shape, Strides, Target, even_tile_rows, panel_width};
 
 /// Rows of a block.
@@ -23,9 +24,7 @@ pub(crate) const BLOCK_ROWS: usize = 64;
 /// A matrix `[rows, columns]` in blocks and panels.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Panels {
-    data: Vec<f32>,
-    /// Index of the first block: blocks begin on a cache line.
-    start: usize,
+    data: Lines,
     rows: usize,
     shape: BlockShape,
 }
@@ -64,11 +63,8 @@ impl Panels {
             width: panel_width(kernels),
             height: rows.min(BLOCK_ROWS),
         };
-        let length = rows.div_ceil(BLOCK_ROWS) * self.shape.block();
-        if self.data.len() < length + CACHE_LINE {
-            self.data.resize(length + CACHE_LINE, 0.0);
-            self.start = self.data.as_ptr().align_offset(64).min(CACHE_LINE);
-        }
+        self.data
+            .reserve(rows.div_ceil(BLOCK_ROWS) * self.shape.block());
     }
 
     /// Rows of block `index`.
@@ -78,7 +74,7 @@ impl Panels {
 
     /// The blocks, in the order of their rows.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = RowBlock<'_>> + Send + Clone {
-        let blocks = self.data[self.start..].chunks_exact(self.shape.block().max(1));
+        let blocks = self.data.get().chunks_exact(self.shape.block().max(1));
         let count = self.rows.div_ceil(BLOCK_ROWS);
         blocks
             .take(count)
@@ -93,7 +89,7 @@ impl Panels {
     /// The blocks, to be written.
     pub(crate) fn blocks_mut(&mut self) -> impl Iterator<Item = RowBlockMut<'_>> + Send {
         let Self { rows, shape, .. } = *self;
-        let blocks = self.data[self.start..].chunks_exact_mut(shape.block().max(1));
+        let blocks = self.data.get_mut().chunks_exact_mut(shape.block().max(1));
         let count = rows.div_ceil(BLOCK_ROWS);
         blocks
             .take(count)

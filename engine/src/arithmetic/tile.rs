@@ -16,6 +16,8 @@
 )]
 
 use super::cpu::{KernelPath, Kernels};
+#[cfg(target_arch = "x86_64")]
+use super::lines::LINE;
 
 /// The widest panel of any path.
 pub(crate) const WIDTH_MAX: usize = 32;
@@ -224,9 +226,6 @@ impl Block<'_> {
 
 /// Steps of an unrolled turn of the loop over a row-major A.
 const TURN: usize = 4;
-
-/// Values of a cache line.
-pub(crate) const LINE: usize = 16;
 
 macro_rules! tile {
     (

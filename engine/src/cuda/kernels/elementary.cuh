@@ -9,14 +9,8 @@
 #define INFINITE float_of(0x7f800000u)
 #define NOT_A_NUMBER float_of(0x7fc00000u)
 
-// 2^n for -126 <= n <= 127.
-DEVICE float power_of_two(i32 n) { return float_of(((u32)n + 127u) << 23); }
-
 DEVICE float exponential_function(float x) {
     const float LN2_HI = 0x1.63p-1f, LN2_LO = -0x1.bd0106p-13f, ROUND = 0x1.8p+23f;
-    bool vanishes = x < -87.0f;
-    x = vanishes ? 0.0f : x;
-    x = x > 89.0f ? 89.0f : x;
     float shifted = fma(x, 0x1.715476p+0f, ROUND);
     float n = sub(shifted, ROUND);
     float r = fma(n, -LN2_HI, x);
@@ -28,11 +22,10 @@ DEVICE float exponential_function(float x) {
     p = fma(p, r, 0x1.555554p-3f);
     p = fma(p, r, 0x1p-1f);
     p = add(fma(p, mul(r, r), r), 1.0f);
-    i32 whole = (i32)(bits_of(shifted) - bits_of(ROUND));
-    i32 half = whole >> 1;
-    // NaN leaves an arbitrary number here; multiplying NaN by anything is NaN.
-    float value = mul(mul(p, power_of_two(half)), power_of_two((i32)((u32)whole - (u32)half)));
-    return vanishes ? 0.0f : value;
+    // The shift leaves n of the bits of ROUND + n, in the place of an exponent.
+    float value = float_of(bits_of(p) + (bits_of(shifted) << 23));
+    value = x < -87.0f ? 0.0f : value;
+    return x <= 0x1.62e42ep+6f ? value : add(x, INFINITE);
 }
 
 DEVICE float logarithm(float x) {
