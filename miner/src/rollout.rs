@@ -133,6 +133,24 @@ impl<'a> Draw<'a> {
         }
     }
 
+    /// What an engine is asked for: all samples, group after group, and how long they may be.
+    #[must_use]
+    pub fn requests(&self, world: &World) -> (Vec<GenerationRequest>, GenerationOptions) {
+        let groups = self.prompts.iter().zip(&self.seeds);
+        let requests = groups.flat_map(|(prompt, seeds)| {
+            seeds.iter().map(|seed| GenerationRequest {
+                prompt: prompt.clone(),
+                seed: *seed,
+            })
+        });
+        let options = GenerationOptions {
+            sampling: self.sampling,
+            tokens_max: world.environment.response_tokens_max(),
+            eos: END_OF_SEQUENCE,
+        };
+        (requests.collect(), options)
+    }
+
     /// All samples, group after group.
     ///
     /// # Errors
@@ -142,20 +160,7 @@ impl<'a> Draw<'a> {
         world: &World,
         device: &Device,
     ) -> Result<Vec<Generation>, ExecuteError> {
-        let groups = self.prompts.iter().zip(&self.seeds);
-        let requests: Vec<_> = groups
-            .flat_map(|(prompt, seeds)| {
-                seeds.iter().map(|seed| GenerationRequest {
-                    prompt: prompt.clone(),
-                    seed: *seed,
-                })
-            })
-            .collect();
-        let options = GenerationOptions {
-            sampling: self.sampling,
-            tokens_max: world.environment.response_tokens_max(),
-            eos: END_OF_SEQUENCE,
-        };
+        let (requests, options) = self.requests(world);
         Ok(device.generate(&self.model, &requests, &options)?)
     }
 }

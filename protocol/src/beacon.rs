@@ -13,25 +13,18 @@
 //! output it does not know, and costs it a penalty. Whatever is bound in block h is drawn by the
 //! beacon of block h + 2 or later.
 
-use crate::{ChainId, Height, identifiers::tagged_hash, vrf::Output};
-use borsh::{BorshDeserialize, BorshSerialize};
+use crate::{
+    ChainId, Height,
+    identifiers::{identifier, tagged_hash},
+    vrf::Output,
+};
 
-/// The randomness of one block.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub struct Beacon([u8; 32]);
-crate::identifiers::hex_text!(Beacon, 32);
+identifier!(
+    /// The randomness of one block.
+    Beacon
+);
 
 impl Beacon {
-    /// Wraps 32 bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-    /// The 32 bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
     /// The beacon before the first block. It selects nothing.
     #[must_use]
     pub fn of_genesis(chain: ChainId) -> Self {

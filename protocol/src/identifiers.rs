@@ -1,6 +1,6 @@
 //! 32-byte identifiers, one type per meaning.
 
-use borsh::{BorshDeserialize, BorshSerialize};
+use borsh::BorshSerialize;
 
 /// A hexadecimal identifier that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,29 +32,50 @@ pub(crate) fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], ParseErro
     <[u8; N]>::try_from(bytes).map_err(|_| ParseError::Length { found, expected: N })
 }
 
-macro_rules! hex_text {
-    ($name:ident, $length:expr) => {
+/// Bytes of one meaning, as many as it says or 32: written and read in hexadecimal.
+macro_rules! identifier {
+    ($(#[$doc:meta])* $name:ident) => {
+        $crate::identifiers::identifier!($(#[$doc])* $name, 32);
+    };
+    ($(#[$doc:meta])* $name:ident, $length:expr) => {
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,
+            ::borsh::BorshSerialize, ::borsh::BorshDeserialize,
+        )]
+        pub struct $name([u8; $length]);
+
+        impl $name {
+            /// Wraps the bytes.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; $length]) -> Self {
+                Self(bytes)
+            }
+            /// The bytes.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; $length] {
+                &self.0
+            }
+            /// The first eight hexadecimal digits, for people.
+            #[must_use]
+            pub fn short(&self) -> String {
+                hex::encode(&self.0[..4])
+            }
+        }
         impl ::std::fmt::Display for $name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                f.write_str(&hex::encode(self.as_bytes()))
+                f.write_str(&hex::encode(self.0))
             }
         }
         impl ::std::fmt::Debug for $name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                write!(
-                    f,
-                    "{}({})",
-                    stringify!($name),
-                    hex::encode(&self.as_bytes()[..6])
-                )
+                write!(f, "{}({})", stringify!($name), hex::encode(&self.0[..6]))
             }
         }
         impl ::std::str::FromStr for $name {
             type Err = $crate::identifiers::ParseError;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                Ok(Self::from_bytes($crate::identifiers::parse_hex::<$length>(
-                    text,
-                )?))
+                $crate::identifiers::parse_hex(text).map(Self)
             }
         }
         impl ::serde::Serialize for $name {
@@ -72,36 +93,7 @@ macro_rules! hex_text {
         }
     };
 }
-pub(crate) use hex_text;
-
-macro_rules! identifier {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(
-            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-        )]
-        pub struct $name([u8; 32]);
-
-        impl $name {
-            /// Wraps 32 bytes.
-            #[must_use]
-            pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-                Self(bytes)
-            }
-            /// The 32 bytes.
-            #[must_use]
-            pub const fn as_bytes(&self) -> &[u8; 32] {
-                &self.0
-            }
-            /// The first eight hexadecimal digits, for people.
-            #[must_use]
-            pub fn short(&self) -> String {
-                hex::encode(&self.0[..4])
-            }
-        }
-        hex_text!($name, 32);
-    };
-}
+pub(crate) use identifier;
 
 identifier!(
     /// BLAKE3 of the canonical genesis; every signature binds it.

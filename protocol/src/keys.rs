@@ -1,36 +1,21 @@
 //! ed25519 keys and signatures; verification is strict.
 
 use crate::{
-    identifiers::{ParseError, hex_text, parse_hex, tagged_hash},
+    identifiers::{ParseError, identifier, parse_hex, tagged_hash},
     vrf,
 };
-use borsh::{BorshDeserialize, BorshSerialize};
 use ed25519_dalek::Signer as _;
 use std::fmt;
 
-/// An ed25519 public key, 32 bytes; checked to be a point only when it verifies something.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub struct PublicKey([u8; 32]);
+identifier!(
+    /// An ed25519 public key, 32 bytes; checked to be a point only when it verifies something.
+    PublicKey
+);
 
 /// An account is named by its public key.
 pub type Address = PublicKey;
 
 impl PublicKey {
-    /// Wraps 32 bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-    /// The 32 bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-    /// The first eight hexadecimal digits, for people.
-    #[must_use]
-    pub fn short(&self) -> String {
-        hex::encode(&self.0[..4])
-    }
     /// Checks a signature strictly: canonical encodings, no small-order keys (RFC 8032 and
     /// `verify_strict` of ed25519-dalek).
     ///
@@ -44,25 +29,11 @@ impl PublicKey {
             .map_err(|_| SignatureError::Mismatch { key: *self })
     }
 }
-hex_text!(PublicKey, 32);
 
-/// An ed25519 signature, 64 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub struct Signature([u8; 64]);
-
-impl Signature {
-    /// Wraps 64 bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 64]) -> Self {
-        Self(bytes)
-    }
-    /// The 64 bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 64] {
-        &self.0
-    }
-}
-hex_text!(Signature, 64);
+identifier!(
+    /// An ed25519 signature, 64 bytes.
+    Signature, 64
+);
 
 /// Why a signature was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -40,33 +40,6 @@ use crate::{
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 
-/// 32 bytes of one meaning, written in hexadecimal.
-macro_rules! digest {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(
-            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,
-            ::borsh::BorshSerialize, ::borsh::BorshDeserialize,
-        )]
-        pub struct $name([u8; 32]);
-        crate::identifiers::hex_text!($name, 32);
-
-        impl $name {
-            /// Wraps 32 bytes.
-            #[must_use]
-            pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-                Self(bytes)
-            }
-            /// The 32 bytes.
-            #[must_use]
-            pub const fn as_bytes(&self) -> &[u8; 32] {
-                &self.0
-            }
-        }
-    };
-}
-pub(crate) use digest;
-
 /// Most prompts in a unit.
 pub const GROUPS_COUNT_MAX: usize = 64;
 /// Most samples of one prompt.
@@ -135,6 +108,17 @@ impl Payload {
     /// When the bytes are not one canonical payload.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         decode("rollout payload", bytes, PAYLOAD_BYTES_MAX)
+    }
+    /// Tokens of every response, by group and slot.
+    #[must_use]
+    pub fn lengths(&self) -> Vec<Vec<usize>> {
+        let of_group = |group: &Group| {
+            let samples = group.samples.as_slice().iter();
+            samples
+                .map(|sample| sample.tokens.as_slice().len())
+                .collect()
+        };
+        self.groups.as_slice().iter().map(of_group).collect()
     }
     /// All samples, in order.
     pub fn samples(&self) -> impl Iterator<Item = &Sample> {

@@ -200,23 +200,10 @@ impl Body {
     }
 }
 
-/// 32 bytes that hide or open something.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub struct Commitment([u8; 32]);
-crate::identifiers::hex_text!(Commitment, 32);
-
-impl Commitment {
-    /// Wraps 32 bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-    /// The 32 bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
+crate::identifiers::identifier!(
+    /// 32 bytes that hide or open something.
+    Commitment
+);
 
 /// What is signed.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]

@@ -26,24 +26,27 @@ mod curve;
 #[cfg(test)]
 mod tests;
 
-use crate::identifiers::{hex_text, tagged_hash};
-use borsh::{BorshDeserialize, BorshSerialize};
+use crate::identifiers::{identifier, tagged_hash};
 use std::fmt;
 
 /// Bytes of a proof: a point, a challenge of 16 bytes and a scalar.
 pub const PROOF_BYTES: usize = 80;
 
-/// A public key, 32 bytes; checked to be one by [`Public::check`] and when it verifies something.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub struct Public([u8; 32]);
+identifier!(
+    /// A public key, 32 bytes; checked to be one by [`Public::check`], and when it verifies
+    /// something.
+    Public
+);
 
-/// A proof, 80 bytes; decoded when it is verified.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub struct Proof([u8; PROOF_BYTES]);
+identifier!(
+    /// A proof, 80 bytes; decoded when it is verified.
+    Proof, PROOF_BYTES
+);
 
-/// The number that a key and an input fix: 32 uniform bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub struct Output([u8; 32]);
+identifier!(
+    /// The number that a key and an input fix: 32 uniform bytes.
+    Output
+);
 
 /// A secret key; its memory is wiped on drop.
 #[derive(Clone)]
@@ -77,16 +80,6 @@ pub enum VrfError {
 }
 
 impl Public {
-    /// Wraps 32 bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-    /// The 32 bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
     /// Checks that these bytes are a key: a canonical point, not of small order. Whoever registers
     /// a key must pass this, so that its proofs can be verified and its outputs are unique.
     ///
@@ -103,42 +96,12 @@ impl Public {
         curve::verify(self, alpha, proof).map(|beta| Output::from_beta(&beta))
     }
 }
-hex_text!(Public, 32);
-
-impl Proof {
-    /// Wraps 80 bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; PROOF_BYTES]) -> Self {
-        Self(bytes)
-    }
-    /// The 80 bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; PROOF_BYTES] {
-        &self.0
-    }
-    /// The first eight hexadecimal digits, for people.
-    #[must_use]
-    pub fn short(&self) -> String {
-        hex::encode(&self.0[..4])
-    }
-}
-hex_text!(Proof, PROOF_BYTES);
 
 impl Output {
     /// The output of the RFC's 64 bytes β.
     #[must_use]
     pub fn from_beta(beta: &[u8; 64]) -> Self {
         Self(tagged_hash("cairn/vrf-output/v1", beta))
-    }
-    /// Wraps 32 bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-    /// The 32 bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
     }
     /// A uniform number below 2⁶⁴: the first eight bytes, little-endian.
     #[must_use]
@@ -157,7 +120,6 @@ impl Output {
         u128::from(self.as_u64()) < scaled(numerator, denominator)
     }
 }
-hex_text!(Output, 32);
 
 /// `⌈2⁶⁴ · numerator / denominator⌉` of a fraction below one, digit by digit.
 fn scaled(numerator: u128, denominator: u128) -> u128 {

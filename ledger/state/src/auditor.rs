@@ -4,7 +4,7 @@
 //! silence and for verdicts that are overturned.
 
 use crate::{
-    Rejection, View, account, event::Event, run, slash, state::Record, task::BEACON_DELAY_BLOCKS,
+    Rejection, View, account, bond, event::Event, slash, state::Record, task::BEACON_DELAY_BLOCKS,
     validator::Validator,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -93,13 +93,7 @@ pub fn register(
     if audits || view.get::<Verifier>(&sender).is_some() {
         return Err(Rejection::AlreadyAuditor { sender });
     }
-    let bond_min = Amount::new(run::parameters(view).get(Name::VerifierBondMin));
-    if bond < bond_min {
-        return Err(Rejection::BondTooLow { bond, bond_min });
-    }
-    vrf.check()
-        .map_err(|_| Rejection::RandomnessKeyInvalid { key: vrf })?;
-    account::debit(view, sender, bond)?;
+    bond::lock(view, sender, (bond, vrf), Name::VerifierBondMin)?;
     let verifier = Verifier {
         bond,
         vrf,

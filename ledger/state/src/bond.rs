@@ -139,6 +139,23 @@ pub fn active(view: &View<'_>) -> Vec<Address> {
     active.map(|(address, _)| address).collect()
 }
 
+/// Takes a bond from the sender's account, if it is as high as the parameter says and the key of
+/// verifiable randomness that it answers for is one.
+pub(crate) fn lock(
+    view: &mut View<'_>,
+    sender: Address,
+    (bond, vrf): (Amount, Public),
+    minimum: Name,
+) -> Result<(), Rejection> {
+    let bond_min = Amount::new(run::parameters(view).get(minimum));
+    if bond < bond_min {
+        return Err(Rejection::BondTooLow { bond, bond_min });
+    }
+    vrf.check()
+        .map_err(|_| Rejection::RandomnessKeyInvalid { key: vrf })?;
+    account::debit(view, sender, bond)
+}
+
 /// Locks a bond and registers a key of verifiable randomness.
 ///
 /// # Errors
@@ -152,13 +169,7 @@ pub fn register(
     if view.get::<Miner>(&sender).is_some() {
         return Err(Rejection::AlreadyRegistered { miner: sender });
     }
-    let bond_min = Amount::new(run::parameters(view).get(Name::MinerBondMin));
-    if bond < bond_min {
-        return Err(Rejection::BondTooLow { bond, bond_min });
-    }
-    vrf.check()
-        .map_err(|_| Rejection::RandomnessKeyInvalid { key: vrf })?;
-    account::debit(view, sender, bond)?;
+    lock(view, sender, (bond, vrf), Name::MinerBondMin)?;
     let miner = Miner {
         bond,
         vrf,

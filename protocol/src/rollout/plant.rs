@@ -141,19 +141,8 @@ impl Correction {
     /// Whether the fault is what the miner's randomness says, given the payload as it was bound.
     #[must_use]
     pub fn is_due(&self, output: &Output, payload: &Payload, vocabulary: u32) -> bool {
-        let lengths: Vec<Vec<usize>> = payload
-            .groups
-            .as_slice()
-            .iter()
-            .map(|group| {
-                let samples = group.samples.as_slice().iter();
-                samples
-                    .map(|sample| sample.tokens.as_slice().len())
-                    .collect()
-            })
-            .collect();
         let wrong = self.apply(payload).map(|(_, wrong)| wrong);
-        place(output, &lengths) == Some(self.place())
+        place(output, &payload.lengths()) == Some(self.place())
             && wrong == Some(substitute(output, self.token, vocabulary))
     }
 }

@@ -3,20 +3,25 @@
 //! A seal is a hash of a secret salt and what it hides. Salts follow from the miner's secret key
 //! and the unit, so that a miner that was restarted can still open what it bound.
 
-use super::{Digest, Section, Sketch, Totals, digest};
-use crate::{Address, ChainId, SigningKey, identifiers::tagged_hash, task::UnitId, vrf::Output};
+use super::{Digest, Section, Sketch, Totals};
+use crate::{
+    Address, ChainId, SigningKey,
+    identifiers::{identifier, tagged_hash},
+    task::UnitId,
+    vrf::Output,
+};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-digest!(
+identifier!(
     /// Hides something until its salt is opened.
     Seal
 );
-digest!(
+identifier!(
     /// Kept secret until what it seals is opened.
     Salt
 );
-digest!(
+identifier!(
     /// Binds all of a rollout unit: what is shown and what is sealed.
     Root
 );

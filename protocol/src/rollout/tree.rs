@@ -4,11 +4,14 @@
 //! node can pass for a leaf; an odd last one moves up as it is. An [`Inclusion`] lets someone who
 //! knows only the root check one sample without the others.
 
-use super::{GROUPS_COUNT_MAX, SAMPLES_COUNT_MAX, digest};
-use crate::{codec::BoundedVec, identifiers::tagged_hash};
+use super::{GROUPS_COUNT_MAX, SAMPLES_COUNT_MAX};
+use crate::{
+    codec::BoundedVec,
+    identifiers::{identifier, tagged_hash},
+};
 use borsh::{BorshDeserialize, BorshSerialize};
 
-digest!(
+identifier!(
     /// A node of the tree, a leaf's hash, or the hash of a leaf's part.
     Digest
 );

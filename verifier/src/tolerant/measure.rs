@@ -2,7 +2,6 @@
 
 use super::{Margins, Response, calibrate::CLIP_MICRO};
 use engine::{Device, Generation, GenerationOptions, GenerationRequest, Parameters, bf16_bits};
-use environment::END_OF_SEQUENCE;
 use miner::{ExecuteError, RolloutInputs, World, model::number, rollout::Draw};
 use protocol::{
     Address, ChainId, CheckpointId, RunId, Step,
@@ -124,20 +123,7 @@ impl Tasks<'_> {
             model: self.model,
         };
         let draw = Draw::assigned(&inputs, &world);
-        let groups = draw.prompts.iter().zip(&draw.seeds);
-        let requests: Vec<_> = groups
-            .flat_map(|(prompt, seeds)| {
-                seeds.iter().map(|seed| GenerationRequest {
-                    prompt: prompt.clone(),
-                    seed: *seed,
-                })
-            })
-            .collect();
-        let options = GenerationOptions {
-            sampling: draw.sampling,
-            tokens_max: world.environment.response_tokens_max(),
-            eos: END_OF_SEQUENCE,
-        };
+        let (requests, options) = draw.requests(&world);
         let generations = other(&requests, &options)?;
         Ok(distance(&inputs, &draw, &generations, device)?)
     }

@@ -166,18 +166,7 @@ fn a_planted_fault_is_found_blind_and_the_corrected_unit_has_the_sealed_sketch()
 fn a_fault_that_is_none_is_found() {
     let (task, payload) = (SCENE.task(), honest());
     let (_, output) = planted();
-    let lengths: Vec<Vec<usize>> = payload
-        .groups
-        .as_slice()
-        .iter()
-        .map(|group| {
-            let samples = group.samples.as_slice().iter();
-            samples
-                .map(|sample| sample.tokens.as_slice().len())
-                .collect()
-        })
-        .collect();
-    let place = plant::place(&output, &lengths).unwrap();
+    let place = plant::place(&output, &payload.lengths()).unwrap();
     let group = &payload.groups.as_slice()[place.group as usize];
     let sample = &group.samples.as_slice()[place.slot as usize];
     let correction = Correction {
