@@ -109,14 +109,4 @@ impl<A: Application> SoloEngine<A> {
     pub fn application(&self) -> &A {
         &self.application
     }
-
-    /// The application, to submit to.
-    pub fn application_mut(&mut self) -> &mut A {
-        &mut self.application
-    }
-
-    /// The application, to keep.
-    pub fn into_application(self) -> A {
-        self.application
-    }
 }

@@ -110,7 +110,7 @@ pub enum Opinion {
 /// An auditor's part in an audit.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct Seat {
-    /// The validator.
+    /// Whose.
     pub auditor: Address,
     /// What its verdict weighs in this round: seats drawn for it, or its stake.
     pub weight: u64,
@@ -124,7 +124,7 @@ pub struct Seat {
 )]
 #[serde(tag = "tier", rename_all = "lowercase")]
 pub enum Tier {
-    /// One drawn auditor.
+    /// About one auditor that drew itself, or three drawn publicly where nobody did.
     One,
     /// Three others, drawn.
     Three,
