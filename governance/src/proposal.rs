@@ -1,221 +1,316 @@
-//! Proposals: content, lifecycle and the edges between its stages.
+//! Proposals: their records, their lifecycle and the only edges in it.
+//!
+//! ```text
+//! deposit ─┬─ deposit-expired
+//!          └─ voting ─┬─ rejected
+//!                     ├─ vetoed
+//!                     └─ passed ── timelocked ─┬─ executed
+//!                                              ├─ failed
+//!                                              └─ expired
+//! cancelled: from deposit, voting, passed and timelocked
+//! ```
+//!
+//! A decree of stage 0 begins timelocked. Statuses on the right are final.
 
 use crate::{
-    Tally,
-    parameters::{Name, OutOfBounds, Parameters, UnknownName},
+    Calendar, Refusal, Tally,
+    event::Event,
+    mutant::on,
+    store::{Records, Store, records},
+    track::Rule,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{
-    Address, Height, ProposalId, codec::Text, identifiers::tagged_hash, transaction::Action,
+    Address, Amount, Height, ProposalId,
+    codec::Text,
+    proposal::{Payload, Track},
 };
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Where a proposal is. Edges: voting → rejected, voting → passed → enacted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+/// Where a proposal is.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
+#[serde(tag = "status", rename_all = "kebab-case")]
 pub enum Status {
-    /// Votes count until the height, inclusive.
-    Voting {
-        /// The last height.
+    /// Waits for its deposit.
+    Deposit {
+        /// Last height at which it may fill.
         until: Height,
     },
-    /// Enough support; waits for its height.
+    /// Votes count.
+    Voting {
+        /// Last height at which they do.
+        until: Height,
+    },
+    /// Won the vote.
     Passed,
-    /// Not enough support. Final.
+    /// Waits for its height.
+    Timelocked {
+        /// First height at which it may be executed.
+        ready_at: Height,
+    },
+    /// The deposit did not fill in time. Final.
+    DepositExpired,
+    /// Lost the vote. Final.
     Rejected,
+    /// Lost the vote to vetoes; its deposit burned. Final.
+    Vetoed,
     /// In force. Final.
-    Enacted {
+    Executed {
         /// Since when.
+        at: Height,
+    },
+    /// Could not be executed, changed nothing, is not tried again. Final.
+    Failed {
+        /// When it was tried.
+        at: Height,
+    },
+    /// Was not executed in time. Final.
+    Expired {
+        /// When it was given up.
+        at: Height,
+    },
+    /// Stopped before execution. Final.
+    Cancelled {
+        /// When.
         at: Height,
     },
 }
 
-/// A proposal.
+impl Status {
+    /// Whether nothing follows.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::Deposit { .. } | Self::Voting { .. } | Self::Passed | Self::Timelocked { .. } => {
+                false
+            }
+            Self::DepositExpired
+            | Self::Rejected
+            | Self::Vetoed
+            | Self::Executed { .. }
+            | Self::Failed { .. }
+            | Self::Expired { .. }
+            | Self::Cancelled { .. } => true,
+        }
+    }
+    /// Whether the lifecycle has an edge from here to there. Voting and timelock may be prolonged.
+    #[must_use]
+    pub const fn may_become(self, next: Self) -> bool {
+        match self {
+            Self::Deposit { .. } => matches!(
+                next,
+                Self::Voting { .. } | Self::DepositExpired | Self::Cancelled { .. }
+            ),
+            Self::Voting { until } => match next {
+                Self::Voting { until: later } => later.get() > until.get(),
+                Self::Rejected | Self::Vetoed | Self::Passed | Self::Cancelled { .. } => true,
+                Self::Deposit { .. }
+                | Self::Timelocked { .. }
+                | Self::DepositExpired
+                | Self::Executed { .. }
+                | Self::Failed { .. }
+                | Self::Expired { .. } => false,
+            },
+            Self::Passed => matches!(next, Self::Timelocked { .. } | Self::Cancelled { .. }),
+            Self::Timelocked { ready_at } => match next {
+                Self::Timelocked { ready_at: later } => later.get() > ready_at.get(),
+                Self::Executed { .. }
+                | Self::Failed { .. }
+                | Self::Expired { .. }
+                | Self::Cancelled { .. } => true,
+                Self::Deposit { .. }
+                | Self::Voting { .. }
+                | Self::Passed
+                | Self::DepositExpired
+                | Self::Rejected
+                | Self::Vetoed => false,
+            },
+            Self::DepositExpired
+            | Self::Rejected
+            | Self::Vetoed
+            | Self::Executed { .. }
+            | Self::Failed { .. }
+            | Self::Expired { .. }
+            | Self::Cancelled { .. } => false,
+        }
+    }
+    /// The stable text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deposit { .. } => "deposit",
+            Self::Voting { .. } => "voting",
+            Self::Passed => "passed",
+            Self::Timelocked { .. } => "timelocked",
+            Self::DepositExpired => "deposit-expired",
+            Self::Rejected => "rejected",
+            Self::Vetoed => "vetoed",
+            Self::Executed { .. } => "executed",
+            Self::Failed { .. } => "failed",
+            Self::Expired { .. } => "expired",
+            Self::Cancelled { .. } => "cancelled",
+        }
+    }
+}
+
+/// How a proposal came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
+pub enum Origin {
+    /// By deposit and vote.
+    Vote,
+    /// By the steward, in stage 0.
+    Decree,
+}
+
+/// A proposal, without its payload.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Proposal {
     /// Who proposed.
     pub proposer: Address,
     /// What it is for.
     pub title: Text<200>,
-    /// What it does.
-    pub action: Action,
-    /// The parameter's value when it was proposed.
-    pub old: u64,
-    /// When it was proposed.
-    pub proposed_at: Height,
-    /// Last height at which votes count.
-    pub voting_ends: Height,
+    /// How it came to be.
+    pub origin: Origin,
+    /// The strictest track of its actions.
+    pub track: Track,
+    /// The rule it is judged by; later amendments do not touch it.
+    pub rule: Rule,
+    /// Tokens that its actions would take from the treasury.
+    pub outflow: Amount,
+    /// When it was submitted.
+    pub submitted_at: Height,
+    /// Not executed before.
+    pub not_before: Height,
+    /// Deposit to fill.
+    pub price: Amount,
+    /// Deposit so far.
+    pub deposited: Amount,
+    /// Height whose powers count; voting began in the next block.
+    pub snapshot: Height,
     /// Where it is.
     pub status: Status,
-    /// The last count.
+    /// The count.
     pub tally: Tally,
+    /// Whether support was ever reached.
+    pub was_supported: bool,
+    /// Whether voting was extended.
+    pub was_extended: bool,
+    /// Contributors' objections, as millionths of all their work.
+    pub objections_micro: u64,
+    /// Whether contributors put its execution off.
+    pub was_delayed: bool,
+    /// Whether the steward put its execution off.
+    pub was_held: bool,
 }
 
-/// Why an action cannot be proposed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ActionError {
-    /// No such parameter.
-    #[error(transparent)]
-    Unknown(#[from] UnknownName),
-    /// The value may not be.
-    #[error(transparent)]
-    Bounds(#[from] OutOfBounds),
-    /// Enactment before voting and timelock are over.
-    #[error("enactment at height {enact_at} is too early; {earliest} is the earliest")]
-    TooEarly {
-        /// What was asked for.
-        enact_at: Height,
-        /// The earliest.
-        earliest: Height,
-    },
+/// What voters decide on, byte for byte as submitted.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Content(pub Payload);
+
+/// A note that a proposal changes at a height, so that a block reads only what is due in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Due;
+
+/// The one proposal that a proposer may have alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Busy(pub ProposalId);
+
+/// All proposals that are not final, by track, and how many have each voting snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Live {
+    /// By track.
+    pub tracks: BTreeMap<Track, BTreeSet<ProposalId>>,
+    /// Heights whose powers votes still need.
+    pub snapshots: BTreeMap<Height, u64>,
 }
 
-/// The identifier binds the proposer, so that nobody can copy a proposal ahead of its author.
+impl Live {
+    /// All of them.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let counts = self.tracks.values().map(BTreeSet::len);
+        counts.fold(0, usize::saturating_add)
+    }
+    /// A track's.
+    #[must_use]
+    pub fn on(&self, track: Track) -> usize {
+        self.tracks.get(&track).map_or(0, BTreeSet::len)
+    }
+}
+
+records! {
+    2 Proposal: ProposalId;
+    3 Content: ProposalId;
+    // Heights compare by their bytes only for equality here.
+    4 Due: (Height, ProposalId);
+    5 Busy: Address;
+    6 Live: ();
+}
+
+/// A proposal by its identifier.
+///
+/// # Errors
+/// When there is none.
+pub fn find(store: &impl Store, id: ProposalId) -> Result<Proposal, Refusal> {
+    store.get(&id).ok_or(Refusal::ProposalUnknown { id })
+}
+
+/// All proposals that are not final.
 #[must_use]
-pub fn id(proposer: Address, title: &Text<200>, action: &Action, at: Height) -> ProposalId {
-    ProposalId::from_bytes(tagged_hash(
-        "cairn/proposal/v1",
-        &(proposer, title, action, at),
-    ))
+pub fn live(store: &impl Store) -> Live {
+    store.get(&()).unwrap_or_default()
 }
 
 impl Proposal {
-    /// Opens voting on an action, at a height, under the current parameters.
-    ///
-    /// # Errors
-    /// When the parameter does not exist, the value is out of bounds or enactment is too early.
-    pub fn open(
-        proposer: Address,
-        title: Text<200>,
-        action: Action,
-        at: Height,
-        parameters: &Parameters,
-    ) -> Result<Self, ActionError> {
-        let Action::ChangeParameter {
-            parameter,
-            value,
-            enact_at,
-        } = &action;
-        let name: Name = parameter.as_str().parse()?;
-        Parameters::check(name, *value)?;
-        let until = at.saturating_add(parameters.get(Name::VotingBlocks));
-        let earliest = until.saturating_add(parameters.get(Name::TimelockBlocks));
-        if *enact_at < earliest {
-            return Err(ActionError::TooEarly {
-                enact_at: *enact_at,
-                earliest,
-            });
-        }
-        let old = parameters.get(name);
-        let status = Status::Voting { until };
-        let tally = Tally::default();
-        Ok(Self {
-            proposer,
-            title,
-            action,
-            old,
-            proposed_at: at,
-            voting_ends: until,
-            status,
-            tally,
-        })
-    }
-    /// Its identifier.
-    #[must_use]
-    pub fn id(&self) -> ProposalId {
-        id(self.proposer, &self.title, &self.action, self.proposed_at)
-    }
-    /// When it takes effect, if passed.
-    #[must_use]
-    pub const fn enact_at(&self) -> Height {
-        let Action::ChangeParameter { enact_at, .. } = &self.action;
-        *enact_at
-    }
     /// Whether votes count at this height.
     #[must_use]
     pub fn accepts_votes(&self, at: Height) -> bool {
         matches!(self.status, Status::Voting { until } if at <= until)
     }
-    /// Ends voting when its time is over. Returns whether something changed.
-    pub fn close(&mut self, at: Height) -> bool {
+    /// When it takes effect, or would if voting ended as planned and went well.
+    #[must_use]
+    pub fn due_at(&self, calendar: Calendar) -> Height {
+        let vote = |from| {
+            let closes = calendar.after(from, self.rule.voting_days).next();
+            calendar.after(closes, self.rule.timelock_days)
+        };
         match self.status {
-            Status::Voting { until } if at >= until => {
-                self.status = if self.tally.passes() {
-                    Status::Passed
-                } else {
-                    Status::Rejected
-                };
-                true
-            }
-            Status::Voting { .. } | Status::Passed | Status::Rejected | Status::Enacted { .. } => {
-                false
-            }
+            Status::Timelocked { ready_at } => ready_at,
+            Status::Executed { at } | Status::Failed { at } => at,
+            Status::Voting { until } => calendar.after(until.next(), self.rule.timelock_days),
+            Status::Deposit { .. }
+            | Status::Passed
+            | Status::DepositExpired
+            | Status::Rejected
+            | Status::Vetoed
+            | Status::Expired { .. }
+            | Status::Cancelled { .. } => vote(self.submitted_at),
         }
+        .max(self.not_before)
     }
-    /// Applies a passed proposal at its height. Returns whether something changed.
-    pub fn enact(&mut self, at: Height, parameters: &mut Parameters) -> bool {
-        if self.status != Status::Passed || at < self.enact_at() {
-            return false;
-        }
-        let Action::ChangeParameter {
-            parameter, value, ..
-        } = &self.action;
-        let Ok(name) = parameter.as_str().parse::<Name>() else {
-            return false;
-        };
-        if parameters.set(name, *value).is_err() {
-            return false;
-        }
-        self.status = Status::Enacted { at };
-        true
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-    use protocol::transaction::Choice;
-
-    fn open(value: u64, enact_at: u64) -> Result<Proposal, ActionError> {
-        let action = Action::ChangeParameter {
-            parameter: Text::new("audit-rate").unwrap(),
-            value,
-            enact_at: Height::new(enact_at),
-        };
-        let proposer = Address::from_bytes([1; 32]);
-        let title = Text::new("audit more").unwrap();
-        Proposal::open(
-            proposer,
-            title,
-            action,
-            Height::new(10),
-            &Parameters::default(),
-        )
-    }
-
-    #[test]
-    fn a_passed_proposal_takes_effect_at_the_height_it_names_and_not_before() {
-        let mut parameters = Parameters::default();
-        let mut proposal = open(300_000, 60).unwrap();
-        proposal.tally = Tally {
-            eligible: 3,
-            ..Tally::default()
-        };
-        proposal.tally.count(Choice::Yes, 2);
-        assert!(!proposal.close(Height::new(49)));
-        assert!(proposal.close(Height::new(50)));
-        assert!(!proposal.enact(Height::new(59), &mut parameters));
-        assert!(proposal.enact(Height::new(60), &mut parameters));
-        assert_eq!(parameters.get(Name::AuditRate), 300_000);
-        assert!(!proposal.enact(Height::new(61), &mut parameters));
-    }
-
-    #[test]
-    fn an_action_that_could_not_be_enacted_cannot_be_proposed() {
-        assert!(matches!(open(5, 60), Err(ActionError::Bounds(_))));
-        assert!(matches!(
-            open(300_000, 57),
-            Err(ActionError::TooEarly { .. })
-        ));
-        assert!(open(300_000, 58).is_ok());
+    /// Moves along an edge.
+    ///
+    /// # Panics
+    /// When the lifecycle has no such edge, which would be a fault of these rules.
+    pub(crate) fn become_status(&mut self, id: ProposalId, next: Status) -> Event {
+        assert!(
+            self.status.may_become(next) || on("a failure is retried"),
+            "invariant: {:?} may become {next:?}",
+            self.status
+        );
+        self.status = next;
+        Event::StatusChanged { id, status: next }
     }
 }

@@ -1,10 +1,28 @@
-//! Tally: integer rationals, independent of the order of votes. Spec: 04-transaction, Proposals.
+//! Tally: integer sums, exact rationals, independent of the order of votes.
+//!
+//! ```text
+//! support  = (yes + abstain) / eligible stake
+//! approval = yes / (yes + no + veto)
+//! vetoed     if veto / (yes + veto) > 1/3
+//! ```
+//!
+//! A quorum of turnout would let another No reach it and make a proposal pass; support cannot. A
+//! veto measured against all votes cast could be diluted by another No into a pass; measured
+//! against Yes it cannot. So no further No or Veto turns failure into success, and no further Yes
+//! success into failure (checked exhaustively in the tests).
 
+use crate::{Share, mutant::on, track::Rule};
 use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::transaction::Choice;
+use protocol::{
+    Micro,
+    proposal::{Choice, Weights},
+};
 
-/// Stake by choice, and all stake that could have voted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+/// Vetoes against yes beyond which a proposal is vetoed.
+pub const VETO: Share = Share::new(1, 3);
+
+/// Power by choice, and all power that could vote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
 pub struct Tally {
     /// For.
     pub yes: u64,
@@ -12,75 +30,124 @@ pub struct Tally {
     pub no: u64,
     /// Neither, but counted for support.
     pub abstain: u64,
-    /// All stake that could have voted.
+    /// Against, strongly.
+    pub veto: u64,
+    /// All power that could vote.
     pub eligible: u64,
 }
 
-/// Support needed: yes and abstain together, as a share of eligible stake.
-pub const SUPPORT: (u64, u64) = (1, 3);
+/// How a vote ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
+pub enum Outcome {
+    /// It will be executed.
+    Pass,
+    /// It will not.
+    Reject,
+    /// It will not, and its deposit burns.
+    Veto,
+}
+
+/// Divides power by weights so that every unit is counted once: part i is what lies between the
+/// cumulative weights before and after it, each rounded down.
+#[must_use]
+pub fn split(power: u64, weights: &Weights) -> [(Choice, u64); 4] {
+    let (mut weight_before, mut before) = (0_u64, 0);
+    Choice::ALL.map(|choice| {
+        weight_before = weight_before.saturating_add(weights.of(choice).get());
+        let until = Share::millionths(weight_before.min(Micro::ONE.get())).of(power);
+        let part = until.saturating_sub(before);
+        before = until;
+        (choice, part)
+    })
+}
 
 impl Tally {
-    /// Adds one holder's stake.
-    pub const fn count(&mut self, choice: Choice, stake: u64) {
-        let side = match choice {
+    /// Adds a vote.
+    pub fn add(&mut self, power: u64, weights: &Weights) {
+        for (choice, part) in split(power, weights) {
+            let side = self.side(choice);
+            *side = side.saturating_add(part);
+        }
+    }
+    /// Takes a vote out again, exactly as it was added.
+    pub fn remove(&mut self, power: u64, weights: &Weights) {
+        for (choice, part) in split(power, weights) {
+            let side = self.side(choice);
+            *side = side.saturating_sub(part);
+        }
+    }
+    const fn side(&mut self, choice: Choice) -> &mut u64 {
+        match choice {
             Choice::Yes => &mut self.yes,
             Choice::No => &mut self.no,
             Choice::Abstain => &mut self.abstain,
-        };
-        *side = side.saturating_add(stake);
+            Choice::Veto => &mut self.veto,
+        }
     }
-    /// Whether the proposal passes: more yes than no, and yes with abstain at least [`SUPPORT`]
-    /// of eligible stake. A further no can neither reach support nor add approval.
+    /// Power that voted.
     #[must_use]
-    pub fn passes(&self) -> bool {
-        let (numerator, denominator) = SUPPORT;
-        let support = u128::from(self.yes).saturating_add(u128::from(self.abstain));
-        let supported = support.saturating_mul(u128::from(denominator))
-            >= u128::from(self.eligible).saturating_mul(u128::from(numerator));
-        self.yes > self.no && supported
+    pub const fn cast(&self) -> u64 {
+        let against = self.no.saturating_add(self.veto);
+        self.yes
+            .saturating_add(self.abstain)
+            .saturating_add(against)
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tally(yes: u64, no: u64, abstain: u64) -> Tally {
-        Tally {
-            yes,
-            no,
-            abstain,
-            eligible: 90,
+    /// Power that supports deciding the question.
+    #[must_use]
+    pub fn supporting(&self) -> u64 {
+        if on("quorum counts every vote") {
+            return self.cast();
+        }
+        self.yes.saturating_add(self.abstain)
+    }
+    /// Whether support is enough.
+    #[must_use]
+    pub fn is_supported(&self, rule: &Rule) -> bool {
+        rule.support.is_reached_by(self.supporting(), self.eligible)
+    }
+    /// Whether approval is enough.
+    #[must_use]
+    pub fn is_approved(&self, rule: &Rule) -> bool {
+        let decided = self.yes.saturating_add(self.no).saturating_add(self.veto);
+        rule.approval.is_met_by(self.yes, decided)
+    }
+    /// Whether vetoes outweigh.
+    #[must_use]
+    pub fn is_vetoed(&self) -> bool {
+        if on("veto is measured against all votes") {
+            return VETO.is_exceeded_by(self.veto, self.cast());
+        }
+        VETO.is_exceeded_by(self.veto, self.yes.saturating_add(self.veto))
+    }
+    /// How the vote ends. A veto burns the deposit only if as much power took part as support asks
+    /// for, so that one hostile unit cannot burn a stranger's deposit.
+    #[must_use]
+    pub fn outcome(&self, rule: &Rule) -> Outcome {
+        if self.is_vetoed() {
+            return if rule.support.is_reached_by(self.cast(), self.eligible) {
+                Outcome::Veto
+            } else {
+                Outcome::Reject
+            };
+        }
+        if self.is_supported(rule) && self.is_approved(rule) {
+            Outcome::Pass
+        } else {
+            Outcome::Reject
         }
     }
-
-    #[test]
-    fn passing_needs_support_and_more_yes_than_no() {
-        for (yes, no, abstain, passes) in [
-            (30, 0, 0, true),
-            (29, 0, 0, false),
-            (29, 0, 1, true),
-            (20, 20, 50, false),
-            (46, 44, 0, true),
-            (0, 0, 90, false),
-        ] {
-            assert_eq!(
-                tally(yes, no, abstain).passes(),
-                passes,
-                "{yes} {no} {abstain}"
-            );
-        }
+    /// Support in millionths, rounded down.
+    #[must_use]
+    pub fn support_micro(&self) -> Micro {
+        Micro::new(crate::share::in_millionths(
+            self.supporting(),
+            self.eligible,
+        ))
     }
-
-    #[test]
-    fn another_no_never_turns_failure_into_success() {
-        for yes in 0..30 {
-            for no in 0..30 {
-                for abstain in [0, 10, 29] {
-                    let before = tally(yes, no, abstain).passes();
-                    assert!(before || !tally(yes, no + 1, abstain).passes());
-                }
-            }
-        }
+    /// Approval in millionths, rounded down.
+    #[must_use]
+    pub fn approval_micro(&self) -> Micro {
+        let decided = self.yes.saturating_add(self.no).saturating_add(self.veto);
+        Micro::new(crate::share::in_millionths(self.yes, decided))
     }
 }

@@ -141,8 +141,8 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for BoundedVec
     }
 }
 
-/// UTF-8 text of at most `MAX` bytes without control or bidirectional-override characters.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, Serialize)]
+/// UTF-8 text of at most `MAX` bytes without control, bidirectional or invisible characters.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, Serialize)]
 #[serde(transparent)]
 pub struct Text<const MAX: usize>(String);
 
@@ -178,9 +178,7 @@ impl<const MAX: usize> Text<MAX> {
                 bytes_max: MAX,
             });
         }
-        let deceiving = |c: &char| {
-            c.is_control() || matches!(*c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-        };
+        let deceiving = |c: &char| c.is_control() || is_invisible(*c);
         match text.chars().find(deceiving) {
             Some(c) => Err(TextError::Character { code: c.into() }),
             None => Ok(Self(text)),
@@ -191,6 +189,21 @@ impl<const MAX: usize> Text<MAX> {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Characters that change what is read without being seen: bidirectional marks, embeddings,
+/// overrides and isolates, zero-width characters, line and paragraph separators, tags.
+const fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{061C}'
+            | '\u{180E}'
+            | '\u{200B}'..='\u{200F}'
+            | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}'
+            | '\u{FEFF}'
+            | '\u{E0000}'..='\u{E007F}'
+    )
 }
 
 impl<const MAX: usize> fmt::Debug for Text<MAX> {

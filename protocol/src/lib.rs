@@ -37,6 +37,7 @@ pub mod gradient;
 pub mod identifiers;
 pub mod keys;
 pub mod proof;
+pub mod proposal;
 pub mod recipe;
 pub mod reward;
 pub mod rollout;

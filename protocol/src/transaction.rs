@@ -4,12 +4,12 @@
 //! checks chain and signature and gives a [`Verified`] one, the only kind the rules accept.
 
 use crate::{
-    Address, Amount, BlobId, ChainId, Height, Nonce, ProposalId, Signature, SigningKey,
-    TransactionId,
+    Address, Amount, BlobId, ChainId, Nonce, ProposalId, Signature, SigningKey, TransactionId,
     checkpoint::Checkpoint,
-    codec::{BoundedVec, DecodeError, Text, decode, encode},
+    codec::{BoundedVec, DecodeError, decode, encode},
     identifiers::tagged_hash,
     keys::SignatureError,
+    proposal::{Guard, Payload, Track, Weights},
     rollout::{Equivocation, OPENINGS_COUNT_MAX, Opening, Root, Sketch, Totals},
     task::UnitId,
     verdict::Verdict,
@@ -22,45 +22,6 @@ use serde::{Deserialize, Serialize};
 pub const TRANSACTION_BYTES_MAX: usize = 8 << 10;
 /// Most units in one availability attestation.
 pub const ATTESTED_UNITS_COUNT_MAX: usize = 64;
-
-/// How a holder votes.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    BorshSerialize,
-    BorshDeserialize,
-    Serialize,
-    Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Choice {
-    /// For.
-    Yes,
-    /// Against.
-    No,
-    /// Counted for support only.
-    Abstain,
-}
-
-/// What a proposal would do. First light has one kind.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "kebab-case")]
-pub enum Action {
-    /// Set one parameter at a height.
-    ChangeParameter {
-        /// Its name, as in `governance::parameters`.
-        parameter: Text<64>,
-        /// Its new value.
-        value: u64,
-        /// When it takes effect, if passed.
-        enact_at: Height,
-    },
-}
 
 /// What a transaction does.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -152,17 +113,48 @@ pub enum Body {
     },
     /// Put a proposal to the vote.
     Propose {
-        /// What it is for, in words.
-        title: Text<200>,
-        /// What it does.
-        action: Action,
+        /// What it does, and why.
+        payload: Payload,
+        /// What the proposer puts down at once.
+        deposit: Amount,
     },
-    /// Vote with all stake held.
+    /// Add to a proposal's deposit.
+    Deposit {
+        /// The proposal.
+        proposal: ProposalId,
+        /// How much.
+        amount: Amount,
+    },
+    /// Vote with all power held, and all that is delegated.
     Vote {
         /// The proposal.
         proposal: ProposalId,
-        /// The choice.
-        choice: Choice,
+        /// How the power is split.
+        weights: Weights,
+    },
+    /// Let another account vote on a track's proposals wherever the sender does not.
+    Delegate {
+        /// The track.
+        track: Track,
+        /// To whom; nobody to end it.
+        to: Option<Address>,
+    },
+    /// A contributor asks for more time before a proposal takes effect.
+    Object {
+        /// The proposal.
+        proposal: ProposalId,
+    },
+    /// Enter the next stage of the hand-over; anyone may, once its gates have held.
+    AdvanceStage,
+    /// A validator runs a scheduled upgrade's version and is ready for it.
+    SignalReadiness {
+        /// The version.
+        version: u32,
+    },
+    /// The steward or a member of the council acts.
+    Guard {
+        /// What it does.
+        guard: Guard,
     },
     /// A miner opens what it sealed, as it becomes due.
     Open {
@@ -193,9 +185,15 @@ impl Body {
             Self::Appeal { .. } => "appeal",
             Self::AttestCheckpoint { .. } => "attest-checkpoint",
             Self::Propose { .. } => "propose",
+            Self::Deposit { .. } => "deposit",
             Self::Vote { .. } => "vote",
             Self::Open { .. } => "open",
             Self::ReportEquivocation { .. } => "report-equivocation",
+            Self::Delegate { .. } => "delegate",
+            Self::Object { .. } => "object",
+            Self::AdvanceStage => "advance-stage",
+            Self::SignalReadiness { .. } => "signal-readiness",
+            Self::Guard { .. } => "guard",
         }
     }
 }
