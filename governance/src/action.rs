@@ -82,6 +82,18 @@ fn track(action: &Action) -> Result<Option<Track>, Refusal> {
     }))
 }
 
+/// The values in force of the parameters that a payload sets, in its order.
+pub(crate) fn values(world: &impl World, payload: &Payload) -> Vec<u64> {
+    let parameters = world.parameters();
+    let named = payload.actions.as_slice().iter().filter_map(|action| {
+        if let Action::SetParameter { parameter, .. } = action {
+            return parse(parameter).ok();
+        }
+        None
+    });
+    named.map(|name| parameters.get(name)).collect()
+}
+
 /// What an action takes from the treasury.
 fn outflow(action: &Action) -> Option<Amount> {
     match action {

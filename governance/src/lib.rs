@@ -36,6 +36,7 @@
 pub mod action;
 pub mod calendar;
 pub mod council;
+pub mod describe;
 pub mod event;
 pub mod gate;
 pub mod house;

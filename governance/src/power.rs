@@ -8,6 +8,7 @@
 use crate::{
     Refusal,
     calendar::AGE_DAYS,
+    event::Event,
     mutant::on,
     proposal::live,
     settings,
@@ -241,7 +242,7 @@ pub fn delegate(
     track: Track,
     to: Option<Address>,
     now: Height,
-) -> Result<(), Refusal> {
+) -> Result<Vec<Event>, Refusal> {
     if to == Some(holder) {
         return Err(Refusal::DelegateSelf { holder });
     }
@@ -266,5 +267,5 @@ pub fn delegate(
         entrusted.0.set(now, more, &snapshots);
         store.put(&(to, track), &entrusted);
     }
-    Ok(())
+    Ok(vec![Event::Delegated { holder, track, to }])
 }

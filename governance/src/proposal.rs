@@ -189,6 +189,8 @@ pub struct Proposal {
     pub rule: Rule,
     /// Tokens that its actions would take from the treasury.
     pub outflow: Amount,
+    /// Values, when it was submitted, of the parameters that its actions set, in their order.
+    pub before: Vec<u64>,
     /// When it was submitted.
     pub submitted_at: Height,
     /// Not executed before.
@@ -197,6 +199,8 @@ pub struct Proposal {
     pub price: Amount,
     /// Deposit so far.
     pub deposited: Amount,
+    /// Last height at which votes count or counted; zero before voting.
+    pub voting_ends: Height,
     /// Height whose powers count; voting began in the next block.
     pub snapshot: Height,
     /// Where it is.
@@ -310,6 +314,9 @@ impl Proposal {
             "invariant: {:?} may become {next:?}",
             self.status
         );
+        if let Status::Voting { until } = next {
+            self.voting_ends = until;
+        }
         self.status = next;
         Event::StatusChanged { id, status: next }
     }

@@ -78,10 +78,12 @@ pub(crate) fn draft(
         track,
         rule,
         outflow,
+        before: action::values(world, payload),
         submitted_at: now,
         not_before: payload.not_before,
         price: price(settings.deposit_base, rule.deposit_multiple, live.count()),
         deposited: Amount::ZERO,
+        voting_ends: Height::ZERO,
         snapshot: Height::ZERO,
         status: Status::Deposit {
             until: settings.calendar.after(now, DEPOSIT_DAYS),

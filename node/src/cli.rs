@@ -10,7 +10,7 @@ use adversaries::Cheat;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::DeviceChoice;
-use protocol::{Address, Amount, Height, ProposalId, transaction::Choice};
+use protocol::{Address, Amount, Height, ProposalId, proposal::Choice};
 use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
@@ -204,9 +204,12 @@ enum GovCommand {
         /// Its new value.
         #[arg(long)]
         value: u64,
-        /// The height at which it takes effect; the earliest possible if left out.
-        #[arg(long)]
-        enact_at: Option<u64>,
+        /// The height before which it does not take effect, even if voted on earlier.
+        #[arg(long, default_value_t = 0)]
+        enact_at: u64,
+        /// Tokens put down for it; they return unless it is vetoed or never filled.
+        #[arg(long, default_value_t = 5_000)]
+        deposit: u64,
         /// What it is for.
         #[arg(long)]
         title: String,
@@ -214,7 +217,7 @@ enum GovCommand {
         #[arg(long, default_value = NODE)]
         node: String,
     },
-    /// Vote with all stake held.
+    /// Vote with all power held.
     Vote {
         /// Folder with the holder's `holder.key`.
         #[arg(long)]
@@ -236,6 +239,7 @@ enum ChoiceArgument {
     Yes,
     No,
     Abstain,
+    Veto,
 }
 
 impl From<ChoiceArgument> for Choice {
@@ -244,6 +248,7 @@ impl From<ChoiceArgument> for Choice {
             ChoiceArgument::Yes => Self::Yes,
             ChoiceArgument::No => Self::No,
             ChoiceArgument::Abstain => Self::Abstain,
+            ChoiceArgument::Veto => Self::Veto,
         }
     }
 }
@@ -324,13 +329,15 @@ async fn gov(command: GovCommand) -> Result<()> {
             parameter,
             value,
             enact_at,
+            deposit,
             title,
             node,
         } => {
             let change = wallet::Change {
                 parameter,
                 value,
-                enact_at: enact_at.map(Height::new),
+                not_before: Height::new(enact_at),
+                deposit: Amount::new(deposit),
             };
             wallet::propose(&Client::new(vec![node]), &home, &title, change).await
         }

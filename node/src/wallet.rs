@@ -6,11 +6,11 @@ use crate::rpc::{
     server::{StatusAnswer, TransactionPlace},
 };
 use anyhow::{Context as _, Result, bail};
-use governance::parameters::Name;
 use protocol::{
     Address, Amount, Height, ProposalId, SigningKey, TransactionId,
-    codec::Text,
-    transaction::{Action, Body, Choice, Transaction},
+    codec::{BoundedVec, Text},
+    proposal::{Action, Choice, Payload, Weights},
+    transaction::{Body, Transaction},
 };
 use std::{
     path::Path,
@@ -29,8 +29,10 @@ pub struct Change {
     pub parameter: String,
     /// Its new value.
     pub value: u64,
-    /// When it takes effect; the earliest possible if left out.
-    pub enact_at: Option<Height>,
+    /// When it takes effect at the earliest.
+    pub not_before: Height,
+    /// What is put down; the rest of the price must follow within seven days.
+    pub deposit: Amount,
 }
 
 fn existing_key(home: &Path, name: &str) -> Result<SigningKey> {
@@ -94,20 +96,19 @@ pub async fn transfer(client: &Client, home: &Path, to: Address, amount: Amount)
 /// When there is no key, or the node refuses it.
 pub async fn propose(client: &Client, home: &Path, title: &str, change: Change) -> Result<()> {
     let key = existing_key(home, "holder.key")?;
-    let status: StatusAnswer = client.get("/v1/status").await?;
-    let slack = 6;
-    let blocks = Name::VotingBlocks.bounds().default + Name::TimelockBlocks.bounds().default;
-    let enact_at = change
-        .enact_at
-        .unwrap_or_else(|| status.height.saturating_add(blocks + slack));
-    let action = Action::ChangeParameter {
+    let action = Action::SetParameter {
         parameter: Text::new(change.parameter.clone()).context("--parameter")?,
         value: change.value,
-        enact_at,
     };
-    let title = Text::new(title).context("--title")?;
+    let payload = Payload {
+        title: Text::new(title).context("--title")?,
+        summary: Text::default(),
+        actions: BoundedVec::new(vec![action]).context("one action")?,
+        not_before: change.not_before,
+    };
     let what = format!("proposed to set {} to {}", change.parameter, change.value);
-    send_and_tell(client, &key, Body::Propose { title, action }, &what).await
+    let deposit = change.deposit;
+    send_and_tell(client, &key, Body::Propose { payload, deposit }, &what).await
 }
 
 /// Votes.
@@ -122,5 +123,6 @@ pub async fn vote(
 ) -> Result<()> {
     let key = existing_key(home, "holder.key")?;
     let what = format!("voted on {proposal}");
-    send_and_tell(client, &key, Body::Vote { proposal, choice }, &what).await
+    let weights = Weights::all(choice);
+    send_and_tell(client, &key, Body::Vote { proposal, weights }, &what).await
 }

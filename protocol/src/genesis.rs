@@ -50,6 +50,22 @@ pub struct Parameter {
     pub value: u64,
 }
 
+/// How the chain is governed from its first block on. Spec: governance.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Governance {
+    /// Blocks in a day; all periods of governance are whole days.
+    pub day_blocks: u64,
+    /// The deposit of a proposal, times its track's multiple.
+    pub deposit_base: Amount,
+    /// The founding operator, whose powers end by rule; nobody for a network without one.
+    pub steward: Option<Address>,
+    /// The stage of the hand-over to begin with, 0 to 3.
+    pub stage: u8,
+    /// Tokens that votes may spend.
+    pub treasury: Amount,
+}
+
 /// The whole genesis.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,6 +82,8 @@ pub struct Genesis {
     pub runs: Vec<Run>,
     /// Parameters that differ from their defaults.
     pub parameters: Vec<Parameter>,
+    /// How it is governed.
+    pub governance: Governance,
 }
 
 impl Genesis {

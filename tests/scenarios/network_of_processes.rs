@@ -36,7 +36,7 @@ async fn a_network_survives_kills_slashes_a_cheat_votes_and_can_be_replayed() {
         .until("the vote is enacted", |now| {
             now.proposals
                 .iter()
-                .any(|proposal| proposal.status == "enacted")
+                .any(|proposal| proposal.status == "executed")
         })
         .await;
 

@@ -161,10 +161,8 @@ impl Chain {
         self.attempt(|world, now| vote::vote(world, account(by), id, weights, now))
     }
     pub(crate) fn delegate(&mut self, by: u8, track: Track, to: Option<u8>) -> Result<(), Refusal> {
-        self.attempt(|world, now| {
-            power::delegate(world, account(by), track, to.map(account), now).map(|()| Vec::new())
-        })
-        .map(|_| ())
+        self.attempt(|world, now| power::delegate(world, account(by), track, to.map(account), now))
+            .map(|_| ())
     }
     pub(crate) fn guard(&mut self, by: u8, guard: &Guard) -> Result<Vec<Event>, Refusal> {
         self.attempt(|world, now| council::guard(world, account(by), guard, now))

@@ -8,13 +8,16 @@ use crate::{
     commitment::{self, Bound},
     equivocation,
     event::Event,
-    opening, proposal, reward,
+    opening,
+    proposal::{self, events},
+    reward,
     run::{self, Tip},
     sample, task,
     unit::Claim,
     validator::Validator,
     verdict,
 };
+use governance::{council, house, power, stage, submit, upgrade, vote};
 use protocol::{
     Height, StateRoot,
     block::{self, Header},
@@ -117,7 +120,7 @@ fn execute(
 
 #[expect(
     clippy::too_many_lines,
-    reason = "one arm a kind of transaction; a table reads best whole"
+    reason = "one arm a kind; a table reads best whole"
 )]
 fn dispatch(
     view: &mut View<'_>,
@@ -193,9 +196,25 @@ fn dispatch(
         Body::AttestCheckpoint { checkpoint } => {
             checkpoint::attest(view, sender, checkpoint.clone(), height)
         }
-        Body::Propose { title, action } => proposal::propose(view, sender, title, action, height),
-        Body::Vote { proposal, choice } => proposal::vote(view, sender, *proposal, *choice, height),
         Body::ReportEquivocation { proof } => equivocation::report(view, sender, proof, height),
+        Body::Propose { payload, deposit } => Ok(events(submit::propose(
+            view, sender, payload, *deposit, height,
+        )?)),
+        Body::Deposit { proposal, amount } => Ok(events(submit::deposit(
+            view, sender, *proposal, *amount, height,
+        )?)),
+        Body::Vote { proposal, weights } => Ok(events(vote::vote(
+            view, sender, *proposal, *weights, height,
+        )?)),
+        Body::Delegate { track, to } => {
+            Ok(events(power::delegate(view, sender, *track, *to, height)?))
+        }
+        Body::Object { proposal } => Ok(events(house::object(view, sender, *proposal, height)?)),
+        Body::AdvanceStage => Ok(events(stage::advance(view, height)?)),
+        Body::SignalReadiness { version } => {
+            Ok(events(upgrade::signal(view, sender, *version, height)?))
+        }
+        Body::Guard { guard } => Ok(events(council::guard(view, sender, guard, height)?)),
     }
 }
 
@@ -216,8 +235,19 @@ const BLOCK_FRAME_BYTES_MAX: usize = 512;
 /// them, and within what a block may count and weigh.
 #[must_use]
 pub fn select(state: &State, candidates: Vec<Verified>, count_max: usize) -> Vec<Verified> {
+    select_within(state, candidates, count_max, block::BLOCK_BYTES_MAX)
+}
+
+/// The same, for blocks of at most `bytes_max` bytes.
+#[must_use]
+pub fn select_within(
+    state: &State,
+    candidates: Vec<Verified>,
+    count_max: usize,
+    bytes_max: usize,
+) -> Vec<Verified> {
     let count_max = count_max.min(block::TRANSACTIONS_COUNT_MAX);
-    let mut bytes_left = block::BLOCK_BYTES_MAX.saturating_sub(BLOCK_FRAME_BYTES_MAX);
+    let mut bytes_left = bytes_max.saturating_sub(BLOCK_FRAME_BYTES_MAX);
     let mut view = state.view();
     let height = run::tip(&view).height.next();
     proposal::advance(&mut view, height);

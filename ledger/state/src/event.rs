@@ -2,8 +2,8 @@
 
 use crate::unit::{AuditFault, Outcome, Tier, VoidReason};
 use protocol::{
-    Address, Amount, Height, ProposalId, RunId, Step, checkpoint::Checkpoint, rollout::Correction,
-    task::UnitId, transaction::Choice, verdict::Finding,
+    Address, Amount, Height, RunId, Step, checkpoint::Checkpoint, rollout::Correction,
+    task::UnitId, verdict::Finding,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -126,18 +126,8 @@ pub enum Event {
     },
     /// Validators agree on a checkpoint.
     CheckpointAgreed { checkpoint: Checkpoint },
-    /// Voting began.
-    ProposalOpened { id: ProposalId },
-    /// A holder voted.
-    Voted {
-        id: ProposalId,
-        holder: Address,
-        choice: Choice,
-    },
-    /// Voting ended.
-    ProposalClosed { id: ProposalId, passed: bool },
-    /// A parameter changed.
-    ProposalEnacted { id: ProposalId },
+    /// Governance did something.
+    Governed { what: governance::Event },
 }
 
 #[expect(
@@ -330,24 +320,7 @@ impl fmt::Display for Event {
                     checkpoint.step
                 )
             }
-            Self::ProposalOpened { id } => write!(f, "proposal {} is open", id.short()),
-            Self::Voted { id, holder, choice } => {
-                let choice = match choice {
-                    Choice::Yes => "yes",
-                    Choice::No => "no",
-                    Choice::Abstain => "abstain",
-                };
-                write!(f, "{} votes {choice} on {}", holder.short(), id.short())
-            }
-            Self::ProposalClosed { id, passed } => {
-                write!(
-                    f,
-                    "proposal {} {}",
-                    id.short(),
-                    if *passed { "passed" } else { "failed" }
-                )
-            }
-            Self::ProposalEnacted { id } => write!(f, "proposal {} is in force", id.short()),
+            Self::Governed { what } => write!(f, "{what}"),
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     State,
     account::{self, Account},
+    proposal,
     run::{InForce, Run, RunRecipe, Stage, Tip},
     state::View,
     task::BEACON_DELAY_BLOCKS,
@@ -57,6 +58,15 @@ pub enum GenesisError {
     /// Parameter out of bounds.
     #[error(transparent)]
     Bounds(#[from] OutOfBounds),
+    /// A day of no blocks.
+    #[error("governance has days of 0 blocks; at least 1 is needed")]
+    NoDay,
+    /// No such stage.
+    #[error("governance starts in stage {stage}; 3 is the last")]
+    NoStage {
+        /// What was given.
+        stage: u8,
+    },
     /// A recipe that cannot run.
     #[error("run {run}: {what} is {found}; {limit}")]
     Recipe {
@@ -83,6 +93,7 @@ pub fn state(genesis: &Genesis) -> Result<State, GenesisError> {
         accounts,
         runs,
         parameters: _,
+        governance: _,
     } = genesis;
     let empty = State::default();
     let mut view = empty.view();
@@ -120,6 +131,7 @@ pub fn state(genesis: &Genesis) -> Result<State, GenesisError> {
         view.put(&RunId::new(index), &progress);
         view.put(&RunId::new(index), &RunRecipe(run.recipe.clone()));
     }
+    add(proposal::found(&mut view, genesis)?)?;
     view.put(&(), &InForce(parameters(genesis)?));
     let tip = Tip {
         chain: genesis.chain_id(),
@@ -183,7 +195,11 @@ fn parameters(genesis: &Genesis) -> Result<Parameters, GenesisError> {
     Ok(parameters)
 }
 
-fn check_recipe(run: u64, recipe: &Recipe) -> Result<(), GenesisError> {
+/// Refuses a recipe that cannot run.
+///
+/// # Errors
+/// What it lacks.
+pub(crate) fn check_recipe(run: u64, recipe: &Recipe) -> Result<(), GenesisError> {
     let positive = [
         ("pretrain.units_count", recipe.pretrain.units_count),
         (

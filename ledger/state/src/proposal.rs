@@ -1,152 +1,81 @@
-//! Proposals: submitted, voted by stake, closed, enacted. The rules themselves: `governance`.
+//! Proposals: the rules of the crate `governance`, acting on this state. Spec: governance.
+//!
+//! A [`View`] is a governance world: [`world`] keeps its records in table 11, moves tokens between
+//! accounts and lets votes reach parameters and runs. Stake enters at genesis and leaves by fines;
+//! work that a unit was paid for gives its miner a seat in the second house.
 
-use crate::{
-    Rejection, View,
-    event::Event,
-    run::{self, InForce},
-    state::Record,
-    validator::Validator,
+mod world;
+
+use crate::{View, event::Event, genesis::GenesisError};
+use governance::{
+    Calendar, Proposal, action, lifecycle,
+    proposal::Content,
+    purse,
+    settings::{self, Settings},
+    stage,
+    store::Records,
 };
-use borsh::{BorshDeserialize, BorshSerialize};
-use governance::{Proposal, Tally, proposal::Status};
-use protocol::{
-    Address, Height, ProposalId,
-    codec::Text,
-    transaction::{Action, Choice},
-};
+use protocol::{Amount, Height, ProposalId, RunId, genesis::Genesis, proposal::Module};
 
-/// A stored proposal.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Stored(pub Proposal);
-
-impl Record for Stored {
-    const TABLE: u8 = 11;
-    type Key = ProposalId;
+/// What governance did, as the ledger tells it.
+pub(crate) fn events(events: Vec<governance::Event>) -> Vec<Event> {
+    let wrap = |what| Event::Governed { what };
+    events.into_iter().map(wrap).collect()
 }
 
-/// A holder's vote; a later one replaces it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Vote(pub Choice);
-
-impl Record for Vote {
-    const TABLE: u8 = 12;
-    type Key = (ProposalId, Address);
-}
-
-/// A note that a proposal changes at a height, so that a block reads only what is due in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Due;
-
-impl Record for Due {
-    const TABLE: u8 = 13;
-    type Key = (Height, ProposalId);
-}
-
-/// Stake that an account holds through validators.
-fn stake_of(view: &View<'_>, holder: Address) -> u64 {
-    let validators = view.scan::<Validator>(&());
-    let own = validators
-        .iter()
-        .filter(|(_, validator)| validator.holder == holder);
-    own.fold(0, |sum, (_, validator)| {
-        sum.saturating_add(validator.stake.get())
-    })
-}
-
-/// Opens voting.
+/// Writes what governance starts with; returns the treasury.
 ///
 /// # Errors
-/// When the sender has no stake or the action could not be enacted.
-pub fn propose(
-    view: &mut View<'_>,
-    sender: Address,
-    title: &Text<200>,
-    action: &Action,
-    height: Height,
-) -> Result<Vec<Event>, Rejection> {
-    if stake_of(view, sender) == 0 {
-        return Err(Rejection::NoVotingPower { sender });
+/// When a day has no blocks or there is no such stage.
+pub(crate) fn found(view: &mut View<'_>, genesis: &Genesis) -> Result<Amount, GenesisError> {
+    let protocol::genesis::Governance {
+        day_blocks,
+        deposit_base,
+        steward,
+        stage,
+        treasury,
+    } = genesis.governance;
+    if day_blocks == 0 {
+        return Err(GenesisError::NoDay);
     }
-    let parameters = run::parameters(view);
-    let proposal = Proposal::open(sender, title.clone(), action.clone(), height, &parameters)
-        .map_err(Rejection::from_action)?;
-    let id = proposal.id();
-    if view.get::<Stored>(&id).is_some() {
-        return Err(Rejection::ProposalDuplicate { id });
-    }
-    if let Status::Voting { until } = proposal.status {
-        view.put(&(until.next(), id), &Due);
-        view.put(&(proposal.enact_at(), id), &Due);
-    }
-    view.put(&id, &Stored(proposal));
-    Ok(vec![Event::ProposalOpened { id }])
-}
-
-/// Records a vote with all stake the sender holds.
-///
-/// # Errors
-/// When the proposal takes no votes or the sender has no stake.
-pub fn vote(
-    view: &mut View<'_>,
-    sender: Address,
-    id: ProposalId,
-    choice: Choice,
-    height: Height,
-) -> Result<Vec<Event>, Rejection> {
-    let Stored(mut proposal) = view.get(&id).ok_or(Rejection::ProposalUnknown { id })?;
-    if !proposal.accepts_votes(height) {
-        return Err(Rejection::VotingClosed { id });
-    }
-    if stake_of(view, sender) == 0 {
-        return Err(Rejection::NoVotingPower { sender });
-    }
-    view.put(&(id, sender), &Vote(choice));
-    proposal.tally = tally(view, id);
-    view.put(&id, &Stored(proposal));
-    Ok(vec![Event::Voted {
-        id,
-        holder: sender,
-        choice,
-    }])
-}
-
-fn tally(view: &View<'_>, id: ProposalId) -> Tally {
-    let validators = view.scan::<Validator>(&());
-    let eligible = validators
-        .iter()
-        .fold(0, |sum: u64, (_, v)| sum.saturating_add(v.stake.get()));
-    let mut tally = Tally {
-        eligible,
-        ..Tally::default()
+    let stage = governance::Stage::numbered(stage).ok_or(GenesisError::NoStage { stage })?;
+    let settings = Settings {
+        calendar: Calendar { day_blocks },
+        deposit_base,
+        steward,
     };
-    for ((_, holder), vote) in view.scan::<Vote>(&id) {
-        tally.count(vote.0, stake_of(view, holder));
-    }
-    tally
+    let stakes = genesis.validators.iter().map(|v| (v.holder, v.stake));
+    settings::found(view, settings, stage, treasury, &stakes.collect::<Vec<_>>());
+    Ok(treasury)
 }
 
-/// Enacts and closes what is due; runs before a block's transactions.
+/// Does what is due; runs before a block's transactions.
 pub fn advance(view: &mut View<'_>, height: Height) -> Vec<Event> {
-    let mut events = Vec::new();
-    let mut parameters = run::parameters(view);
-    for (key, Due) in view.scan::<Due>(&height) {
-        view.delete::<Due>(&key);
-        let (_, id) = key;
-        let Some(Stored(mut proposal)) = view.get(&id) else {
-            continue;
-        };
-        if matches!(proposal.status, Status::Voting { .. }) && !proposal.accepts_votes(height) {
-            proposal.tally = tally(view, id);
-            proposal.close(height);
-            view.put(&id, &Stored(proposal.clone()));
-            let passed = proposal.status == Status::Passed;
-            events.push(Event::ProposalClosed { id, passed });
-        }
-        if proposal.enact(height, &mut parameters) {
-            view.put(&(), &InForce(parameters.clone()));
-            view.put(&id, &Stored(proposal));
-            events.push(Event::ProposalEnacted { id });
-        }
-    }
-    events
+    events(lifecycle::advance(view, height))
+}
+
+/// Whether a run opens no steps now, by vote or by a guardian's pause.
+#[must_use]
+pub fn is_paused(view: &View<'_>, run: RunId, height: Height) -> bool {
+    action::is_run_paused(view, run, height) || stage::is_paused(view, Module::Runs, height)
+}
+
+/// Tokens that governance holds: deposits and the treasury.
+pub(crate) fn held(view: &View<'_>) -> impl Iterator<Item = Amount> + use<> {
+    let purse = purse::purse(view);
+    [purse.deposits, purse.treasury].into_iter()
+}
+
+/// A proposal and its content.
+#[must_use]
+pub fn stored(view: &View<'_>, id: ProposalId) -> Option<(Proposal, Content)> {
+    Some((Records::get(view, &id)?, Records::get(view, &id)?))
+}
+
+/// All proposals that were ever made, newest first.
+#[must_use]
+pub fn all(view: &View<'_>) -> Vec<(ProposalId, Proposal)> {
+    let mut all = Records::scan::<Proposal>(view, &());
+    all.sort_by_key(|(id, proposal)| (std::cmp::Reverse(proposal.submitted_at), *id));
+    all
 }

@@ -1,9 +1,9 @@
 //! Rejections: why a block or transaction is not valid. Codes are stable. Spec: rejections.
 
-use governance::proposal::ActionError;
+use governance::Refusal;
 use protocol::{
-    Address, Amount, BlockId, Height, Nonce, ProposalId, RunId, StateRoot, Step, rollout::Root,
-    task::UnitId, vrf::Public,
+    Address, Amount, BlockId, Height, Nonce, RunId, StateRoot, Step, rollout::Root, task::UnitId,
+    vrf::Public,
 };
 
 macro_rules! rejections {
@@ -16,20 +16,29 @@ macro_rules! rejections {
         #[allow(missing_docs, reason = "field names and the message say what each holds")]
         pub enum Rejection {
             $($(#[$doc])* #[error($message)] $name $({ $($field: $type),* })?,)+
+            /// A rule of governance, with a code of its own (6xx).
+            #[error(transparent)]
+            Governance(#[from] Refusal),
         }
 
         impl Rejection {
             /// The stable number.
             #[must_use]
             pub const fn code(&self) -> u16 {
-                match self { $(Self::$name { .. } => $code),+ }
+                match self {
+                    $(Self::$name { .. } => $code,)+
+                    Self::Governance(refusal) => refusal.code(),
+                }
             }
             /// The stable name.
             #[must_use]
             pub const fn name(&self) -> &'static str {
-                match self { $(Self::$name { .. } => stringify!($name)),+ }
+                match self {
+                    $(Self::$name { .. } => stringify!($name),)+
+                    Self::Governance(refusal) => refusal.name(),
+                }
             }
-            /// All codes with their names.
+            /// All codes with their names, but those of governance: [`Refusal::ALL`].
             pub const ALL: &'static [(u16, &'static str)] = &[$(($code, stringify!($name))),+];
         }
     };
@@ -142,36 +151,4 @@ rejections! {
     502 CheckpointAttestedBefore { step: Step } => "checkpoint {step} is attested already";
     /// Evaluations are there exactly when the recipe asks.
     503 EvaluationMismatch { step: Step } => "checkpoint {step} has an evaluation where none is due, or none where one is";
-    /// Proposals name a parameter.
-    601 ParameterUnknown { name: String } => "there is no parameter {name:?}";
-    /// Parameters have bounds.
-    602 ParameterOutOfBounds { value: u64, min: u64, max: u64 } => "parameter cannot be {value}; it is between {min} and {max}";
-    /// Enactment leaves time to vote and to leave.
-    603 EnactmentEarly { enact_at: Height, earliest: Height } => "enactment at height {enact_at} is too early; {earliest} is the earliest";
-    /// Only stake votes.
-    604 NoVotingPower { sender: Address } => "{sender} holds no stake";
-    /// The proposal must exist.
-    605 ProposalUnknown { id: ProposalId } => "there is no proposal {id}";
-    /// Votes count while voting is open.
-    606 VotingClosed { id: ProposalId } => "voting on proposal {id} is over";
-    /// A proposal is made once.
-    607 ProposalDuplicate { id: ProposalId } => "proposal {id} exists already";
-}
-
-impl Rejection {
-    /// The rejection for an action that cannot be proposed.
-    #[must_use]
-    pub fn from_action(error: ActionError) -> Self {
-        match error {
-            ActionError::Unknown(unknown) => Self::ParameterUnknown { name: unknown.name },
-            ActionError::Bounds(bounds) => Self::ParameterOutOfBounds {
-                value: bounds.value,
-                min: bounds.min,
-                max: bounds.max,
-            },
-            ActionError::TooEarly { enact_at, earliest } => {
-                Self::EnactmentEarly { enact_at, earliest }
-            }
-        }
-    }
 }

@@ -8,7 +8,7 @@ use crate::{
     task,
     unit::{Outcome, Unit},
 };
-use governance::parameters::Name;
+use governance::{house, parameters::Name};
 use protocol::{
     Address, Amount, Height, RunId,
     reward::Payout,
@@ -51,6 +51,7 @@ pub fn accept(view: &mut View<'_>, id: UnitId, unit: Unit, height: Height) -> Ve
         );
         view.put(&unit.miner, &miner);
     }
+    house::record(view, unit.miner, paid.get(), height);
     task::settle(view, id, unit, Outcome::Accepted { paid }, height)
 }
 

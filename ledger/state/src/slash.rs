@@ -9,9 +9,10 @@ use crate::{
     unit::AuditFault,
     validator::Validator,
 };
-use governance::parameters::Name;
+use governance::{parameters::Name, power};
 use protocol::{Address, Amount, Height, task::UnitId, verdict::Finding};
 
+/// Counts tokens as burned; the caller took them from somewhere.
 pub(crate) fn burn(view: &mut View<'_>, amount: Amount) {
     let mut tip: Tip = run::tip(view);
     tip.burned = tip.burned.saturating_add(amount.get());
@@ -132,6 +133,8 @@ pub(crate) fn stake(view: &mut View<'_>, operator: Address, penalty: Amount) -> 
     // One token of stake always stays, so that a quorum can always be counted.
     let burned = penalty.min(validator.stake.saturating_sub(1));
     validator.stake = validator.stake.saturating_sub(burned.get());
+    let now = run::tip(view).height.next();
+    power::release(view, validator.holder, burned.get(), now);
     validator.fined = validator.fined.saturating_add(burned.get());
     view.put(&operator, &validator);
     burn(view, burned);

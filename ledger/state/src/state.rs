@@ -73,6 +73,7 @@ impl State {
             base: self,
             writes: BTreeMap::new(),
             journal: Vec::new(),
+            attempts_count: 0,
         }
     }
 }
@@ -199,6 +200,8 @@ pub struct View<'a> {
     writes: Writes,
     /// What each write since the last attempt began replaced; undone when the attempt fails.
     journal: Vec<Replaced>,
+    /// Attempts that are under way, each within the one before.
+    attempts_count: usize,
 }
 
 impl fmt::Debug for View<'_> {
@@ -234,7 +237,7 @@ impl View<'_> {
         let replaced = self.writes.insert(key.clone(), None);
         self.journal.push((key, replaced));
     }
-    /// Runs `operation`; if it fails, the view is as it was before.
+    /// Runs `operation`; if it fails, the view is as it was before. An operation may attempt others.
     ///
     /// # Errors
     /// What the operation returned.
@@ -242,11 +245,15 @@ impl View<'_> {
         &mut self,
         operation: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.journal.clear();
+        if self.attempts_count == 0 {
+            self.journal.clear();
+        }
+        let begun_at = self.journal.len();
+        self.attempts_count = self.attempts_count.saturating_add(1);
         let result = operation(self);
-        let journal = std::mem::take(&mut self.journal);
+        self.attempts_count = self.attempts_count.saturating_sub(1);
         if result.is_err() {
-            for (key, replaced) in journal.into_iter().rev() {
+            for (key, replaced) in self.journal.drain(begun_at..).rev() {
                 match replaced {
                     Some(value) => self.writes.insert(key, value),
                     None => self.writes.remove(&key),

@@ -5,11 +5,13 @@ use crate::{
     account::Account,
     auditor::Verifier,
     bond::Miner,
+    proposal,
     run::{self, Run},
     validator::Validator,
 };
+use protocol::Amount;
 
-/// Tokens in balances, bonds, appeals, vesting, stake and escrow.
+/// Tokens in balances, bonds, appeals, vesting, stake, escrow, deposits and the treasury.
 #[must_use]
 pub fn total(view: &View<'_>) -> u128 {
     let accounts = view
@@ -30,7 +32,8 @@ pub fn total(view: &View<'_>) -> u128 {
     let verifiers = view.scan::<Verifier>(&()).into_iter();
     let verifiers = verifiers.map(|(_, verifier)| verifier.bond.get());
     let all = accounts.chain(miners).chain(validators).chain(verifiers);
-    let all = all.chain(runs);
+    let held = proposal::held(view).map(Amount::get);
+    let all = all.chain(runs).chain(held);
     all.fold(0, |sum, amount| sum.saturating_add(u128::from(amount)))
 }
 

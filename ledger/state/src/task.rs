@@ -4,6 +4,7 @@ use crate::{
     View, bond,
     bond::Miner,
     event::Event,
+    proposal,
     run::{self, Closed, Run, Stage},
     slash,
     unit::{self, Claim, Outcome, Unit, VoidReason},
@@ -66,7 +67,9 @@ pub fn advance(view: &mut View<'_>, height: Height, drawn: &Beacon) -> Vec<Event
     let mut events = Vec::new();
     for (id, run) in view.scan::<Run>(&()) {
         match run.stage {
-            Stage::Opening { beacon_at } if height >= beacon_at => {
+            Stage::Opening { beacon_at }
+                if height >= beacon_at && !proposal::is_paused(view, id, height) =>
+            {
                 events.extend(open(view, id, run, height, *drawn));
             }
             Stage::Working {

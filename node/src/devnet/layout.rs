@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result, bail};
 use engine::DeviceChoice;
 use governance::parameters::Name;
 use protocol::{
-    Amount, SigningKey,
+    Address, Amount, SigningKey,
     codec::Text,
-    genesis::{Account, Genesis, Parameter, Run, Validator},
+    genesis::{Account, Genesis, Governance, Parameter, Run, Validator},
     identifiers::tagged_hash,
     recipe::Recipe,
 };
@@ -26,6 +26,14 @@ const STAKE: u64 = 1_000_000;
 const MINER_BALANCE: u64 = 50_000;
 /// Tokens of the account from which newcomers can be funded.
 const FAUCET_BALANCE: u64 = 10_000_000;
+/// Tokens of each holder, for deposits.
+const HOLDER_BALANCE: u64 = 50_000;
+/// Tokens that votes may spend.
+const TREASURY: u64 = 10_000_000;
+/// The deposit of a proposal, times its track's multiple.
+pub(super) const DEPOSIT_BASE: Amount = Amount::new(1_000);
+/// Blocks in a day of governance: a vote of seven days takes ten seconds.
+const DAY_BLOCKS: u64 = 6;
 /// What the run can pay.
 const ESCROW: u64 = 5_000_000;
 /// Distance of blocks.
@@ -222,6 +230,10 @@ fn make(home: &Path, options: &Options) -> Result<Layout> {
                     stake: Amount::new(STAKE),
                     vrf: operator.vrf().public(),
                 });
+                accounts.push(Account {
+                    address: holder.address(),
+                    balance: Amount::new(HOLDER_BALANCE),
+                });
             }
             Role::Miner => {
                 let balance = Amount::new(MINER_BALANCE);
@@ -232,13 +244,17 @@ fn make(home: &Path, options: &Options) -> Result<Layout> {
             }
         }
     }
+    let steward = key("steward", "holder");
+    write_key(&home.join("steward"), "holder.key", &steward)?;
     let faucet = key("faucet", "holder");
     write_key(&home.join("faucet"), "operator.key", &faucet)?;
     accounts.push(Account {
         address: faucet.address(),
         balance: Amount::new(FAUCET_BALANCE),
     });
-    let genesis = genesis(&layout, validators, accounts, options.recipe.as_deref())?;
+    let (validators_and_accounts, steward) = ((validators, accounts), steward.address());
+    let recipe = options.recipe.as_deref();
+    let genesis = genesis(&layout, validators_and_accounts, steward, recipe)?;
     write_genesis(home, &layout, &genesis)?;
     let text = serde_json::to_vec_pretty(&layout).context("cannot encode devnet.json")?;
     crate::home::write_atomically(&home.join("devnet.json"), &text)?;
@@ -247,8 +263,8 @@ fn make(home: &Path, options: &Options) -> Result<Layout> {
 
 fn genesis(
     layout: &Layout,
-    validators: Vec<Validator>,
-    accounts: Vec<Account>,
+    (validators, accounts): (Vec<Validator>, Vec<Account>),
+    steward: Address,
     recipe: Option<&Path>,
 ) -> Result<Genesis> {
     let miners_count = u32::try_from(layout.of(Role::Miner).count()).unwrap_or(u32::MAX);
@@ -277,6 +293,13 @@ fn genesis(
                 })
             })
             .collect::<Result<_>>()?,
+        governance: Governance {
+            day_blocks: DAY_BLOCKS,
+            deposit_base: DEPOSIT_BASE,
+            steward: Some(steward),
+            stage: 1,
+            treasury: Amount::new(TREASURY),
+        },
     })
 }
 

@@ -169,7 +169,7 @@ impl Summary {
                 .collect(),
             proposal: overview.proposals.last().map(|row| ProposalOutcome {
                 id: row.id,
-                enacted_height: (row.status == "enacted").then_some(row.enact_at),
+                enacted_height: (row.status == "executed").then_some(row.enact_at),
             }),
             checkpoint: run.and_then(|run| run.checkpoint),
             state_roots_agree: measured.state_roots_agree,

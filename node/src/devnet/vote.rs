@@ -1,6 +1,6 @@
 //! The devnet's holders at work: one proposes, all vote, with the keys a real holder would use.
 
-use super::layout::{Layout, Role};
+use super::layout::{DEPOSIT_BASE, Layout, Role};
 use crate::{
     home::key_file,
     rpc::{client::Client, overview::Overview},
@@ -9,9 +9,10 @@ use crate::{
 use anyhow::{Context as _, Result};
 use governance::parameters::Name;
 use protocol::{
-    Height, ProposalId, SigningKey, Step,
-    codec::Text,
-    transaction::{Action, Body, Choice},
+    Amount, Height, ProposalId, SigningKey, Step,
+    codec::{BoundedVec, Text},
+    proposal::{Action, Choice, Payload, Weights},
+    transaction::Body,
 };
 use std::path::Path;
 
@@ -19,9 +20,8 @@ use std::path::Path;
 const STEP: Step = Step::new(3);
 /// What it proposes: a higher floor under the rate of audits.
 const AUDIT_RATE: u64 = 50_000;
-/// Blocks left beyond the earliest height at which it may take effect.
-const SLACK_BLOCKS: u64 = 6;
-
+/// What it costs, while nothing else is proposed.
+const DEPOSIT: Amount = DEPOSIT_BASE;
 /// Blocks after which a proposal that is not on the chain is made again.
 const PATIENCE_BLOCKS: u64 = 20;
 
@@ -69,7 +69,7 @@ impl Holders {
         let Some(first) = self.keys.first().filter(|_| !is_on_its_way) else {
             return Ok(());
         };
-        submit(client, first, propose(height)?).await?;
+        submit(client, first, propose()?).await?;
         self.proposed_at = Some(height);
         Ok(())
     }
@@ -77,22 +77,27 @@ impl Holders {
         while let Some(key) = self.keys.get(self.votes_count) {
             // Somebody always disagrees.
             let alone = self.votes_count == 3;
-            let choice = if alone { Choice::No } else { Choice::Yes };
-            submit(client, key, Body::Vote { proposal, choice }).await?;
+            let weights = Weights::all(if alone { Choice::No } else { Choice::Yes });
+            submit(client, key, Body::Vote { proposal, weights }).await?;
             self.votes_count += 1;
         }
         Ok(())
     }
 }
 
-fn propose(height: Height) -> Result<Body> {
-    let blocks = Name::VotingBlocks.bounds().default + Name::TimelockBlocks.bounds().default;
-    let action = Action::ChangeParameter {
+fn propose() -> Result<Body> {
+    let action = Action::SetParameter {
         parameter: Text::new(Name::AuditRate.as_str()).context("a parameter's name")?,
         value: AUDIT_RATE,
-        enact_at: height.saturating_add(blocks + SLACK_BLOCKS),
     };
-    let title = Text::new("Audit at least one unit in twenty instead of one in fifty")
-        .context("a title")?;
-    Ok(Body::Propose { title, action })
+    let title = Text::new("Audit at least one unit in twenty instead of one in fifty");
+    Ok(Body::Propose {
+        payload: Payload {
+            title: title.context("a title")?,
+            summary: Text::default(),
+            actions: BoundedVec::new(vec![action]).context("one action")?,
+            not_before: Height::ZERO,
+        },
+        deposit: DEPOSIT,
+    })
 }

@@ -2,8 +2,10 @@
 //!
 //! Served as `GET /v1/overview`, and again on every block by the event stream `GET /v1/events`.
 
+use governance::describe::Change;
 use protocol::{
-    Address, Amount, ChainId, CheckpointId, Height, ProposalId, Step, task::UnitId, verdict::Check,
+    Address, Amount, ChainId, CheckpointId, Height, Micro, ProposalId, Step, task::UnitId,
+    verdict::Check,
 };
 use serde::{Deserialize, Serialize};
 
@@ -172,21 +174,25 @@ pub struct ProposalRow {
     pub id: ProposalId,
     /// Its title.
     pub title: String,
-    /// The parameter it would change.
-    pub parameter: String,
-    /// The value when it was proposed.
-    pub old: u64,
-    /// The value it would set.
-    pub new: u64,
+    /// The track that rules it.
+    pub track: String,
+    /// What it would change, decoded.
+    pub changes: Vec<Change>,
     /// Stake for.
     pub yes: Amount,
     /// Stake against.
     pub no: Amount,
     /// Stake abstaining.
     pub abstain: Amount,
+    /// Stake against that also burns the deposit.
+    pub veto: Amount,
+    /// Yes and abstain as a share of all that may vote: at least this, in millionths.
+    pub support_needed: Micro,
+    /// Yes as a share of yes, no and veto: at least or more than this, in millionths.
+    pub approval_needed: Micro,
     /// Stake that may vote.
     pub total: Amount,
-    /// `voting`, `passed`, `rejected` or `enacted`.
+    /// A status of the lifecycle: `deposit`, `voting`, `timelocked`, `executed`, `rejected`, …
     pub status: String,
     /// Last height at which votes count.
     pub voting_ends: Height,

@@ -5,11 +5,17 @@ use super::overview::{
     UnitCounts, ValidatorRow,
 };
 use crate::chain::Chain;
-use governance::proposal::Status as ProposalStatus;
+use governance::{
+    Share,
+    describe::describe,
+    proposal::{Content, Status as ProposalStatus},
+    settings,
+    share::in_millionths,
+};
 use ledger_state::{
     Event, View,
     bond::{Miner, Status, Units},
-    proposal::Stored,
+    proposal,
     run::{self, Agreed, Closed, Run, Stage},
     sample, task,
     unit::Outcome,
@@ -132,43 +138,32 @@ fn validators(view: &View<'_>) -> Vec<ValidatorRow> {
 }
 
 fn proposals(view: &View<'_>) -> Vec<ProposalRow> {
-    let mut stored = view.scan::<Stored>(&());
-    stored.sort_by_key(|(id, stored)| (std::cmp::Reverse(stored.0.proposed_at), *id));
-    stored
-        .into_iter()
-        .map(|(_, stored)| proposal_row(&stored.0))
-        .collect()
+    let all = proposal::all(view).into_iter();
+    all.filter_map(|(id, _)| proposal_row(view, id)).collect()
 }
 
 /// One proposal as the page shows it.
 #[must_use]
-pub fn proposal_row(proposal: &governance::Proposal) -> ProposalRow {
-    let Action::ChangeParameter {
-        parameter,
-        value,
-        enact_at,
-    } = &proposal.action;
-    let amount = protocol::Amount::new;
-    let status = match proposal.status {
-        ProposalStatus::Voting { .. } => "voting",
-        ProposalStatus::Passed => "passed",
-        ProposalStatus::Rejected => "rejected",
-        ProposalStatus::Enacted { .. } => "enacted",
-    };
-    ProposalRow {
-        id: proposal.id(),
+pub fn proposal_row(view: &View<'_>, id: ProposalId) -> Option<ProposalRow> {
+    let (proposal, Content(payload)) = proposal::stored(view, id)?;
+    let tally = proposal.tally;
+    let millionths = |share: Share| Micro::new(in_millionths(share.numerator, share.denominator));
+    Some(ProposalRow {
+        id,
         title: proposal.title.as_str().to_owned(),
-        parameter: parameter.as_str().to_owned(),
-        old: proposal.old,
-        new: *value,
-        yes: amount(proposal.tally.yes),
-        no: amount(proposal.tally.no),
-        abstain: amount(proposal.tally.abstain),
-        total: amount(proposal.tally.eligible),
-        status: status.to_owned(),
+        track: proposal.track.to_string(),
+        changes: describe(&proposal, &payload),
+        yes: Amount::new(tally.yes),
+        no: Amount::new(tally.no),
+        abstain: Amount::new(tally.abstain),
+        veto: Amount::new(tally.veto),
+        support_needed: millionths(proposal.rule.support),
+        approval_needed: millionths(proposal.rule.approval.share()),
+        total: Amount::new(tally.eligible),
+        status: proposal.status.as_str().to_owned(),
         voting_ends: proposal.voting_ends,
-        enact_at: *enact_at,
-    }
+        enact_at: proposal.due_at(settings(view).calendar),
+    })
 }
 
 fn run_overview(view: &View<'_>, id: RunId) -> Option<RunOverview> {
@@ -248,10 +243,32 @@ fn point(view: &View<'_>, id: RunId, recipe: &Recipe, step: Step, closed: &Close
     }
 }
 
+/// What passes is good, what fails or stops is bad, the rest is news.
+const fn governed_tone(event: &governance::Event) -> &'static str {
+    use governance::Event as Governed;
+    match event {
+        Governed::StatusChanged {
+            status: ProposalStatus::Passed | ProposalStatus::Executed { .. },
+            ..
+        }
+        | Governed::UpgradeActivated { .. }
+        | Governed::StageAdvanced { .. } => "good",
+        Governed::StatusChanged {
+            status: ProposalStatus::Failed { .. } | ProposalStatus::Vetoed,
+            ..
+        }
+        | Governed::DepositBurned { .. }
+        | Governed::Paused { .. }
+        | Governed::UpgradeLapsed { .. } => "bad",
+        _ => "info",
+    }
+}
+
 /// The page's line for an event; nothing for events that come by the hundred.
 #[must_use]
 pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
     let tone = match event {
+        Event::Governed { what } => governed_tone(what),
         Event::MinerSlashed { .. }
         | Event::AuditorFined { .. }
         | Event::MinerFined { .. }
@@ -261,17 +278,12 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         | Event::AppealEnded { is_lost: true, .. } => "bad",
         Event::AppealEnded { is_lost: false, .. } => "good",
         Event::CheckpointAgreed { .. }
-        | Event::ProposalEnacted { .. }
-        | Event::ProposalClosed { passed: true, .. }
         | Event::MinerRegistered { .. }
         | Event::VerifierRegistered { .. }
         | Event::MinerResumed { .. } => "good",
-        Event::StepAssigned { .. }
-        | Event::ProposalOpened { .. }
-        | Event::ProposalClosed { .. }
-        | Event::Voted { .. }
-        | Event::MinerIdle { .. }
-        | Event::ProposerSilent { .. } => "info",
+        Event::StepAssigned { .. } | Event::MinerIdle { .. } | Event::ProposerSilent { .. } => {
+            "info"
+        }
         Event::UnitOpened {
             correction: Some(_),
             ..

@@ -7,7 +7,6 @@ use ledger_state::{
     account,
     auditor::Verifier,
     bond,
-    proposal::Stored,
     run::{self, Closed, Run},
     unit::{Appeal, Audit, Commitment, Conviction, Draw, Opening, Opinion, Outcome, Stage, Unit},
     validator::Validator,
@@ -310,7 +309,5 @@ fn percent(micro: Micro) -> String {
 /// A proposal.
 #[must_use]
 pub fn proposal(chain: &Chain, id: ProposalId) -> Option<ProposalRow> {
-    chain
-        .view(|view| view.get::<Stored>(&id))
-        .map(|stored| proposal_row(&stored.0))
+    chain.view(|view| proposal_row(view, id))
 }

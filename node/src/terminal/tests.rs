@@ -7,8 +7,9 @@ use crate::rpc::overview::{
     EventRow, MinerRow, Overview, ProposalRow, RunOverview, SlashRow, StepPoint, StepUnits,
     UnitCounts,
 };
+use governance::describe::Change;
 use protocol::{
-    Amount, ChainId, CheckpointId, Height, ProposalId, RunId, SigningKey, Step,
+    Amount, ChainId, CheckpointId, Height, Micro, ProposalId, RunId, SigningKey, Step,
     task::{UnitId, UnitKind},
     verdict::Check,
 };
@@ -73,12 +74,19 @@ fn proposal() -> ProposalRow {
     ProposalRow {
         id: ProposalId::from_bytes([9; 32]),
         title: "Audit one unit in four".to_owned(),
-        parameter: "audit_share_micro".to_owned(),
-        old: 500_000,
-        new: 250_000,
+        track: "parameter-safe".to_owned(),
+        changes: vec![Change {
+            what: "audit-rate".to_owned(),
+            old: Some("500000".to_owned()),
+            new: "250000".to_owned(),
+            is_permission: false,
+        }],
         yes: Amount::new(2_000_000),
         no: Amount::new(1_000_000),
         abstain: Amount::new(100_000),
+        veto: Amount::ZERO,
+        support_needed: Micro::new(200_000),
+        approval_needed: Micro::new(500_000),
         total: Amount::new(5_500_000),
         status: "voting".to_owned(),
         voting_ends: Height::new(431),
@@ -345,7 +353,7 @@ fn plain_line_says_the_same_in_one_line() {
          | units 300 accepted, 0 void, 1 slashed, 30 missed \
          | miner ed4928c6 slashed: sampling measured 1 117, limit 0 · unit 0.20.rollout.3 \
          · height 261 · burned 500 000 \
-         | vote audit_share_micro 500000 → 250000: voting, yes 36.4 %, no 18.2 %"
+         | vote audit-rate 500000 → 250000: voting, yes 36.4 %, no 18.2 %"
     );
 }
 

@@ -2,7 +2,7 @@
 
 use super::{QUIET, section, text};
 use crate::rpc::overview::{Overview, ProposalRow};
-use governance::tally::SUPPORT;
+use governance::describe::Change;
 use ratatui::{
     Frame,
     layout::Rect,
@@ -14,7 +14,8 @@ use std::time::Duration;
 
 /// The proposal to show: the newest that is open or waits for its height, else the newest.
 pub(super) fn shown(overview: &Overview) -> Option<&ProposalRow> {
-    let live = |proposal: &&ProposalRow| matches!(proposal.status.as_str(), "voting" | "passed");
+    let live =
+        |proposal: &&ProposalRow| matches!(proposal.status.as_str(), "voting" | "timelocked");
     let proposals = &overview.proposals;
     proposals.iter().find(live).or_else(|| proposals.first())
 }
@@ -22,33 +23,39 @@ pub(super) fn shown(overview: &Overview) -> Option<&ProposalRow> {
 /// The proposal in one line.
 pub(super) fn in_words(proposal: &ProposalRow) -> String {
     format!(
-        "vote {} {} → {}: {}, yes {:.1} %, no {:.1} %",
-        proposal.parameter,
-        proposal.old,
-        proposal.new,
+        "vote {}: {}, yes {:.1} %, no {:.1} %",
+        changes(proposal),
         proposal.status,
         100.0 * text::share(proposal.yes.get(), proposal.total.get()),
         100.0 * text::share(proposal.no.get(), proposal.total.get()),
     )
 }
 
+/// Its first change, and how many follow.
+fn changes(proposal: &ProposalRow) -> String {
+    let in_words = |change: &Change| match &change.old {
+        Some(old) => format!("{} {old} → {}", change.what, change.new),
+        None => format!("{}: {}", change.what, change.new),
+    };
+    let first = proposal.changes.first().map(in_words).unwrap_or_default();
+    match proposal.changes.len().saturating_sub(1) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
 /// Draws the proposal in three lines.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, proposal: &ProposalRow, overview: &Overview) {
     let colour = match proposal.status.as_str() {
         "voting" => Color::Cyan,
-        "rejected" => Color::Red,
+        "rejected" | "vetoed" | "failed" | "expired" | "cancelled" => Color::Red,
         _ => Color::Green,
     };
     let title = Line::from(vec![
         " Vote ".bold(),
         Span::raw(text::shorten(&proposal.title, 32)),
         Span::styled("  ", QUIET),
-        Span::styled(proposal.parameter.as_str(), QUIET),
-        Span::raw(format!(
-            " {} → {} ",
-            text::whole(proposal.old),
-            text::whole(proposal.new)
-        )),
+        Span::styled(format!("{} ", text::shorten(&changes(proposal), 48)), QUIET),
         Span::styled(format!(" {} ", proposal.status), Style::new().fg(colour)),
     ]);
     let lines = vec![
@@ -70,8 +77,7 @@ fn bar(proposal: &ProposalRow, width: usize) -> Line<'static> {
     let yes = text::cells(proposal.yes.get(), total, room);
     let abstain = text::cells(proposal.abstain.get(), total, room.saturating_sub(yes));
     let no = text::cells(proposal.no.get(), total, room).min(room - yes - abstain);
-    let (numerator, denominator) = SUPPORT;
-    let needed = text::cells(numerator, denominator, room);
+    let needed = text::cells(proposal.support_needed.get(), 1_000_000, room);
     let mut spans = vec![Span::styled(yes_text, Style::new().fg(Color::Green))];
     for cell in 0..room {
         let (sign, style) = if cell < yes {
@@ -106,8 +112,9 @@ fn when(proposal: &ProposalRow, overview: &Overview) -> Line<'static> {
             "voting ends at {}; in effect at {enact_at} if passed",
             left(proposal.voting_ends.get())
         ),
-        "passed" => format!("takes effect at {}", left(enact_at)),
-        "enacted" => format!("in effect since height {enact_at}"),
+        "deposit" => "its deposit is not filled yet".to_owned(),
+        "timelocked" => format!("takes effect at {}", left(enact_at)),
+        "executed" => format!("in effect since height {enact_at}"),
         _ => "voting is over; nothing changes".to_owned(),
     };
     Line::styled(words, QUIET)

@@ -8,9 +8,10 @@ use protocol::{
     Amount, BlobId, CheckpointId, Height, Nonce, ProposalId, RunId, SigningKey, Step,
     checkpoint::{Checkpoint, Evaluation},
     codec::{BoundedVec, Bytes, Text},
+    proposal::{Action, Choice, Guard, Module, Payload, Track, Weights},
     rollout::{self, Finish, Group, Root, Sample, Seal, Section, Sections, Totals},
     task::{UnitId, UnitKind},
-    transaction::{Action, Body, Choice, Commitment, Transaction, Unverified},
+    transaction::{Body, Commitment, Transaction, Unverified},
     verdict::{Check, Finding, Verdict},
 };
 
@@ -131,9 +132,65 @@ fn work() -> impl Strategy<Value = Body> {
     ]
 }
 
-fn money_and_votes() -> impl Strategy<Value = Body> {
+fn proposal() -> impl Strategy<Value = ProposalId> {
+    any::<[u8; 32]>().prop_map(ProposalId::from_bytes)
+}
+
+fn track() -> impl Strategy<Value = Track> {
+    (0..Track::ALL.len()).prop_map(|index| Track::ALL[index])
+}
+
+fn action() -> impl Strategy<Value = Action> {
     let text = "[a-zA-Zäß_ ]{0,24}";
-    let choice = prop_oneof![Just(Choice::Yes), Just(Choice::No), Just(Choice::Abstain)];
+    prop_oneof![
+        Just(Action::Signal),
+        (text, any::<u64>()).prop_map(|(parameter, value)| Action::SetParameter {
+            parameter: Text::new(parameter).unwrap(),
+            value,
+        }),
+        (any::<[u8; 32]>(), any::<u64>()).prop_map(|(to, amount)| Action::Spend {
+            to: protocol::Address::from_bytes(to),
+            amount: Amount::new(amount),
+        }),
+        any::<u64>().prop_map(|run| Action::StopRun {
+            run: RunId::new(run)
+        }),
+        proposal().prop_map(|proposal| Action::Cancel { proposal }),
+    ]
+}
+
+fn payload() -> impl Strategy<Value = Payload> {
+    let actions = vec(action(), 0..=10);
+    let text = "[a-zA-Zäß_ ]{0,24}";
+    (text, text, actions, any::<u64>()).prop_map(|(title, summary, actions, height)| Payload {
+        title: Text::new(title).unwrap(),
+        summary: Text::new(summary).unwrap(),
+        actions: BoundedVec::new(actions).unwrap(),
+        not_before: Height::new(height),
+    })
+}
+
+fn guard() -> impl Strategy<Value = Guard> {
+    let module = prop_oneof![
+        Just(Module::Runs),
+        Just(Module::Treasury),
+        Just(Module::Upgrades)
+    ];
+    prop_oneof![
+        payload().prop_map(|payload| Guard::Decree { payload }),
+        proposal().prop_map(|proposal| Guard::Cancel { proposal }),
+        proposal().prop_map(|proposal| Guard::Delay { proposal }),
+        module.prop_map(|module| Guard::Pause { module }),
+    ]
+}
+
+fn money_and_votes() -> impl Strategy<Value = Body> {
+    let choice = prop_oneof![
+        Just(Choice::Yes),
+        Just(Choice::No),
+        Just(Choice::Abstain),
+        Just(Choice::Veto)
+    ];
     prop_oneof![
         (any::<[u8; 32]>(), any::<u64>()).prop_map(|(to, amount)| Body::Transfer {
             to: protocol::Address::from_bytes(to),
@@ -148,20 +205,26 @@ fn money_and_votes() -> impl Strategy<Value = Body> {
             vrf: protocol::vrf::Public::from_bytes(vrf),
         }),
         Just(Body::Resume),
-        (text, text, any::<u64>(), any::<u64>()).prop_map(|(title, parameter, value, height)| {
-            Body::Propose {
-                title: Text::new(title).unwrap(),
-                action: Action::ChangeParameter {
-                    parameter: Text::new(parameter).unwrap(),
-                    value,
-                    enact_at: Height::new(height),
-                },
-            }
+        (payload(), any::<u64>()).prop_map(|(payload, deposit)| Body::Propose {
+            payload,
+            deposit: Amount::new(deposit),
         }),
-        (any::<[u8; 32]>(), choice).prop_map(|(proposal, choice)| Body::Vote {
-            proposal: ProposalId::from_bytes(proposal),
-            choice,
+        (proposal(), any::<u64>()).prop_map(|(proposal, amount)| Body::Deposit {
+            proposal,
+            amount: Amount::new(amount),
         }),
+        (proposal(), choice).prop_map(|(proposal, choice)| Body::Vote {
+            proposal,
+            weights: Weights::all(choice),
+        }),
+        (track(), any::<Option<[u8; 32]>>()).prop_map(|(track, to)| Body::Delegate {
+            track,
+            to: to.map(protocol::Address::from_bytes),
+        }),
+        proposal().prop_map(|proposal| Body::Object { proposal }),
+        Just(Body::AdvanceStage),
+        any::<u32>().prop_map(|version| Body::SignalReadiness { version }),
+        guard().prop_map(|guard| Body::Guard { guard }),
     ]
 }
 

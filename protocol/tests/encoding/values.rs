@@ -6,8 +6,9 @@ use protocol::{
     block::{Block, Header},
     checkpoint::{Checkpoint, Evaluation},
     codec::{BoundedVec, Bytes, Text},
-    genesis::{Account, Genesis, Parameter, Run, Validator},
+    genesis::{Account, Genesis, Governance, Parameter, Run, Validator},
     gradient,
+    proposal::{Action, Amendment, Artifact, Cohort, Guard, Module, Payload, Track, Weights},
     recipe::{ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
     reward::Payout,
     rollout::{
@@ -15,7 +16,7 @@ use protocol::{
         Section, Sections, Shown, Totals, plant, plant_seal, sketch_seal,
     },
     task::{Beacon, RolloutTask, UnitId, UnitKind},
-    transaction::{Action, Body, Choice, Commitment, Transaction, Unverified},
+    transaction::{Body, Commitment, Transaction, Unverified},
     verdict::{Check, Finding, Verdict, commitment},
 };
 
@@ -219,6 +220,7 @@ fn totals() -> Totals {
 
 /// Every kind of body, in the order of the wire.
 pub(crate) fn bodies() -> Vec<Body> {
+    let proposal = ProposalId::from_bytes([0x88; 32]);
     let rollout = unit(UnitKind::Rollout);
     let salt = [0x77; 32];
     let hidden = commitment(
@@ -274,16 +276,32 @@ pub(crate) fn bodies() -> Vec<Body> {
             checkpoint: checkpoint(),
         },
         Body::Propose {
-            title: Text::new("Audit more").unwrap(),
-            action: Action::ChangeParameter {
-                parameter: Text::new("audit_rate_micro").unwrap(),
-                value: 200_000,
-                enact_at: Height::new(500),
-            },
+            payload: payload(),
+            deposit: Amount::new(1_000),
+        },
+        Body::Deposit {
+            proposal,
+            amount: Amount::new(50),
         },
         Body::Vote {
-            proposal: ProposalId::from_bytes([0x88; 32]),
-            choice: Choice::Abstain,
+            proposal,
+            weights: Weights {
+                yes: Micro::new(600_000),
+                abstain: Micro::new(400_000),
+                ..Weights::default()
+            },
+        },
+        Body::Delegate {
+            track: Track::Upgrade,
+            to: Some(key(5).address()),
+        },
+        Body::Object { proposal },
+        Body::AdvanceStage,
+        Body::SignalReadiness { version: 2 },
+        Body::Guard {
+            guard: Guard::Pause {
+                module: Module::Treasury,
+            },
         },
     ];
     bodies.extend(openings_and_reports());
@@ -299,6 +317,62 @@ fn openings_and_reports() -> Vec<Body> {
             proof: Box::new(equivocation()),
         },
     ]
+}
+
+/// One action of every kind.
+fn payload() -> Payload {
+    let hash = BlobId::of(b"program");
+    let (run, amount) = (RunId::new(1), Amount::new(7));
+    let artifact = Artifact {
+        target: Text::new("x86_64-linux").unwrap(),
+        hash,
+    };
+    let actions = vec![
+        Action::Signal,
+        Action::SetParameter {
+            parameter: Text::new("audit-rate").unwrap(),
+            value: 200_000,
+        },
+        Action::Spend {
+            to: key(2).address(),
+            amount,
+        },
+        Action::CreateRun {
+            recipe: Box::new(recipe()),
+            budget: amount,
+            start_at: Height::new(500),
+        },
+        Action::PauseRun { run },
+        Action::ElectCouncil {
+            cohort: Cohort::Second,
+            members: BoundedVec::new(vec![key(2).address()]).unwrap(),
+        },
+        Action::ExtendSteward,
+        Action::Upgrade {
+            version: 2,
+            artifacts: BoundedVec::new(vec![artifact]).unwrap(),
+            height: Height::new(9_000),
+        },
+        Action::AmendTrack {
+            track: Track::Text,
+            rule: Amendment {
+                deposit_multiple: 2,
+                voting_days: 8,
+                timelock_days: 0,
+                support: Micro::new(200_000),
+                approval: Micro::new(600_000),
+            },
+        },
+        Action::Cancel {
+            proposal: ProposalId::from_bytes([0x88; 32]),
+        },
+    ];
+    Payload {
+        title: Text::new("Audit more").unwrap(),
+        summary: Text::new("Because.").unwrap(),
+        actions: BoundedVec::new(actions).unwrap(),
+        not_before: Height::new(500),
+    }
 }
 
 /// A body signed by key 1.
@@ -423,5 +497,12 @@ pub(crate) fn genesis() -> Genesis {
             name: Text::new("audit_rate_micro").unwrap(),
             value: 250_000,
         }],
+        governance: Governance {
+            day_blocks: 43_200,
+            deposit_base: Amount::new(1_000),
+            steward: Some(key(6).address()),
+            stage: 1,
+            treasury: Amount::new(100_000),
+        },
     }
 }

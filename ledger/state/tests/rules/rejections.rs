@@ -5,8 +5,10 @@ mod equivocation;
 mod header;
 mod opening;
 mod rest;
+mod votes;
 mod work;
 
+use governance::Refusal;
 use ledger_state::Rejection;
 use std::collections::BTreeSet;
 
@@ -21,6 +23,7 @@ fn rows() -> Vec<Row> {
         equivocation::ROWS,
         opening::ROWS,
         audit::ROWS,
+        votes::ROWS,
     ]
     .concat()
 }
@@ -30,7 +33,8 @@ fn every_row_produces_its_rejection() {
     for (name, produce) in rows() {
         let rejection = produce();
         assert_eq!(rejection.name(), name, "{rejection}");
-        assert!(Rejection::ALL.contains(&(rejection.code(), name)));
+        let row = (rejection.code(), name);
+        assert!(Rejection::ALL.contains(&row) || Refusal::ALL.contains(&row));
     }
 }
 
@@ -46,7 +50,8 @@ fn every_rejection_has_a_row() {
 
 #[test]
 fn codes_are_unique_and_in_order() {
-    assert!(Rejection::ALL.is_sorted_by(|(first, _), (second, _)| first < second));
+    let all = [Rejection::ALL, Refusal::ALL].concat();
+    assert!(all.is_sorted_by(|(first, _), (second, _)| first < second));
 }
 
 #[test]

@@ -1,13 +1,8 @@
 //! What a proposer selects is a block that everyone accepts.
 
 use crate::support::{Chain, Setup};
-use ledger_state::select;
-use protocol::{
-    Amount, Height,
-    block::{BLOCK_BYTES_MAX, TRANSACTIONS_COUNT_MAX},
-    codec::Text,
-    transaction::{Action, Body},
-};
+use ledger_state::{select, select_within};
+use protocol::{Amount, block::TRANSACTIONS_COUNT_MAX, transaction::Body};
 
 #[test]
 fn selection_leaves_out_what_is_invalid_and_keeps_the_order() {
@@ -37,32 +32,22 @@ fn selection_leaves_out_what_is_invalid_and_keeps_the_order() {
 #[test]
 fn a_selection_fits_into_a_block_by_count_and_bytes() {
     let mut chain = Chain::start(&Setup::default());
-    let long = |index: usize| {
-        let title = Text::new(format!("{index:0>200}")).unwrap();
-        let action = Action::ChangeParameter {
-            parameter: Text::new("audit-rate").unwrap(),
-            value: 500_000,
-            enact_at: Height::new(1_000),
-        };
-        (chain.holder(0), Body::Propose { title, action })
+    let to = chain.miner(1).address();
+    let from = chain.miner(0);
+    let short = |_| {
+        let amount = Amount::new(1);
+        (from.clone(), Body::Transfer { to, amount })
     };
-    let signed = chain.sign((0..3_000).map(long).collect());
-    let chosen = select(&chain.state, signed.clone(), usize::MAX);
+    let bytes_max = 50_000;
+    let signed = chain.sign((0..3_000).map(short).collect());
+    let chosen = select_within(&chain.state, signed.clone(), usize::MAX, bytes_max);
     assert!(chosen.len() < signed.len());
     let bytes = chain.assemble(chosen.clone()).to_block().unwrap().encode();
     let next = signed[chosen.len()].as_unverified().encode().len();
-    assert!(bytes.len() <= BLOCK_BYTES_MAX);
-    assert!(
-        bytes.len() + next + 256 > BLOCK_BYTES_MAX,
-        "the block is full"
-    );
+    assert!(bytes.len() <= bytes_max);
+    assert!(bytes.len() + next + 256 > bytes_max, "the block is full");
     chain.extend(chosen);
 
-    let to = chain.miner(1).address();
-    let short = |_| {
-        let amount = Amount::new(1);
-        (chain.miner(0), Body::Transfer { to, amount })
-    };
     let signed = chain.sign((0..TRANSACTIONS_COUNT_MAX + 1).map(short).collect());
     let chosen = select(&chain.state, signed, usize::MAX);
     assert_eq!(chosen.len(), TRANSACTIONS_COUNT_MAX);

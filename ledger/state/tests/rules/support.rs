@@ -1,11 +1,13 @@
 //! A chain in memory for tests: keys, genesis, blocks that check the invariants, and steps.
 
+mod ballot;
 mod chain;
 mod keys;
 mod opening;
 mod setup;
 mod step;
 
+pub(crate) use ballot::{payload, propose, propose_by, set, vote};
 pub(crate) use chain::Chain;
 pub(crate) use keys::{key, registration};
 pub(crate) use opening::{correction, opening, sketch};

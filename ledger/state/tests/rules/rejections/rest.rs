@@ -1,13 +1,12 @@
-//! Accounts, bonds, checkpoints and proposals.
+//! Accounts, bonds and checkpoints.
 
 use super::Row;
 use crate::support::{Chain, Setup, key, registration};
 use ledger_state::Rejection;
 use protocol::{
-    Amount, Height, Nonce, ProposalId, RunId, SigningKey, Step,
+    Amount, Nonce, RunId, SigningKey, Step,
     checkpoint::{Checkpoint, Evaluation},
-    codec::Text,
-    transaction::{Action, Body, Choice},
+    transaction::Body,
     vrf::Public,
 };
 
@@ -58,34 +57,6 @@ pub(super) const ROWS: &[Row] = &[
         })
     }),
     ("EvaluationMismatch", without_a_due_evaluation),
-    ("ParameterUnknown", || proposed("no-such-thing", 5, 100)),
-    ("ParameterOutOfBounds", || {
-        proposed("audit-rate", 9_999, 100)
-    }),
-    ("EnactmentEarly", || proposed("audit-rate", 500_000, 9)),
-    ("NoVotingPower", || {
-        let chain = Chain::start(&Setup::default());
-        chain.reject(key("miner", 0), proposal("audit-rate", 500_000, 100))
-    }),
-    ("NoVotingPower", || {
-        let (chain, vote) = voting();
-        chain.reject(key("operator", 0), vote)
-    }),
-    ("ProposalUnknown", || {
-        let chain = Chain::start(&Setup::default());
-        chain.reject(key("holder", 0), vote(ProposalId::from_bytes([1; 32])))
-    }),
-    ("VotingClosed", || {
-        let (mut chain, vote) = voting();
-        chain.wait(6);
-        chain.reject(key("holder", 0), vote)
-    }),
-    ("ProposalDuplicate", || {
-        let chain = Chain::start(&Setup::default());
-        let body = || proposal("audit-rate", 500_000, 100);
-        let first = vec![(key("holder", 0), body())];
-        chain.reject_after(first, key("holder", 0), body())
-    }),
 ];
 
 fn fresh(body: Body) -> Rejection {
@@ -160,38 +131,4 @@ fn without_a_due_evaluation() -> Rejection {
     let mut checkpoint = chain.next_checkpoint();
     assert!(checkpoint.evaluation.take().is_some());
     chain.reject(key("operator", 0), Body::AttestCheckpoint { checkpoint })
-}
-
-fn proposal(parameter: &str, value: u64, enact_at: u64) -> Body {
-    Body::Propose {
-        title: Text::new("a change").unwrap(),
-        action: Action::ChangeParameter {
-            parameter: Text::new(parameter).unwrap(),
-            value,
-            enact_at: Height::new(enact_at),
-        },
-    }
-}
-
-fn proposed(parameter: &str, value: u64, enact_at: u64) -> Rejection {
-    let chain = Chain::start(&Setup::default());
-    chain.reject(key("holder", 0), proposal(parameter, value, enact_at))
-}
-
-fn vote(proposal: ProposalId) -> Body {
-    let choice = Choice::Yes;
-    Body::Vote { proposal, choice }
-}
-
-/// A chain with an open proposal, and a vote on it.
-fn voting() -> (Chain, Body) {
-    let mut chain = Chain::start(&Setup::default());
-    let body = proposal("audit-rate", 500_000, 100);
-    let Body::Propose { title, action } = &body else {
-        panic!("it is a proposal");
-    };
-    let proposer = key("holder", 0);
-    let id = governance::proposal::id(proposer.address(), title, action, Height::new(1));
-    chain.block(vec![(proposer, body)]);
-    (chain, vote(id))
 }

@@ -2,13 +2,14 @@
 
 use super::{actors::Behaviour, random::Random, world::DISHONEST, world::World};
 use crate::support::{RUN, accepting, audit_bodies, key, registration, rejecting};
-use ledger_state::proposal::Stored;
+use ledger_state::proposal;
 use protocol::{
     Amount, BlobId, Height, ProposalId, SigningKey, Step,
     codec::{BoundedVec, Text},
+    proposal::{Action, Choice, Payload, Weights},
     rollout::{Root, Totals},
     task::{UnitId, UnitKind},
-    transaction::{Action, Body, Choice, Unverified},
+    transaction::{Body, Unverified},
     verdict::Check,
 };
 
@@ -32,7 +33,7 @@ pub(super) fn wishes(world: &mut World) -> Vec<(SigningKey, Body)> {
             2 => commitment(random, step),
             3 => attestation(random, step),
             4 | 5 => verdict(random, step, &sender),
-            6 => proposal(random, height),
+            6 => change(random, height),
             7 => vote(random, &proposals),
             8 => Body::Appeal {
                 unit: unit(random, step),
@@ -57,8 +58,8 @@ pub(super) fn wishes(world: &mut World) -> Vec<(SigningKey, Body)> {
 
 fn open_proposals(world: &World) -> Vec<ProposalId> {
     let next = world.chain.height().next();
-    let stored = world.chain.view().scan::<Stored>(&()).into_iter();
-    let open = stored.filter(|(_, Stored(proposal))| proposal.accepts_votes(next));
+    let stored = proposal::all(&world.chain.view()).into_iter();
+    let open = stored.filter(|(_, proposal)| proposal.accepts_votes(next));
     open.map(|(id, _)| id).collect()
 }
 
@@ -127,7 +128,7 @@ fn verdict(random: &mut Random, step: Step, sender: &SigningKey) -> Body {
 }
 
 /// Changes that leave honest people time to be honest.
-fn proposal(random: &mut Random, height: Height) -> Body {
+fn change(random: &mut Random, height: Height) -> Body {
     let choices = [
         ("audit-rate", 10_000 + random.below(900_000)),
         ("appeal-blocks", 4 + random.below(10)),
@@ -141,13 +142,18 @@ fn proposal(random: &mut Random, height: Height) -> Body {
         ("nonsense", 1),
     ];
     let (parameter, value) = *random.pick(&choices);
+    let action = Action::SetParameter {
+        parameter: Text::new(parameter).unwrap(),
+        value,
+    };
     Body::Propose {
-        title: Text::new("a change").unwrap(),
-        action: Action::ChangeParameter {
-            parameter: Text::new(parameter).unwrap(),
-            value,
-            enact_at: height.saturating_add(18 + random.below(20)),
+        payload: Payload {
+            title: Text::new("a change").unwrap(),
+            summary: Text::default(),
+            actions: BoundedVec::new(vec![action]).unwrap(),
+            not_before: height.saturating_add(random.below(20)),
         },
+        deposit: Amount::new(500 + random.below(2_000)),
     }
 }
 
@@ -157,6 +163,6 @@ fn vote(random: &mut Random, proposals: &[ProposalId]) -> Body {
         _ => *random.pick(proposals),
     };
     let choices = [Choice::Yes, Choice::Yes, Choice::No, Choice::Abstain];
-    let choice = *random.pick(&choices);
-    Body::Vote { proposal, choice }
+    let weights = Weights::all(*random.pick(&choices));
+    Body::Vote { proposal, weights }
 }

@@ -6,7 +6,7 @@ use super::{
     random::Random,
 };
 use crate::support::{Chain, RUN, Setup, recipe};
-use governance::parameters::Name;
+use governance::{parameters::Name, proposal::Status};
 use ledger_state::{
     Event, account,
     bond::Miner,
@@ -84,7 +84,13 @@ fn label(event: &Event) -> Option<&'static str> {
         Event::AuditorFined { .. } => "fined",
         Event::MinerIdle { .. } => "idle",
         Event::MinerResumed { .. } => "resumed",
-        Event::ProposalEnacted { .. } => "enacted",
+        Event::Governed {
+            what:
+                governance::Event::StatusChanged {
+                    status: Status::Executed { .. },
+                    ..
+                },
+        } => "enacted",
         _ => return None,
     })
 }
@@ -113,7 +119,6 @@ fn setup(seed: u64) -> Setup {
             (Name::SortitionStages, 3 * (seed % 2)),
             (Name::SortitionStageBlocks, 3),
             (Name::SortitionGraceBlocks, 2),
-            (Name::VotingBlocks, 15),
         ],
         ..Setup::default()
     }

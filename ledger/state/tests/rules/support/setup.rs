@@ -24,6 +24,8 @@ pub(crate) struct Setup {
     pub(crate) recipe: Recipe,
     /// Parameters that differ from [`PARAMETERS`].
     pub(crate) parameters: Vec<(Name, u64)>,
+    /// How it is governed.
+    pub(crate) governance: genesis::Governance,
 }
 
 /// Short windows, and every unit audited, the first time by one auditor drawn publicly.
@@ -36,8 +38,6 @@ const PARAMETERS: &[(Name, u64)] = &[
     (Name::OpeningBlocks, 4),
     (Name::PlantRate, 0),
     (Name::VestingBlocks, 30),
-    (Name::VotingBlocks, 6),
-    (Name::TimelockBlocks, 3),
 ];
 
 impl Default for Setup {
@@ -49,6 +49,13 @@ impl Default for Setup {
             escrow: 1_000_000,
             recipe: recipe(),
             parameters: Vec::new(),
+            governance: genesis::Governance {
+                day_blocks: 1,
+                deposit_base: Amount::new(100),
+                steward: Some(key("steward", 0).address()),
+                stage: 1,
+                treasury: Amount::new(1_000_000),
+            },
         }
     }
 }
@@ -89,6 +96,7 @@ impl Setup {
                     value: *value,
                 })
                 .collect(),
+            governance: self.governance.clone(),
         }
     }
 }

@@ -1,0 +1,163 @@
+//! A view as governance's world.
+
+use crate::{
+    View, account,
+    genesis::check_recipe,
+    run::{self, InForce, Run, RunRecipe, Stage},
+    slash,
+    state::{Key, Record},
+    task::{self, BEACON_DELAY_BLOCKS},
+    unit,
+    validator::Validator,
+};
+use borsh::{BorshDeserialize, BorshSerialize, io};
+use governance::{
+    Parameters,
+    store::Store,
+    world::{Operator, Planted, RunStage, World},
+};
+use protocol::{Address, Amount, Height, RunId, Step, recipe::Recipe};
+
+/// A record of governance, as its bytes.
+struct Governed(Vec<u8>);
+
+impl BorshSerialize for Governed {
+    fn serialize<W: io::Write>(&self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(&self.0)
+    }
+}
+
+impl BorshDeserialize for Governed {
+    fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl Record for Governed {
+    const TABLE: u8 = 11;
+    type Key = Path;
+}
+
+/// A key of governance, as its bytes; it is the last part of an entry's key.
+struct Path(Vec<u8>);
+
+impl Key for Path {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.0);
+    }
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
+        Some(Self(std::mem::take(bytes).to_vec()))
+    }
+}
+
+impl Store for View<'_> {
+    fn read(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let record: Option<Governed> = self.get(&Path(key.to_vec()));
+        record.map(|Governed(bytes)| bytes)
+    }
+    fn write(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        match value {
+            Some(value) => self.put(&Path(key), &Governed(value)),
+            None => self.delete::<Governed>(&Path(key)),
+        }
+    }
+    fn list(&self, prefix: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let found = self.scan::<Governed>(&Path(prefix.to_vec()));
+        found
+            .into_iter()
+            .map(|(Path(key), Governed(value))| (key, value))
+            .collect()
+    }
+}
+
+impl World for View<'_> {
+    fn attempt<T, E>(&mut self, operation: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        View::attempt(self, operation)
+    }
+    fn balance(&self, account: Address) -> Amount {
+        account::account(self, account).balance
+    }
+    fn set_balance(&mut self, owner: Address, balance: Amount) {
+        let mut account = account::account(self, owner);
+        account.balance = balance;
+        self.put(&owner, &account);
+    }
+    fn burn(&mut self, amount: Amount) {
+        slash::burn(self, amount);
+    }
+    fn parameters(&self) -> Parameters {
+        run::parameters(self)
+    }
+    fn set_parameters(&mut self, parameters: &Parameters) {
+        self.put(&(), &InForce(parameters.clone()));
+    }
+    fn run(&self, run: RunId) -> Option<RunStage> {
+        self.get::<Run>(&run).map(|run| match run.stage {
+            Stage::Finished => RunStage::Finished,
+            Stage::Opening { .. } | Stage::Working { .. } | Stage::Attesting { .. } => {
+                RunStage::Running
+            }
+        })
+    }
+    fn create_run(
+        &mut self,
+        recipe: &Recipe,
+        budget: Amount,
+        start_at: Height,
+    ) -> Result<RunId, String> {
+        let runs = self.scan::<Run>(&());
+        let next = runs.last().map_or(0, |(id, _)| id.get().saturating_add(1));
+        check_recipe(next, recipe).map_err(|error| error.to_string())?;
+        let now = run::tip(self).height.next();
+        let beacon_at = start_at.max(now.saturating_add(BEACON_DELAY_BLOCKS));
+        let id = RunId::new(next);
+        let run = Run {
+            escrow: budget,
+            step: Step::ZERO,
+            stage: Stage::Opening { beacon_at },
+        };
+        self.put(&id, &run);
+        self.put(&id, &RunRecipe(recipe.clone()));
+        Ok(id)
+    }
+    fn fund_run(&mut self, id: RunId, amount: Amount) {
+        if let Some(mut run) = self.get::<Run>(&id) {
+            run.escrow = run.escrow.saturating_add(amount.get());
+            self.put(&id, &run);
+        }
+    }
+    /// Units under way are still judged and paid: what they may cost stays in escrow.
+    fn stop_run(&mut self, id: RunId) -> Amount {
+        let Some(mut run) = self.get::<Run>(&id) else {
+            return Amount::ZERO;
+        };
+        let units = task::units(self, id, run.step);
+        let open = units
+            .iter()
+            .filter(|(_, unit)| !matches!(unit.stage, unit::Stage::Settled { .. }));
+        let owed = open.fold(0, |sum: u64, (unit, _)| {
+            sum.saturating_add(crate::reward::price(self, *unit).get())
+        });
+        let kept = run.escrow.min(Amount::new(owed));
+        let returned = run.escrow.saturating_sub(kept.get());
+        run.escrow = kept;
+        run.stage = Stage::Finished;
+        self.put(&id, &run);
+        returned
+    }
+    fn operators(&self) -> Vec<Operator> {
+        let validators = self.scan::<Validator>(&()).into_iter();
+        let known = validators.map(|(operator, validator)| Operator {
+            operator,
+            holder: validator.holder,
+            power: validator.stake.get(),
+        });
+        known.collect()
+    }
+    /// No faults are planted yet, so the gates that ask for them stay closed.
+    fn planted(&self) -> Option<Planted> {
+        None
+    }
+}
