@@ -159,7 +159,7 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-fn payload() -> impl Strategy<Value = Payload> {
+fn motion() -> impl Strategy<Value = Payload> {
     let actions = vec(action(), 0..=10);
     let text = "[a-zA-Zäß_ ]{0,24}";
     (text, text, actions, any::<u64>()).prop_map(|(title, summary, actions, height)| Payload {
@@ -177,7 +177,7 @@ fn guard() -> impl Strategy<Value = Guard> {
         Just(Module::Upgrades)
     ];
     prop_oneof![
-        payload().prop_map(|payload| Guard::Decree { payload }),
+        motion().prop_map(|payload| Guard::Decree { payload }),
         proposal().prop_map(|proposal| Guard::Cancel { proposal }),
         proposal().prop_map(|proposal| Guard::Delay { proposal }),
         module.prop_map(|module| Guard::Pause { module }),
@@ -205,7 +205,7 @@ fn money_and_votes() -> impl Strategy<Value = Body> {
             vrf: protocol::vrf::Public::from_bytes(vrf),
         }),
         Just(Body::Resume),
-        (payload(), any::<u64>()).prop_map(|(payload, deposit)| Body::Propose {
+        (motion(), any::<u64>()).prop_map(|(payload, deposit)| Body::Propose {
             payload,
             deposit: Amount::new(deposit),
         }),
