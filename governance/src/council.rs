@@ -2,7 +2,7 @@
 //! nobody in stage 3.
 //!
 //! Guardians can stop and wait; they can never spend, pass or change anything, except by decree in
-//! stage 0. The council's halves are elected at different times, so that one vote cannot replace it.
+//! stage 0. The council's halves are elected at different times, so one vote cannot replace it.
 
 use crate::{
     Refusal, action,

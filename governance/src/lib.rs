@@ -1,7 +1,7 @@
 //! Rules about rules: what may be decided, by whom, and when it takes effect. Spec: governance.
 //!
-//! Pure: no IO, no clock, no floats. The rules keep their records in any [`store::Store`] and act on
-//! any [`world::World`]; the ledger's state machine is one, a map in memory another. The files
+//! Pure: no IO, no clock, no floats. The rules keep their records in any [`store::Store`] and act
+//! on any [`world::World`]; the ledger's state machine is one, a map in memory another. The files
 //! follow one proposal:
 //!
 //! * [`submit`]: a payload of typed actions with a deposit; the strictest [`track`] rules it;

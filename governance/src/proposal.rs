@@ -175,6 +175,10 @@ pub enum Origin {
 }
 
 /// A proposal, without its payload.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each tells that something that may happen once has happened"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Proposal {
     /// Who proposed.

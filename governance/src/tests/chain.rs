@@ -2,7 +2,7 @@
 
 use super::memory::{Memory, MemoryRun};
 use crate::{
-    Calendar, Event, Proposal, Refusal, Stage, action, council, house, lifecycle, power,
+    Calendar, Event, Proposal, Refusal, Stage, council, house, lifecycle, power,
     proposal::{Status, find},
     settings::{self, Settings},
     stage,
@@ -13,7 +13,7 @@ use crate::{
 use protocol::{
     Address, Amount, EnvironmentHash, Height, Micro, ProposalId, RunId,
     codec::{BoundedVec, Text},
-    proposal::{Action, Choice, Guard, Payload, Track, Weights},
+    proposal::{Action, Guard, Payload, Track, Weights},
     recipe::{ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
 };
 
@@ -106,33 +106,12 @@ impl Chain {
         self.now = self.now.next();
         lifecycle::advance(&mut self.world, self.now)
     }
-    /// Builds blocks until the one of this height is being built.
-    pub(crate) fn until(&mut self, height: Height) -> Vec<Event> {
-        let mut events = Vec::new();
-        while self.now < height {
-            events.extend(self.block());
-        }
-        events
-    }
-    pub(crate) fn days(&mut self, days: u64) -> Vec<Event> {
-        let to = settings::settings(&self.world)
-            .calendar
-            .after(self.now, days);
-        self.until(to)
-    }
     pub(crate) fn attempt(
         &mut self,
         operation: impl FnOnce(&mut Memory, Height) -> Result<Vec<Event>, Refusal>,
     ) -> Result<Vec<Event>, Refusal> {
         let now = self.now;
         self.world.attempt(|world| operation(world, now))
-    }
-    /// Proposes with the whole deposit.
-    pub(crate) fn propose(&mut self, by: u8, payload: &Payload) -> Result<ProposalId, Refusal> {
-        let id = payload.id(account(by), self.now);
-        let deposit = Amount::new(50_000);
-        self.attempt(|world, now| submit::propose(world, account(by), payload, deposit, now))?;
-        Ok(id)
     }
     pub(crate) fn submit(
         &mut self,
@@ -148,9 +127,6 @@ impl Chain {
         let deposited =
             self.attempt(|world, now| submit::deposit(world, account(by), id, amount, now));
         deposited.map(|_| ())
-    }
-    pub(crate) fn vote(&mut self, by: u8, id: ProposalId, choice: Choice) -> Result<(), Refusal> {
-        self.vote_split(by, id, Weights::all(choice)).map(|_| ())
     }
     pub(crate) fn vote_split(
         &mut self,
@@ -184,25 +160,6 @@ impl Chain {
     }
     pub(crate) fn handover(&self) -> stage::Handover {
         self.world.get(&()).unwrap()
-    }
-    pub(crate) fn is_run_paused(&self) -> bool {
-        action::is_run_paused(&self.world, RunId::ZERO, self.now)
-    }
-    /// Waits until a proposal's vote is closed.
-    pub(crate) fn close(&mut self, id: ProposalId) -> Vec<Event> {
-        let mut events = Vec::new();
-        while matches!(self.status(id), Status::Voting { .. }) {
-            events.extend(self.block());
-        }
-        events
-    }
-    /// Waits until a proposal is final.
-    pub(crate) fn finish(&mut self, id: ProposalId) -> Vec<Event> {
-        let mut events = Vec::new();
-        while !self.status(id).is_final() {
-            events.extend(self.block());
-        }
-        events
     }
     /// All tokens, burned ones included.
     pub(crate) fn supply(&self) -> u64 {

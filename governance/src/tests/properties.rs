@@ -50,7 +50,7 @@ fn ten_thousand_histories_keep_all_invariants() {
                     *all.entry(what).or_default() += count;
                 }
             }
-            Err(broken) => panic!("SEED={seed} broke {broken:?}"),
+            Err(broken) => panic!("SEED={seed} broke {}: {}", broken.invariant, broken.what),
         }
     }
     eprintln!("{:?} for {all:?}", started.elapsed());

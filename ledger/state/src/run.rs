@@ -7,6 +7,7 @@ use protocol::{
     Amount, BlockId, ChainId, Height, RunId, Step, checkpoint::Checkpoint, recipe::Recipe,
     task::Beacon,
 };
+use std::collections::VecDeque;
 
 /// The chain's tip and counters.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -133,12 +134,29 @@ impl Record for Closed {
 }
 
 /// How auditors did with faults that miners planted in units drawn for audit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Plants {
     /// Faults judged, and shown to be faults.
     pub opened_count: u64,
     /// Of those, found.
     pub found_count: u64,
+    /// Which of the last [`RECENT_PLANTS_COUNT`] were found, oldest first.
+    pub recent: VecDeque<bool>,
+}
+
+/// Planted faults over which governance measures how well they are found.
+pub const RECENT_PLANTS_COUNT: usize = 1_000;
+
+impl Plants {
+    /// Counts one more.
+    pub fn judge(&mut self, is_found: bool) {
+        self.opened_count = self.opened_count.saturating_add(1);
+        self.found_count = self.found_count.saturating_add(is_found.into());
+        if self.recent.len() >= RECENT_PLANTS_COUNT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(is_found);
+    }
 }
 
 impl Record for Plants {

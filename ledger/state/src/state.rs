@@ -237,7 +237,8 @@ impl View<'_> {
         let replaced = self.writes.insert(key.clone(), None);
         self.journal.push((key, replaced));
     }
-    /// Runs `operation`; if it fails, the view is as it was before. An operation may attempt others.
+    /// Runs `operation`; if it fails, the view is as it was before. Operations may attempt
+    /// others.
     ///
     /// # Errors
     /// What the operation returned.

@@ -22,10 +22,9 @@ use ledger_state::{
     validator::Validator,
 };
 use protocol::{
-    Address, Height, RunId, Step,
+    Address, Amount, Height, Micro, ProposalId, RunId, Step,
     recipe::{Phase, Recipe},
     task::{UnitId, UnitKind},
-    transaction::Action,
 };
 
 /// The network at a glance.

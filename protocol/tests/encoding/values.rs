@@ -220,7 +220,6 @@ fn totals() -> Totals {
 
 /// Every kind of body, in the order of the wire.
 pub(crate) fn bodies() -> Vec<Body> {
-    let proposal = ProposalId::from_bytes([0x88; 32]);
     let rollout = unit(UnitKind::Rollout);
     let salt = [0x77; 32];
     let hidden = commitment(
@@ -275,6 +274,15 @@ pub(crate) fn bodies() -> Vec<Body> {
         Body::AttestCheckpoint {
             checkpoint: checkpoint(),
         },
+    ];
+    bodies.extend(governing());
+    bodies.extend(openings_and_reports());
+    bodies
+}
+
+fn governing() -> Vec<Body> {
+    let proposal = ProposalId::from_bytes([0x88; 32]);
+    vec![
         Body::Propose {
             payload: payload(),
             deposit: Amount::new(1_000),
@@ -303,9 +311,7 @@ pub(crate) fn bodies() -> Vec<Body> {
                 module: Module::Treasury,
             },
         },
-    ];
-    bodies.extend(openings_and_reports());
-    bodies
+    ]
 }
 
 fn openings_and_reports() -> Vec<Body> {

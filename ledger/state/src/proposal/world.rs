@@ -3,7 +3,7 @@
 use crate::{
     View, account,
     genesis::check_recipe,
-    run::{self, InForce, Run, RunRecipe, Stage},
+    run::{self, InForce, Plants, Run, RunRecipe, Stage},
     slash,
     state::{Key, Record},
     task::{self, BEACON_DELAY_BLOCKS},
@@ -156,8 +156,12 @@ impl World for View<'_> {
         });
         known.collect()
     }
-    /// No faults are planted yet, so the gates that ask for them stay closed.
     fn planted(&self) -> Option<Planted> {
-        None
+        let Plants { recent, .. } = self.get(&())?;
+        let count = |count| u64::try_from(count).unwrap_or(u64::MAX);
+        Some(Planted {
+            planted: count(recent.len()),
+            found: count(recent.iter().filter(|is_found| **is_found).count()),
+        })
     }
 }

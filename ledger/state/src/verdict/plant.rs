@@ -30,8 +30,7 @@ pub(super) fn settle(view: &mut View<'_>, id: UnitId, unit: &Unit) -> Vec<Event>
     let seats = || rounds.iter().flat_map(|audit| &audit.seats);
     let is_found = seats().any(|seat| seat.verdict().is_some_and(|verdict| !verdict.accepts()));
     let mut plants: Plants = view.get(&()).unwrap_or_default();
-    plants.opened_count = plants.opened_count.saturating_add(1);
-    plants.found_count = plants.found_count.saturating_add(is_found.into());
+    plants.judge(is_found);
     view.put(&(), &plants);
     let mut events = vec![Event::PlantJudged { unit: id, is_found }];
     let missed = |seat: &&Seat| seat.verdict().is_some_and(Verdict::accepts);
