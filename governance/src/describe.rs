@@ -32,6 +32,13 @@ pub fn describe(proposal: &Proposal, payload: &Payload) -> Vec<Change> {
     changes.collect()
 }
 
+/// All actions of a payload, decoded from its bytes alone, in order.
+#[must_use]
+pub fn decode(payload: &Payload) -> Vec<Change> {
+    let actions = payload.actions.as_slice().iter();
+    actions.map(|action| change(action, None)).collect()
+}
+
 /// Whether this is a parameter that exists.
 fn is_parameter(action: &Action) -> bool {
     match action {

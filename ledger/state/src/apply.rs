@@ -19,7 +19,7 @@ use crate::{
 };
 use governance::{council, house, power, stage, submit, upgrade, vote};
 use protocol::{
-    Height, StateRoot,
+    Address, Height, StateRoot,
     block::{self, Header},
     task::Beacon,
     transaction::{Body, Verified},
@@ -114,8 +114,22 @@ fn execute(
 ) -> Result<Vec<Event>, Rejection> {
     view.attempt(|view| {
         account::advance_nonce(view, transaction.sender(), transaction.nonce())?;
-        dispatch(view, transaction, height)
+        dispatch(view, transaction.sender(), transaction.body(), height)
     })
+}
+
+/// What a body would do in the next block if this account signed it; its writes are in `view`
+/// afterwards. For whoever wants to see before signing.
+///
+/// # Errors
+/// The rule it breaks.
+pub fn rehearse(
+    view: &mut View<'_>,
+    sender: Address,
+    body: &Body,
+) -> Result<Vec<Event>, Rejection> {
+    let height = run::tip(view).height.next();
+    view.attempt(|view| dispatch(view, sender, body, height))
 }
 
 #[expect(
@@ -124,11 +138,11 @@ fn execute(
 )]
 fn dispatch(
     view: &mut View<'_>,
-    transaction: &Verified,
+    sender: Address,
+    body: &Body,
     height: Height,
 ) -> Result<Vec<Event>, Rejection> {
-    let sender = transaction.sender();
-    match transaction.body() {
+    match body {
         Body::Transfer { to, amount } => account::transfer(view, sender, *to, *amount),
         Body::RegisterMiner { bond, vrf } => bond::register(view, sender, (*bond, *vrf), height),
         Body::Resume => bond::resume(view, sender, height),

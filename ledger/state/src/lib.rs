@@ -50,7 +50,7 @@ pub mod unit;
 pub mod validator;
 pub mod verdict;
 
-pub use apply::{Transition, apply, check_transaction, select, select_within};
+pub use apply::{Transition, apply, check_transaction, rehearse, select, select_within};
 pub use event::Event;
 pub use rejection::Rejection;
 pub use state::{State, View};

@@ -1,6 +1,6 @@
 //! Proposals: the rules of the crate `governance`, acting on this state. Spec: governance.
 //!
-//! A [`View`] is a governance world: [`world`] keeps its records in table 11, moves tokens between
+//! A [`View`] is a governance world: `world` keeps its records in table 11, moves tokens between
 //! accounts and lets votes reach parameters and runs. Stake enters at genesis and leaves by fines;
 //! work that a unit was paid for gives its miner a seat in the second house.
 

@@ -24,7 +24,7 @@ pub(super) fn shown(overview: &Overview) -> Option<&ProposalRow> {
 pub(super) fn in_words(proposal: &ProposalRow) -> String {
     format!(
         "vote {}: {}, yes {:.1} %, no {:.1} %",
-        changes(proposal),
+        changes(proposal, ToOwned::to_owned),
         proposal.status,
         100.0 * text::share(proposal.yes.get(), proposal.total.get()),
         100.0 * text::share(proposal.no.get(), proposal.total.get()),
@@ -32,9 +32,9 @@ pub(super) fn in_words(proposal: &ProposalRow) -> String {
 }
 
 /// Its first change, and how many follow.
-fn changes(proposal: &ProposalRow) -> String {
+fn changes(proposal: &ProposalRow, number: impl Fn(&str) -> String) -> String {
     let in_words = |change: &Change| match &change.old {
-        Some(old) => format!("{} {old} → {}", change.what, change.new),
+        Some(old) => format!("{} {} → {}", change.what, number(old), number(&change.new)),
         None => format!("{}: {}", change.what, change.new),
     };
     let first = proposal.changes.first().map(in_words).unwrap_or_default();
@@ -42,6 +42,11 @@ fn changes(proposal: &ProposalRow) -> String {
         0 => first,
         more => format!("{first} and {more} more"),
     }
+}
+
+/// A number as people read it; other values as they are.
+fn grouped(value: &str) -> String {
+    value.parse().map_or_else(|_| value.to_owned(), text::whole)
 }
 
 /// Draws the proposal in three lines.
@@ -55,7 +60,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, proposal: &ProposalRow, ov
         " Vote ".bold(),
         Span::raw(text::shorten(&proposal.title, 32)),
         Span::styled("  ", QUIET),
-        Span::styled(format!("{} ", text::shorten(&changes(proposal), 48)), QUIET),
+        Span::styled(
+            format!("{} ", text::shorten(&changes(proposal, grouped), 48)),
+            QUIET,
+        ),
         Span::styled(format!(" {} ", proposal.status), Style::new().fg(colour)),
     ]);
     let lines = vec![
