@@ -141,15 +141,58 @@ kernel! {
     ///
     /// `m = max(row) scale`, `e = exp(fma(row, scale, -m))`, `p = e (1 / Σ e)`.
     pub(crate) fn softmax(row: &mut [f32], valid: usize, scale: f32) {
-        // The exponential of -inf is +0, so whole lanes can be worked on.
-        row[valid..].fill(f32::NEG_INFINITY);
-        let largest = reduce::max(row) * scale;
-        let sum = map_and_sum(row, |x| elementary::exp(x.mul_add(scale, -largest)));
-        let reciprocal = 1.0 / sum;
+        let (whole, rest) = row.as_chunks_mut::<LANES>();
+        rest.iter_mut().skip(valid.saturating_sub(whole.len() * LANES)).for_each(|x| {
+            *x = f32::NEG_INFINITY;
+        });
+        let mut largest = [f32::NEG_INFINITY; LANES];
+        for (index, chunk) in whole.iter().enumerate() {
+            reduce::larger_lanes(&mut largest, &first_lanes(chunk, valid, index));
+        }
+        for (lane, &x) in largest.iter_mut().zip(rest.iter()) {
+            *lane = if x > *lane { x } else { *lane };
+        }
+        let largest = reduce::max_of_lanes(largest) * scale;
+        let mut sums = [0.0; LANES];
+        for (index, chunk) in whole.iter_mut().enumerate() {
+            let counted = first_lanes(chunk, valid, index);
+            for ((sum, e), &x) in sums.iter_mut().zip(chunk).zip(&counted) {
+                *e = elementary::exp(x.mul_add(scale, -largest));
+                *sum += *e;
+            }
+        }
+        for (sum, x) in sums.iter_mut().zip(rest.iter_mut()) {
+            *x = elementary::exp(x.mul_add(scale, -largest));
+            *sum += *x;
+        }
+        let reciprocal = 1.0 / reduce::tree(sums, |a, b| a + b);
         for x in row.iter_mut() {
             *x *= reciprocal;
         }
     }
+}
+
+/// Chunk `index` of a row whose first `valid` values count; the others are -inf, of which the
+/// exponential is +0. Chosen in registers: memory that was written a value at a time is slow to
+/// read as a vector.
+#[inline(always)]
+fn first_lanes(chunk: &[f32; LANES], valid: usize, index: usize) -> [f32; LANES] {
+    /// Sixteen of these, from where as many as count are left, select.
+    const SELECT: [u32; 2 * LANES] = {
+        let mut select = [0; 2 * LANES];
+        let mut lane = 0;
+        while lane < LANES {
+            select[lane] = u32::MAX;
+            lane += 1;
+        }
+        select
+    };
+    let left = valid.saturating_sub(index * LANES).min(LANES);
+    let mut counted = *chunk;
+    for (x, &select) in counted.iter_mut().zip(&SELECT[LANES - left..][..LANES]) {
+        *x = f32::from_bits(x.to_bits() & select | f32::NEG_INFINITY.to_bits() & !select);
+    }
+    counted
 }
 
 kernel! {

@@ -16,7 +16,8 @@
 use super::cpu::Kernels;
 use super::gemm::{Operand, Output, View, pack_panel};
 use super::lines::Lines;
-use super::tile::{Block, Shape, Strides, Target, even_tile_rows, panel_width};
+use super::tile::{Block, FETCH_STEP, Shape, Strides, Target, even_tile_rows, panel_width};
+use std::ops::Range;
 
 /// Rows of a block.
 pub(crate) const BLOCK_ROWS: usize = 64;
@@ -111,6 +112,11 @@ impl Panels {
         self.shape.columns
     }
 
+    /// Panels of a block.
+    pub(crate) fn panels(&self) -> usize {
+        self.shape.panels()
+    }
+
     /// Columns of a panel.
     pub(crate) fn width(&self) -> usize {
         self.shape.width
@@ -186,36 +192,82 @@ impl RowBlockMut<'_> {
 }
 
 /// Continues the folds `c[o, j] = fold_t fma(dy[t, o], x[t, j])` over all rows, for the columns
-/// `o` of panel `index` of `dy`; `c` is row-major.
+/// `o` of panels `panels` of `dy`; `c` is row-major.
+///
+/// A block of rows meets all of `c` before the next block begins: block and `c` are then in the
+/// second-level cache, and what comes from beyond it is read once.
 pub(crate) fn weight_gradient(
     kernels: Kernels,
-    (dy, index): (&Panels, usize),
+    (dy, panels): (&Panels, Range<usize>),
     x: &Panels,
     c: &mut [f32],
 ) {
-    let width = x.shape.width;
-    let outputs = c.len() / x.shape.columns;
-    let tile = even_tile_rows(kernels, outputs);
-    for panel in 0..x.shape.panels() {
-        for (dy, x_block) in dy.blocks().zip(x.blocks()) {
-            for row in (0..outputs).step_by(tile) {
-                let block = Block {
-                    rows: tile.min(outputs - row),
-                    depth: dy.rows,
-                    shape: Shape::Full,
-                    a: &dy.panel(index)[row..],
-                    strides: Strides::columns(width),
-                    panel: x_block.panel(panel),
-                    next: &[],
-                };
-                let target = Target {
-                    c: &mut c[row * x.shape.columns + panel * width..],
-                    row: x.shape.columns,
-                    columns: width.min(x.shape.columns - panel * width),
-                    accumulate: true,
-                };
-                block.run(kernels, target);
+    let (columns, width) = (x.shape.columns, x.shape.width);
+    let mut following = dy.blocks().zip(x.blocks()).skip(1);
+    for (dy, x) in dy.blocks().zip(x.blocks()) {
+        let next = following.next().unwrap_or((dy, x));
+        for (index, c) in panels.clone().zip(c.chunks_mut(width * columns)) {
+            let mut ahead = Ahead::new(next, (dy, index), &panels);
+            let outputs = c.len() / columns;
+            let tile = even_tile_rows(kernels, outputs);
+            for panel in 0..x.shape.panels() {
+                for row in (0..outputs).step_by(tile) {
+                    let block = Block {
+                        rows: tile.min(outputs - row),
+                        depth: dy.rows,
+                        shape: Shape::Full,
+                        a: &dy.panel(index)[row..],
+                        strides: Strides::columns(width),
+                        panel: x.panel(panel),
+                        next: ahead.take(dy.rows * FETCH_STEP),
+                    };
+                    let target = Target {
+                        c: &mut c[row * columns + panel * width..],
+                        row: columns,
+                        columns: width.min(columns - panel * width),
+                        accumulate: true,
+                    };
+                    block.run(kernels, target);
+                }
             }
         }
+    }
+}
+
+/// What the tiles of one panel of `dy` fetch for those after it: the next panel, and a share of
+/// the next block of `x`.
+struct Ahead<'a> {
+    dy: &'a [f32],
+    x: &'a [f32],
+}
+
+impl<'a> Ahead<'a> {
+    fn new(
+        (next_dy, next_x): (RowBlock<'a>, RowBlock<'a>),
+        (dy, index): (RowBlock<'a>, usize),
+        panels: &Range<usize>,
+    ) -> Self {
+        let length = next_x.data.len();
+        let share = |index: usize| (index - panels.start) * length / panels.len();
+        Self {
+            dy: if index + 1 < panels.end {
+                dy.panel(index + 1)
+            } else {
+                next_dy.panel(panels.start)
+            },
+            x: &next_x.data[share(index)..share(index + 1)],
+        }
+    }
+
+    /// The next `count` values, `dy` first.
+    fn take(&mut self, count: usize) -> &'a [f32] {
+        let from = if self.dy.is_empty() {
+            &mut self.x
+        } else {
+            &mut self.dy
+        };
+        let (taken, rest) = from.split_at(count.min(from.len()));
+        *from = rest;
+        taken
     }
 }

@@ -73,19 +73,27 @@ reduction!(
 #[inline(always)]
 pub(crate) fn max(x: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
-    let mut chunks = x.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        for lane in 0..LANES {
-            lanes[lane] = if chunk[lane] > lanes[lane] {
-                chunk[lane]
-            } else {
-                lanes[lane]
-            };
-        }
+    let (whole, rest) = x.as_chunks::<LANES>();
+    for chunk in whole {
+        larger_lanes(&mut lanes, chunk);
     }
-    for (lane, &v) in lanes.iter_mut().zip(chunks.remainder()) {
+    for (lane, &v) in lanes.iter_mut().zip(rest) {
         *lane = if v > *lane { v } else { *lane };
     }
+    max_of_lanes(lanes)
+}
+
+/// Each lane becomes the larger of itself and a new value.
+#[inline(always)]
+pub(crate) fn larger_lanes(lanes: &mut [f32; LANES], chunk: &[f32; LANES]) {
+    for (lane, &v) in lanes.iter_mut().zip(chunk) {
+        *lane = if v > *lane { v } else { *lane };
+    }
+}
+
+/// The largest of all lanes.
+#[inline(always)]
+pub(crate) fn max_of_lanes(lanes: [f32; LANES]) -> f32 {
     let larger = |a, b| if b > a { b } else { a };
     let largest = tree(lanes, larger);
     if largest == 0.0 {

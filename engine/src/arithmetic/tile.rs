@@ -150,46 +150,14 @@ struct Raw {
 impl Block<'_> {
     /// Computes the tile into `target`.
     ///
+    /// Inlined: operands that went through memory as a whole would be waited for here.
+    ///
     /// # Panics
     /// If an operand is shorter than its strides say.
+    #[inline(always)]
     pub(crate) fn run(&self, kernels: Kernels, target: Target<'_>) {
-        let Target {
-            c,
-            row,
-            columns,
-            accumulate,
-        } = target;
-        let width = panel_width(kernels);
-        let extra = if self.shape == Shape::Causal {
-            self.rows - 1
-        } else {
-            0
-        };
-        let steps = self.depth + extra;
-        assert!((1..=tile_rows(kernels)).contains(&self.rows) && columns <= width);
-        assert!((self.rows - 1) * row + columns <= c.len());
-        assert!(self.panel.len() >= steps * width);
-        let Strides {
-            row: a_row,
-            step: a_step,
-            piece,
-            jump,
-        } = self.strides;
-        assert!(
-            a_step == 1 || a_row == 1 || self.rows == 1,
-            "matrix operand has gaps both ways"
-        );
-        if steps > 0 {
-            assert!(
-                steps <= piece || extra == 0 && jump >= piece * a_step,
-                "pieces of a matrix operand overlap"
-            );
-            assert!(
-                self.strides.index(self.rows - 1, steps - 1) < self.a.len(),
-                "matrix operand is shorter than its shape"
-            );
-        }
-        let mut raw = Raw {
+        self.check(kernels, &target);
+        let raw = Raw {
             depth: self.depth,
             a: self.a.as_ptr(),
             strides: self.strides,
@@ -201,28 +169,80 @@ impl Block<'_> {
                 self.next
             }
             .as_ptr(),
-            c: c.as_mut_ptr(),
-            c_row: row,
-            accumulate,
+            c: target.c.as_mut_ptr(),
+            c_row: target.row,
+            accumulate: target.accumulate,
         };
-        if columns == width {
-            return dispatch(kernels, self.rows, self.shape, &raw);
+        if target.columns == panel_width(kernels) {
+            dispatch(kernels, self.rows, self.shape, &raw);
+        } else {
+            run_partial(kernels, (self.rows, self.shape), raw, target);
         }
-        // A partial panel computes a whole tile aside and copies the columns that exist.
-        let mut whole = [0.0; TILE_ROWS_MAX * WIDTH_MAX];
-        if accumulate {
-            for i in 0..self.rows {
-                whole[i * width..][..columns].copy_from_slice(&c[i * row..][..columns]);
-            }
-        }
-        raw.c = whole.as_mut_ptr();
-        raw.c_row = width;
-        dispatch(kernels, self.rows, self.shape, &raw);
-        for i in 0..self.rows {
-            c[i * row..][..columns].copy_from_slice(&whole[i * width..][..columns]);
+    }
+
+    /// Asserts that the operands cover what the tile reads and writes.
+    #[inline(always)]
+    fn check(&self, kernels: Kernels, target: &Target<'_>) {
+        let width = panel_width(kernels);
+        let extra = if self.shape == Shape::Causal {
+            self.rows - 1
+        } else {
+            0
+        };
+        let steps = self.depth + extra;
+        assert!((1..=tile_rows(kernels)).contains(&self.rows) && target.columns <= width);
+        assert!((self.rows - 1) * target.row + target.columns <= target.c.len());
+        assert!(self.panel.len() >= steps * width);
+        let Strides {
+            row,
+            step,
+            piece,
+            jump,
+        } = self.strides;
+        assert!(
+            step == 1 || row == 1 || self.rows == 1,
+            "matrix operand has gaps both ways"
+        );
+        if steps > 0 {
+            assert!(
+                steps <= piece || extra == 0 && jump >= piece * step,
+                "pieces of a matrix operand overlap"
+            );
+            assert!(
+                self.strides.index(self.rows - 1, steps - 1) < self.a.len(),
+                "matrix operand is shorter than its shape"
+            );
         }
     }
 }
+
+/// A partial panel: computes a whole tile aside and copies the columns that exist.
+#[inline(never)]
+fn run_partial(kernels: Kernels, (rows, shape): (usize, Shape), raw: Raw, target: Target<'_>) {
+    let width = panel_width(kernels);
+    let Target {
+        c, row, columns, ..
+    } = target;
+    let mut whole = [0.0; TILE_ROWS_MAX * WIDTH_MAX];
+    if raw.accumulate {
+        for i in 0..rows {
+            whole[i * width..][..columns].copy_from_slice(&c[i * row..][..columns]);
+        }
+    }
+    let aside = Raw {
+        c: whole.as_mut_ptr(),
+        c_row: width,
+        ..raw
+    };
+    dispatch(kernels, rows, shape, &aside);
+    for i in 0..rows {
+        c[i * row..][..columns].copy_from_slice(&whole[i * width..][..columns]);
+    }
+}
+
+/// Values that a step over a column-major A fetches ahead: a part of a line, so that the lines on
+/// their way are few.
+pub(super) const FETCH_STEP: usize = 4;
 
 /// Steps of an unrolled turn of the loop over a row-major A.
 const TURN: usize = 4;
@@ -301,6 +321,8 @@ macro_rules! tile {
                     loop {
                         let steps = left.min(piece);
                         for _ in 0..steps {
+                            fetch(next);
+                            next = next.wrapping_add(FETCH_STEP);
                             step!(0, 0, |i: usize| a.add(i));
                             a = a.wrapping_add(step);
                             b = b.add(2 * $lanes);
@@ -330,7 +352,7 @@ macro_rules! tile {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{GROUPS, LINE, Raw, Strides, TURN};
+    use super::{FETCH_STEP, GROUPS, LINE, Raw, Strides, TURN};
     use std::arch::x86_64::{
         __m256, __m512, _MM_HINT_T1, _mm_prefetch, _mm256_fmadd_ps, _mm256_loadu_ps,
         _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps, _mm512_fmadd_ps, _mm512_loadu_ps,

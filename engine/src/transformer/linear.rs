@@ -14,6 +14,7 @@
 use crate::arithmetic::gemm::{Output, Packed, Start, View, multiply, multiply_here};
 use crate::arithmetic::panels::{BLOCK_ROWS, Panels, weight_gradient};
 use crate::arithmetic::threads::Threads;
+use std::ops::Range;
 
 /// `y = x Wᵀ` for row-major `x` `[rows, inputs]` and `y` `[rows, outputs]`; `weight` is `W`
 /// packed for it.
@@ -71,15 +72,34 @@ impl<'a> WeightGradient<'a> {
         Self { dy, x, values }
     }
 
-    /// Its parts, each the outputs of one panel of `dy`.
-    fn parts(self) -> impl Iterator<Item = (&'a Panels, usize, &'a Panels, &'a mut [f32])> + Send {
+    /// Its parts, each the outputs of some panels of `dy`.
+    fn parts(self, most: usize) -> impl Iterator<Item = GradientPart<'a>> + Send {
         let Self { dy, x, values } = self;
-        let parts = values.chunks_mut(dy.width() * x.columns());
-        parts
-            .enumerate()
-            .map(move |(index, part)| (dy, index, x, part))
+        let panels = dy.panels();
+        // Even parts: none is left with a small rest.
+        let count = panels.div_ceil(panels.div_ceil(most.max(1)).max(1)).max(1);
+        let parts = values.chunks_mut(count * dy.width() * x.columns());
+        let first = (0..panels).step_by(count);
+        first.zip(parts).map(move |(first, values)| GradientPart {
+            dy,
+            panels: first..(first + count).min(panels),
+            x,
+            values,
+        })
     }
 }
+
+/// Some outputs of a weight gradient.
+struct GradientPart<'a> {
+    dy: &'a Panels,
+    panels: Range<usize>,
+    x: &'a Panels,
+    values: &'a mut [f32],
+}
+
+/// Panels of one part: enough for a block of rows to serve many outputs while it is in the
+/// caches, few enough for the outputs to stay there from one block to the next.
+const PART_PANELS_MAX: usize = 8;
 
 /// The gradients of some matrices, divided among the threads by outputs.
 pub(crate) fn weight_gradients<const COUNT: usize>(
@@ -88,8 +108,15 @@ pub(crate) fn weight_gradients<const COUNT: usize>(
 ) {
     let cost = gradients.iter().map(|one| one.values.len() * one.x.rows());
     let cost = cost.sum();
-    let parts = gradients.into_iter().flat_map(WeightGradient::parts);
-    threads.for_parts(cost, parts, |(dy, index, x, values)| {
-        weight_gradient(threads.kernels(), (dy, index), x, values);
+    let parts = gradients
+        .into_iter()
+        .flat_map(|one| one.parts(PART_PANELS_MAX));
+    threads.for_parts(cost, parts, |part| {
+        weight_gradient(
+            threads.kernels(),
+            (part.dy, part.panels),
+            part.x,
+            part.values,
+        );
     });
 }
