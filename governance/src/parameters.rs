@@ -80,6 +80,9 @@ parameters! {
     SortitionStageBlocks = "sortition-stage-blocks": 1..=100_000, default 24;
     /// Such stages, after which three auditors are drawn publicly; at 0 one is, at once.
     SortitionStages = "sortition-stages": 0..=16, default 3;
+    /// Probability that a tolerant unit which one auditor accepted is judged by three, in
+    /// millionths.
+    SecondLookRate = "second-look-rate": 0..=1_000_000, default 100_000;
     /// Auditors expected to draw themselves in the first stage, in millionths; each further stage
     /// has twice as many.
     SortitionSeats = "sortition-seats": 100_000..=64_000_000, default 1_000_000;

@@ -99,6 +99,34 @@ pub fn execute(
     })
 }
 
+/// The same with another engine, which belongs to a tolerant class: its sections stand in the
+/// open, since no auditor can make them again, and no fault is planted.
+///
+/// # Errors
+/// What the engine says, and as above.
+pub fn execute_with<E: From<ExecuteError>>(
+    inputs: &RolloutInputs<'_>,
+    device: &Device,
+    engine: impl FnOnce(&[GenerationRequest], &GenerationOptions) -> Result<Vec<Generation>, E>,
+) -> Result<Work, E> {
+    let world = World::of(inputs.recipe)?;
+    let draw = Draw::assigned(inputs, &world);
+    let (requests, options) = draw.requests(&world);
+    let generations = engine(&requests, &options)?;
+    let answers = answers(inputs, &world, &draw.prompts, &generations);
+    let sections = sections(inputs, &draw, &generations, device)?;
+    let sealed = sealed(inputs.task, answers, &sections, &Salts::OPEN, None)?;
+    let payload = Payload {
+        sections: Some(sections.clone()),
+        ..sealed
+    };
+    Ok(Work {
+        payload,
+        sections,
+        plant: None,
+    })
+}
+
 /// How the samples of a unit are drawn. An honest miner has exactly one.
 #[derive(Clone, Debug)]
 pub struct Draw<'a> {
@@ -344,6 +372,7 @@ pub fn sealed(
         plant_seal: plant_seal(unit, miner, salts.plant, plant),
         sketch_seal: sketch_seal(unit, miner, &opened(sections, salts)),
         groups: BoundedVec::new(groups.collect::<Result<_, ExecuteError>>()?)?,
+        sections: None,
     })
 }
 

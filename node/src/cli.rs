@@ -91,6 +91,10 @@ struct DevnetArguments {
     /// A recipe to train instead, as `cairn query run --json` shows one.
     #[arg(long)]
     recipe: Option<PathBuf>,
+    /// A class of miners on another engine, as `cairn calibrate` writes one; may be given several
+    /// times.
+    #[arg(long = "class")]
+    classes: Vec<PathBuf>,
     /// Port of the page on 127.0.0.1; the network's other ports follow it.
     #[arg(long, default_value_t = 8420)]
     port: u16,
@@ -147,8 +151,15 @@ struct MinerArguments {
     /// time for a fraction of the memory (`cairn model plan` says how much).
     #[arg(long)]
     checkpointing: bool,
+    /// Draw rollouts with another engine, such as `python torch_worker.py bfloat16 2`; its class
+    /// must be listed (`cairn query classes`).
+    #[arg(long, num_args = 1.., value_delimiter = ' ', requires = "class")]
+    worker: Option<Vec<String>>,
+    /// The class of that engine, by name or number.
+    #[arg(long, requires = "worker")]
+    class: Option<String>,
     /// Deceive in this way, to test the network's defences.
-    #[arg(long, value_parser = cheat, hide = true)]
+    #[arg(long, value_parser = cheat, hide = true, conflicts_with = "worker")]
     cheat: Option<CheatChoice>,
     /// End when the process that started this one ends.
     #[arg(long, hide = true)]
@@ -362,6 +373,7 @@ impl From<DevnetArguments> for devnet::Options {
             validators,
             cheats,
             recipe,
+            classes,
             port,
         } = arguments;
         let cheats = cheats.map(|all| all.into_iter().filter_map(|choice| choice.0).collect());
@@ -375,6 +387,7 @@ impl From<DevnetArguments> for devnet::Options {
             validators,
             cheats,
             recipe,
+            classes,
             port,
         }
     }
@@ -388,6 +401,8 @@ impl From<MinerArguments> for mining::Options {
             threads,
             device,
             checkpointing,
+            worker,
+            class,
             cheat,
             end_with_parent: _,
         } = arguments;
@@ -397,6 +412,8 @@ impl From<MinerArguments> for mining::Options {
             device,
             checkpointing,
             cheat: cheat.and_then(|choice| choice.0),
+            worker,
+            class,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Miners and auditors build the same inputs by the same code; they differ in what they do next.
 
 use crate::{
+    other_engine::OtherEngine,
     rpc::work::{Input, StepContext},
     workbench::{Model, Workbench},
 };
@@ -10,7 +11,7 @@ use adversaries::Cheat;
 use anyhow::{Context as _, Result};
 use engine::Device;
 use ledger_state::{
-    opening,
+    View, class, opening,
     unit::{Claim, Plant, Unit},
 };
 use miner::{
@@ -20,6 +21,7 @@ use miner::{
 };
 use protocol::{
     Address, ChainId, Micro, SigningKey,
+    class::Class,
     recipe::{Phase, Recipe},
     rollout::{self, Correction, Opened, Opening, Salts, plant},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
@@ -75,6 +77,17 @@ pub struct Secrets {
     pub plant_rate: Micro,
 }
 
+/// What draws a miner's rollouts.
+#[derive(Clone, Debug)]
+pub enum Drawing {
+    /// The exact engine.
+    Exact,
+    /// A liar.
+    Cheat(Cheat),
+    /// The worker of a tolerant class.
+    Worker(Arc<OtherEngine>),
+}
+
 /// What the chain says about a unit that is judged.
 #[derive(Clone, Debug)]
 pub struct Bound {
@@ -84,12 +97,14 @@ pub struct Bound {
     pub opened: Option<Opened>,
     /// The planted fault, unless the round judges it.
     pub plant: Option<(Correction, Output)>,
+    /// How far it may differ; nothing where every difference is proof.
+    pub class: Option<Class>,
 }
 
 impl Bound {
     /// What an auditor of the unit's current round goes by.
     #[must_use]
-    pub fn of(id: UnitId, unit: &Unit, claim: Claim) -> Self {
+    pub fn of(view: &View<'_>, id: UnitId, unit: &Unit, claim: Claim) -> Self {
         let is_planted = opening::is_planted_round(unit);
         Self {
             claim,
@@ -100,6 +115,7 @@ impl Bound {
                 }) if !is_planted => Some((correction, output)),
                 Some(Plant::Fault { .. } | Plant::Absent) | None => None,
             },
+            class: unit.class.and_then(|listed| class::class(view, listed)),
         }
     }
 }
@@ -168,7 +184,7 @@ impl Computation {
     pub fn execute(
         &self,
         secrets: &Secrets,
-        cheat: Option<Cheat>,
+        drawing: &Drawing,
         device: &Device,
     ) -> Result<Product> {
         match &self.work {
@@ -183,9 +199,15 @@ impl Computation {
                     fault: is_drawn.then_some(output),
                     ..Salts::derive(key, task.chain, task.unit)
                 };
-                let work = match cheat {
-                    Some(cheat) => cheat.rollout(&inputs, &salts, device)?,
-                    None => miner::rollout::execute(&inputs, &salts, device)?,
+                let model = &self.model;
+                let work = match drawing {
+                    Drawing::Exact => miner::rollout::execute(&inputs, &salts, device)?,
+                    Drawing::Cheat(cheat) => cheat.rollout(&inputs, &salts, device)?,
+                    Drawing::Worker(worker) => {
+                        miner::rollout::execute_with(&inputs, device, |requests, options| {
+                            worker.generate(model, requests, options)
+                        })?
+                    }
                 };
                 let groups = self.recipe.reinforce.groups_per_unit_count;
                 let prompts = World::of(&self.recipe)?.prompts(task, groups);
@@ -210,9 +232,12 @@ impl Computation {
             }
             Work::Gradient { beacon, learned } => {
                 let inputs = self.gradient_inputs(beacon, learned.as_ref());
-                let payload = match cheat {
-                    Some(cheat) => cheat.gradient(&inputs, device)?,
-                    None => miner::gradient::execute(&inputs, device)?,
+                // Gradients have no tolerance.
+                let payload = match drawing {
+                    Drawing::Cheat(cheat) => cheat.gradient(&inputs, device)?,
+                    Drawing::Exact | Drawing::Worker(_) => {
+                        miner::gradient::execute(&inputs, device)?
+                    }
                 };
                 let (tokens_count, loss_micro) = (payload.tokens_count, payload.loss_micro());
                 let blob = protocol::codec::encode(&payload);
@@ -253,6 +278,7 @@ impl Computation {
                     totals: *totals,
                     opened: bound.opened,
                     plant: bound.plant,
+                    class: bound.class.as_ref(),
                 };
                 let inputs = self.rollout_inputs(task);
                 verifier::rollout::judge_part(&inputs, &claimed, blob, group, device)

@@ -57,6 +57,8 @@ pub struct Options {
     pub cheats: Option<Vec<Cheat>>,
     /// A recipe to train instead of the devnet's own.
     pub recipe: Option<PathBuf>,
+    /// Classes of miners on other engines.
+    pub classes: Vec<PathBuf>,
     /// The page's port; the others follow.
     pub port: u16,
 }

@@ -269,14 +269,15 @@ impl Duties {
         if !self.start(job, height) {
             return;
         }
-        let (bench, chain, miner) = (Arc::clone(&self.bench), Arc::clone(&self.chain), unit.miner);
+        let (miner, is_open) = (unit.miner, unit.is_tolerant());
+        let (bench, chain) = (Arc::clone(&self.bench), Arc::clone(&self.chain));
         self.spawn(job, async move {
             let (recipe, beacon) = chain.view(|view| {
                 let beacon = run::beacon(view, id.run, id.step);
                 (run::recipe(view, id.run), beacon)
             });
             let recipe = recipe.context("no such run")?;
-            let blob_bytes_max = verifier::blob_bytes_max(id, &recipe)?;
+            let blob_bytes_max = verifier::blob_bytes_max(id, &recipe, is_open)?;
             if blob_bytes > blob_bytes_max {
                 tracing::warn!(
                     unit = %id,
@@ -291,6 +292,7 @@ impl Duties {
                 beacon: beacon.context("the step has no beacon yet")?,
                 root,
                 recipe: &recipe,
+                is_open,
             };
             let admitted = verifier::admit(&bound, &bytes);
             if let Err(error) = &admitted {
@@ -309,7 +311,7 @@ impl Duties {
         self.verdicts
             .retain(|part, judged| seated.contains(&part.unit) || judged.verdict != withheld);
         for (id, unit, seat) in seats {
-            let Some((part, bound)) = Part::of(*id, unit) else {
+            let Some((part, bound)) = self.chain.view(|view| Part::of(view, *id, unit)) else {
                 continue;
             };
             let Some(Judgement { verdict, sketch }) = self.verdicts.get(&part).cloned() else {

@@ -45,6 +45,10 @@ pub struct Config {
     pub checkpointing: bool,
     /// What to compute on: `auto` (as is nothing), `cpu` or `cuda:N`.
     pub device: String,
+    /// Another engine that draws a miner's rollouts: a command.
+    pub worker: Vec<String>,
+    /// The class of that engine, by name or number; nothing for the exact one.
+    pub class: String,
 }
 
 impl Config {

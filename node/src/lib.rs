@@ -24,6 +24,7 @@ pub mod home;
 pub mod local;
 pub mod mining;
 pub mod model;
+pub mod other_engine;
 pub mod outbox;
 pub mod query;
 pub mod replay;

@@ -4,13 +4,14 @@
 //! the units listed, and submits a commitment until the unit is no longer listed.
 
 use crate::{
-    computation::{Computation, Product, Secrets},
+    computation::{Bound, Computation, Drawing, Product, Secrets},
     home::{Config, Home, write_atomically},
     local::{Local, Report, Work as Spent},
+    other_engine::OtherEngine,
     outbox::Outbox,
     rpc::{
         client::{Client, ClientError},
-        query::RunAnswer,
+        query::{ClassRow, ClassesAnswer, RunAnswer},
         server::StatusAnswer,
         work::{ConvictedUnit, Input, Standing, StepContext, Work, WorkStep, WorkUnit},
     },
@@ -22,12 +23,14 @@ use engine::DeviceChoice;
 use network::{FolderStore, Network, NetworkConfig, NetworkEvent};
 use protocol::{
     Address, ChainId, Micro, RunId, SigningKey, Step,
+    class::{Class, ClassId},
     codec::BoundedVec,
     genesis::Genesis,
     recipe::Recipe,
     rollout::{OPENINGS_COUNT_MAX, Opening},
     task::UnitId,
     transaction::Body,
+    verdict::Check,
     vrf::Public,
 };
 use serde::{Deserialize, Serialize};
@@ -64,6 +67,10 @@ pub struct Options {
     pub checkpointing: bool,
     /// Deceive in this way: for tests of the network's defences.
     pub cheat: Option<Cheat>,
+    /// Another engine that draws rollouts, if not that of its configuration.
+    pub worker: Option<Vec<String>>,
+    /// That engine's class, by name or number, if not that of its configuration.
+    pub class: Option<String>,
 }
 
 /// What a miner writes to `status.json` for whoever watches it.
@@ -88,7 +95,8 @@ struct Miner {
     chain: ChainId,
     bench: Arc<Workbench>,
     outbox: Outbox,
-    cheat: Option<Cheat>,
+    class: ClassId,
+    drawing: Drawing,
     recipes: BTreeMap<RunId, Arc<Recipe>>,
     products: BTreeMap<UnitId, Body>,
     openings: BTreeMap<UnitId, Opening>,
@@ -127,6 +135,15 @@ pub async fn run(path: &Path, options: Options) -> Result<()> {
     if let Some(device) = options.device {
         config.device = device.to_string();
     }
+    if let Some(worker) = options.worker {
+        config.worker = worker;
+    }
+    if let Some(class) = options.class {
+        config.class = class;
+    }
+    if config.worker.is_empty() == !config.class.is_empty() {
+        bail!("another engine needs both --worker, its command, and --class, its class");
+    }
     home.write_config(&config)?;
     if let Err(error) = rustix::process::nice(NICENESS) {
         tracing::warn!("priority stays as it is: {error}");
@@ -163,6 +180,12 @@ async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
             }
         }
     });
+    let class = class_of(&client, &config.class).await?;
+    let drawing = match cheat {
+        Some(cheat) => Drawing::Cheat(cheat),
+        None if config.worker.is_empty() => Drawing::Exact,
+        None => Drawing::Worker(Arc::new(OtherEngine::new(config.worker.clone()))),
+    };
     let (address, vrf) = (key.address(), key.vrf().public());
     tracing::info!(%chain, %address, cheat = cheat.map(|cheat| cheat.to_string()), "miner is up");
     let bench = Workbench::new(blobs, network.clone(), local, device);
@@ -175,7 +198,8 @@ async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
         client,
         chain,
         bench: Arc::new(bench),
-        cheat,
+        class,
+        drawing,
         recipes: BTreeMap::new(),
         products: BTreeMap::new(),
         openings: BTreeMap::new(),
@@ -210,6 +234,28 @@ async fn patiently<T, F: Future<Output = Result<T, ClientError>>>(
     }
 }
 
+/// The number of a class of which a miner has the name or number; nothing said is the exact one.
+async fn class_of(client: &Client, wanted: &str) -> Result<ClassId> {
+    if wanted.is_empty() {
+        return Ok(ClassId::EXACT);
+    }
+    let answer: ClassesAnswer = patiently(|| client.get("/v1/classes")).await?;
+    let named =
+        |row: &&ClassRow| row.class.name.as_str() == wanted || row.class.id.to_string() == wanted;
+    let Some(row) = answer.classes.iter().find(named) else {
+        let known = answer.classes.iter();
+        let known: Vec<String> = known
+            .map(|row| format!("{} ({})", row.class.id, row.class.name.as_str()))
+            .collect();
+        bail!(
+            "class {wanted:?} is not listed; listed are 0 (exact){}{}",
+            if known.is_empty() { "" } else { ", " },
+            known.join(", ")
+        );
+    };
+    Ok(row.class.id)
+}
+
 /// Peers for gossip and blobs: configured ones, or the node's own addresses.
 async fn bootstrap(client: &Client, config: &Config) -> Result<Vec<String>> {
     if !config.network_peers.is_empty() {
@@ -235,6 +281,13 @@ impl Miner {
                 self.tell("all runs are finished")?;
             }
             self.outbox.observe(work.nonce, work.height);
+            if let Some(registered) = work.class.filter(|class| *class != self.class) {
+                bail!(
+                    "this account is registered with class {registered}, not {}; another class \
+                     takes another account",
+                    self.class
+                );
+            }
             match work.standing {
                 Standing::Unregistered => self.register(&work).await?,
                 Standing::Idle => self.submit(&Body::Resume, &work).await?,
@@ -262,6 +315,7 @@ impl Miner {
             &Body::RegisterMiner {
                 bond,
                 vrf: self.vrf,
+                class: self.class,
             },
             work,
         )
@@ -369,13 +423,41 @@ impl Miner {
         let computation = self
             .gather(context, convicted.unit, &convicted.inputs)
             .await?;
-        let secrets = self.secrets(convicted.plant_rate);
         let device = self.bench.device();
+        if let Some(class) = convicted.limits.clone() {
+            return self.is_misjudged(computation, convicted, class).await;
+        }
+        let secrets = self.secrets(convicted.plant_rate);
         let product = self.bench.compute(Spent::Mining, move || {
-            computation.execute(&secrets, None, &device)
+            computation.execute(&secrets, &Drawing::Exact, &device)
         });
         let Product { blob, .. } = product.await??;
         Ok(protocol::BlobId::of(&blob) == convicted.blob)
+    }
+    /// Whether the exact engine, here, measures something else in a tolerant unit than auditors
+    /// did. Units that were right one by one are not measured again.
+    async fn is_misjudged(
+        &self,
+        computation: Computation,
+        convicted: &ConvictedUnit,
+        class: Class,
+    ) -> Result<bool> {
+        if convicted.finding.check == Check::Lifetime {
+            return Ok(false);
+        }
+        let blob = self.bench.blobs.get(&convicted.blob)?;
+        let blob = blob.context("the unit's blob is gone")?;
+        let bound = Bound {
+            claim: convicted.claim,
+            opened: None,
+            plant: None,
+            class: Some(class),
+        };
+        let device = self.bench.device();
+        let judged = self.bench.compute(Spent::Mining, move || {
+            computation.judge(&bound, &blob, None, &device)
+        });
+        Ok(judged.await?.verdict.contradiction() != Some(convicted.finding))
     }
     async fn gather(
         &mut self,
@@ -390,9 +472,9 @@ impl Miner {
     async fn compute(&mut self, context: &StepContext, unit: &WorkUnit) -> Result<()> {
         let computation = self.gather(context, unit.unit, &unit.inputs).await?;
         let secrets = self.secrets(unit.plant_rate);
-        let (cheat, device) = (self.cheat, self.bench.device());
+        let (drawing, device) = (self.drawing.clone(), self.bench.device());
         let product = self.bench.compute(Spent::Mining, move || {
-            computation.execute(&secrets, cheat, &device)
+            computation.execute(&secrets, &drawing, &device)
         });
         let Product {
             blob,

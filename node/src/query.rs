@@ -36,6 +36,8 @@ enum What {
         /// Its address.
         address: Address,
     },
+    /// Engines besides the exact one that miners may draw rollouts with, and their limits.
+    Classes,
     /// A run's recipe and progress.
     Run {
         /// Its number.
@@ -64,6 +66,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         What::Block { height } => format!("/v1/blocks/{height}"),
         What::Account { address } => format!("/v1/accounts/{address}"),
         What::Miner { address } => format!("/v1/miners/{address}"),
+        What::Classes => "/v1/classes".to_owned(),
         What::Run { run } => format!("/v1/runs/{run}"),
         What::Unit { unit } => format!("/v1/units/{unit}"),
         What::Proposal { id } => format!("/v1/proposals/{id}"),

@@ -10,6 +10,10 @@
 //! Auditors always run the exact engine, so that all of them measure the same integers about one
 //! payload, whoever computed it.
 
+mod lifetime;
+
+pub use lifetime::Lifetime;
+
 use crate::{
     codec::{BoundedVec, Text},
     proof::toploc::Thresholds,
@@ -50,6 +54,24 @@ impl ClassId {
     pub const fn get(self) -> u16 {
         self.0
     }
+}
+
+impl std::fmt::Display for ClassId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A class as a unit is judged by it: a vote that changes the class does not change what was
+/// assigned before.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+pub struct Listed {
+    /// Its number.
+    pub id: ClassId,
+    /// The version of the table in which its limits were set.
+    pub version: u32,
 }
 
 /// What a measure says about the work.
@@ -97,6 +119,9 @@ pub const ENTROPY_BIN_MAX: u8 = 31;
 /// is at most half a nat.
 pub const SCORE_BINS_COUNT: usize = 20;
 
+/// Most cells of a class, so that it fits a transaction.
+pub const CELLS_COUNT_MAX: usize = 128;
+
 /// Units alike in length and entropy, and how far honest ones differ.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
@@ -132,13 +157,28 @@ pub struct Class {
     /// C: what a single token adds to the sum at most, in millionths of a nat.
     pub clip_micro: u64,
     /// In ascending order of length and entropy.
-    pub cells: BoundedVec<Cell, 256>,
+    pub cells: BoundedVec<Cell, CELLS_COUNT_MAX>,
     /// What a unit of each score adds to the evidence against its miner, in millionths of a nat.
     pub evidence_micro: BoundedVec<i64, SCORE_BINS_COUNT>,
     /// The evidence of a miner's lifetime, in millionths of a nat: −ln of the error allowed.
     pub lifetime_micro: Limits,
     /// Distance of each proof's activations above which a unit is void.
     pub toploc: Thresholds,
+    /// Distance of its projections above which a unit is void.
+    pub projections: ProjectionLimits,
+}
+
+/// How far the projections of a unit may be from the exact ones. The distance of a token is the
+/// sum of the squared differences of its eight bytes.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectionLimits {
+    /// The most for any token.
+    pub largest_max: u64,
+    /// The most for all but a twentieth of the tokens.
+    pub bulk_max: u64,
 }
 
 impl Class {

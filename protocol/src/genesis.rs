@@ -1,7 +1,8 @@
 //! Genesis: what everyone must agree on before the first block. Its hash is the chain's identity.
 
 use crate::{
-    Address, Amount, BlockId, ChainId, codec::Text, identifiers::tagged_hash, recipe::Recipe, vrf,
+    Address, Amount, BlockId, ChainId, class::ClassTable, codec::Text, identifiers::tagged_hash,
+    recipe::Recipe, vrf,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,9 @@ pub struct Genesis {
     pub parameters: Vec<Parameter>,
     /// How it is governed.
     pub governance: Governance,
+    /// Engines besides the exact one that miners may draw rollouts with.
+    #[serde(default)]
+    pub classes: ClassTable,
 }
 
 impl Genesis {

@@ -99,6 +99,9 @@ pub struct Payload {
     pub sketch_seal: Seal,
     /// In group order.
     pub groups: BoundedVec<Group, GROUPS_COUNT_MAX>,
+    /// What the seals hide, in the open: only of miners of a tolerant class, whose sections no
+    /// auditor can make again, so that they have to be compared.
+    pub sections: Option<Sections>,
 }
 
 impl Payload {
@@ -137,6 +140,31 @@ impl Payload {
     pub fn root(&self, prompts: &[Vec<u32>]) -> Option<Root> {
         let tree = self.tree(prompts)?;
         Some(root(tree.root(), self.plant_seal, self.sketch_seal))
+    }
+    /// Seals that are not those of the sections beside them; nothing if there are none.
+    #[must_use]
+    pub fn misplaced_sections(&self) -> Option<u64> {
+        let sections = self.sections.as_ref()?;
+        let mut misplaced = 0_u64;
+        for (group, samples) in (0..).zip(self.groups.as_slice()) {
+            for (slot, sample) in (0..).zip(samples.samples.as_slice()) {
+                let section = sections.get(group as usize, slot as usize);
+                let seal = section.map(|one| Seal::section(Salt::OPEN, (group, slot), one));
+                misplaced += u64::from(seal != Some(sample.sealed));
+            }
+        }
+        let opened = Opened {
+            salt: Salt::OPEN,
+            sketch: sections.sketch(),
+        };
+        let sealed = sketch_seal(self.unit, self.miner, &opened) == self.sketch_seal;
+        let counted = |(groups, sections): (&Group, &SectionGroup)| {
+            groups.samples.as_slice().len() == sections.as_slice().len()
+        };
+        let groups = self.groups.as_slice();
+        let alike = groups.len() == sections.groups.as_slice().len()
+            && groups.iter().zip(sections.groups.as_slice()).all(counted);
+        Some(misplaced + u64::from(!sealed) + u64::from(!alike))
     }
     /// The totals that the commitment repeats on chain.
     #[must_use]

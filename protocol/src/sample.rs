@@ -61,8 +61,18 @@ impl Deterrence {
 /// Whether the unit is audited at this rate (a probability in millionths).
 #[must_use]
 pub fn is_drawn(beacon: &Beacon, unit: UnitId, rate: Micro) -> bool {
-    let hash = tagged_hash("cairn/sample-unit/v1", &(beacon, unit));
-    let scaled = u128::from(low_bits(&hash)) * 1_000_000;
+    is_below(&tagged_hash("cairn/sample-unit/v1", &(beacon, unit)), rate)
+}
+
+/// Whether a tolerant unit that one auditor accepted is judged by three, at this rate. The beacon
+/// is that of the block in which the round ended.
+#[must_use]
+pub fn is_second_look(beacon: &Beacon, unit: UnitId, rate: Micro) -> bool {
+    is_below(&tagged_hash("cairn/second-look/v1", &(beacon, unit)), rate)
+}
+
+fn is_below(hash: &[u8; 32], rate: Micro) -> bool {
+    let scaled = u128::from(low_bits(hash)) * 1_000_000;
     // `scaled >> 64` is uniform in 0..1_000_000.
     scaled >> 64 < u128::from(rate.get())
 }

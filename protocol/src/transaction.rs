@@ -6,6 +6,7 @@
 use crate::{
     Address, Amount, BlobId, ChainId, Nonce, ProposalId, Signature, SigningKey, TransactionId,
     checkpoint::Checkpoint,
+    class::ClassId,
     codec::{BoundedVec, DecodeError, decode, encode},
     identifiers::tagged_hash,
     keys::SignatureError,
@@ -40,6 +41,8 @@ pub enum Body {
         bond: Amount,
         /// Its key of verifiable randomness.
         vrf: vrf::Public,
+        /// The engine that draws its rollouts; zero for the exact one.
+        class: ClassId,
     },
     /// A miner that had gone quiet asks for work again.
     Resume,

@@ -1,6 +1,13 @@
 //! Verdicts: what an auditor measured, against which limit. Spec: 07-verdict.
 
-use crate::{Address, codec::BoundedVec, identifiers::tagged_hash, rollout::Sketch, task::UnitId};
+use crate::{
+    Address,
+    class::{Level, Limits},
+    codec::BoundedVec,
+    identifiers::tagged_hash,
+    rollout::Sketch,
+    task::UnitId,
+};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +53,17 @@ pub enum Check {
     Equivocation,
     /// Planted faults that are missing, or are not what the miner's randomness says.
     Plant,
+    /// The most, in millionths of a nat, by which a token that was sent loses against the seeded
+    /// draw.
+    Margin,
+    /// Those losses over all tokens of the unit, each cut at half a nat.
+    MarginSum,
+    /// The largest distance of any token's projections from the exact ones.
+    ProjectionPeak,
+    /// The distance that all but a twentieth of the tokens keep.
+    ProjectionBulk,
+    /// Evidence that all audited units of a miner give together, in millionths of a nat.
+    Lifetime,
 }
 
 impl Check {
@@ -65,6 +83,11 @@ impl Check {
             Self::Update => "update",
             Self::Equivocation => "equivocation",
             Self::Plant => "plant",
+            Self::Margin => "margin",
+            Self::MarginSum => "margin-sum",
+            Self::ProjectionPeak => "projection-peak",
+            Self::ProjectionBulk => "projection-bulk",
+            Self::Lifetime => "lifetime",
         }
     }
 }
@@ -90,6 +113,8 @@ pub struct Finding {
     pub measured: u64,
     /// The most that is allowed.
     pub limit: u64,
+    /// The most that is not proof of deceit; in the exact class there is nothing between the two.
+    pub slash_limit: u64,
     /// The first group of samples that the check found fault with; 0 where it is about all of a
     /// unit, or holds. It says which part everyone repeats if nobody agrees.
     pub group: u32,
@@ -103,6 +128,18 @@ impl Finding {
             check,
             measured,
             limit: 0,
+            slash_limit: 0,
+            group: 0,
+        }
+    }
+    /// A finding of a tolerant class.
+    #[must_use]
+    pub const fn within(check: Check, measured: u64, limits: Limits) -> Self {
+        Self {
+            check,
+            measured,
+            limit: limits.void,
+            slash_limit: limits.slash,
             group: 0,
         }
     }
@@ -110,6 +147,15 @@ impl Finding {
     #[must_use]
     pub const fn in_group(self, group: u32) -> Self {
         Self { group, ..self }
+    }
+    /// What it says about the work.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        let limits = Limits {
+            void: self.limit,
+            slash: self.slash_limit,
+        };
+        limits.level(self.measured)
     }
     /// Whether the measured value is within the limit.
     #[must_use]
@@ -139,13 +185,18 @@ impl Verdict {
     pub fn findings(&self) -> &[Finding] {
         self.0.as_slice()
     }
-    /// The first finding beyond its limit: the reason for rejection.
+    /// The reason for rejection: the first finding that is proof of deceit, or else the first
+    /// beyond its limit.
     #[must_use]
     pub fn contradiction(&self) -> Option<Finding> {
-        self.findings()
-            .iter()
-            .find(|finding| !finding.holds())
-            .copied()
+        let first = |level: Level| self.findings().iter().find(|one| one.level() == level);
+        first(Level::Slash).or(first(Level::Void)).copied()
+    }
+    /// The result of one check, if it was made.
+    #[must_use]
+    pub fn finding(&self, check: Check) -> Option<Finding> {
+        let mut findings = self.findings().iter();
+        findings.find(|finding| finding.check == check).copied()
     }
     /// Whether anything was checked and everything held.
     #[must_use]

@@ -110,6 +110,7 @@ impl Bench {
             totals,
             opened: None,
             plant: None,
+            class: None,
         };
         let (audit, judged) = least(self, || {
             verifier::rollout::judge(&inputs, &claimed, &bytes, &self.device)
@@ -121,6 +122,7 @@ impl Bench {
             beacon: task.beacon,
             root: Some(root),
             recipe: &self.recipe,
+            is_open: false,
         };
         let (admission, admitted) = least(self, || verifier::admit(&bound, &bytes));
         admitted?;
@@ -175,6 +177,7 @@ impl Bench {
                 beacon: *inputs.beacon,
                 root: None,
                 recipe: &self.recipe,
+                is_open: false,
             };
             verifier::admit(&bound, &bytes)
         });

@@ -69,6 +69,7 @@ impl Run {
                     totals: payload.totals(1_000_000),
                     opened: None,
                     plant: None,
+                    class: None,
                 };
                 let blob = encode(&payload);
                 let judged = verifier::rollout::judge(&inputs, &claimed, &blob, &self.device);

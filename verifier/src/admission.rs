@@ -9,14 +9,14 @@ use miner::{
     ExecuteError, World,
     gradient::{losses_count, tokens_count_max},
     model,
-    rollout::ends_lawfully,
+    rollout::{ends_lawfully, proofs_count},
 };
 use protocol::{
     Address, Step,
     codec::DecodeError,
     gradient,
     recipe::Recipe,
-    rollout::{self, Root, Sample},
+    rollout::{self, PROJECTIONS_COUNT, PROOF_TOP_COUNT, Root, Sample},
     task::{Beacon, UnitId, UnitKind, prompt_seed},
 };
 
@@ -67,6 +67,20 @@ pub enum AdmitError {
         found: Root,
         /// The commitment's.
         expected: Root,
+    },
+    /// Sections in the open where they are sealed, or the other way round.
+    #[error("payload has its sections {}; units of its class have them {}",
+        if *found { "in the open" } else { "sealed" },
+        if *found { "sealed" } else { "in the open" })]
+    Openness {
+        /// Whether they are in the open.
+        found: bool,
+    },
+    /// Seals that are not of the sections beside them.
+    #[error("{misplaced} seals are not of the sections beside them; at most 0 may be")]
+    Sections {
+        /// How many.
+        misplaced: u64,
     },
     /// A sample that breaks a rule.
     #[error("sample {slot} of group {group}: {fault}")]
@@ -142,6 +156,8 @@ pub struct Bound<'a> {
     pub root: Option<Root>,
     /// The run's recipe.
     pub recipe: &'a Recipe,
+    /// Whether its sections stand in the open, as those of a tolerant class do.
+    pub is_open: bool,
 }
 
 /// Checks everything about a blob that needs no model: that it is one canonical payload of this
@@ -154,10 +170,11 @@ pub fn admit(bound: &Bound<'_>, bytes: &[u8]) -> Result<(), AdmitError> {
         unit,
         miner,
         recipe,
+        is_open,
         ..
     } = *bound;
     let world = World::of(recipe)?;
-    let (found, limit) = (bytes.len() as u64, blob_bytes_max(unit, recipe)?);
+    let (found, limit) = (bytes.len() as u64, blob_bytes_max(unit, recipe, is_open)?);
     if found > limit {
         return Err(AdmitError::Size { found, limit });
     }
@@ -166,6 +183,7 @@ pub fn admit(bound: &Bound<'_>, bytes: &[u8]) -> Result<(), AdmitError> {
             let payload = rollout::Payload::decode(bytes)?;
             check_identity((payload.unit, payload.miner), (unit, miner))?;
             check_groups(&payload, recipe, &world)?;
+            check_sections(&payload, is_open)?;
             check_root(&payload, bound, &world)
         }
         UnitKind::Gradient => {
@@ -180,19 +198,31 @@ pub fn admit(bound: &Bound<'_>, bytes: &[u8]) -> Result<(), AdmitError> {
 ///
 /// # Errors
 /// A recipe that this software cannot execute.
-pub fn blob_bytes_max(unit: UnitId, recipe: &Recipe) -> Result<u64, ExecuteError> {
+pub fn blob_bytes_max(unit: UnitId, recipe: &Recipe, is_open: bool) -> Result<u64, ExecuteError> {
     // Unit, miner, and the count of what follows.
     let head = 21 + 32 + 4;
     match unit.kind {
         UnitKind::Rollout => {
-            let tokens = World::of(recipe)?.environment.response_tokens_max() as u64;
+            let environment = World::of(recipe)?.environment;
+            let response = environment.response_tokens_max();
             // Tokens and their count, finish, reward, seal.
-            let sample = 4 + 4 * tokens + 1 + 4 + 32;
+            let sample = 4 + 4 * response as u64 + 1 + 4 + 32;
             let reinforce = &recipe.reinforce;
-            let group = 4 + sample.saturating_mul(reinforce.samples_per_group_count.into());
-            // The unit's two seals.
-            let seals = 2 * 32;
-            Ok(head + seals + group.saturating_mul(reinforce.groups_per_unit_count.into()))
+            let units = |sample: u64| {
+                let group = 4 + sample.saturating_mul(reinforce.samples_per_group_count.into());
+                group.saturating_mul(reinforce.groups_per_unit_count.into())
+            };
+            // The unit's two seals, and whether sections follow.
+            let seals = 2 * 32 + 1;
+            let sections = if is_open {
+                let proofs = proofs_count(response) as u64;
+                let fed = (environment.prompt_tokens() + response) as u64;
+                let proof = 4 + (2 + 2 * PROOF_TOP_COUNT as u64);
+                4 + units(4 + proofs * proof + 4 + PROJECTIONS_COUNT as u64 * fed)
+            } else {
+                0
+            };
+            Ok(head + seals + units(sample) + sections)
         }
         UnitKind::Gradient => {
             let phase = recipe.phase(unit.step);
@@ -255,6 +285,17 @@ fn check_groups(
         }
     }
     Ok(())
+}
+
+fn check_sections(payload: &rollout::Payload, is_open: bool) -> Result<(), AdmitError> {
+    let found = payload.sections.is_some();
+    if found != is_open {
+        return Err(AdmitError::Openness { found });
+    }
+    match payload.misplaced_sections().unwrap_or(0) {
+        0 => Ok(()),
+        misplaced => Err(AdmitError::Sections { misplaced }),
+    }
 }
 
 fn check_sample(sample: &Sample, recipe: &Recipe, world: &World) -> Result<(), SampleFault> {

@@ -6,6 +6,8 @@
 //! which it names before the miner does, shows that it ran the model. Once the seals are open,
 //! each must hide *the* section.
 
+mod tolerant;
+
 use crate::{unavailable, undecodable, verdict};
 use engine::{Continuation, Device, Replay, sampler};
 use miner::{
@@ -15,6 +17,7 @@ use miner::{
     rollout::{EXACT_MICRO, corrected, ends_lawfully, prompt_proof, section},
 };
 use protocol::{
+    class::Class,
     codec::BoundedVec,
     rollout::{Correction, Opened, Payload, Root, Sample, Seal, Section, Sections, Sketch, Totals},
     verdict::{Check, Finding, Verdict},
@@ -26,7 +29,7 @@ const VALUES_COUNT_MAX: usize = 1 << 24;
 
 /// What the chain holds against the miner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claimed {
+pub struct Claimed<'a> {
     /// Binds the unit.
     pub root: Root,
     /// Sums over the samples.
@@ -35,6 +38,8 @@ pub struct Claimed {
     pub opened: Option<Opened>,
     /// The planted fault, once the miner has shown it, and the randomness that it follows from.
     pub plant: Option<(Correction, Output)>,
+    /// How far the unit may differ; nothing where every difference is proof.
+    pub class: Option<&'a Class>,
 }
 
 /// What an auditor finds.
@@ -50,7 +55,7 @@ pub struct Judgement {
 #[must_use]
 pub fn judge(
     inputs: &RolloutInputs<'_>,
-    claimed: &Claimed,
+    claimed: &Claimed<'_>,
     blob: &[u8],
     device: &Device,
 ) -> Judgement {
@@ -62,7 +67,7 @@ pub fn judge(
 #[must_use]
 pub fn judge_part(
     inputs: &RolloutInputs<'_>,
-    claimed: &Claimed,
+    claimed: &Claimed<'_>,
     blob: &[u8],
     group: Option<u32>,
     device: &Device,
@@ -74,13 +79,17 @@ pub fn judge_part(
     let Ok(payload) = Payload::decode(blob) else {
         return without_sketch(undecodable());
     };
+    if let Some(class) = claimed.class {
+        let verdict = tolerant::judge(inputs, claimed, (&payload, class), device);
+        return without_sketch(verdict.unwrap_or_else(|_| unavailable()));
+    }
     let judged = examine(inputs, claimed, &payload, group, device);
     judged.unwrap_or_else(|_| without_sketch(unavailable()))
 }
 
 fn examine(
     inputs: &RolloutInputs<'_>,
-    claimed: &Claimed,
+    claimed: &Claimed<'_>,
     payload: &Payload,
     group: Option<u32>,
     device: &Device,
@@ -94,6 +103,7 @@ fn examine(
     let identity = [
         payload.unit != inputs.task.unit,
         payload.miner != inputs.task.miner,
+        payload.sections.is_some(),
     ];
     let (faults, made) = replay(inputs, &world, payload, group, device)?;
     let sketch = match group {
@@ -124,7 +134,7 @@ fn examine(
 }
 
 /// Whether an opened fault is not the one that the miner's randomness says; nothing if none is.
-fn misplanted(inputs: &RolloutInputs<'_>, claimed: &Claimed, bound: &Payload) -> Option<u64> {
+fn misplanted(inputs: &RolloutInputs<'_>, claimed: &Claimed<'_>, bound: &Payload) -> Option<u64> {
     let (correction, output) = claimed.plant?;
     let vocabulary = inputs.recipe.model.vocab_size;
     Some(u64::from(!correction.is_due(&output, bound, vocabulary)))
@@ -168,7 +178,7 @@ fn incomplete(inputs: &RolloutInputs<'_>, payload: &Payload) -> u64 {
 fn uncommitted(
     inputs: &RolloutInputs<'_>,
     world: &World,
-    claimed: &Claimed,
+    claimed: &Claimed<'_>,
     (bound, payload): (&Payload, &Payload),
 ) -> u64 {
     let Totals {
@@ -280,6 +290,23 @@ fn replay(
     wanted: Option<u32>,
     device: &Device,
 ) -> Result<(Faults, Vec<Made>), ExecuteError> {
+    let cases = cases(inputs, world, payload, wanted);
+    let (mut faults, mut made) = (Faults::default(), Vec::with_capacity(cases.len()));
+    let found = passes(inputs, &cases, device, |group| check_group(inputs, group))?;
+    for (more, sections) in found {
+        faults.add(more);
+        made.extend(sections);
+    }
+    Ok((faults, made))
+}
+
+/// All samples that the task has a seed for, or those of one group.
+fn cases<'a>(
+    inputs: &RolloutInputs<'_>,
+    world: &World,
+    payload: &'a Payload,
+    wanted: Option<u32>,
+) -> Vec<Case<'a>> {
     let reinforce = &inputs.recipe.reinforce;
     let mut cases = Vec::new();
     let groups = (0..reinforce.groups_per_unit_count).zip(payload.groups.as_slice());
@@ -292,8 +319,18 @@ fn replay(
             cases.push(case(inputs, world, (place, &prompt), seed, sample));
         }
     }
-    let (mut faults, mut made) = (Faults::default(), Vec::with_capacity(cases.len()));
-    for batch in cases.chunks(batch_count(inputs, &cases)) {
+    cases
+}
+
+/// Runs samples through the model, and looks at those with one prompt together.
+fn passes<T: Send>(
+    inputs: &RolloutInputs<'_>,
+    cases: &[Case<'_>],
+    device: &Device,
+    look: impl Fn(&[(&Case<'_>, &Replay)]) -> T + Sync,
+) -> Result<Vec<T>, ExecuteError> {
+    let mut found = Vec::new();
+    for batch in cases.chunks(batch_count(inputs, cases)) {
         let continuations: Vec<_> = batch.iter().map(Case::continuation).collect();
         let passes = device.replay(inputs.model, &continuations)?;
         let pairs: Vec<_> = batch.iter().zip(&passes).collect();
@@ -301,15 +338,11 @@ fn replay(
         let groups: Vec<_> = pairs
             .chunk_by(|(a, _), (b, _)| a.prompt() == b.prompt())
             .collect();
-        let found = parallel::map(&groups, device.threads(), |group| {
-            check_group(inputs, group)
-        });
-        for (more, sections) in found {
-            faults.add(more);
-            made.extend(sections);
-        }
+        found.extend(parallel::map(&groups, device.threads(), |group| {
+            look(group)
+        }));
     }
-    Ok((faults, made))
+    Ok(found)
 }
 
 /// The unit's sections, if each could be made.

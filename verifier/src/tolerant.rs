@@ -10,7 +10,7 @@
 //! If the miner's logits are within ε of the exact ones, honest work has `Δ_t ≤ 2ε / T`. Four
 //! things follow, each against limits that were measured ([`calibrate`]) and stand on the chain
 //! ([`protocol::class`]): no token above the hard limit; a small `Σ min(Δ, C)` over the unit; few
-//! tokens with Δ > 0; and, over a miner's [`Lifetime`], evidence that grows with every unit that
+//! tokens with Δ > 0; and, over a miner's [`protocol::class::Lifetime`], evidence that grows with every unit that
 //! differs more than honest ones do. The last sees what no single unit shows.
 //!
 //! Entropy of the drawn distributions chooses the limits, because sure tokens hardly ever differ
@@ -25,6 +25,7 @@ use engine::{
 use protocol::{
     class::{Class, Level},
     proof::toploc::{Activations, Rejection, Rule, verify_bytes},
+    rollout::PROJECTIONS_COUNT,
 };
 
 /// What the tokens of a unit differ by from the exact draw.
@@ -205,51 +206,6 @@ impl Finding {
     }
 }
 
-/// The evidence against one miner over all of its audited units.
-///
-/// Each unit multiplies by e = q₁(x) / q₀(x), whose mean is at most 1 for honest work, and the
-/// deceit may have begun at any unit j: with weights `w_j = 1 / (j (j + 1))`, which add to one,
-/// `Σ_j w_j Π_{i ≥ j} e_i` has mean at most 1 as well, so by Ville's inequality honest work ever
-/// reaches 1 / α with probability at most α, and a long honest past is no licence. The sum is
-/// replaced by its largest term, which is smaller, and logarithms are rounded down.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lifetime {
-    /// Units audited.
-    pub units_count: u64,
-    /// ln of the largest term, in millionths of a nat.
-    pub evidence_micro: i64,
-}
-
-/// ln 2 in millionths, rounded up.
-const LN_2_MICRO: i64 = 693_148;
-
-impl Lifetime {
-    /// After one more unit.
-    #[must_use]
-    pub fn and(self, unit_micro: i64) -> Self {
-        let units_count = self.units_count.saturating_add(1);
-        let both = u128::from(units_count) * (u128::from(units_count) + 1);
-        let bits = i64::from(both.ilog2()) + 1;
-        let begins_here = -bits * LN_2_MICRO;
-        let before = if self.units_count == 0 {
-            begins_here
-        } else {
-            self.evidence_micro.max(begins_here)
-        };
-        Self {
-            units_count,
-            evidence_micro: before.saturating_add(unit_micro),
-        }
-    }
-
-    /// What the limits of a class say about it.
-    #[must_use]
-    pub fn level(&self, class: &Class) -> Level {
-        let evidence = u64::try_from(self.evidence_micro).unwrap_or(0);
-        class.lifetime_micro.level(evidence)
-    }
-}
-
 /// Judges the proofs of one response under the tolerances of a class. Distance voids and never
 /// slashes: the margins carry soundness.
 ///
@@ -261,6 +217,42 @@ pub fn check_proofs<B: AsRef<[u8]>>(
     activations: &Activations<'_>,
 ) -> Result<(), Rejection> {
     verify_bytes(proofs, activations, Rule::Tolerant(class.toploc)).map(|_| ())
+}
+
+/// How far projections are from the exact ones, for every token: Σ (p − p̂)² over its eight bytes.
+/// A token that only one side has is as far as can be.
+#[must_use]
+pub fn distances(theirs: &[u8], ours: &[u8]) -> Vec<u64> {
+    let rows = |bytes: &[u8]| bytes.len().div_ceil(PROJECTIONS_COUNT);
+    let row = |bytes: &[u8], index: usize| -> Option<[u8; PROJECTIONS_COUNT]> {
+        let from = index * PROJECTIONS_COUNT;
+        bytes.get(from..from + PROJECTIONS_COUNT)?.try_into().ok()
+    };
+    let distance = |index: usize| match (row(theirs, index), row(ours, index)) {
+        (Some(theirs), Some(ours)) => theirs
+            .iter()
+            .zip(ours)
+            .map(|(a, b)| {
+                let apart = a.cast_signed().abs_diff(b.cast_signed());
+                u64::from(apart).pow(2)
+            })
+            .sum(),
+        _ => DISTANCE_MAX,
+    };
+    (0..rows(theirs).max(rows(ours))).map(distance).collect()
+}
+
+/// Eight bytes cannot be farther apart.
+const DISTANCE_MAX: u64 = 255 * 255 * PROJECTIONS_COUNT as u64;
+
+/// What all but a twentieth of the distances keep, rounded so that a small number of them keeps
+/// all.
+#[must_use]
+pub fn bulk(distances: &[u64]) -> u64 {
+    let mut sorted = distances.to_vec();
+    sorted.sort_unstable();
+    let beyond = sorted.len() / 20;
+    sorted.into_iter().rev().nth(beyond).unwrap_or(0)
 }
 
 /// The entropy of softmax(ℓ / T) in nats: ln Σ e − Σ e·x / Σ e with x = ℓ/T − max, left folds in

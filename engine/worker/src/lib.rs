@@ -80,7 +80,7 @@ pub struct Worker {
     vocab_size: usize,
     hidden_size: usize,
     // Kept while the worker may read it.
-    _weights: tempfile::NamedTempFile,
+    weights: tempfile::NamedTempFile,
 }
 
 /// What one pass of a batch gives.
@@ -121,11 +121,27 @@ impl Worker {
             description: String::new(),
             vocab_size: model.config().vocab_size,
             hidden_size: model.config().hidden_size,
-            _weights: weights,
+            weights,
         };
         let answer = worker.ask(LOAD, path.as_bytes())?;
         worker.description = String::from_utf8_lossy(&answer).chars().take(64).collect();
         Ok(worker)
+    }
+
+    /// Gives it another model of the same shape.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn load(&mut self, model: &Parameters) -> Result<(), WorkerError> {
+        let path = self.weights.path().to_owned();
+        std::fs::write(&path, model.to_safetensors()).map_err(|source| WorkerError::Process {
+            program: self.program.clone(),
+            source,
+        })?;
+        self.vocab_size = model.config().vocab_size;
+        self.hidden_size = model.config().hidden_size;
+        self.ask(LOAD, path.to_string_lossy().as_bytes())?;
+        Ok(())
     }
 
     /// What it calls itself.

@@ -1,4 +1,8 @@
 //! The exact engine as a worker: the protocol's reference, against which a client can be tried.
+//!
+//! `exact-worker BITS` keeps so many bits of every weight's mantissa, as a miner does that saves
+//! memory: 7 are bf16, and its rollouts differ from the exact ones now and then; with 1 or 2 they
+//! are another model's.
 #![forbid(unsafe_code)]
 
 use engine::{Parameters, Threads, prefill};
@@ -8,7 +12,25 @@ fn invalid(what: impl ToString) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_string())
 }
 
+/// The nearest number with so many bits of mantissa.
+fn rounded(value: f32, kept: u32) -> f32 {
+    let Some(dropped) = 23_u32.checked_sub(kept).filter(|dropped| *dropped > 0) else {
+        return value;
+    };
+    let half = 1 << (dropped - 1);
+    f32::from_bits(value.to_bits().wrapping_add(half) >> dropped << dropped)
+}
+
+/// How many bits of mantissa are kept, if not all.
+fn kept_bits() -> io::Result<Option<u32>> {
+    let argument = std::env::args().nth(1);
+    argument
+        .map(|text| text.parse().map_err(invalid))
+        .transpose()
+}
+
 fn main() -> io::Result<()> {
+    let kept = kept_bits()?;
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
     let mut model = None;
     let mut rows: Vec<Vec<u32>> = Vec::new();
@@ -20,8 +42,17 @@ fn main() -> io::Result<()> {
         let answer = if kind == 0 {
             let path = String::from_utf8(body).map_err(invalid)?;
             let bytes = std::fs::read(path)?;
-            model = Some(Parameters::from_safetensors(&bytes).map_err(invalid)?);
-            b"exact engine".to_vec()
+            let mut loaded = Parameters::from_safetensors(&bytes).map_err(invalid)?;
+            if let Some(kept) = kept {
+                for value in loaded.as_mut_slice() {
+                    *value = rounded(*value, kept);
+                }
+            }
+            model = Some(loaded);
+            match kept {
+                Some(kept) => format!("exact engine, weights of {kept} bits").into_bytes(),
+                None => b"exact engine".to_vec(),
+            }
         } else {
             if kind == 1 {
                 rows.clear();

@@ -59,6 +59,28 @@ fn the_exact_engine_behind_a_pipe_draws_the_same_rollouts() {
 }
 
 #[test]
+fn a_worker_takes_another_model_and_keeps_as_many_bits_as_it_is_told() {
+    let mut other = model();
+    other
+        .as_mut_slice()
+        .iter_mut()
+        .for_each(|value| *value *= 1.5);
+    let mut worker = worker();
+    worker.load(&other).unwrap();
+    let expected = engine::generate(&other, &requests(), &OPTIONS, &Threads::new(1)).unwrap();
+    assert_eq!(worker.generate(&requests(), &OPTIONS).unwrap(), expected);
+    let program = env!("CARGO_BIN_EXE_exact-worker").to_owned();
+    let coarse = |bits: &str| {
+        let command = [program.clone(), bits.to_owned()];
+        let mut worker = Worker::start(&command, &model()).unwrap();
+        worker.generate(&requests(), &OPTIONS).unwrap()
+    };
+    let exact = engine::generate(&model(), &requests(), &OPTIONS, &Threads::new(1)).unwrap();
+    assert_eq!(coarse("23"), exact);
+    assert_ne!(coarse("1"), exact);
+}
+
+#[test]
 fn prompts_of_different_lengths_are_refused() {
     let mut requests = requests();
     requests[3].prompt.pop();

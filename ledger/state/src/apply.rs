@@ -144,7 +144,9 @@ fn dispatch(
 ) -> Result<Vec<Event>, Rejection> {
     match body {
         Body::Transfer { to, amount } => account::transfer(view, sender, *to, *amount),
-        Body::RegisterMiner { bond, vrf } => bond::register(view, sender, (*bond, *vrf), height),
+        Body::RegisterMiner { bond, vrf, class } => {
+            bond::register(view, sender, (*bond, *vrf, *class), height)
+        }
         Body::Resume => bond::resume(view, sender, height),
         Body::CommitRollouts {
             unit,

@@ -2,12 +2,13 @@
 //! Spec: 01-task, 08-reward.
 
 use crate::{
-    Rejection, View, account, event::Event, run, state::Record, task::BEACON_DELAY_BLOCKS,
+    Rejection, View, account, class, event::Event, run, state::Record, task::BEACON_DELAY_BLOCKS,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use governance::parameters::Name;
 use protocol::{
     Address, Amount, Height, Micro,
+    class::{ClassId, Lifetime},
     reward::Payout,
     task::{Share, UnitId},
     verdict::Finding,
@@ -65,6 +66,8 @@ pub struct Miner {
     pub bond: Amount,
     /// Its key of verifiable randomness.
     pub vrf: Public,
+    /// The engine that draws its rollouts.
+    pub class: ClassId,
     /// Whether it is given work.
     pub status: Status,
     /// First height whose beacon may deal it work, in case it is active.
@@ -83,6 +86,8 @@ pub struct Miner {
     pub accused: u32,
     /// Bonds of its appeals that are not decided.
     pub appealed: Amount,
+    /// Evidence that its audited rollout units give together, if its class is tolerant.
+    pub lifetime: Lifetime,
 }
 
 impl Record for Miner {
@@ -159,20 +164,25 @@ pub(crate) fn lock(
 /// Locks a bond and registers a key of verifiable randomness.
 ///
 /// # Errors
-/// When the sender is a miner already, the key is none, or bond or balance are too low.
+/// When the sender is a miner already, the key is none, bond or balance are too low, or the class
+/// is not listed.
 pub fn register(
     view: &mut View<'_>,
     sender: Address,
-    (bond, vrf): (Amount, Public),
+    (bond, vrf, class): (Amount, Public, ClassId),
     height: Height,
 ) -> Result<Vec<Event>, Rejection> {
     if view.get::<Miner>(&sender).is_some() {
         return Err(Rejection::AlreadyRegistered { miner: sender });
     }
+    if class != ClassId::EXACT && class::listed(view, class).is_none() {
+        return Err(Rejection::ClassUnlisted { class });
+    }
     lock(view, sender, (bond, vrf), Name::MinerBondMin)?;
     let miner = Miner {
         bond,
         vrf,
+        class,
         status: Status::Active,
         eligible_from: height.saturating_add(BEACON_DELAY_BLOCKS),
         quota: Micro::ONE,
@@ -182,6 +192,7 @@ pub fn register(
         vesting: Vec::new(),
         accused: 0,
         appealed: Amount::ZERO,
+        lifetime: Lifetime::default(),
     };
     view.put(&sender, &miner);
     Ok(vec![Event::MinerRegistered {

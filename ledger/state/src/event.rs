@@ -330,6 +330,7 @@ fn write_finding(f: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Result {
         check,
         measured,
         limit,
+        slash_limit: _,
         group: _,
     } = finding;
     write!(
@@ -342,12 +343,24 @@ fn write_finding(f: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Result {
 fn write_outcome(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
     match outcome {
         Outcome::Accepted { paid } => write!(f, "accepted, {paid} paid"),
-        Outcome::Void { reason } => f.write_str(match reason {
+        Outcome::Void {
+            finding: Some(finding),
+            ..
+        } => {
+            f.write_str("void, ")?;
+            write_finding(f, finding)
+        }
+        Outcome::Void {
+            reason,
+            finding: None,
+        } => f.write_str(match reason {
             VoidReason::Unavailable => "void, its blob is unavailable",
             VoidReason::Lost => "void, nobody has its blob any more",
             VoidReason::NoQuorum => "void, re-execution found no quorum",
             VoidReason::MinerSlashed => "void, its miner was slashed",
             VoidReason::Withheld => "void, its miner did not open it",
+            VoidReason::Differs => "void, it differs too much",
+            VoidReason::Evidence => "void, its miner's units differ too much",
         }),
         Outcome::Slashed { finding } => {
             f.write_str("slashed, ")?;

@@ -3,7 +3,7 @@
 use crate::{
     State,
     account::{self, Account},
-    proposal,
+    class, proposal,
     run::{InForce, Run, RunRecipe, Stage, Tip},
     state::View,
     task::BEACON_DELAY_BLOCKS,
@@ -15,6 +15,7 @@ use governance::{
 };
 use protocol::{
     Address, Amount, Height, RunId, Step,
+    class::ClassTableError,
     genesis::Genesis,
     recipe::{ModelShape, Recipe},
     task::Beacon,
@@ -67,6 +68,9 @@ pub enum GenesisError {
         /// What was given.
         stage: u8,
     },
+    /// A table of classes that means nothing.
+    #[error(transparent)]
+    Classes(#[from] ClassTableError),
     /// A recipe that cannot run.
     #[error("run {run}: {what} is {found}; {limit}")]
     Recipe {
@@ -94,7 +98,9 @@ pub fn state(genesis: &Genesis) -> Result<State, GenesisError> {
         runs,
         parameters: _,
         governance: _,
+        classes,
     } = genesis;
+    classes.check()?;
     let empty = State::default();
     let mut view = empty.view();
     let mut supply = Amount::ZERO;
@@ -132,6 +138,7 @@ pub fn state(genesis: &Genesis) -> Result<State, GenesisError> {
         view.put(&RunId::new(index), &RunRecipe(run.recipe.clone()));
     }
     add(proposal::found(&mut view, genesis)?)?;
+    class::begin(&mut view, classes);
     view.put(&(), &InForce(parameters(genesis)?));
     let tip = Tip {
         chain: genesis.chain_id(),

@@ -30,6 +30,7 @@ pub mod auditor;
 pub mod beacon;
 pub mod bond;
 pub mod checkpoint;
+pub mod class;
 pub mod commitment;
 pub mod equivocation;
 pub mod event;

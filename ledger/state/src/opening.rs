@@ -43,11 +43,12 @@ pub(crate) fn is_bound(audit: &Audit, height: Height) -> bool {
     !audit.seats.is_empty() && (is_full || height > audit.commit_by)
 }
 
-/// Whether a unit is judged blind now: a rollout in its first round.
+/// Whether a unit is judged blind now: a rollout in its first round. Nobody can repeat the sketch
+/// of a tolerant unit, whose sections stand in the open.
 #[must_use]
 pub fn is_blind(id: UnitId, unit: &Unit) -> bool {
     let is_first = |audit: &Audit| audit.tier == Tier::One;
-    id.kind == UnitKind::Rollout && unit.audits.last().is_none_or(is_first)
+    id.kind == UnitKind::Rollout && !unit.is_tolerant() && unit.audits.last().is_none_or(is_first)
 }
 
 /// Whether the current round judges a planted fault that is known by now.

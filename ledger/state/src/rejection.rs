@@ -2,8 +2,8 @@
 
 use governance::Refusal;
 use protocol::{
-    Address, Amount, BlockId, Height, Nonce, RunId, StateRoot, Step, rollout::Root, task::UnitId,
-    vrf::Public,
+    Address, Amount, BlockId, Height, Nonce, RunId, StateRoot, Step, class::ClassId, rollout::Root,
+    task::UnitId, vrf::Public,
 };
 
 macro_rules! rejections {
@@ -77,6 +77,8 @@ rejections! {
     215 MinerNotIdle { miner: Address } => "miner {miner} is active already";
     /// A key of verifiable randomness is one.
     216 RandomnessKeyInvalid { key: Public } => "{key} is not a key of verifiable randomness";
+    /// Only engines that were measured are admitted.
+    217 ClassUnlisted { class: ClassId } => "class {class} is not listed";
     /// Nobody audits under one key twice.
     221 AlreadyAuditor { sender: Address } => "{sender} is a validator or verifier already";
     /// A unit must have been assigned.

@@ -3,6 +3,7 @@
 use crate::{
     View, bond,
     bond::Miner,
+    class,
     event::Event,
     proposal,
     run::{self, Closed, Run, Stage},
@@ -13,6 +14,7 @@ use crate::{
 use governance::parameters::Name;
 use protocol::{
     Address, Height, Micro, RunId, Step,
+    class::Listed,
     recipe::{Phase, Recipe},
     task::{Beacon, UnitId, UnitKind, assign},
     verdict::Finding,
@@ -123,7 +125,8 @@ fn open(
                 kind,
                 index,
             };
-            view.put(&unit, &Unit::assigned(miner, deadline, plant_rate));
+            let terms = terms(view, unit, miner, plant_rate);
+            view.put(&unit, &Unit::assigned(miner, deadline, terms));
         }
     }
     run.stage = Stage::Working {
@@ -141,6 +144,24 @@ fn open(
         units_count,
         miners_count: shares.len(),
     }]
+}
+
+/// The rate of planted faults, and the limits by which a unit is judged. Gradients have no
+/// tolerance. A fault in a tolerant unit could hide within its limits, so there are none.
+fn terms(
+    view: &View<'_>,
+    unit: UnitId,
+    miner: Address,
+    plant_rate: Micro,
+) -> (Micro, Option<Listed>) {
+    let class = view.get::<Miner>(&miner).map(|miner| miner.class);
+    let listed = class
+        .filter(|_| unit.kind == UnitKind::Rollout)
+        .and_then(|class| class::listed(view, class));
+    match listed {
+        Some(_) => (Micro::ZERO, listed),
+        None => (plant_rate, None),
+    }
 }
 
 /// All units of a step.
@@ -168,9 +189,9 @@ fn expire(
     for (unit_id, unit) in units(view, id, run.step) {
         let outcome = match unit.stage {
             unit::Stage::Assigned => Outcome::Missed,
-            unit::Stage::Committed if height > settle_by && !is_available(&unit) => Outcome::Void {
-                reason: VoidReason::Unavailable,
-            },
+            unit::Stage::Committed if height > settle_by && !is_available(&unit) => {
+                VoidReason::Unavailable.outcome()
+            }
             unit::Stage::Committed | unit::Stage::Settled { .. } => continue,
         };
         events.extend(settle(view, unit_id, unit, outcome, height));
@@ -209,7 +230,7 @@ pub(crate) fn settle(
         *counter = counter.saturating_add(1);
         match outcome {
             Outcome::Accepted { .. } => miner.trust(),
-            Outcome::Void { reason } if reason.is_for_fault() => {
+            Outcome::Void { reason, .. } if reason.is_for_fault() => {
                 miner.judged = 0;
                 miner.halve_quota();
             }
@@ -348,9 +369,7 @@ pub(crate) fn void_open_units(view: &mut View<'_>, miner: Address, height: Heigh
     for (id, run) in view.scan::<Run>(&()) {
         for (unit_id, unit) in units(view, id, run.step) {
             if unit.miner == miner && unit.outcome().is_none() {
-                let outcome = Outcome::Void {
-                    reason: VoidReason::MinerSlashed,
-                };
+                let outcome = VoidReason::MinerSlashed.outcome();
                 events.extend(settle(view, unit_id, unit, outcome, height));
             }
         }

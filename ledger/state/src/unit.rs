@@ -4,6 +4,7 @@ use crate::{View, state::Record};
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{
     Address, Amount, BlobId, Height, Micro, RunId, Step,
+    class::Listed,
     rollout::{Correction, Opened, Root, Sketch, Totals},
     task::{Beacon, UnitId, UnitKind},
     transaction,
@@ -271,14 +272,27 @@ pub enum VoidReason {
     MinerSlashed,
     /// Its miner did not open what it had sealed: for fault, and with a penalty.
     Withheld,
+    /// It differs from the exact engine by more than honest work of its class was ever seen to:
+    /// for fault, and no accusation.
+    Differs,
+    /// Its miner's audited units together differ more than honest ones do: likewise.
+    Evidence,
 }
 
 impl VoidReason {
+    /// The outcome of a unit that no finding voids.
+    #[must_use]
+    pub const fn outcome(self) -> Outcome {
+        Outcome::Void {
+            reason: self,
+            finding: None,
+        }
+    }
     /// Whether its miner let it come to this: it is a newcomer again, and its quota shrinks.
     #[must_use]
     pub const fn is_for_fault(self) -> bool {
         match self {
-            Self::Unavailable | Self::Withheld => true,
+            Self::Unavailable | Self::Withheld | Self::Differs | Self::Evidence => true,
             Self::Lost | Self::NoQuorum | Self::MinerSlashed => false,
         }
     }
@@ -323,6 +337,8 @@ pub enum Outcome {
     Void {
         /// Why.
         reason: VoidReason,
+        /// The finding beyond its limit, if there is one.
+        finding: Option<Finding>,
     },
     /// Proven wrong.
     Slashed {
@@ -375,6 +391,8 @@ pub struct Unit {
     pub plant_rate: Micro,
     /// What its miner has opened.
     pub opening: Opening,
+    /// By which limits it is judged; nothing where every difference is proof.
+    pub class: Option<Listed>,
 }
 
 impl Record for Unit {
@@ -385,7 +403,11 @@ impl Record for Unit {
 impl Unit {
     /// A fresh unit.
     #[must_use]
-    pub const fn assigned(miner: Address, deadline: Height, plant_rate: Micro) -> Self {
+    pub const fn assigned(
+        miner: Address,
+        deadline: Height,
+        (plant_rate, class): (Micro, Option<Listed>),
+    ) -> Self {
         Self {
             miner,
             deadline,
@@ -401,6 +423,7 @@ impl Unit {
                 plant: None,
                 sketch: None,
             },
+            class,
         }
     }
     /// Rounds that judged the unit as it is meant: those before it turned out to have a planted
@@ -410,6 +433,11 @@ impl Unit {
         self.audits
             .get(self.opening.planted_rounds()..)
             .unwrap_or_default()
+    }
+    /// Whether it may differ from the exact engine.
+    #[must_use]
+    pub const fn is_tolerant(&self) -> bool {
+        self.class.is_some()
     }
     /// Whether somebody convicted it, and it is not over.
     #[must_use]

@@ -18,6 +18,7 @@ mod ladder;
 mod plant;
 mod reveal;
 pub mod sortition;
+mod tolerant;
 
 pub use commit::commit;
 pub use reveal::reveal;
@@ -96,6 +97,7 @@ fn settle_unit(
     if decision == Decision::Wait {
         return Vec::new();
     }
+    let decision = tolerant::weigh(view, id, &unit, decision, beacon);
     let mut events = fines::silence(view, id, audit, height);
     events.extend(act(view, id, unit, decision, (beacon, height)));
     events
@@ -112,6 +114,7 @@ fn act(
         Decision::Wait => Vec::new(),
         Decision::Accept => {
             let mut events = fines::overturned(view, id, &unit, Truth::Right);
+            tolerant::record(view, &unit);
             events.extend(plant::settle(view, id, &unit));
             events.extend(reward::accept(view, id, unit, height));
             events
@@ -120,7 +123,15 @@ fn act(
         Decision::Again => plant::again(view, id, unit, height),
         Decision::Void(VoidReason::Withheld) => opening::settle_withheld(view, id, unit, height),
         Decision::Climb => ladder::climb(view, id, unit, height),
-        Decision::Void(reason) => task::settle(view, id, unit, Outcome::Void { reason }, height),
+        Decision::Void(reason) => task::settle(view, id, unit, reason.outcome(), height),
+        Decision::Differ(reason, finding) => {
+            let mut events = fines::overturned(view, id, &unit, Truth::of(finding));
+            tolerant::record(view, &unit);
+            let finding = Some(finding);
+            let outcome = Outcome::Void { reason, finding };
+            events.extend(task::settle(view, id, unit, outcome, height));
+            events
+        }
         Decision::Convict(finding) => ladder::convict(view, id, unit, finding, height),
         Decision::Slash(finding) => slash(view, id, unit, finding, height),
     }
@@ -133,7 +144,7 @@ fn slash(
     finding: Finding,
     height: Height,
 ) -> Vec<Event> {
-    let mut events = fines::overturned(view, id, &unit, Truth::Wrong(finding.check));
+    let mut events = fines::overturned(view, id, &unit, Truth::of(finding));
     let finders = fines::finders(&unit, finding);
     let proof = (finding, &finders[..]);
     events.extend(task::settle_slashed(view, id, unit, proof, height));

@@ -8,7 +8,8 @@ use engine::DeviceChoice;
 use governance::parameters::Name;
 use protocol::{
     Address, Amount, SigningKey,
-    codec::Text,
+    class::{Class, ClassTable},
+    codec::{BoundedVec, Text},
     genesis::{Account, Genesis, Governance, Parameter, Run, Validator},
     identifiers::tagged_hash,
     recipe::Recipe,
@@ -253,8 +254,7 @@ fn make(home: &Path, options: &Options) -> Result<Layout> {
         balance: Amount::new(FAUCET_BALANCE),
     });
     let (validators_and_accounts, steward) = ((validators, accounts), steward.address());
-    let recipe = options.recipe.as_deref();
-    let genesis = genesis(&layout, validators_and_accounts, steward, recipe)?;
+    let genesis = genesis(&layout, validators_and_accounts, steward, options)?;
     write_genesis(home, &layout, &genesis)?;
     let text = serde_json::to_vec_pretty(&layout).context("cannot encode devnet.json")?;
     crate::home::write_atomically(&home.join("devnet.json"), &text)?;
@@ -265,10 +265,10 @@ fn genesis(
     layout: &Layout,
     (validators, accounts): (Vec<Validator>, Vec<Account>),
     steward: Address,
-    recipe: Option<&Path>,
+    options: &Options,
 ) -> Result<Genesis> {
     let miners_count = u32::try_from(layout.of(Role::Miner).count()).unwrap_or(u32::MAX);
-    let recipe = match recipe {
+    let recipe = match options.recipe.as_deref() {
         Some(path) => read_recipe(path, miners_count)?,
         None => default_recipe::recipe(layout.seed, miners_count),
     };
@@ -300,7 +300,23 @@ fn genesis(
             stage: 1,
             treasury: Amount::new(TREASURY),
         },
+        classes: read_classes(&options.classes)?,
     })
+}
+
+fn read_classes(paths: &[PathBuf]) -> Result<ClassTable> {
+    let read = |path: &PathBuf| -> Result<Class> {
+        let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_slice(&text).with_context(|| format!("{} is no class", path.display()))
+    };
+    let mut classes = paths.iter().map(read).collect::<Result<Vec<_>>>()?;
+    classes.sort_by_key(|class| class.id);
+    let table = ClassTable {
+        version: 0,
+        classes: BoundedVec::new(classes)?,
+    };
+    table.check()?;
+    Ok(table)
 }
 
 fn read_recipe(path: &Path, miners_count: u32) -> Result<Recipe> {

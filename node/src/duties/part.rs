@@ -1,7 +1,10 @@
 //! What an auditor judges in a unit's current round, and what it may know.
 
 use crate::computation::Bound;
-use ledger_state::unit::{Tier, Unit};
+use ledger_state::{
+    View,
+    unit::{Tier, Unit},
+};
 use protocol::task::UnitId;
 
 /// What of a unit is judged, and with what knowledge.
@@ -18,8 +21,8 @@ pub(super) struct Part {
 
 impl Part {
     /// What of a unit its current round judges, and what it goes by; nothing of an unbound unit.
-    pub(super) fn of(id: UnitId, unit: &Unit) -> Option<(Self, Bound)> {
-        let bound = Bound::of(id, unit, unit.commitment.as_ref()?.claim);
+    pub(super) fn of(view: &View<'_>, id: UnitId, unit: &Unit) -> Option<(Self, Bound)> {
+        let bound = Bound::of(view, id, unit, unit.commitment.as_ref()?.claim);
         let part = Self {
             unit: id,
             group: contested(unit),

@@ -39,7 +39,7 @@ impl Duties {
         let mut bodies = Vec::new();
         for (_, proof, id, unit) in drawn {
             let round = unit.audits.len();
-            let Some((part, bound)) = Part::of(id, &unit) else {
+            let Some((part, bound)) = self.chain.view(|view| Part::of(view, id, &unit)) else {
                 continue;
             };
             match self.verdicts.get(&part) {

@@ -6,7 +6,7 @@ use crate::chain::Chain;
 use ledger_state::{
     account,
     auditor::Verifier,
-    bond,
+    bond, class,
     run::{self, Closed, Run},
     unit::{Appeal, Audit, Commitment, Conviction, Draw, Opening, Opinion, Outcome, Stage, Unit},
     validator::Validator,
@@ -16,6 +16,7 @@ use protocol::{
     TransactionId,
     block::{Block, Header},
     checkpoint::Checkpoint,
+    class::{Class, Listed},
     recipe::Recipe,
     task::UnitId,
     transaction::{Transaction, Unverified},
@@ -79,6 +80,24 @@ pub struct RunAnswer {
     pub recipe: Recipe,
     /// Steps closed.
     pub closed_steps_count: usize,
+}
+
+/// Engines besides the exact one that miners may draw rollouts with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClassesAnswer {
+    /// Counts the changes of the table.
+    pub version: u32,
+    /// What is listed.
+    pub classes: Vec<ClassRow>,
+}
+
+/// One listed class.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClassRow {
+    /// The version of the table in which its limits were set.
+    pub version: u32,
+    /// Its limits.
+    pub class: Class,
 }
 
 /// Why a unit was paid, or not.
@@ -169,6 +188,20 @@ pub fn miner(chain: &Chain, address: Address) -> Option<MinerRow> {
     })
 }
 
+/// The classes in force.
+#[must_use]
+pub fn classes(chain: &Chain) -> ClassesAnswer {
+    let (version, classes) = chain.view(class::table);
+    let row = |(listed, class): (Listed, Class)| ClassRow {
+        version: listed.version,
+        class,
+    };
+    ClassesAnswer {
+        version,
+        classes: classes.into_iter().map(row).collect(),
+    }
+}
+
 /// A run.
 #[must_use]
 pub fn run(chain: &Chain, id: RunId) -> Option<RunAnswer> {
@@ -200,6 +233,7 @@ pub fn unit(chain: &Chain, id: UnitId) -> Option<UnitAnswer> {
         conviction,
         appeals,
         plant_rate: _,
+        class: _,
         opening,
     } = unit;
     Some(UnitAnswer {
@@ -247,7 +281,7 @@ fn summary(unit: &Unit) -> String {
             format!("not paid: nothing was committed by the deadline; settled at height {at}")
         }
         Stage::Settled {
-            outcome: Outcome::Void { reason },
+            outcome: Outcome::Void { reason, .. },
             at,
         } => {
             let reason = match reason {
@@ -257,6 +291,12 @@ fn summary(unit: &Unit) -> String {
                 ledger_state::unit::VoidReason::Lost => "nobody has its blob any more",
                 ledger_state::unit::VoidReason::NoQuorum => "re-execution found no quorum",
                 ledger_state::unit::VoidReason::Withheld => "its miner did not open what it sealed",
+                ledger_state::unit::VoidReason::Differs => {
+                    "it differs more than honest work of its class was seen to"
+                }
+                ledger_state::unit::VoidReason::Evidence => {
+                    "its miner's units together differ more than honest ones do"
+                }
                 ledger_state::unit::VoidReason::MinerSlashed => {
                     "its miner was slashed for another unit"
                 }

@@ -134,6 +134,10 @@ pub fn router(served: Arc<Served>) -> Router {
     Router::new()
         .route("/", get(|| async { page() }))
         .route(
+            "/v1/classes",
+            get(|State(s): Shared| async move { Json(query::classes(&s.chain)) }),
+        )
+        .route(
             "/v1/overview",
             get(|State(s): Shared| async move { Json(s.overview().as_ref().clone()) }),
         )

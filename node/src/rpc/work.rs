@@ -4,14 +4,16 @@ use governance::parameters::Name;
 use ledger_state::{
     View, account,
     bond::{Miner, Status},
+    class,
     run::{self, Run, Stage},
     task,
-    unit::Commitment,
+    unit::{Claim, Commitment},
     verdict::appeal,
 };
 use protocol::{
     Address, Amount, BlobId, ChainId, Height, Micro, Nonce, RunId, Step,
     checkpoint::Checkpoint,
+    class::{Class, ClassId},
     rollout::Correction,
     task::{Beacon, UnitId, UnitKind},
     verdict::Finding,
@@ -86,6 +88,10 @@ pub struct ConvictedUnit {
     pub bond: Amount,
     /// The blob that was bound.
     pub blob: BlobId,
+    /// What it was said to hold.
+    pub claim: Claim,
+    /// By which limits it was judged; nothing where every difference is proof.
+    pub limits: Option<Class>,
     /// Rollouts that it learned from.
     pub inputs: Vec<Input>,
     /// Probability that a fault had to be planted in it, in millionths.
@@ -131,6 +137,8 @@ pub struct Work {
     pub height: Height,
     /// Whether the miner is given work.
     pub standing: Standing,
+    /// The class with which it is registered.
+    pub class: Option<ClassId>,
     /// What it may spend.
     pub balance: Amount,
     /// The account's nonce.
@@ -150,7 +158,9 @@ pub struct Work {
 pub fn work(view: &View<'_>, address: Address) -> Work {
     let tip = run::tip(view);
     let own = account::account(view, address);
-    let standing = match view.get::<Miner>(&address).map(|miner| miner.status) {
+    let miner: Option<Miner> = view.get(&address);
+    let class = miner.as_ref().map(|miner| miner.class);
+    let standing = match miner.map(|miner| miner.status) {
         None => Standing::Unregistered,
         Some(Status::Active) => Standing::Active,
         Some(Status::Idle) => Standing::Idle,
@@ -161,6 +171,7 @@ pub fn work(view: &View<'_>, address: Address) -> Work {
         chain: tip.chain,
         height: tip.height,
         standing,
+        class,
         balance: own.balance,
         nonce: own.nonce,
         bond_min: Amount::new(run::parameters(view).get(Name::MinerBondMin)),
@@ -238,6 +249,8 @@ fn convicted(
         appeal_by: conviction.appeal_by,
         bond: appeal::bond(view, unit),
         blob: commitment.blob,
+        claim: commitment.claim,
+        limits: unit.class.and_then(|listed| class::class(view, listed)),
         inputs: inputs(view, id),
         plant_rate: unit.plant_rate,
     })

@@ -28,6 +28,10 @@ fn class(id: u16) -> Class {
         evidence_micro: BoundedVec::new(vec![-10, 0, 20]).unwrap(),
         lifetime_micro: limits(9_210_340, 20_723_266),
         toploc: Thresholds::PAPER,
+        projections: ProjectionLimits {
+            largest_max: 50,
+            bulk_max: 9,
+        },
     }
 }
 

@@ -44,7 +44,19 @@ impl std::fmt::Debug for Salts {
     }
 }
 
+impl Salt {
+    /// Of a unit whose sections stand beside their seals.
+    pub const OPEN: Self = Self([0; 32]);
+}
+
 impl Salts {
+    /// Of a unit that hides nothing.
+    pub const OPEN: Self = Self {
+        sketch: Salt::OPEN,
+        plant: Salt::OPEN,
+        fault: None,
+    };
+
     /// The salts that only this key gives, and gives again.
     #[must_use]
     pub fn derive(key: &SigningKey, chain: ChainId, unit: UnitId) -> Self {

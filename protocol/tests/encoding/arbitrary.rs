@@ -37,13 +37,16 @@ fn verdict() -> impl Strategy<Value = Verdict> {
         Just(Check::Reward),
         Just(Check::Loss),
         Just(Check::Update),
+        Just(Check::Margin),
+        Just(Check::Lifetime),
     ];
-    let finding = (check, any::<u64>(), any::<u64>(), any::<u32>()).prop_map(
-        |(check, measured, limit, group)| Finding {
+    let finding = (check, any::<[u64; 3]>(), any::<u32>()).prop_map(
+        |(check, [measured, limit, slash_limit], group)| Finding {
             group,
             check,
             measured,
             limit,
+            slash_limit,
         },
     );
     vec(finding, 0..=16).prop_map(|findings| Verdict::new(findings).unwrap())
@@ -196,9 +199,12 @@ fn money_and_votes() -> impl Strategy<Value = Body> {
             to: protocol::Address::from_bytes(to),
             amount: Amount::new(amount),
         }),
-        (any::<u64>(), any::<[u8; 32]>()).prop_map(|(bond, vrf)| Body::RegisterMiner {
-            bond: Amount::new(bond),
-            vrf: protocol::vrf::Public::from_bytes(vrf),
+        (any::<u64>(), any::<[u8; 32]>(), any::<u16>()).prop_map(|(bond, vrf, class)| {
+            Body::RegisterMiner {
+                bond: Amount::new(bond),
+                vrf: protocol::vrf::Public::from_bytes(vrf),
+                class: protocol::class::ClassId::new(class),
+            }
         }),
         (any::<u64>(), any::<[u8; 32]>()).prop_map(|(bond, vrf)| Body::RegisterVerifier {
             bond: Amount::new(bond),
@@ -256,12 +262,14 @@ pub(crate) fn payload() -> impl Strategy<Value = rollout::Payload> {
     let group = vec(sample, 0..4).prop_map(|samples| Group {
         samples: BoundedVec::new(samples).unwrap(),
     });
-    (unit(), vec(group, 0..4)).prop_map(|(unit, groups)| rollout::Payload {
+    let sections = proptest::option::of(sections());
+    (unit(), vec(group, 0..4), sections).prop_map(|(unit, groups, sections)| rollout::Payload {
         unit,
         miner: crate::values::key(1).address(),
         plant_seal: Seal::from_bytes([1; 32]),
         sketch_seal: Seal::from_bytes([2; 32]),
         groups: BoundedVec::new(groups).unwrap(),
+        sections,
     })
 }
 

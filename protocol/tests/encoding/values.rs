@@ -5,9 +5,11 @@ use protocol::{
     ProposalId, RunId, SigningKey, StateRoot, Step,
     block::{Block, Header},
     checkpoint::{Checkpoint, Evaluation},
+    class::{Cell, Class, ClassId, ClassTable, Limits, ProjectionLimits},
     codec::{BoundedVec, Bytes, Text},
     genesis::{Account, Genesis, Governance, Parameter, Run, Validator},
     gradient,
+    proof::toploc::Thresholds,
     proposal::{Action, Amendment, Artifact, Cohort, Guard, Module, Payload, Track, Weights},
     recipe::{ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
     reward::Payout,
@@ -106,6 +108,15 @@ pub(crate) fn rollout_payload() -> rollout::Payload {
             samples: BoundedVec::new(vec![sample, cut]).unwrap(),
         }])
         .unwrap(),
+        sections: None,
+    }
+}
+
+/// The same of a tolerant class: its sections in the open.
+pub(crate) fn open_payload() -> rollout::Payload {
+    rollout::Payload {
+        sections: Some(sections()),
+        ..rollout_payload()
     }
 }
 
@@ -236,6 +247,7 @@ pub(crate) fn bodies() -> Vec<Body> {
         Body::RegisterMiner {
             bond: Amount::new(1_000),
             vrf: key(1).vrf().public(),
+            class: ClassId::new(1),
         },
         Body::Resume,
         Body::CommitRollouts {
@@ -510,5 +522,37 @@ pub(crate) fn genesis() -> Genesis {
             stage: 1,
             treasury: Amount::new(100_000),
         },
+        classes: classes(),
+    }
+}
+
+fn classes() -> ClassTable {
+    let limits = |void, slash| Limits { void, slash };
+    let cell = Cell {
+        tokens_log2: 8,
+        entropy_bin: 2,
+        units_count: 4_000,
+        clipped_sum_micro: limits(13_500, 500_000),
+        mismatches_count: limits(3, 8),
+    };
+    let class = Class {
+        id: ClassId::new(1),
+        name: Text::new("another engine").unwrap(),
+        units_count: 4_000,
+        tokens_count: 1_024_000,
+        margin_micro: limits(13_500, 100_000),
+        clip_micro: 500_000,
+        cells: BoundedVec::new(vec![cell]).unwrap(),
+        evidence_micro: BoundedVec::new(vec![-20_000, 300_000]).unwrap(),
+        lifetime_micro: limits(9_210_341, 20_723_266),
+        toploc: Thresholds::PAPER,
+        projections: ProjectionLimits {
+            largest_max: 60,
+            bulk_max: 12,
+        },
+    };
+    ClassTable {
+        version: 1,
+        classes: BoundedVec::new(vec![class]).unwrap(),
     }
 }

@@ -1,8 +1,9 @@
 //! The tables in `spec/vectors`: generated here, and compared here.
 
 use crate::values::{
-    beacon, block, bodies, chain, checkpoint, correction, genesis, gradient_payload, key, opened,
-    payout, prompts, rollout_payload, rollout_task, salts, sections, signed, unit, verdict,
+    beacon, block, bodies, chain, checkpoint, correction, genesis, gradient_payload, key,
+    open_payload, opened, payout, prompts, rollout_payload, rollout_task, salts, sections, signed,
+    unit, verdict,
 };
 use protocol::{
     Amount, BlobId, Height, Micro, Nonce, Step,
@@ -42,6 +43,10 @@ fn encodings() -> Vec<Value> {
         plain("checkpoint", &checkpoint()),
         plain("payout", &payout()),
         blob("rollout payload", &encode(&rollout_payload())),
+        blob(
+            "rollout payload of a tolerant class",
+            &encode(&open_payload()),
+        ),
         blob("gradient payload", &encode(&gradient_payload())),
     ];
     for (body, nonce) in bodies().into_iter().zip(0..) {

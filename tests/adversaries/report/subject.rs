@@ -104,6 +104,7 @@ impl Subject {
                 sketch: work.sections.sketch(),
             }),
             plant: None,
+            class: None,
         };
         let Judgement { verdict, sketch: _ } =
             judge(&self.inputs(task), &claimed, &encode(payload), &self.device);

@@ -9,10 +9,10 @@ use adversaries::Cheat;
 use anyhow::Result;
 use engine_worker::Worker;
 use miner::model::number;
-use protocol::class::{Class, ClassId, Level};
+use protocol::class::{Class, ClassId, Level, Lifetime};
 use serde::Serialize;
 use verifier::tolerant::{
-    Lifetime, Margins, Response,
+    Margins, Response,
     calibrate::{CLIP_MICRO, Calibration},
     measure::{Distance, Tasks},
 };

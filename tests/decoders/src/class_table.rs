@@ -2,7 +2,7 @@
 
 use crate::Decoder;
 use protocol::{
-    class::{Cell, Class, ClassId, ClassTable, Limits, TOKENS_COUNT_MIN},
+    class::{Cell, Class, ClassId, ClassTable, Limits, ProjectionLimits, TOKENS_COUNT_MIN},
     codec::{BoundedVec, Text, decode, encode},
     proof::toploc::Thresholds,
 };
@@ -39,6 +39,10 @@ fn table() -> ClassTable {
         evidence_micro: BoundedVec::new(vec![-10, 0, 20]).unwrap(),
         lifetime_micro: limits,
         toploc: Thresholds::PAPER,
+        projections: ProjectionLimits {
+            largest_max: 50,
+            bulk_max: 9,
+        },
     };
     ClassTable {
         version: 1,

@@ -7,9 +7,12 @@
 //! above the true probability, all at once, with a confidence of 99 % (Chernoff: a count of mean µ
 //! falls to n or below with probability at most exp(−(µ − n)² / 2µ)).
 
-use super::{Margins, measure::Distance};
+use super::{Margins, bulk, measure::Distance};
 use protocol::{
-    class::{Cell, Class, ClassId, Limits, SCORE_BINS_COUNT, entropy_bin, score_bin, tokens_log2},
+    class::{
+        Cell, Class, ClassId, Limits, ProjectionLimits, SCORE_BINS_COUNT, entropy_bin, score_bin,
+        tokens_log2,
+    },
     codec::{BoundedVec, Text, TextError, TooMany},
     proof::toploc::{MantissaDistance, Thresholds},
 };
@@ -35,6 +38,17 @@ const SUM_MIN: Limits = Limits {
     slash: CLIP_MICRO,
 };
 const MISMATCHES_MIN: Limits = Limits { void: 2, slash: 8 };
+/// Two of 128 values on the other side of a power of two, and bytes one step off.
+const TOPLOC_MIN: Thresholds = Thresholds {
+    exponent_mismatches_max: 2,
+    mantissa_mean_thousandths_max: 500,
+    mantissa_median_max: 1,
+};
+const PROJECTION_PEAK_MIN: Limits = Limits {
+    void: 16,
+    slash: 16,
+};
+const PROJECTION_BULK_MIN: Limits = Limits { void: 8, slash: 8 };
 /// How often the envelope may be below the truth anywhere.
 const ENVELOPE_ERROR: f64 = 0.01;
 /// Share of the wealth that each unit stakes on the alternative.
@@ -50,6 +64,9 @@ pub struct Calibration {
     scores: [u64; SCORE_BINS_COUNT],
     exponent_mismatches: u32,
     mantissa: Option<MantissaDistance>,
+    /// The largest distance of a token's projections, and the largest bulk of a unit's.
+    projection_peak: u64,
+    projection_bulk: u64,
 }
 
 /// The most seen in a cell.
@@ -120,6 +137,9 @@ impl Calibration {
         for agreement in &unit.proofs {
             self.add_proof(agreement.exponent_mismatches, agreement.mantissa);
         }
+        let peak = unit.projections.iter().copied().max().unwrap_or(0);
+        self.projection_peak = self.projection_peak.max(peak);
+        self.projection_bulk = self.projection_bulk.max(bulk(&unit.projections));
     }
 
     /// Honest units seen.
@@ -144,7 +164,7 @@ impl Calibration {
     /// neither below its least limit.
     ///
     /// # Errors
-    /// A name that may not be shown, or more than 256 kinds of units.
+    /// A name that may not be shown, or more than 128 kinds of units.
     pub fn class(&self, id: ClassId, name: &str) -> Result<Class, CalibrateError> {
         let known = self.cells.iter();
         let known = known.filter(|(_, seen)| seen.units_count >= CELL_UNITS_MIN);
@@ -170,9 +190,15 @@ impl Calibration {
             evidence_micro: BoundedVec::new(evidence(&self.scores).to_vec())?,
             lifetime_micro: LIFETIME,
             toploc: Thresholds {
-                exponent_mismatches_max: half_more(self.exponent_mismatches),
-                mantissa_mean_thousandths_max: half_more(mantissa.mean_thousandths),
-                mantissa_median_max: half_more(mantissa.median),
+                exponent_mismatches_max: half_more(self.exponent_mismatches)
+                    .max(TOPLOC_MIN.exponent_mismatches_max),
+                mantissa_mean_thousandths_max: half_more(mantissa.mean_thousandths)
+                    .max(TOPLOC_MIN.mantissa_mean_thousandths_max),
+                mantissa_median_max: half_more(mantissa.median).max(TOPLOC_MIN.mantissa_median_max),
+            },
+            projections: ProjectionLimits {
+                largest_max: widened(self.projection_peak, PROJECTION_PEAK_MIN).void,
+                bulk_max: widened(self.projection_bulk, PROJECTION_BULK_MIN).void,
             },
         })
     }

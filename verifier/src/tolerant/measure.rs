@@ -1,8 +1,10 @@
 //! Units of another engine beside the exact one: what calibration adds up and controls repeat.
 
-use super::{Margins, Response, calibrate::CLIP_MICRO};
+use super::{Margins, Response, calibrate::CLIP_MICRO, distances};
 use engine::{Device, Generation, GenerationOptions, GenerationRequest, Parameters, bf16_bits};
-use miner::{ExecuteError, RolloutInputs, World, model::number, rollout::Draw};
+use miner::{
+    ExecuteError, RolloutInputs, World, model::number, projection::project, rollout::Draw,
+};
 use protocol::{
     Address, ChainId, CheckpointId, RunId, Step,
     proof::toploc::{self, Activations, Agreement, Layout, Rule, Thresholds},
@@ -29,6 +31,8 @@ pub struct Distance {
     pub proofs: Vec<Agreement>,
     /// Chunks that agree in nothing.
     pub strangers_count: u64,
+    /// Of the projections of every fed token.
+    pub projections: Vec<u64>,
 }
 
 /// Measures generations of a unit, by group and slot as `draw` has them.
@@ -64,6 +68,9 @@ pub fn distance(
     let width = inputs.model.config().hidden_size;
     for (response, (generation, pass)) in responses.iter().zip(generations.iter().zip(&passes)) {
         let split = response.prompt.len();
+        let projected = |hidden: &[f32]| project(hidden, &response.seed, width);
+        let apart = distances(&projected(&generation.hidden), &projected(&pass.hidden));
+        distance.projections.extend(apart);
         match agreements((width, split), &generation.hidden, &pass.hidden)? {
             Some(agreements) => distance.proofs.extend(agreements),
             None => distance.strangers_count += 1,

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::{calibrate::Calibration, *};
-use protocol::class::{ClassId, Limits};
+use protocol::class::{ClassId, Lifetime, Limits};
 
 fn unit(sum_micro: u64, mismatches_count: u64) -> Margins {
     Margins {

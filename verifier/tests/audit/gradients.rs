@@ -23,6 +23,7 @@ fn admitted(inputs: &GradientInputs<'_>, payload: &Payload) -> Result<(), AdmitE
         beacon: *inputs.beacon,
         root: None,
         recipe: inputs.recipe,
+        is_open: false,
     };
     verifier::admit(&bound, &encode(payload))
 }
@@ -34,7 +35,7 @@ fn honest_gradients_are_judged_clean_whatever_the_device() {
         let two = Device::cpu(2);
         assert_eq!(gradient::execute(inputs, &two).unwrap(), payload, "{part}");
         admitted(inputs, &payload).unwrap();
-        let limit = verifier::blob_bytes_max(inputs.unit, inputs.recipe).unwrap();
+        let limit = verifier::blob_bytes_max(inputs.unit, inputs.recipe, false).unwrap();
         assert_eq!(encode(&payload).len() as u64, limit, "{part}");
         let verdict = judge_gradient(inputs, &payload);
         let checks: Vec<Check> = verdict.findings().iter().map(|f| f.check).collect();

@@ -163,7 +163,7 @@ proptest! {
         let task = SCENE.task();
         let inputs = SCENE.rollout_inputs(&task);
         let totals = Totals::default();
-        let claimed = Claimed { root: NO_ROOT, totals, opened: None, plant: None };
+        let claimed = Claimed { root: NO_ROOT, totals, opened: None, plant: None, class: None };
         let judged = verifier::rollout::judge(&inputs, &claimed, &bytes, &device());
         prop_assert!(!judged.verdict.accepts());
         let beacon = beacon(3);

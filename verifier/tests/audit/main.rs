@@ -7,3 +7,4 @@ mod gradients;
 mod hostile;
 mod rollouts;
 mod scene;
+mod tolerant;

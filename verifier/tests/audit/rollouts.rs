@@ -53,7 +53,7 @@ fn honest_rollouts_are_judged_clean_whatever_the_device() {
     let work = rollout::execute(&inputs, &salts(&task), &two).unwrap();
     assert_eq!(work.payload, payload);
     admitted(&payload).unwrap();
-    let limit = verifier::blob_bytes_max(task.unit, &SCENE.recipe).unwrap();
+    let limit = verifier::blob_bytes_max(task.unit, &SCENE.recipe, false).unwrap();
     assert!(encode(&payload).len() as u64 <= limit);
     let verdict = SCENE.judge_rollout(&payload);
     let checks: Vec<Check> = verdict.findings().iter().map(|f| f.check).collect();
@@ -126,7 +126,7 @@ fn planted() -> (Work, Output) {
 fn a_planted_fault_is_found_blind_and_the_corrected_unit_has_the_sealed_sketch() {
     let (task, (work, output)) = (SCENE.task(), planted());
     let inputs = SCENE.rollout_inputs(&task);
-    let judge = |claimed: Claimed| {
+    let judge = |claimed: Claimed<'_>| {
         verifier::rollout::judge(&inputs, &claimed, &encode(&work.payload), &device())
     };
     admitted(&work.payload).unwrap();
@@ -245,7 +245,7 @@ fn totals_and_a_root_that_differ_from_the_payload_are_commitment_faults() {
     claimed.totals.reward_micro += 1;
     claimed.totals.exact_count += 1;
     let inputs = SCENE.rollout_inputs(&task);
-    let judge = |claimed: Claimed| {
+    let judge = |claimed: Claimed<'_>| {
         let judged = verifier::rollout::judge(&inputs, &claimed, &encode(&payload), &device());
         let finding = judged.verdict.contradiction().unwrap();
         (finding.check, finding.measured)

@@ -165,7 +165,7 @@ impl Scene {
     }
 
     /// What the miner of this payload commits to, once its seals are open.
-    pub(crate) fn claimed(&self, payload: &rollout::Payload) -> Claimed {
+    pub(crate) fn claimed(&self, payload: &rollout::Payload) -> Claimed<'_> {
         let groups = u32::try_from(payload.groups.as_slice().len()).unwrap();
         let prompts = World::of(&self.recipe).unwrap();
         let prompts = prompts.prompts(&self.task(), groups);
@@ -177,6 +177,7 @@ impl Scene {
                 sketch: self.sketch(),
             }),
             plant: None,
+            class: None,
         }
     }
 
@@ -193,7 +194,7 @@ impl Scene {
     }
 
     /// What a miner commits to, once its own seals are open.
-    pub(crate) fn claimed_of(&self, work: &Work) -> Claimed {
+    pub(crate) fn claimed_of(&self, work: &Work) -> Claimed<'_> {
         let mut claimed = self.claimed(&work.payload);
         if let Some(opened) = claimed.opened.as_mut() {
             opened.sketch = work.sections.sketch();
@@ -214,6 +215,7 @@ impl Scene {
             beacon: beacon(unit.step.get()),
             root: (unit.kind == UnitKind::Rollout).then_some(root),
             recipe: &self.recipe,
+            is_open: false,
         };
         verifier::admit(&bound, bytes)
     }

@@ -4,7 +4,7 @@ use crate::{
     View,
     event::Event,
     slash, task,
-    unit::{Outcome, Unit, VoidReason},
+    unit::{Unit, VoidReason},
 };
 use protocol::{Height, task::UnitId};
 
@@ -12,9 +12,7 @@ use protocol::{Height, task::UnitId};
 /// Opening honest work costs nothing, so whoever does not has something to hide or was away.
 pub(crate) fn settle(view: &mut View<'_>, id: UnitId, unit: Unit, height: Height) -> Vec<Event> {
     let fined = slash::withheld(view, unit.miner, id);
-    let outcome = Outcome::Void {
-        reason: VoidReason::Withheld,
-    };
+    let outcome = VoidReason::Withheld.outcome();
     let settled = task::settle(view, id, unit, outcome, height);
     fined.into_iter().chain(settled).collect()
 }

@@ -34,6 +34,8 @@ pub(super) enum Decision {
     Climb,
     /// The unit is nobody's fault.
     Void(VoidReason),
+    /// The unit differs too much to be paid, and not enough to be punished.
+    Differ(VoidReason, Finding),
     /// The unit is wrong, unless its miner appeals.
     Convict(Finding),
     /// The unit is wrong.
@@ -112,7 +114,9 @@ pub(super) fn decide(id: UnitId, unit: &Unit, audit: &Audit, height: Height) -> 
     let is_closed = is_closed(audit, count.spoken_count, height);
     match audit.tier {
         Tier::One | Tier::Three if !is_closed => Decision::Wait,
-        Tier::One if id.kind == UnitKind::Rollout => decide_blind(unit, audit, &count),
+        Tier::One if id.kind == UnitKind::Rollout && !unit.is_tolerant() => {
+            decide_blind(unit, audit, &count)
+        }
         Tier::One => accept_or_climb(count.accepting > 0 && count.rejecting_count == 0),
         Tier::Three => match count.heaviest {
             None if count.accepting == count.total && count.total > 0 => Decision::Accept,

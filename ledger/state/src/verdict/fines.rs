@@ -1,5 +1,6 @@
 //! Fines: for silence, and for verdicts that the end of the ladder overturned, in both directions.
 
+use super::tolerant;
 use crate::{
     View,
     event::Event,
@@ -42,6 +43,17 @@ pub(super) enum Truth {
     Wrong(Check),
 }
 
+impl Truth {
+    /// What is true of a unit that is convicted of something. The evidence of a lifetime is about
+    /// units that were right one by one.
+    pub(super) const fn of(finding: Finding) -> Self {
+        match finding.check {
+            Check::Lifetime => Self::Right,
+            check => Self::Wrong(check),
+        }
+    }
+}
+
 /// Fines once a unit everyone whose verdict was the opposite of the truth. An auditor that could
 /// not get a blob that others had did not lie: it pays as the silent do.
 pub(super) fn overturned(view: &mut View<'_>, id: UnitId, unit: &Unit, truth: Truth) -> Vec<Event> {
@@ -51,13 +63,17 @@ pub(super) fn overturned(view: &mut View<'_>, id: UnitId, unit: &Unit, truth: Tr
     };
     // A map: whoever sat in several rounds pays once.
     let mut faults: BTreeMap<Address, AuditFault> = BTreeMap::new();
+    let agreed = tolerant::agreed(unit);
     // Rounds that judged a planted fault were about another unit.
     for audit in unit.rounds() {
-        let blind = (id.kind == UnitKind::Rollout && audit.tier == Tier::One)
+        let is_blind = id.kind == UnitKind::Rollout && !unit.is_tolerant();
+        let blind = (is_blind && audit.tier == Tier::One)
             .then_some(unit.opening.sketch)
             .flatten();
         for seat in &audit.seats {
-            let Some(fault) = fault(seat, blind, truth, decided) else {
+            let differs = agreed.is_some_and(|agreed| tolerant::is_misreported(seat, agreed));
+            let misreported = differs.then_some(AuditFault::Overturned);
+            let Some(fault) = fault(seat, blind, truth, decided).or(misreported) else {
                 continue;
             };
             let worst = faults.entry(seat.auditor).or_insert(fault);

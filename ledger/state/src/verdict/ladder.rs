@@ -99,9 +99,10 @@ fn sit(
 }
 
 /// The group of samples that everyone repeats: the one that most of the last round that accused
-/// the unit named. Nothing, and so all of it, for gradients and where nobody accused.
+/// the unit named. Nothing, and so all of it, for gradients, for units of a tolerant class, whose
+/// measures are about all of them, and where nobody accused.
 fn contested(id: UnitId, unit: &Unit) -> Option<u32> {
-    if id.kind == UnitKind::Gradient {
+    if id.kind == UnitKind::Gradient || unit.is_tolerant() {
         return None;
     }
     unit.rounds().iter().rev().find_map(most_named)

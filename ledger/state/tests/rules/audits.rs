@@ -11,4 +11,5 @@ mod secrecy;
 mod slashes;
 pub(crate) mod sortition;
 mod three;
+mod tolerant;
 pub(crate) mod verifiers;

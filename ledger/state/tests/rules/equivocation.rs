@@ -46,7 +46,7 @@ fn a_miner_that_signed_two_roots_is_slashed_without_an_audit() {
         .filter(|id| *id != unit)
     {
         let reason = VoidReason::MinerSlashed;
-        assert_eq!(chain.outcome(other), Some(Outcome::Void { reason }));
+        assert_eq!(chain.outcome(other), Some(reason.outcome()));
     }
 }
 

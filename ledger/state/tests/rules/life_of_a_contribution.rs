@@ -93,6 +93,7 @@ fn rollout(chain: &Chain, unit: UnitId) -> Payload {
         plant_seal: plant_seal(unit, task.miner, salts.plant, None),
         sketch_seal: sketch_seal(unit, task.miner, &opened),
         groups: BoundedVec::new(groups.collect()).unwrap(),
+        sections: None,
     }
 }
 

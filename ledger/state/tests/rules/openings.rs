@@ -109,7 +109,7 @@ fn a_unit_that_is_not_opened_is_void_and_costs_a_penalty() {
     );
     chain.wait_until("the end", |chain| chain.outcome(id).is_some());
     let reason = VoidReason::Withheld;
-    assert_eq!(chain.outcome(id), Some(Outcome::Void { reason }));
+    assert_eq!(chain.outcome(id), Some(reason.outcome()));
     let after = chain.miner_record(index);
     assert_eq!(
         after.bond.get(),
@@ -161,5 +161,5 @@ fn a_spared_unit_is_paid_once_its_miner_has_said_that_nothing_was_planted() {
     assert!(chain.is_accepted(first));
     chain.wait_until("the end", |chain| chain.outcome(second).is_some());
     let reason = VoidReason::Withheld;
-    assert_eq!(chain.outcome(second), Some(Outcome::Void { reason }));
+    assert_eq!(chain.outcome(second), Some(reason.outcome()));
 }

@@ -150,7 +150,7 @@ fn bonds_come_back_when_nobody_can_decide() {
     chain.seated(id, 3);
     chain.wait_until("the void", |chain| chain.outcome(id).is_some());
     let reason = VoidReason::NoQuorum;
-    assert_eq!(chain.outcome(id), Some(Outcome::Void { reason }));
+    assert_eq!(chain.outcome(id), Some(reason.outcome()));
     assert_eq!(balance(&chain, id), before + 1_000);
     assert_eq!(miner(&chain, id).bond.get(), 10_000);
 }
@@ -210,7 +210,7 @@ fn an_appeal_ends_when_its_miner_is_slashed_for_another_unit() {
     let before = balance(&chain, lie);
     chain.wait_until("the slash", |chain| chain.outcome(lie).is_some());
     let reason = VoidReason::MinerSlashed;
-    assert_eq!(chain.outcome(contested), Some(Outcome::Void { reason }));
+    assert_eq!(chain.outcome(contested), Some(reason.outcome()));
     assert_eq!(
         balance(&chain, lie),
         before + 1_000,

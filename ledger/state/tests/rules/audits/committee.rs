@@ -119,5 +119,5 @@ fn a_committee_that_lost_the_blob_voids_the_unit() {
     let (mut chain, id) = asked(&[100_000; 4]);
     chain.judge(id, |_| Some(rejecting(Check::Availability, 1)));
     let reason = VoidReason::Lost;
-    assert_eq!(chain.outcome(id), Some(Outcome::Void { reason }));
+    assert_eq!(chain.outcome(id), Some(reason.outcome()));
 }

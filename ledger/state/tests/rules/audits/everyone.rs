@@ -13,9 +13,7 @@ use protocol::{
     verdict::{Check, Finding, Verdict},
 };
 
-const NO_QUORUM: Outcome = Outcome::Void {
-    reason: VoidReason::NoQuorum,
-};
+const NO_QUORUM: Outcome = VoidReason::NoQuorum.outcome();
 
 fn wrong() -> Verdict {
     rejecting(Check::Sampling, 7)

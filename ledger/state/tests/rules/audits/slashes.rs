@@ -74,9 +74,7 @@ fn open_units_of_a_slashed_miner_are_void_and_accepted_ones_stay() {
     chain.judge(accepted, |_| Some(accepting()));
     chain.convict(lie, &wrong());
     assert!(chain.is_accepted(accepted));
-    let void = Outcome::Void {
-        reason: VoidReason::MinerSlashed,
-    };
+    let void = VoidReason::MinerSlashed.outcome();
     for id in assigned {
         assert_eq!(chain.outcome(*id), Some(void));
     }

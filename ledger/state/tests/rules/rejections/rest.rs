@@ -6,6 +6,7 @@ use ledger_state::Rejection;
 use protocol::{
     Amount, Nonce, RunId, SigningKey, Step,
     checkpoint::{Checkpoint, Evaluation},
+    class::ClassId,
     transaction::Body,
     vrf::Public,
 };
@@ -30,7 +31,13 @@ pub(super) const ROWS: &[Row] = &[
     }),
     ("RandomnessKeyInvalid", || {
         let (bond, vrf) = (Amount::new(10_000), Public::from_bytes([0; 32]));
-        fresh(Body::RegisterMiner { bond, vrf })
+        let class = ClassId::EXACT;
+        fresh(Body::RegisterMiner { bond, vrf, class })
+    }),
+    ("ClassUnlisted", || {
+        let (key, class) = (key("miner", 0), ClassId::new(1));
+        let (bond, vrf) = (Amount::new(10_000), key.vrf().public());
+        fresh(Body::RegisterMiner { bond, vrf, class })
     }),
     ("MinerNotIdle", || {
         registered().reject(key("miner", 0), Body::Resume)

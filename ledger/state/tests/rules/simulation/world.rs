@@ -66,12 +66,13 @@ fn label(event: &Event) -> Option<&'static str> {
             Outcome::Accepted { .. } => "accepted",
             Outcome::Missed => "missed",
             Outcome::Slashed { .. } => "slashed",
-            Outcome::Void { reason } => match reason {
+            Outcome::Void { reason, .. } => match reason {
                 VoidReason::MinerSlashed => "void: miner slashed",
                 VoidReason::Unavailable => "void: unavailable",
                 VoidReason::Lost => "void: lost",
                 VoidReason::NoQuorum => "void: no quorum",
                 VoidReason::Withheld => "void: withheld",
+                VoidReason::Differs | VoidReason::Evidence => "void: differs",
             },
         },
         Event::AuditEscalated { .. } => "escalated",

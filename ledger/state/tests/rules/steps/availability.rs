@@ -4,9 +4,7 @@ use crate::support::{Chain, Setup, rejecting};
 use ledger_state::unit::{Draw, Outcome, VoidReason};
 use protocol::{task::UnitKind, verdict::Check};
 
-const UNAVAILABLE: Outcome = Outcome::Void {
-    reason: VoidReason::Unavailable,
-};
+const UNAVAILABLE: Outcome = VoidReason::Unavailable.outcome();
 
 #[test]
 fn a_blob_that_too_few_validators_hold_voids_its_unit() {
@@ -98,7 +96,7 @@ fn a_blob_that_everyone_lost_since_voids_its_unit_without_punishment() {
         chain.judge(id, |_| lost());
     }
     let reason = VoidReason::Lost;
-    assert_eq!(chain.outcome(id), Some(Outcome::Void { reason }));
+    assert_eq!(chain.outcome(id), Some(reason.outcome()));
     let miner = chain.unit(id).miner;
     let record: ledger_state::bond::Miner = chain.view().get(&miner).unwrap();
     assert_eq!(record.bond.get(), 10_000);

@@ -1,6 +1,6 @@
 //! Keys by role and number, the same in every run of the tests.
 
-use protocol::{Amount, SigningKey, transaction::Body};
+use protocol::{Amount, SigningKey, class::ClassId, transaction::Body};
 
 /// The key of the `index`-th holder of a role.
 pub(crate) fn key(role: &str, index: usize) -> SigningKey {
@@ -32,5 +32,6 @@ pub(crate) fn registration(key: &SigningKey, bond: u64) -> Body {
     Body::RegisterMiner {
         bond: Amount::new(bond),
         vrf: key.vrf().public(),
+        class: ClassId::EXACT,
     }
 }

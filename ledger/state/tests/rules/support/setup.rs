@@ -4,6 +4,7 @@ use super::keys::{Validator, key};
 use governance::parameters::Name;
 use protocol::{
     Amount, EnvironmentHash, Micro,
+    class::ClassTable,
     codec::Text,
     genesis::{self, Genesis},
     recipe::{ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
@@ -22,6 +23,8 @@ pub(crate) struct Setup {
     pub(crate) escrow: u64,
     /// What the run computes.
     pub(crate) recipe: Recipe,
+    /// Classes of miners besides the exact one.
+    pub(crate) classes: ClassTable,
     /// Parameters that differ from [`PARAMETERS`].
     pub(crate) parameters: Vec<(Name, u64)>,
     /// How it is governed.
@@ -48,6 +51,7 @@ impl Default for Setup {
             balance: 50_000,
             escrow: 1_000_000,
             recipe: recipe(),
+            classes: ClassTable::default(),
             parameters: Vec::new(),
             governance: genesis::Governance {
                 day_blocks: 1,
@@ -97,6 +101,7 @@ impl Setup {
                 })
                 .collect(),
             governance: self.governance.clone(),
+            classes: self.classes.clone(),
         }
     }
 }

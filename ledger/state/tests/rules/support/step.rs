@@ -159,6 +159,10 @@ impl Chain {
     pub(crate) fn miner_record(&self, index: usize) -> Miner {
         self.view().get(&self.miners[index].address()).unwrap()
     }
+    /// The record of a unit's miner.
+    pub(crate) fn miner_record_of(&self, id: UnitId) -> Miner {
+        self.view().get(&self.unit(id).miner).unwrap()
+    }
     /// Whether units are being computed.
     pub(crate) fn is_working(&self) -> bool {
         matches!(self.run().stage, Stage::Working { .. })
