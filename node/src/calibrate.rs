@@ -13,18 +13,24 @@ use protocol::{
     class::{Class, ClassId, TOKENS_COUNT_MIN},
     recipe::Recipe,
 };
-use std::{fs, path::PathBuf};
+use serde::Deserialize;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 use verifier::tolerant::{calibrate::Calibration, measure::Tasks};
 
 /// What is measured, and how much of it.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The run's recipe, as `cairn query run --json` shows one.
+    /// The run's recipe: what `cairn query run --json` prints, or the recipe in it.
     #[arg(long)]
     recipe: PathBuf,
-    /// A checkpoint of it, as `cairn export` writes one.
-    #[arg(long)]
-    weights: PathBuf,
+    /// A checkpoint of it, as `cairn export` writes one; several, such as an early and a late one,
+    /// share the tokens, and the class holds for all of them.
+    #[arg(long, required = true)]
+    weights: Vec<PathBuf>,
     /// The number of the class; the exact one is 0.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     class: u16,
@@ -34,9 +40,12 @@ pub struct Arguments {
     /// Honest tokens to measure.
     #[arg(long, default_value_t = TOKENS_COUNT_MIN)]
     tokens: u64,
-    /// The file to write.
+    /// The file to write: what `cairn devnet --class` and a genesis take.
     #[arg(long)]
     out: PathBuf,
+    /// Threads that check, beside those of the worker.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
     /// Write the `PyTorch` worker to this file, where --worker can start it.
     #[arg(long)]
     torch_worker: Option<PathBuf>,
@@ -46,56 +55,86 @@ pub struct Arguments {
     worker: Vec<String>,
 }
 
+/// A recipe by itself, or the answer to a query about its run.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RecipeFile {
+    Run { recipe: Box<Recipe> },
+    Recipe(Box<Recipe>),
+}
+
 /// Runs the command.
 ///
 /// # Errors
-/// Files that cannot be read or written, and a worker that fails.
+/// Files that cannot be read or written, too few tokens, and a worker that fails.
 pub fn run(arguments: &Arguments) -> Result<()> {
+    let tokens = arguments.tokens;
+    if tokens < TOKENS_COUNT_MIN {
+        bail!("a class needs {TOKENS_COUNT_MIN} honest tokens; --tokens is {tokens}");
+    }
     if let Some(path) = &arguments.torch_worker {
         fs::write(path, TORCH_WORKER).with_context(|| format!("writing {}", path.display()))?;
     }
-    let read =
-        |path: &PathBuf| fs::read(path).with_context(|| format!("reading {}", path.display()));
-    let recipe: Recipe = serde_json::from_slice(&read(&arguments.recipe)?)
-        .with_context(|| format!("{} is no recipe", arguments.recipe.display()))?;
-    let model = Parameters::from_safetensors(&read(&arguments.weights)?)
-        .with_context(|| format!("{} is no checkpoint", arguments.weights.display()))?;
-    let mut worker = Worker::start(&arguments.worker, &model)?;
+    let recipe = match serde_json::from_slice(&read(&arguments.recipe)?) {
+        Ok(RecipeFile::Run { recipe } | RecipeFile::Recipe(recipe)) => *recipe,
+        Err(_) => bail!("{} holds no recipe", arguments.recipe.display()),
+    };
+    let load = |path: &PathBuf| {
+        Parameters::from_safetensors(&read(path)?)
+            .with_context(|| format!("{} is no checkpoint", path.display()))
+    };
+    let models = arguments.weights.iter().map(load);
+    let models = models.collect::<Result<Vec<_>>>()?;
+    let first = models.first().context("no weights were given")?;
+    let mut worker = Worker::start(&arguments.worker, first)?;
     let name = arguments.name.clone();
     let name = name.unwrap_or_else(|| worker.description().to_owned());
-    tracing::info!(engine = worker.description(), "measuring");
-    let class = measure(arguments, (&recipe, &model), &mut worker, &name)?;
+    tracing::info!(engine = worker.description(), tokens, "measuring");
+    let class = measure(arguments, (&recipe, &models), &mut worker, &name)?;
     fs::write(&arguments.out, serde_json::to_vec_pretty(&class)?)
-        .with_context(|| format!("writing {}", arguments.out.display()))
+        .with_context(|| format!("writing {}", arguments.out.display()))?;
+    crate::devnet::screen::print(&describe(&class))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("reading {}", path.display()))
 }
 
 fn measure(
     arguments: &Arguments,
-    (recipe, model): (&Recipe, &Parameters),
+    (recipe, models): (&Recipe, &[Parameters]),
     worker: &mut Worker,
     name: &str,
 ) -> Result<Class> {
-    let tasks = Tasks {
-        recipe,
-        model,
-        checkpoint: CheckpointId::of(&model.to_safetensors()),
-        seed: 0,
-    };
-    let device = Device::cpu(1);
+    let device = Device::cpu(arguments.threads.max(1));
     let mut calibration = Calibration::default();
     let mut strangers_count = 0;
-    for index in 0..u32::MAX {
-        let unit = tasks.measure(index, &device, |requests, options| {
-            anyhow::Ok(worker.generate(requests, options)?)
-        })?;
-        strangers_count += unit.strangers_count;
-        calibration.add_unit(&unit);
-        if index % 50 == 49 {
+    let share = arguments.tokens.div_ceil(models.len().max(1) as u64);
+    for (seed, model) in (0..).zip(models) {
+        worker.load(model)?;
+        let tasks = Tasks {
+            recipe,
+            model,
+            checkpoint: CheckpointId::of(&model.to_safetensors()),
+            seed,
+        };
+        let enough = calibration.tokens_count() + share;
+        let started = Instant::now();
+        let before = calibration.tokens_count();
+        for index in 0..u32::MAX {
+            let unit = tasks.measure(index, &device, |requests, options| {
+                anyhow::Ok(worker.generate(requests, options)?)
+            })?;
+            strangers_count += unit.strangers_count;
+            calibration.add_unit(&unit);
             let (tokens, units) = (calibration.tokens_count(), calibration.units_count());
-            tracing::info!(tokens, units, "measured");
-        }
-        if calibration.tokens_count() >= arguments.tokens {
-            break;
+            if index % 50 == 49 {
+                let per_second = u128::from(tokens - before) * 1000 / elapsed_ms(started);
+                tracing::info!(tokens, of = arguments.tokens, units, per_second, "measured");
+            }
+            if tokens >= enough {
+                break;
+            }
         }
     }
     if strangers_count > 0 {
@@ -108,4 +147,52 @@ fn measure(
         calibration.bound_per_million()
     );
     Ok(calibration.class(ClassId::new(arguments.class), name)?)
+}
+
+fn elapsed_ms(since: Instant) -> u128 {
+    since.elapsed().as_millis().max(1)
+}
+
+/// The class in a few lines: its limits, and how often honest work adds to the evidence.
+fn describe(class: &Class) -> String {
+    let Class {
+        id,
+        name,
+        units_count,
+        tokens_count,
+        margin_micro,
+        cells,
+        projections,
+        toploc,
+        ..
+    } = class;
+    let mut text = format!(
+        "class {id}, {}: {units_count} units, {tokens_count} tokens\n\
+         margin       void above {} µnat, slash above {}\n",
+        name.as_str(),
+        margin_micro.void,
+        margin_micro.slash,
+    );
+    for cell in cells.as_slice() {
+        text.push_str(&format!(
+            "cell 2^{:<2} tokens, {:.2} nat, {:>6} units: sum {} / {} µnat, mismatches {} / {}\n",
+            cell.tokens_log2,
+            f64::from(cell.entropy_bin) * 0.25,
+            cell.units_count,
+            cell.clipped_sum_micro.void,
+            cell.clipped_sum_micro.slash,
+            cell.mismatches_count.void,
+            cell.mismatches_count.slash,
+        ));
+    }
+    text.push_str(&format!(
+        "projections  void above {} for any token, {} for all but a twentieth\n\
+         TOPLOC       void above {} exponents, mean {} / 1000, median {}",
+        projections.largest_max,
+        projections.bulk_max,
+        toploc.exponent_mismatches_max,
+        toploc.mantissa_mean_thousandths_max,
+        toploc.mantissa_median_max,
+    ));
+    text
 }

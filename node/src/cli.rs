@@ -57,6 +57,12 @@ enum Command {
     Gov(GovCommand),
     /// Measure how far honest work of another engine differs, and write its class.
     Calibrate(calibrate::Arguments),
+    /// Be a worker that runs the exact engine with rounded weights, to try tolerant classes with.
+    #[command(hide = true)]
+    ExactWorker {
+        /// Bits kept of every weight's mantissa [default: all].
+        bits: Option<u32>,
+    },
     /// Import, show, run and plan language models.
     #[command(subcommand)]
     Model(model::Command),
@@ -311,6 +317,7 @@ impl Arguments {
                 let home = arguments.home.clone();
                 mining::run(&home, arguments.into()).await
             }
+            Command::ExactWorker { bits } => Ok(engine_worker::exact::serve(bits)?),
             Command::Calibrate(arguments) => calibrate::run(&arguments),
             Command::Export(arguments) => export::run(&arguments.home, &arguments.out),
             Command::Replay(arguments) => replay::run(&arguments.home, arguments.json),

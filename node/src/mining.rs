@@ -141,7 +141,7 @@ pub async fn run(path: &Path, options: Options) -> Result<()> {
     if let Some(class) = options.class {
         config.class = class;
     }
-    if config.worker.is_empty() == !config.class.is_empty() {
+    if config.worker.is_empty() != config.class.is_empty() {
         bail!("another engine needs both --worker, its command, and --class, its class");
     }
     home.write_config(&config)?;

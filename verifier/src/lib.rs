@@ -38,7 +38,8 @@
 //! let payload = gradient::execute(&inputs, &Device::cpu(1))?;
 //! let blob = encode(&payload);
 //! let (unit, miner, beacon) = (inputs.unit, inputs.miner, *inputs.beacon);
-//! let bound = verifier::Bound { unit, miner, beacon, root: None, recipe: &recipe, is_open: false };
+//! let (root, is_open) = (None, false);
+//! let bound = verifier::Bound { unit, miner, beacon, root, recipe: &recipe, is_open };
 //! verifier::admit(&bound, &blob)?;
 //! let (tokens, loss) = (payload.tokens_count, payload.loss_micro());
 //! let verdict = verifier::gradient::judge(&inputs, tokens, loss, &blob, &Device::cpu(2));

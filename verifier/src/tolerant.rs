@@ -10,8 +10,8 @@
 //! If the miner's logits are within ε of the exact ones, honest work has `Δ_t ≤ 2ε / T`. Four
 //! things follow, each against limits that were measured ([`calibrate`]) and stand on the chain
 //! ([`protocol::class`]): no token above the hard limit; a small `Σ min(Δ, C)` over the unit; few
-//! tokens with Δ > 0; and, over a miner's [`protocol::class::Lifetime`], evidence that grows with every unit that
-//! differs more than honest ones do. The last sees what no single unit shows.
+//! tokens with Δ > 0; and, over a miner's [`protocol::class::Lifetime`], evidence that grows with
+//! every unit that differs more than honest ones do. The last sees what no single unit shows.
 //!
 //! Entropy of the drawn distributions chooses the limits, because sure tokens hardly ever differ
 //! and unsure ones do. Everything here is deterministic, and every result an integer.

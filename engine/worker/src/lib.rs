@@ -17,6 +17,8 @@
 //! Rows of a batch have the same length; a row that has ended is fed on and its answers ignored.
 #![forbid(unsafe_code)]
 
+pub mod exact;
+
 use engine::{
     Finish, Generation, GenerationOptions, GenerationRequest, Parameters, Sampling, sampler,
 };

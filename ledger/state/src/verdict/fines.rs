@@ -47,9 +47,10 @@ impl Truth {
     /// What is true of a unit that is convicted of something. The evidence of a lifetime is about
     /// units that were right one by one.
     pub(super) const fn of(finding: Finding) -> Self {
-        match finding.check {
-            Check::Lifetime => Self::Right,
-            check => Self::Wrong(check),
+        if matches!(finding.check, Check::Lifetime) {
+            Self::Right
+        } else {
+            Self::Wrong(finding.check)
         }
     }
 }

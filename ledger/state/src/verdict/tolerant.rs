@@ -107,7 +107,14 @@ pub(super) fn weigh(
         Decision::Convict(finding) | Decision::Slash(finding) if finding.level() == Level::Void => {
             Decision::Differ(VoidReason::Differs, finding)
         }
-        other => other,
+        Decision::Wait
+        | Decision::Again
+        | Decision::FallBack
+        | Decision::Climb
+        | Decision::Void(_)
+        | Decision::Differ(..)
+        | Decision::Convict(_)
+        | Decision::Slash(_) => decision,
     }
 }
 
