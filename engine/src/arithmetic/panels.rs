@@ -19,8 +19,9 @@ use super::lines::Lines;
 use super::tile::{Block, FETCH_STEP, Shape, Strides, Target, even_tile_rows, panel_width};
 use std::ops::Range;
 
-/// Rows of a block.
-pub(crate) const BLOCK_ROWS: usize = 64;
+/// Rows of a block: a block and what a layer makes of it fit in a second-level cache, and a weight
+/// gradient's outputs are fetched and stored once for as many steps.
+pub(crate) const BLOCK_ROWS: usize = 128;
 
 /// A matrix `[rows, columns]` in blocks and panels.
 #[derive(Clone, Debug, Default)]
@@ -271,3 +272,6 @@ impl<'a> Ahead<'a> {
         taken
     }
 }
+
+#[cfg(test)]
+mod tests;
