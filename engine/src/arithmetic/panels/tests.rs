@@ -39,7 +39,7 @@ const ROWS: [usize; 6] = [
 #[test]
 fn weight_gradients_equal_their_fold_whatever_the_parts() {
     for path in KernelPath::supported() {
-        let kernels = Kernels::new(path).unwrap();
+        let kernels = Kernels::new(path).expect("a supported path");
         for (rows, outputs, inputs) in
             ROWS.into_iter()
                 .zip([1, 33, 40, 70, 96, 37])
@@ -78,7 +78,7 @@ fn weight_gradients_equal_their_fold_whatever_the_parts() {
 #[test]
 fn a_block_is_the_left_operand_that_its_rows_were() {
     for path in KernelPath::supported() {
-        let kernels = Kernels::new(path).unwrap();
+        let kernels = Kernels::new(path).expect("a supported path");
         for (rows, depth, columns) in ROWS.map(|rows| (rows, rows % 70 + 3, rows % 40 + 1)) {
             let (a, b) = (noise(rows * depth, 4), noise(depth * columns, 5));
             let mut packed = Packed::default();
