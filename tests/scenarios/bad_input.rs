@@ -162,7 +162,7 @@ async fn hostile_transactions_are_refused(devnet: &Devnet) {
     assert!(large.is_err() || large.is_ok_and(|answer| answer.status() == 413));
 
     let key = SigningKey::from_seed([9; 32]);
-    let status: node::rpc::server::StatusAnswer = devnet.client.get("/v1/status").await.unwrap();
+    let status: node::rpc::server::StatusAnswer = devnet.ask("/v1/status").await;
     let body = protocol::transaction::Body::Resume;
     let nonce = protocol::Nonce::ZERO;
     let signed = protocol::transaction::Transaction::new(status.chain, key.address(), nonce, body)

@@ -47,7 +47,7 @@ async fn task(devnet: &Devnet) -> UnitAnswer {
         kind: UnitKind::Rollout,
         index: 0,
     };
-    let unit: UnitAnswer = devnet.client.get(&format!("/v1/units/{id}")).await.unwrap();
+    let unit: UnitAnswer = devnet.ask(&format!("/v1/units/{id}")).await;
     assert!(now.miners.iter().any(|miner| miner.address == unit.miner));
     unit
 }
@@ -194,7 +194,7 @@ async fn reward(devnet: &Devnet, unit: &UnitAnswer) {
 
 /// Validators agreed on the checkpoint that the unit went into; its file has that hash.
 async fn checkpoint(devnet: &Devnet) {
-    let run: Value = devnet.client.get("/v1/runs/0").await.unwrap();
+    let run: Value = devnet.ask("/v1/runs/0").await;
     let recipe: protocol::recipe::Recipe = serde_json::from_value(run["recipe"].clone()).unwrap();
     let step = protocol::Step::new(run["step"].as_u64().unwrap());
     assert_ne!(recipe.phase(step), Some(Phase::Pretrain));

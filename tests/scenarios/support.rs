@@ -1,6 +1,9 @@
 //! A devnet under test.
 
-use node::rpc::{client::Client, overview::Overview};
+use node::rpc::{
+    client::{Client, ClientError},
+    overview::Overview,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
@@ -108,6 +111,17 @@ impl Devnet {
                 self.log()
             );
             tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    /// What a node says, once one answers: on a busy machine that may take a while.
+    pub(crate) async fn ask<T: serde::de::DeserializeOwned>(&self, path: &str) -> T {
+        let started = Instant::now();
+        loop {
+            match self.client.get(path).await {
+                Ok(answer) => return answer,
+                Err(ClientError::Unreachable { .. }) if started.elapsed() < PATIENCE => {}
+                Err(error) => panic!("{path}: {error}\n{}", self.log()),
+            }
         }
     }
     /// Process ids of a participant's process, found by its home folder.

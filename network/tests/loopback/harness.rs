@@ -15,7 +15,7 @@ pub(crate) const CHAIN: &str = "loopback-test";
 pub(crate) const ANY_PORT: &str = "/ip4/127.0.0.1/tcp/0";
 
 /// Only ends tests that would hang; says nothing about how fast things should be.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) async fn patiently<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what)

@@ -86,7 +86,13 @@ impl Client {
         let first = self.current.load(Ordering::Relaxed);
         for offset in 0..self.nodes.len() {
             let position = (first + offset) % self.nodes.len();
-            let answer = match build(&self.nodes[position]).send().await {
+            let mut answer = build(&self.nodes[position]).send().await;
+            // A connection that was kept from before may have been closed at the other end, which
+            // shows only now; to ask twice does no harm.
+            if answer.as_ref().is_err_and(was_cut) {
+                answer = build(&self.nodes[position]).send().await;
+            }
+            let answer = match answer {
                 Ok(answer) => answer,
                 Err(error) => {
                     reason = root_cause(&error);
@@ -101,6 +107,11 @@ impl Client {
             reason,
         })
     }
+}
+
+/// Whether a node was there, and the connection ended before its answer.
+fn was_cut(error: &reqwest::Error) -> bool {
+    !error.is_connect() && !error.is_timeout()
 }
 
 async fn read<T: DeserializeOwned>(answer: reqwest::Response) -> Result<T, ClientError> {

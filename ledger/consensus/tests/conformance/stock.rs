@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 const CHAIN: ChainId = ChainId::from_bytes([6; 32]);
 /// Generous: a loaded machine is slow, a broken engine never arrives.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed([seed; 32])
