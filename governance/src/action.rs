@@ -70,6 +70,8 @@ fn track(action: &Action) -> Result<Option<Track>, Refusal> {
             true => Track::ParameterSafe,
             false => Track::ParameterCritical,
         },
+        // Its limits decide who is slashed.
+        Action::SetClass { .. } => Track::ParameterCritical,
         // The sum over all actions decides, so that splitting a payment gains nothing.
         Action::Spend { .. } => return Ok(None),
         Action::CreateRun { .. } | Action::FundRun { .. } => Track::Run,
@@ -108,7 +110,8 @@ fn outflow(action: &Action) -> Option<Amount> {
         | Action::ExtendSteward
         | Action::Upgrade { .. }
         | Action::AmendTrack { .. }
-        | Action::Cancel { .. } => None,
+        | Action::Cancel { .. }
+        | Action::SetClass { .. } => None,
     }
 }
 
@@ -304,6 +307,12 @@ fn perform(
             rulebook.amend(*track, rule)?;
             world.put(&(), &rulebook);
             Event::TrackAmended { track: *track }
+        }
+        Action::SetClass { class } => {
+            let set = world.set_class(class);
+            let version = set.map_err(|reason| Refusal::ClassRefused { reason })?;
+            let name = class.name.as_str().to_owned();
+            Event::ClassSet { name, version }
         }
         Action::Cancel { proposal } => return cancel(world, *proposal, now),
     };

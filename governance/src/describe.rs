@@ -54,7 +54,8 @@ fn is_parameter(action: &Action) -> bool {
         | Action::ExtendSteward
         | Action::Upgrade { .. }
         | Action::AmendTrack { .. }
-        | Action::Cancel { .. } => false,
+        | Action::Cancel { .. }
+        | Action::SetClass { .. } => false,
     }
 }
 
@@ -101,6 +102,16 @@ fn change(action: &Action, old: Option<String>) -> Change {
             ("protocol".into(), new, true)
         }
         Action::AmendTrack { track, rule } => (format!("track {track}"), ruled(rule), true),
+        Action::SetClass { class } => {
+            let (tokens, margin) = (class.tokens_count, class.margin_micro);
+            let new = format!(
+                "{}: measured on {tokens} tokens, margins void above {} and slash above {}",
+                class.name.as_str(),
+                margin.void,
+                margin.slash
+            );
+            (format!("class {}", class.id), new, false)
+        }
         Action::Cancel { proposal } => (
             format!("proposal {}", proposal.short()),
             "cancelled".into(),

@@ -53,6 +53,8 @@ pub enum Event {
     ParameterSet { name: String, old: u64, new: u64 },
     /// The treasury paid.
     TreasuryPaid { to: Address, amount: Amount },
+    /// A class of miners was listed, or has other limits.
+    ClassSet { name: String, version: u32 },
     /// A run was created.
     RunCreated { run: RunId, budget: Amount },
     /// A run was funded.
@@ -159,6 +161,9 @@ impl fmt::Display for Event {
             Self::ParameterSet { name, old, new } => write!(f, "{name} is {new}, was {old}"),
             Self::TreasuryPaid { to, amount } => {
                 write!(f, "treasury paid {amount} to {}", to.short())
+            }
+            Self::ClassSet { name, version } => {
+                write!(f, "class {name} has the limits of version {version}")
             }
             Self::RunCreated { run, budget } => write!(f, "run {run} created with {budget}"),
             Self::RunFunded { run, amount } => write!(f, "run {run} received {amount}"),

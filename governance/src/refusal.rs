@@ -134,4 +134,6 @@ refusals! {
     649 ObjectionClosed { id: ProposalId } => "proposal {id} takes no objections now";
     /// Once each.
     650 ObjectedBefore { sender: Address } => "{sender} objected already";
+    /// A class of miners means something.
+    651 ClassRefused { reason: String } => "class cannot be listed: {reason}";
 }

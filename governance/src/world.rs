@@ -1,7 +1,7 @@
 //! What the rules need from the world: accounts, parameters, runs, validators.
 
 use crate::{Parameters, store::Store};
-use protocol::{Address, Amount, Height, RunId, recipe::Recipe};
+use protocol::{Address, Amount, Height, RunId, class::Class, recipe::Recipe};
 
 /// A validator as governance sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,11 @@ pub trait World: Store + Sized {
         budget: Amount,
         start_at: Height,
     ) -> Result<RunId, String>;
+    /// Lists a class of miners, or gives a listed one other limits; returns the version of the table.
+    ///
+    /// # Errors
+    /// Why the class means nothing, in words.
+    fn set_class(&mut self, class: &Class) -> Result<u32, String>;
     /// Adds to what a run may pay.
     fn fund_run(&mut self, run: RunId, amount: Amount);
     /// Ends a run and gives what it had not paid.

@@ -103,6 +103,8 @@ struct Miner {
     kept: BTreeMap<UnitId, protocol::BlobId>,
     /// Convicted units, and whether they come out the same when computed again.
     contested: BTreeMap<UnitId, bool>,
+    /// Unpaid units of which it said why.
+    reported: BTreeSet<UnitId>,
     units_count: u64,
     /// The step at which old blobs were last removed.
     swept: Option<Step>,
@@ -205,6 +207,7 @@ async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
         openings: BTreeMap::new(),
         kept: BTreeMap::new(),
         contested: BTreeMap::new(),
+        reported: BTreeSet::new(),
         units_count: 0,
         swept: None,
         told: String::new(),
@@ -281,6 +284,11 @@ impl Miner {
                 self.tell("all runs are finished")?;
             }
             self.outbox.observe(work.nonce, work.height);
+            for unpaid in &work.unpaid {
+                if self.reported.insert(unpaid.unit) {
+                    tracing::warn!(unit = %unpaid.unit, "{}", unpaid.reason);
+                }
+            }
             if let Some(registered) = work.class.filter(|class| *class != self.class) {
                 bail!(
                     "this account is registered with class {registered}, not {}; another class \
@@ -293,8 +301,10 @@ impl Miner {
                 Standing::Idle => self.submit(&Body::Resume, &work).await?,
                 Standing::Active => self.do_units(&work).await?,
                 Standing::Slashed => {
-                    self.tell("slashed: this account is given no more work")?;
-                    tracing::error!(address = %self.address, "slashed");
+                    let reason = work.slash.map(|finding| finding.to_string());
+                    let reason = reason.unwrap_or_default();
+                    self.tell(&format!("slashed, and given no more work: {reason}"))?;
+                    tracing::error!(address = %self.address, "slashed: {reason}");
                     return Ok(());
                 }
             }
@@ -402,9 +412,9 @@ impl Miner {
             },
         };
         self.contested.insert(unit, is_right);
-        let (check, bond) = (convicted.finding.check.as_str(), convicted.bond);
+        let (finding, bond) = (convicted.finding, convicted.bond);
         if !is_right {
-            return self.tell(&format!("unit {unit} was convicted: {check} failed"));
+            return self.tell(&format!("unit {unit} was convicted: {finding}"));
         }
         if work.balance < bond {
             let balance = work.balance;
@@ -412,7 +422,7 @@ impl Miner {
                 "unit {unit} was convicted wrongly; an appeal takes {bond}, the balance is {balance}"
             ));
         }
-        tracing::warn!(%unit, check, "convicted wrongly; an appeal stakes {bond}");
+        tracing::warn!(%unit, "convicted wrongly ({finding}); an appeal stakes {bond}");
         self.submit(&Body::Appeal { unit }, work).await
     }
     async fn is_reproduced(
@@ -524,6 +534,7 @@ impl Miner {
         self.products.retain(|unit, _| unit.step >= oldest);
         self.openings.retain(|unit, _| unit.step >= oldest);
         self.contested.retain(|unit, _| unit.step >= oldest);
+        self.reported.retain(|unit| unit.step >= oldest);
         let old: Vec<UnitId> = self
             .kept
             .keys()

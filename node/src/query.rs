@@ -3,7 +3,7 @@
 use crate::rpc::client::Client;
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
-use protocol::{Address, Height, ProposalId, RunId, task::UnitId};
+use protocol::{Address, Height, ProposalId, RunId, task::UnitId, verdict::Check};
 use serde_json::Value;
 
 /// What to ask.
@@ -197,8 +197,13 @@ fn describe_seat(seat: &Value, text: &mut String) {
     for finding in opinion["verdict"].as_array().into_iter().flatten() {
         let (measured, limit) = (finding["measured"].as_u64(), finding["limit"].as_u64());
         let holds = if measured <= limit { "holds" } else { "FAILS" };
+        let check: Option<Check> = serde_json::from_value(finding["check"].clone()).ok();
+        let rule = check.map_or(String::new(), |check| {
+            let (rule, section) = check.rule();
+            format!("{rule} ({section})")
+        });
         text.push_str(&format!(
-            "      {:<13} measured {:>10}  limit {:>4}  {holds}\n",
+            "      {:<15} measured {:>8}  limit {:>7}  {holds}  {rule}\n",
             plain(&finding["check"]),
             plain(&finding["measured"]),
             plain(&finding["limit"]),

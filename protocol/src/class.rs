@@ -119,6 +119,9 @@ pub const ENTROPY_BIN_MAX: u8 = 31;
 /// is at most half a nat.
 pub const SCORE_BINS_COUNT: usize = 20;
 
+/// Most classes besides the exact one.
+pub const CLASSES_COUNT_MAX: usize = 64;
+
 /// Most cells of a class, so that it fits a transaction.
 pub const CELLS_COUNT_MAX: usize = 128;
 
@@ -253,7 +256,7 @@ pub struct ClassTable {
     /// Counts its changes.
     pub version: u32,
     /// In ascending order of their numbers.
-    pub classes: BoundedVec<Class, 64>,
+    pub classes: BoundedVec<Class, CLASSES_COUNT_MAX>,
 }
 
 /// Why a table is none.
@@ -287,6 +290,9 @@ pub enum ClassTableError {
         /// Position of the cell.
         index: usize,
     },
+    /// A table without room.
+    #[error("{CLASSES_COUNT_MAX} classes are listed; at most {CLASSES_COUNT_MAX} can be")]
+    Full,
     /// Too little measured to say anything.
     #[error("class {} was measured on {tokens_count} tokens; {TOKENS_COUNT_MIN} are needed", .id.get())]
     Tokens {
@@ -313,7 +319,7 @@ impl ClassTable {
                 return Err(ClassTableError::Order { index, id });
             }
             before = id;
-            check_class(class)?;
+            class.check()?;
         }
         Ok(())
     }
@@ -328,6 +334,20 @@ impl ClassTable {
     #[must_use]
     pub fn lists(&self, id: ClassId) -> bool {
         id == ClassId::EXACT || self.class(id).is_some()
+    }
+}
+
+impl Class {
+    /// Checks that its limits mean something, and that it is not the exact one.
+    ///
+    /// # Errors
+    /// What does not.
+    pub fn check(&self) -> Result<(), ClassTableError> {
+        let id = self.id;
+        if id == ClassId::EXACT {
+            return Err(ClassTableError::Order { index: 0, id });
+        }
+        check_class(self)
     }
 }
 

@@ -7,6 +7,7 @@
 
 use crate::{
     Address, Amount, Height, Micro, ProposalId, RunId,
+    class::Class,
     codec::{BoundedVec, Text},
     identifiers::tagged_hash,
     recipe::Recipe,
@@ -356,6 +357,11 @@ pub enum Action {
     Cancel {
         /// Which.
         proposal: ProposalId,
+    },
+    /// List a class of miners, or give a listed one other limits.
+    SetClass {
+        /// Its number, name and limits.
+        class: Box<Class>,
     },
 }
 

@@ -92,6 +92,71 @@ impl Check {
     }
 }
 
+impl Check {
+    /// The rule that the check is about, in a line, and where the specification states it.
+    #[must_use]
+    pub const fn rule(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Availability => ("the blob can be had", "04-transaction §4"),
+            Self::Encoding => (
+                "the blob is one payload of this unit and miner",
+                "02-rollout §2",
+            ),
+            Self::Completeness => (
+                "every group has every sample, and none more",
+                "02-rollout §2",
+            ),
+            Self::Commitment => ("root and sums are those of the payload", "02-rollout §5"),
+            Self::Finish => (
+                "a response ends with its only end of sequence, or at the limit",
+                "02-rollout §1",
+            ),
+            Self::Sampling => (
+                "every token is the seeded draw under the assigned checkpoint",
+                "02-rollout §1",
+            ),
+            Self::Activations => (
+                "what is sealed is what the model's activations give",
+                "02-rollout §3",
+            ),
+            Self::Reward => ("rewards are what the environment computes", "02-rollout §1"),
+            Self::Loss => (
+                "inner losses are those of the assigned steps",
+                "02-gradient §3",
+            ),
+            Self::Update => (
+                "the update is what the assigned steps give",
+                "02-gradient §3",
+            ),
+            Self::Equivocation => ("a unit is committed to once", "07-verdict §8"),
+            Self::Plant => (
+                "faults are planted where and as the miner's randomness says",
+                "02-rollout §7",
+            ),
+            Self::Margin => (
+                "no token loses against the seeded draw by more than its class may",
+                "tolerant §2",
+            ),
+            Self::MarginSum => (
+                "all tokens together lose no more than units of the class may",
+                "tolerant §2",
+            ),
+            Self::ProjectionPeak => (
+                "no token's projections are farther off than those of its class",
+                "tolerant §2",
+            ),
+            Self::ProjectionBulk => (
+                "nearly all projections are as near as those of its class",
+                "tolerant §2",
+            ),
+            Self::Lifetime => (
+                "a miner's units together differ no more than honest ones do",
+                "tolerant §3",
+            ),
+        }
+    }
+}
+
 /// One check's result.
 #[derive(
     Clone,
@@ -161,6 +226,18 @@ impl Finding {
     #[must_use]
     pub const fn holds(&self) -> bool {
         self.measured <= self.limit
+    }
+}
+
+impl std::fmt::Display for Finding {
+    /// Check, measured value, limit and rule, in the words that everyone is given.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (rule, section) = self.check.rule();
+        let (check, measured, limit) = (self.check.as_str(), self.measured, self.limit);
+        write!(
+            f,
+            "check {check} measured {measured}, limit {limit}: {rule} ({section})"
+        )
     }
 }
 

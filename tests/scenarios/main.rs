@@ -15,4 +15,5 @@ mod life_of_a_contribution;
 mod network_of_processes;
 mod page;
 mod support;
+mod tolerant;
 mod verifier;

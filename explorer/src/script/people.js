@@ -14,6 +14,11 @@ const checks = {
   update: "bytes of the pseudo-gradient that differ from re-execution",
   equivocation: "signed commitments to one unit beyond the first",
   plant: "planted faults that are missing, not due or made up",
+  margin: "millionths of a nat by which a token loses against the seeded draw",
+  "margin-sum": "millionths of a nat by which all tokens lose together",
+  "projection-peak": "as the distance of a token's projections",
+  "projection-bulk": "as the distance that nearly all projections keep",
+  lifetime: "millionths of a nat of evidence over all audited units",
 };
 
 const slashReason = (slash) =>
@@ -35,7 +40,8 @@ const slashReason = (slash) =>
     ),
     html(
       "p",
-      { class: "against" },
+      { class: "against", title: slash.reason },
+      html("span", {}, "rule ", html("b", {}, slash.reason.slice(slash.reason.indexOf(": ") + 2))),
       html("span", {}, "check ", html("b", {}, slash.check)),
       html("span", {}, "measured ", html("b", {}, whole(slash.measured))),
       html("span", {}, "limit ", html("b", {}, whole(slash.limit))),

@@ -5,7 +5,7 @@ use crate::{
     store::Store,
     world::{Operator, Planted, RunStage, World},
 };
-use protocol::{Address, Amount, Height, RunId, codec::encode, recipe::Recipe};
+use protocol::{Address, Amount, Height, RunId, class::Class, codec::encode, recipe::Recipe};
 use std::{
     collections::BTreeMap,
     hash::{Hash, Hasher},
@@ -25,6 +25,7 @@ pub(crate) struct Rest {
     pub(crate) burned: u64,
     pub(crate) parameters: Parameters,
     pub(crate) runs: BTreeMap<RunId, MemoryRun>,
+    pub(crate) classes_version: u32,
 }
 
 /// A record's key, and the bytes that a write replaced.
@@ -138,6 +139,11 @@ impl World for Memory {
         };
         self.rest.runs.insert(id, run);
         Ok(id)
+    }
+    fn set_class(&mut self, class: &Class) -> Result<u32, String> {
+        class.check().map_err(|error| error.to_string())?;
+        self.rest.classes_version += 1;
+        Ok(self.rest.classes_version)
     }
     fn fund_run(&mut self, run: RunId, amount: Amount) {
         self.rest.runs.get_mut(&run).unwrap().escrow += amount.get();

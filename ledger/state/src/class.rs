@@ -9,7 +9,7 @@ use crate::{
     state::{Key, Record},
 };
 use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::class::{Class, ClassId, ClassTable, Listed};
+use protocol::class::{CLASSES_COUNT_MAX, Class, ClassId, ClassTable, ClassTableError, Listed};
 
 /// What is listed now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -70,6 +70,31 @@ pub fn table(view: &View<'_>) -> (u32, Vec<(Listed, Class)>) {
     let entries = table.listed.into_iter();
     let entries = entries.filter_map(|listed| Some((listed, class(view, listed)?)));
     (table.version, entries.collect())
+}
+
+/// Lists a class, or gives a listed one other limits; returns the version that it makes.
+pub(crate) fn set(view: &mut View<'_>, class: &Class) -> Result<u32, ClassTableError> {
+    class.check()?;
+    let mut table: Table = view.get(&()).unwrap_or_default();
+    let id = class.id;
+    let index = table.listed.partition_point(|listed| listed.id < id);
+    let is_listed = table
+        .listed
+        .get(index)
+        .is_some_and(|listed| listed.id == id);
+    if !is_listed && table.listed.len() >= CLASSES_COUNT_MAX {
+        return Err(ClassTableError::Full);
+    }
+    table.version = table.version.saturating_add(1);
+    let version = table.version;
+    let entry = Listed { id, version };
+    match table.listed.get_mut(index).filter(|_| is_listed) {
+        Some(listed) => *listed = entry,
+        None => table.listed.insert(index, entry),
+    }
+    view.put(&entry, &Entry(class.clone()));
+    view.put(&(), &table);
+    Ok(version)
 }
 
 /// Lists what the genesis lists.

@@ -155,7 +155,7 @@ impl fmt::Display for Event {
                 bounty,
             } => {
                 write!(f, "miner {} slashed for unit {unit}: ", miner.short())?;
-                write_finding(f, finding)?;
+                write!(f, "{finding}")?;
                 write!(f, "; {burned} burned, {bounty} to its auditors")
             }
             Self::MinerFined {
@@ -244,7 +244,7 @@ impl fmt::Display for Event {
                 appeal_by,
             } => {
                 write!(f, "unit {unit} of {} convicted: ", miner.short())?;
-                write_finding(f, finding)?;
+                write!(f, "{finding}")?;
                 write!(f, "; appeals until height {appeal_by}")
             }
             Self::UnitAppealed { unit, miner, bond } => {
@@ -280,7 +280,7 @@ impl fmt::Display for Event {
             } => {
                 write!(f, "{} judged unit {unit}: ", auditor.short())?;
                 match contradiction {
-                    Some(finding) => write_finding(f, finding),
+                    Some(finding) => write!(f, "{finding}"),
                     None => f.write_str("every check holds"),
                 }
             }
@@ -325,21 +325,6 @@ impl fmt::Display for Event {
     }
 }
 
-fn write_finding(f: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Result {
-    let Finding {
-        check,
-        measured,
-        limit,
-        slash_limit: _,
-        group: _,
-    } = finding;
-    write!(
-        f,
-        "check {} measured {measured}, limit {limit}",
-        check.as_str()
-    )
-}
-
 fn write_outcome(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
     match outcome {
         Outcome::Accepted { paid } => write!(f, "accepted, {paid} paid"),
@@ -348,7 +333,7 @@ fn write_outcome(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
             ..
         } => {
             f.write_str("void, ")?;
-            write_finding(f, finding)
+            write!(f, "{finding}")
         }
         Outcome::Void {
             reason,
@@ -364,7 +349,7 @@ fn write_outcome(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
         }),
         Outcome::Slashed { finding } => {
             f.write_str("slashed, ")?;
-            write_finding(f, finding)
+            write!(f, "{finding}")
         }
         Outcome::Missed => f.write_str("missed"),
     }

@@ -129,8 +129,23 @@ pub struct MinerRow {
     pub quota_micro: u64,
     /// Probability in millionths that a gradient unit of its would be audited now.
     pub audit_rate_micro: u64,
+    /// The engine that draws its rollouts: `exact`, or a class's name.
+    pub class: String,
+    /// What its audited units say together, if its class is tolerant.
+    pub evidence: Option<EvidenceRow>,
     /// Why it was slashed.
     pub slash: Option<SlashRow>,
+}
+
+/// What the audited units of a tolerant miner say together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceRow {
+    /// Units audited.
+    pub units_count: u64,
+    /// Evidence against it in millionths of a nat.
+    pub micro: i64,
+    /// Above this its units are void.
+    pub limit_micro: u64,
 }
 
 /// Why a miner was slashed.
@@ -146,6 +161,8 @@ pub struct SlashRow {
     pub measured: u64,
     /// What was allowed.
     pub limit: u64,
+    /// Check, measured value, limit and rule in words.
+    pub reason: String,
     /// Bond and vesting that were burned.
     pub burned: Amount,
     /// The part of them that went to the auditors who found it.

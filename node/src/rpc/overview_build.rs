@@ -1,8 +1,8 @@
 //! Builds the [`Overview`] from the chain's state.
 
 use super::overview::{
-    EventRow, MinerRow, Overview, ProposalRow, RunOverview, SlashRow, StepPoint, StepUnits,
-    UnitCounts, ValidatorRow,
+    EventRow, EvidenceRow, MinerRow, Overview, ProposalRow, RunOverview, SlashRow, StepPoint,
+    StepUnits, UnitCounts, ValidatorRow,
 };
 use crate::chain::Chain;
 use governance::{
@@ -15,7 +15,7 @@ use governance::{
 use ledger_state::{
     Event, View,
     bond::{Miner, Status, Units},
-    proposal,
+    class, proposal,
     run::{self, Agreed, Closed, Run, Stage},
     sample, task,
     unit::Outcome,
@@ -95,6 +95,8 @@ pub fn miner_row(view: &View<'_>, address: Address, miner: &Miner) -> MinerRow {
         index: 0,
     };
     let rate = sample::rate(view, &run::parameters(view), gradient, address);
+    let listed = class::listed(view, miner.class);
+    let class = listed.and_then(|listed| class::class(view, listed));
     MinerRow {
         address,
         status: match miner.status {
@@ -110,6 +112,15 @@ pub fn miner_row(view: &View<'_>, address: Address, miner: &Miner) -> MinerRow {
         units: counts(miner.units),
         quota_micro: miner.quota.get(),
         audit_rate_micro: rate.get(),
+        class: class
+            .as_ref()
+            .map_or("exact", |class| class.name.as_str())
+            .to_owned(),
+        evidence: class.as_ref().map(|class| EvidenceRow {
+            units_count: miner.lifetime.units_count,
+            micro: miner.lifetime.evidence_micro,
+            limit_micro: class.lifetime_micro.void,
+        }),
         slash: match miner.status {
             Status::Slashed(slashed) => Some(SlashRow {
                 unit: slashed.unit,
@@ -117,6 +128,7 @@ pub fn miner_row(view: &View<'_>, address: Address, miner: &Miner) -> MinerRow {
                 check: slashed.finding.check,
                 measured: slashed.finding.measured,
                 limit: slashed.finding.limit,
+                reason: slashed.finding.to_string(),
                 burned: slashed.burned,
                 bounty: slashed.bounty,
             }),

@@ -250,17 +250,16 @@ pub fn unit(chain: &Chain, id: UnitId) -> Option<UnitAnswer> {
     })
 }
 
-fn summary(unit: &Unit) -> String {
+/// How a unit stands, and why, in a sentence: the words of `cairn query unit` and of its miner.
+#[must_use]
+pub fn summary(unit: &Unit) -> String {
     let audit = audited(unit);
     match unit.stage {
         Stage::Assigned => format!("waits for its miner until height {}", unit.deadline),
         Stage::Committed => match (unit.conviction, unit.waiting) {
             (Some(Conviction { finding, appeal_by }), _) => format!(
-                "convicted: check {} measured {}, limit {}; slashed after height {appeal_by} unless \
-                 its miner appeals; {audit}",
-                finding.check.as_str(),
-                finding.measured,
-                finding.limit
+                "convicted: {finding}; slashed after height {appeal_by} unless its miner appeals; \
+                 {audit}"
             ),
             (None, Some(waiting)) => {
                 let draw_at = waiting.draw_at;
@@ -281,7 +280,7 @@ fn summary(unit: &Unit) -> String {
             format!("not paid: nothing was committed by the deadline; settled at height {at}")
         }
         Stage::Settled {
-            outcome: Outcome::Void { reason, .. },
+            outcome: Outcome::Void { reason, finding },
             at,
         } => {
             let reason = match reason {
@@ -301,17 +300,13 @@ fn summary(unit: &Unit) -> String {
                     "its miner was slashed for another unit"
                 }
             };
-            format!("not paid, not punished at height {at}: {reason}; {audit}")
+            let finding = finding.map_or(String::new(), |finding| format!(": {finding}"));
+            format!("not paid, not punished at height {at}: {reason}{finding}; {audit}")
         }
         Stage::Settled {
             outcome: Outcome::Slashed { finding },
             at,
-        } => format!(
-            "slashed at height {at}: check {} measured {}, limit {}; {audit}",
-            finding.check.as_str(),
-            finding.measured,
-            finding.limit
-        ),
+        } => format!("slashed at height {at}: {finding}; {audit}"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a miner needs to know to do its units: `GET /v1/tasks/{address}`.
 
+use super::query;
 use governance::parameters::Name;
 use ledger_state::{
     View, account,
@@ -98,6 +99,15 @@ pub struct ConvictedUnit {
     pub plant_rate: Micro,
 }
 
+/// A unit that was not paid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnpaidUnit {
+    /// The unit.
+    pub unit: UnitId,
+    /// Why, as `cairn query unit` says it.
+    pub reason: String,
+}
+
 /// What everyone who computes a unit of a step needs to know about the step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepContext {
@@ -145,6 +155,10 @@ pub struct Work {
     pub nonce: Nonce,
     /// The smallest bond.
     pub bond_min: Amount,
+    /// Why it was slashed, if it was.
+    pub slash: Option<Finding>,
+    /// Its latest units that were not paid, with the reason in words.
+    pub unpaid: Vec<UnpaidUnit>,
     /// The runs' steps that are being worked on.
     pub steps: Vec<WorkStep>,
     /// Runs that will never need work again, of all runs.
@@ -160,6 +174,10 @@ pub fn work(view: &View<'_>, address: Address) -> Work {
     let own = account::account(view, address);
     let miner: Option<Miner> = view.get(&address);
     let class = miner.as_ref().map(|miner| miner.class);
+    let slash = match miner.as_ref().map(|miner| miner.status) {
+        Some(Status::Slashed(slashed)) => Some(slashed.finding),
+        Some(Status::Active | Status::Idle) | None => None,
+    };
     let standing = match miner.map(|miner| miner.status) {
         None => Standing::Unregistered,
         Some(Status::Active) => Standing::Active,
@@ -175,6 +193,11 @@ pub fn work(view: &View<'_>, address: Address) -> Work {
         balance: own.balance,
         nonce: own.nonce,
         bond_min: Amount::new(run::parameters(view).get(Name::MinerBondMin)),
+        slash,
+        unpaid: runs
+            .iter()
+            .flat_map(|(id, run)| unpaid(view, *id, run, address))
+            .collect(),
         steps: runs
             .iter()
             .filter_map(|(id, run)| step(view, *id, run, address))
@@ -185,6 +208,20 @@ pub fn work(view: &View<'_>, address: Address) -> Work {
             .count(),
         runs_count: runs.len(),
     }
+}
+
+/// A miner's units of the current step and the one before that were not paid.
+fn unpaid(view: &View<'_>, id: RunId, run: &Run, miner: Address) -> Vec<UnpaidUnit> {
+    let before = run.step.get().checked_sub(1).map(Step::new);
+    let steps = before.into_iter().chain([run.step]);
+    let units = steps.flat_map(|step| task::units(view, id, step));
+    let own = units.filter(|(_, unit)| unit.miner == miner);
+    let unpaid = own.filter(|(_, unit)| unit.outcome().is_some() && !unit.is_accepted());
+    let words = unpaid.map(|(unit, state)| UnpaidUnit {
+        unit,
+        reason: query::summary(&state),
+    });
+    words.collect()
 }
 
 /// The context of a run's current step, once it has a beacon.

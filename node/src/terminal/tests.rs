@@ -49,6 +49,7 @@ fn miner(number: u8) -> MinerRow {
         check: Check::Sampling,
         measured: 1117,
         limit: 0,
+        reason: String::new(),
         burned: Amount::new(500_000),
         bounty: Amount::new(50_000),
     });
@@ -66,6 +67,8 @@ fn miner(number: u8) -> MinerRow {
         },
         quota_micro: 1_000_000,
         audit_rate_micro: 20_000,
+        class: "exact".to_owned(),
+        evidence: None,
         slash,
     }
 }

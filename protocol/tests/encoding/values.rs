@@ -340,7 +340,7 @@ fn openings_and_reports() -> Vec<Body> {
 /// One action of every kind.
 fn payload() -> Payload {
     let hash = BlobId::of(b"program");
-    let (run, amount) = (RunId::new(1), Amount::new(7));
+    let amount = Amount::new(7);
     let artifact = Artifact {
         target: Text::new("x86_64-linux").unwrap(),
         hash,
@@ -360,7 +360,6 @@ fn payload() -> Payload {
             budget: amount,
             start_at: Height::new(500),
         },
-        Action::PauseRun { run },
         Action::ElectCouncil {
             cohort: Cohort::Second,
             members: BoundedVec::new(vec![key(2).address()]).unwrap(),
@@ -383,6 +382,9 @@ fn payload() -> Payload {
         },
         Action::Cancel {
             proposal: ProposalId::from_bytes([0x88; 32]),
+        },
+        Action::SetClass {
+            class: Box::new(classes().classes.as_slice()[0].clone()),
         },
     ];
     Payload {

@@ -1,7 +1,7 @@
 //! A view as governance's world.
 
 use crate::{
-    View, account,
+    View, account, class,
     genesis::check_recipe,
     run::{self, InForce, Plants, Run, RunRecipe, Stage},
     slash,
@@ -16,7 +16,7 @@ use governance::{
     store::Store,
     world::{Operator, Planted, RunStage, World},
 };
-use protocol::{Address, Amount, Height, RunId, Step, recipe::Recipe};
+use protocol::{Address, Amount, Height, RunId, Step, class::Class, recipe::Recipe};
 
 /// A record of governance, as its bytes.
 struct Governed(Vec<u8>);
@@ -121,6 +121,9 @@ impl World for View<'_> {
         self.put(&id, &run);
         self.put(&id, &RunRecipe(recipe.clone()));
         Ok(id)
+    }
+    fn set_class(&mut self, class: &Class) -> Result<u32, String> {
+        class::set(self, class).map_err(|error| error.to_string())
     }
     fn fund_run(&mut self, id: RunId, amount: Amount) {
         if let Some(mut run) = self.get::<Run>(&id) {

@@ -1,6 +1,6 @@
 //! Units of miners on another engine: two levels, equal measures, evidence over a lifetime.
 
-use crate::support::{Chain, Setup};
+use crate::support::{Chain, Setup, propose, vote};
 use governance::parameters::Name;
 use ledger_state::{
     Event, class,
@@ -11,6 +11,7 @@ use protocol::{
     class::{Cell, Class, ClassId, ClassTable, Limits, Listed, ProjectionLimits, TOKENS_COUNT_MIN},
     codec::{BoundedVec, Text},
     proof::toploc::Thresholds,
+    proposal::{Action, Choice},
     task::{UnitId, UnitKind},
     transaction::Body,
     verdict::{Check, Finding, Verdict},
@@ -132,6 +133,58 @@ fn a_registration_fixes_the_class_and_a_unit_the_version_of_its_limits() {
         let unit = chain.unit(id);
         assert_eq!((unit.class, unit.plant_rate), (Some(listed), Micro::ZERO));
     }
+}
+
+#[test]
+fn a_vote_sets_limits_for_units_that_are_assigned_afterwards() {
+    let mut setup = setup(0);
+    setup.recipe.schedule.deadline_blocks = 60;
+    let mut chain = started(&setup);
+    let before = chain.units_of(UnitKind::Rollout)[0];
+    let mut class = table().classes.into_vec().remove(0);
+    class.margin_micro = limits(7, 8);
+    let voted = |class: Class| {
+        vec![Action::SetClass {
+            class: class.into(),
+        }]
+    };
+    let not_before = chain.height();
+    let id = propose(&mut chain, voted(class.clone()), not_before);
+    for holder in 0..3 {
+        vote(&mut chain, id, holder, Choice::Yes);
+    }
+    chain.wait_until("the new limits", |chain| class::table(&chain.view()).0 == 8);
+    let listed = Listed {
+        id: CLASS,
+        version: 8,
+    };
+    let (_, classes) = class::table(&chain.view());
+    assert_eq!(classes, [(listed, class.clone())]);
+    // What was assigned before keeps its limits.
+    let old = chain.unit(before).class.unwrap();
+    assert_eq!(old.version, 7);
+    let old = class::class(&chain.view(), old).unwrap();
+    assert_eq!(old.margin_micro, limits(1_000, 100_000));
+    let ids = chain.commit_all();
+    chain.attest_by_all(&ids);
+    chain.draw(&ids);
+    for id in ids {
+        chain.judge(id, |_| Some(measured(0)));
+    }
+    chain.wait_until("the end of the step", Chain::is_attesting);
+    chain.attest_checkpoint();
+    chain.open_step();
+    for id in chain.units_of(UnitKind::Rollout) {
+        assert_eq!(chain.unit(id).class, Some(listed));
+    }
+    let nothing = Class {
+        tokens_count: 1,
+        ..class
+    };
+    let payload = crate::support::payload(voted(nothing));
+    let deposit = Amount::new(300);
+    let refused = chain.reject(chain.miner(0), Body::Propose { payload, deposit });
+    assert_eq!(refused.name(), "ClassRefused", "{refused}");
 }
 
 #[test]
