@@ -61,7 +61,8 @@ pub trait World: Store + Sized {
         budget: Amount,
         start_at: Height,
     ) -> Result<RunId, String>;
-    /// Lists a class of miners, or gives a listed one other limits; returns the version of the table.
+    /// Lists a class of miners, or gives a listed one other limits; returns the version that this
+    /// makes of the table.
     ///
     /// # Errors
     /// Why the class means nothing, in words.

@@ -6,6 +6,7 @@
 
 pub mod application;
 pub mod mempool;
+pub mod watch;
 
 use crate::rpc::overview::EventRow;
 use ledger_state::{Rejection, State, Transition, run};
@@ -15,14 +16,16 @@ use protocol::{
     Address, ChainId, Height, Nonce, TransactionId, block,
     codec::{DecodeError, encode},
     genesis::Genesis,
+    rollout::Equivocation,
     transaction::{Unverified, Verified, VerifyError},
 };
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, watch as signal};
+use watch::Watch;
 
 /// Lines of history kept for the page.
 const EVENTS_COUNT_MAX: usize = 40;
@@ -90,8 +93,9 @@ pub struct Chain {
     name: String,
     store: Arc<dyn Store>,
     shared: RwLock<Shared>,
-    heights: watch::Sender<Height>,
+    heights: signal::Sender<Height>,
     accepted: broadcast::Sender<Vec<u8>>,
+    watch: Mutex<Watch>,
 }
 
 impl fmt::Debug for Chain {
@@ -134,8 +138,9 @@ impl Chain {
             name: genesis.name.as_str().to_owned(),
             store,
             shared: RwLock::new(shared),
-            heights: watch::Sender::new(height),
+            heights: signal::Sender::new(height),
             accepted: broadcast::Sender::new(1024),
+            watch: Mutex::default(),
         }))
     }
     /// The chain's identity.
@@ -155,7 +160,7 @@ impl Chain {
     }
     /// Tells every new height.
     #[must_use]
-    pub fn heights(&self) -> watch::Receiver<Height> {
+    pub fn heights(&self) -> signal::Receiver<Height> {
         self.heights.subscribe()
     }
     /// Tells every transaction taken here first, to be gossiped.
@@ -233,8 +238,18 @@ impl Chain {
         let id = transaction.id();
         let mut shared = self.write();
         let Shared { state, mempool, .. } = &mut *shared;
+        self.watch().observe(&state.view(), &transaction);
         mempool.insert(state, transaction)?;
         Ok(id)
+    }
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// Miners that signed two commitments to one unit, and are not slashed for it yet.
+    #[must_use]
+    pub fn equivocations(&self) -> Vec<Equivocation> {
+        let shared = self.read();
+        self.watch().unreported(&shared.state.view())
     }
     fn record(
         &self,
@@ -281,6 +296,9 @@ impl Chain {
             writes: &transition.writes,
             transactions: &ids,
         })?;
+        for transaction in block.transactions() {
+            self.watch().observe(&shared.state.view(), transaction);
+        }
         let Transition {
             writes,
             root: _,

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::{
-    calibrate, devnet, export, mining, model, query, replay,
+    calibrate, devnet, export, joining, mining, model, query, replay,
     rpc::client::Client,
     validator::{self, Role},
     wallet,
@@ -132,11 +132,30 @@ struct HomeArguments {
 
 #[derive(Debug, Args)]
 struct VerifierArguments {
-    #[command(flatten)]
-    home: HomeArguments,
+    /// The verifier's folder; made, with a new key, on first use.
+    #[arg(long, default_value = ".cairn/verifier")]
+    home: PathBuf,
+    /// A node of the network to join, from which a new home gets its genesis and its peers.
+    #[arg(long)]
+    node: Option<String>,
+    /// The first of three ports that a new home listens on.
+    #[arg(long, default_value_t = 8520)]
+    port: u16,
+    /// The IPv4 address that a new home listens on.
+    #[arg(long, default_value = "0.0.0.0")]
+    listen: std::net::Ipv4Addr,
+    /// Compute threads of a new home.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Make the home and end.
+    #[arg(long, requires = "node")]
+    init: bool,
     /// What to lock: the more, the more audits [default: the least allowed].
     #[arg(long)]
     bond: Option<Amount>,
+    /// End when the process that started this one ends.
+    #[arg(long, hide = true)]
+    end_with_parent: bool,
 }
 
 #[derive(Debug, Args)]
@@ -308,9 +327,9 @@ impl Arguments {
                 crate::shutdown::follow_parent(arguments.end_with_parent)?;
                 validator::run(&arguments.home, Role::Validator).await
             }
-            Command::Verifier(VerifierArguments { home, bond }) => {
-                crate::shutdown::follow_parent(home.end_with_parent)?;
-                validator::run(&home.home, Role::Verifier { bond }).await
+            Command::Verifier(arguments) => {
+                crate::shutdown::follow_parent(arguments.end_with_parent)?;
+                verifier(arguments).await
             }
             Command::Miner(arguments) => {
                 crate::shutdown::follow_parent(arguments.end_with_parent)?;
@@ -327,6 +346,33 @@ impl Arguments {
             Command::Model(command) => model::run(command),
         }
     }
+}
+
+async fn verifier(arguments: VerifierArguments) -> Result<()> {
+    let VerifierArguments {
+        home,
+        node,
+        port,
+        listen,
+        threads,
+        init,
+        bond,
+        end_with_parent: _,
+    } = arguments;
+    if let Some(node) = node {
+        let options = joining::Options {
+            node,
+            port,
+            listen: listen.to_string(),
+            threads_count: threads,
+        };
+        joining::prepare(&home, &options, bond).await?;
+        if init {
+            let address = crate::home::key_file(&home.join("operator.key"))?.address();
+            return devnet::screen::print(&format!("{}: verifier {address}", home.display()));
+        }
+    }
+    validator::run(&home, Role::Verifier { bond }).await
 }
 
 async fn transfer(arguments: TransferArguments) -> Result<()> {

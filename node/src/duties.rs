@@ -198,6 +198,8 @@ impl Duties {
         bodies.extend(self.audit_bodies(&expected.seats, height));
         bodies.extend(self.volunteer_bodies(expected.called, height));
         bodies.extend(self.attestation(&expected.unattested, height));
+        let proofs = self.chain.equivocations().into_iter().map(Box::new);
+        bodies.extend(proofs.map(|proof| Body::ReportEquivocation { proof }));
         for body in bodies {
             let Some(signed) = self.outbox.sign(&body, nonce, height) else {
                 continue;

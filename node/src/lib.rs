@@ -21,6 +21,7 @@ pub mod duties;
 pub mod export;
 pub mod gossip;
 pub mod home;
+pub mod joining;
 pub mod local;
 pub mod mining;
 pub mod model;

@@ -11,6 +11,7 @@ use std::sync::{
 pub struct Local {
     peers_count: AtomicUsize,
     addresses: Mutex<Vec<String>>,
+    consensus: Mutex<Vec<String>>,
     mining_us: AtomicU64,
     audit_us: AtomicU64,
     checkpoint_us: AtomicU64,
@@ -64,6 +65,21 @@ impl Local {
     pub fn set_network_addresses(&self, addresses: Vec<String>) {
         *self
             .addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = addresses;
+    }
+    /// Where validators are reached for consensus: this node, and those it knows.
+    #[must_use]
+    pub fn consensus_addresses(&self) -> Vec<String> {
+        self.consensus
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+    /// Records where validators are reached for consensus.
+    pub fn set_consensus_addresses(&self, addresses: Vec<String>) {
+        *self
+            .consensus
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = addresses;
     }

@@ -68,6 +68,8 @@ pub async fn run(path: &Path, role: Role) -> Result<()> {
     let local = Arc::new(Local::default());
     let (network, events) = start_network(&home, &config, &key, &chain, &blobs).await?;
     local.set_network_addresses(network.listen_addresses());
+    let others = config.consensus_peers.iter().cloned();
+    local.set_consensus_addresses(others.chain([config.consensus.clone()]).collect());
     let engine = start_engine(&home, &config, &key, &chain).await?;
     let what = role.as_str();
     tracing::info!(chain = %chain.id(), %operator, http = %config.http, "{what} is up");

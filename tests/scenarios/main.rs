@@ -11,6 +11,7 @@
 )]
 
 mod bad_input;
+mod equivocation;
 mod life_of_a_contribution;
 mod network_of_processes;
 mod page;

@@ -1,10 +1,9 @@
 //! Somebody joins a running network to audit, without a part in consensus.
 
-use crate::support::{Devnet, cairn, complaint};
+use crate::support::{Devnet, cairn, complaint, text};
 use node::rpc::query::AccountAnswer;
-use protocol::{Address, SigningKey};
+use protocol::Address;
 use std::{
-    path::Path,
     process::{Child, Command, Stdio},
     time::Instant,
 };
@@ -29,8 +28,14 @@ async fn a_verifier_follows_locks_a_bond_audits_and_is_paid() {
         .until("a first block", |now| now.height.get() >= 1)
         .await;
     let home = devnet.folder.path().join("verifier");
-    let address = prepare(&devnet, &home);
     let node = format!("http://127.0.0.1:{}", devnet.port);
+    let port = (devnet.port + 30).to_string();
+    let path = home.to_str().unwrap();
+    let join = ["verifier", "--home", path, "--node", &node, "--port", &port];
+    let made = devnet.command(&[&join[..], &["--listen", "127.0.0.1", "--init"]].concat());
+    assert!(made.status.success(), "{}", complaint(&made));
+    let said = text(&made);
+    let address: Address = said.trim().rsplit(' ').next().unwrap().parse().unwrap();
     let faucet = devnet.home().join("faucet");
     let funds = (BOND + 1_000).to_string();
     let sent = devnet.command(&[
@@ -48,8 +53,8 @@ async fn a_verifier_follows_locks_a_bond_audits_and_is_paid() {
     let log = std::fs::File::create(devnet.folder.path().join("verifier.log")).unwrap();
     let _verifier = Ended(
         Command::new(cairn())
-            .args(["verifier", "--bond", &BOND.to_string(), "--home"])
-            .arg(&home)
+            .args(join)
+            .args(["--bond", &BOND.to_string()])
             .stdin(Stdio::null())
             .stderr(log)
             .spawn()
@@ -70,35 +75,4 @@ async fn a_verifier_follows_locks_a_bond_audits_and_is_paid() {
         );
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-}
-
-/// A home with a key of its own, the network's genesis, and all validators as peers.
-fn prepare(devnet: &Devnet, home: &Path) -> Address {
-    std::fs::create_dir_all(home).unwrap();
-    let genesis = devnet.home().join("genesis.json");
-    std::fs::copy(genesis, home.join("genesis.json")).unwrap();
-    let key = SigningKey::from_seed([77; 32]);
-    node::home::write_key(&home.join("operator.key"), &key).unwrap();
-    let first = config(devnet, "validator-0");
-    let mut own = config(devnet, "validator-1");
-    own.consensus_peers.push(own.consensus.clone());
-    own.network_peers.push(own.network.clone());
-    own.consensus_peers.extend(first.consensus_peers);
-    own.network_peers.extend(first.network_peers);
-    own.consensus_peers.sort();
-    own.consensus_peers.dedup();
-    own.network_peers.sort();
-    own.network_peers.dedup();
-    let port = devnet.port + 30;
-    own.http = format!("127.0.0.1:{port}");
-    own.consensus = format!("/ip4/127.0.0.1/tcp/{}", port + 1);
-    own.network = format!("/ip4/127.0.0.1/tcp/{}", port + 2);
-    let text = toml::to_string_pretty(&own).unwrap();
-    std::fs::write(home.join("config.toml"), text).unwrap();
-    key.address()
-}
-
-fn config(devnet: &Devnet, name: &str) -> node::home::Config {
-    let path = devnet.home().join(name).join("config.toml");
-    toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }

@@ -125,6 +125,8 @@ pub struct StatusAnswer {
     pub state_root: protocol::StateRoot,
     /// Where this node's blob and gossip network listens.
     pub network_addresses: Vec<String>,
+    /// Where validators are reached for consensus: this node, and those it knows.
+    pub consensus_addresses: Vec<String>,
 }
 
 type Shared = State<Arc<Served>>;
@@ -211,6 +213,7 @@ fn status(served: &Served) -> Json<StatusAnswer> {
         height,
         state_root,
         network_addresses: served.local.network_addresses(),
+        consensus_addresses: served.local.consensus_addresses(),
     })
 }
 
