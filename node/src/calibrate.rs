@@ -154,7 +154,8 @@ fn elapsed_ms(since: Instant) -> u128 {
 }
 
 /// The class in a few lines: its limits, and how often honest work adds to the evidence.
-fn describe(class: &Class) -> String {
+#[must_use]
+pub fn describe(class: &Class) -> String {
     let Class {
         id,
         name,

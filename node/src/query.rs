@@ -1,6 +1,6 @@
 //! `cairn query`: what a node knows, in words or as JSON.
 
-use crate::rpc::client::Client;
+use crate::rpc::{client::Client, query::ClassesAnswer};
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use protocol::{Address, Height, ProposalId, RunId, task::UnitId, verdict::Check};
@@ -76,10 +76,14 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         serde_json::to_string_pretty(&answer).context("cannot encode the answer")?
     } else {
         let mut text = String::new();
-        if matches!(what, What::Unit { .. }) {
-            describe_unit(&answer, &mut text);
-        } else {
-            describe(&answer, 0, &mut text);
+        match what {
+            What::Unit { .. } => describe_unit(&answer, &mut text),
+            What::Classes => describe_classes(answer, &mut text)?,
+            What::Block { .. }
+            | What::Account { .. }
+            | What::Miner { .. }
+            | What::Run { .. }
+            | What::Proposal { .. } => describe(&answer, 0, &mut text),
         }
         text.trim_end().to_owned()
     };
@@ -121,6 +125,20 @@ fn plain(value: &Value) -> String {
         Value::Array(items) if items.is_empty() => "none".to_owned(),
         other => other.to_string(),
     }
+}
+
+/// Every class by its limits; the exact one is always there and has none.
+fn describe_classes(answer: Value, text: &mut String) -> Result<()> {
+    let answer: ClassesAnswer =
+        serde_json::from_value(answer).context("the node's answer is not understood")?;
+    text.push_str(&format!(
+        "version {}\nclass 0, exact: no limits, every difference is proof\n",
+        answer.version
+    ));
+    for row in answer.classes {
+        text.push_str(&format!("\n{}\n", crate::calibrate::describe(&row.class)));
+    }
+    Ok(())
 }
 
 /// A unit's story: the answer first, then every check of every verdict as a table.

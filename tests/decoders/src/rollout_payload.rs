@@ -12,6 +12,9 @@ pub(crate) const DECODER: Decoder = Decoder {
 fn run(bytes: &[u8]) {
     if let Ok(payload) = Payload::decode(bytes) {
         assert_eq!(encode(&payload), bytes);
+        if let Some(misplaced) = payload.misplaced_sections() {
+            assert!(payload.sections.is_some() && misplaced < u64::MAX);
+        }
         let totals = payload.totals(1_000_000);
         assert!(totals.exact_count <= totals.samples_count);
     }
