@@ -214,7 +214,13 @@ fn describe_seat(seat: &Value, text: &mut String) {
     }
     for finding in opinion["verdict"].as_array().into_iter().flatten() {
         let (measured, limit) = (finding["measured"].as_u64(), finding["limit"].as_u64());
-        let holds = if measured <= limit { "holds" } else { "FAILS" };
+        let holds = if measured <= limit {
+            "holds"
+        } else if measured <= finding["slash_limit"].as_u64() {
+            "VOIDS"
+        } else {
+            "FAILS"
+        };
         let check: Option<Check> = serde_json::from_value(finding["check"].clone()).ok();
         let rule = check.map_or(String::new(), |check| {
             let (rule, section) = check.rule();
