@@ -7,7 +7,8 @@ use protocol::Height;
 
 /// Days that a proposal may wait for its deposit.
 pub const DEPOSIT_DAYS: u64 = 7;
-/// A first quorum or a changed outcome in this last part of voting extends it …
+/// A first quorum or a changed outcome in this last part of voting, or in its last half if that is
+/// shorter, extends it …
 pub const LATE_DAYS: u64 = 1;
 /// … by this much, once.
 pub const EXTENSION_DAYS: u64 = 2;

@@ -15,4 +15,5 @@ mod arithmetic;
 mod chain;
 mod history;
 mod memory;
+mod model;
 mod properties;

@@ -131,7 +131,9 @@ fn extend_if_late(
         return None;
     };
     let calendar = settings(store).calendar;
-    let is_late = calendar.after(now, LATE_DAYS) > until;
+    // A vote of one day is not late from its first hour.
+    let half = calendar.blocks(proposal.rule.voting_days) / 2;
+    let is_late = now.saturating_add(calendar.blocks(LATE_DAYS).min(half)) > until;
     let is_turned = proposal.tally.outcome(&proposal.rule) != was;
     if proposal.was_extended || !is_late || !(is_first_quorum || is_turned) {
         return None;

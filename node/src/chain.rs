@@ -8,12 +8,12 @@ pub mod application;
 pub mod mempool;
 pub mod watch;
 
-use crate::rpc::overview::EventRow;
+use crate::rpc::{governance::CurvePoint, overview::EventRow};
 use ledger_state::{Rejection, State, Transition, run};
 use ledger_store::{Commit, Store, StoreError};
 use mempool::{Mempool, MempoolError};
 use protocol::{
-    Address, ChainId, Height, Nonce, TransactionId, block,
+    Address, ChainId, Height, Nonce, ProposalId, TransactionId, block,
     codec::{DecodeError, encode},
     genesis::Genesis,
     rollout::Equivocation,
@@ -29,6 +29,10 @@ use watch::Watch;
 
 /// Lines of history kept for the page.
 const EVENTS_COUNT_MAX: usize = 40;
+/// Proposals whose counts are kept for curves.
+const CURVES_COUNT_MAX: usize = 64;
+/// Points kept of each; a longer history keeps every second.
+const CURVE_POINTS_COUNT_MAX: usize = 64;
 /// Block times kept for the mean interval.
 const TIMES_COUNT_MAX: usize = 32;
 
@@ -84,7 +88,41 @@ struct Shared {
     /// The last block that was checked, so that committing it need not apply it again.
     checked: Option<(block::Verified, Transition)>,
     events: VecDeque<EventRow>,
+    /// How counts of proposals went since this node started.
+    curves: VecDeque<(ProposalId, Vec<CurvePoint>)>,
     times_ms: VecDeque<u64>,
+}
+
+impl Shared {
+    /// Notes a proposal's count after a block in which somebody voted on it.
+    fn draw_curve(&mut self, id: ProposalId, height: Height) {
+        let Some(proposal) = governance::proposal::find(&self.state.view(), id).ok() else {
+            return;
+        };
+        let point = CurvePoint {
+            height,
+            support: proposal.tally.support_micro(),
+            approval: proposal.tally.approval_micro(),
+        };
+        if !self.curves.iter().any(|(of, _)| *of == id) {
+            self.curves.push_back((id, Vec::new()));
+        }
+        if self.curves.len() > CURVES_COUNT_MAX {
+            self.curves.pop_front();
+        }
+        let Some((_, points)) = self.curves.iter_mut().find(|(of, _)| *of == id) else {
+            return;
+        };
+        points.retain(|before| before.height != height);
+        points.push(point);
+        if points.len() > CURVE_POINTS_COUNT_MAX {
+            let mut is_kept = false;
+            points.retain(|_| {
+                is_kept = !is_kept;
+                is_kept
+            });
+        }
+    }
 }
 
 /// The replicated chain of this node.
@@ -96,6 +134,7 @@ pub struct Chain {
     heights: signal::Sender<Height>,
     accepted: broadcast::Sender<Vec<u8>>,
     watch: Mutex<Watch>,
+    governed: broadcast::Sender<(Height, governance::Event)>,
 }
 
 impl fmt::Debug for Chain {
@@ -131,6 +170,7 @@ impl Chain {
             mempool: Mempool::default(),
             checked: None,
             events: VecDeque::new(),
+            curves: VecDeque::new(),
             times_ms: VecDeque::new(),
         };
         Ok(Arc::new(Self {
@@ -141,6 +181,7 @@ impl Chain {
             heights: signal::Sender::new(height),
             accepted: broadcast::Sender::new(1024),
             watch: Mutex::default(),
+            governed: broadcast::Sender::new(1024),
         }))
     }
     /// The chain's identity.
@@ -196,6 +237,18 @@ impl Chain {
     #[must_use]
     pub fn events(&self) -> Vec<EventRow> {
         self.read().events.iter().rev().cloned().collect()
+    }
+    /// Tells what governance does.
+    #[must_use]
+    pub fn governed(&self) -> broadcast::Receiver<(Height, governance::Event)> {
+        self.governed.subscribe()
+    }
+    /// How the count of a proposal went, since this node started.
+    #[must_use]
+    pub fn curve(&self, id: ProposalId) -> Vec<CurvePoint> {
+        let shared = self.read();
+        let found = shared.curves.iter().find(|(of, _)| *of == id);
+        found.map(|(_, points)| points.clone()).unwrap_or_default()
     }
     /// Mean distance of recent blocks in milliseconds; zero before the second.
     #[must_use]
@@ -260,6 +313,13 @@ impl Chain {
     ) {
         for event in events {
             tracing::debug!(%height, "{event}");
+            if let ledger_state::Event::Governed { what } = event {
+                // Nobody listens while no wallet does.
+                drop(self.governed.send((height, what.clone())));
+                if let governance::Event::Voted { id, .. } = what {
+                    shared.draw_curve(*id, height);
+                }
+            }
             if let Some(row) = crate::rpc::overview_build::event_row(height, event) {
                 shared.events.push_back(row);
             }

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::{
-    calibrate, devnet, export, joining, mining, model, query, replay,
+    calibrate, devnet, export, gov, joining, mining, model, query, replay,
     rpc::client::Client,
     validator::{self, Role},
     wallet,
@@ -10,7 +10,7 @@ use adversaries::Cheat;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::DeviceChoice;
-use protocol::{Address, Amount, Height, ProposalId, proposal::Choice};
+use protocol::{Address, Amount};
 use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
@@ -52,9 +52,8 @@ enum Command {
     Query(query::Arguments),
     /// Send tokens.
     Transfer(TransferArguments),
-    /// Propose and vote.
-    #[command(subcommand)]
-    Gov(GovCommand),
+    /// Propose, vote, delegate, and see what a vote would change.
+    Gov(gov::arguments::Arguments),
     /// Measure how far honest work of another engine differs, and write its class.
     Calibrate(calibrate::Arguments),
     /// Be a worker that runs the exact engine with rounded weights, to try tolerant classes with.
@@ -104,6 +103,9 @@ struct DevnetArguments {
     /// Port of the page on 127.0.0.1; the network's other ports follow it.
     #[arg(long, default_value_t = 8420)]
     port: u16,
+    /// Blocks in a day of governance, when it is made: with 6, seven days of voting take ten seconds.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    day_blocks: u64,
 }
 
 /// A cheat, or none.
@@ -227,68 +229,6 @@ struct TransferArguments {
     node: String,
 }
 
-#[derive(Debug, Subcommand)]
-enum GovCommand {
-    /// Propose to change a parameter.
-    Propose {
-        /// Folder with the holder's `holder.key`.
-        #[arg(long)]
-        home: PathBuf,
-        /// The parameter.
-        #[arg(long)]
-        parameter: String,
-        /// Its new value.
-        #[arg(long)]
-        value: u64,
-        /// The height before which it does not take effect, even if voted on earlier.
-        #[arg(long, default_value_t = 0)]
-        enact_at: u64,
-        /// Tokens put down for it; they return unless it is vetoed or never filled.
-        #[arg(long, default_value_t = 5_000)]
-        deposit: u64,
-        /// What it is for.
-        #[arg(long)]
-        title: String,
-        /// The node to ask.
-        #[arg(long, default_value = NODE)]
-        node: String,
-    },
-    /// Vote with all power held.
-    Vote {
-        /// Folder with the holder's `holder.key`.
-        #[arg(long)]
-        home: PathBuf,
-        /// The proposal.
-        #[arg(long)]
-        proposal: ProposalId,
-        /// The choice.
-        #[arg(long, value_enum)]
-        choice: ChoiceArgument,
-        /// The node to ask.
-        #[arg(long, default_value = NODE)]
-        node: String,
-    },
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ChoiceArgument {
-    Yes,
-    No,
-    Abstain,
-    Veto,
-}
-
-impl From<ChoiceArgument> for Choice {
-    fn from(choice: ChoiceArgument) -> Self {
-        match choice {
-            ChoiceArgument::Yes => Self::Yes,
-            ChoiceArgument::No => Self::No,
-            ChoiceArgument::Abstain => Self::Abstain,
-            ChoiceArgument::Veto => Self::Veto,
-        }
-    }
-}
-
 /// What is logged unless `RUST_LOG` says otherwise: our own lines, and others' warnings.
 const FILTER: &str = "warn,node=info,cairn=info,arc_malachitebft_engine=error,\
                       arc_malachitebft_network=off,arc_malachitebft_discovery=error,\
@@ -342,7 +282,7 @@ impl Arguments {
             Command::Replay(arguments) => replay::run(&arguments.home, arguments.json),
             Command::Query(arguments) => query::run(arguments).await,
             Command::Transfer(arguments) => transfer(arguments).await,
-            Command::Gov(command) => gov(command).await,
+            Command::Gov(arguments) => gov::run(arguments).await,
             Command::Model(command) => model::run(command),
         }
     }
@@ -386,34 +326,6 @@ async fn transfer(arguments: TransferArguments) -> Result<()> {
     wallet::transfer(&client, &home, to, Amount::new(amount)).await
 }
 
-async fn gov(command: GovCommand) -> Result<()> {
-    match command {
-        GovCommand::Propose {
-            home,
-            parameter,
-            value,
-            enact_at,
-            deposit,
-            title,
-            node,
-        } => {
-            let change = wallet::Change {
-                parameter,
-                value,
-                not_before: Height::new(enact_at),
-                deposit: Amount::new(deposit),
-            };
-            wallet::propose(&Client::new(vec![node]), &home, &title, change).await
-        }
-        GovCommand::Vote {
-            home,
-            proposal,
-            choice,
-            node,
-        } => wallet::vote(&Client::new(vec![node]), &home, proposal, choice.into()).await,
-    }
-}
-
 impl From<DevnetArguments> for devnet::Options {
     fn from(arguments: DevnetArguments) -> Self {
         let DevnetArguments {
@@ -428,6 +340,7 @@ impl From<DevnetArguments> for devnet::Options {
             recipe,
             classes,
             port,
+            day_blocks,
         } = arguments;
         let cheats = cheats.map(|all| all.into_iter().filter_map(|choice| choice.0).collect());
         Self {
@@ -442,6 +355,7 @@ impl From<DevnetArguments> for devnet::Options {
             recipe,
             classes,
             port,
+            day_blocks,
         }
     }
 }

@@ -61,6 +61,8 @@ pub struct Options {
     pub classes: Vec<PathBuf>,
     /// The page's port; the others follow.
     pub port: u16,
+    /// Blocks in a day of governance.
+    pub day_blocks: u64,
 }
 
 impl Options {

@@ -403,26 +403,25 @@ impl Duties {
         }
         bodies
     }
-    /// Drops notes and checkpoint files of steps long past.
+    /// Drops notes and checkpoint files of each run's steps long past.
     fn forget_old(&mut self) {
-        let Some(newest) = self.checkpoints.keys().map(|(_, step)| *step).max() else {
-            return;
+        // Keys are in order, so the newest step of each run is the last.
+        let newest: BTreeMap<RunId, Step> = self.checkpoints.keys().copied().collect();
+        let is_old = |run: RunId, step: Step| {
+            let newest = newest.get(&run);
+            newest.is_some_and(|newest| step < newest.saturating_sub(CHECKPOINTS_KEPT_COUNT))
         };
-        let oldest = newest.saturating_sub(CHECKPOINTS_KEPT_COUNT);
-        self.canonical.retain(|id, _| id.step >= oldest);
-        self.draws.retain(|(_, id), _| id.step >= oldest);
-        self.verdicts.retain(|part, _| part.unit.step >= oldest);
+        self.canonical.retain(|id, _| !is_old(id.run, id.step));
+        self.draws.retain(|(_, id), _| !is_old(id.run, id.step));
+        self.verdicts
+            .retain(|part, _| !is_old(part.unit.run, part.unit.step));
         self.failures.retain(|job, _| match job {
-            Job::Fetch(id) => id.step >= oldest,
-            Job::Judge(part) => part.unit.step >= oldest,
-            Job::Advance(_, step) => *step >= oldest,
+            Job::Fetch(id) => !is_old(id.run, id.step),
+            Job::Judge(part) => !is_old(part.unit.run, part.unit.step),
+            Job::Advance(run, step) => !is_old(*run, *step),
         });
-        let old: Vec<_> = self
-            .checkpoints
-            .keys()
-            .filter(|(_, s)| *s < oldest)
-            .copied()
-            .collect();
+        let known = self.checkpoints.keys().copied();
+        let old: Vec<_> = known.filter(|(run, step)| is_old(*run, *step)).collect();
         for key in old {
             if let Some(checkpoint) = self.checkpoints.remove(&key) {
                 self.remove_blobs(&checkpoint);

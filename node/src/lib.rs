@@ -20,6 +20,7 @@ pub mod devnet;
 pub mod duties;
 pub mod export;
 pub mod gossip;
+pub mod gov;
 pub mod home;
 pub mod joining;
 pub mod local;

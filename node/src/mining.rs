@@ -106,8 +106,8 @@ struct Miner {
     /// Unpaid units of which it said why.
     reported: BTreeSet<UnitId>,
     units_count: u64,
-    /// The step at which old blobs were last removed.
-    swept: Option<Step>,
+    /// The step of each run at which old blobs were last removed.
+    swept: BTreeMap<RunId, Step>,
     /// What it said last.
     told: String,
 }
@@ -209,7 +209,7 @@ async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
         contested: BTreeMap::new(),
         reported: BTreeSet::new(),
         units_count: 0,
-        swept: None,
+        swept: BTreeMap::new(),
         told: String::new(),
     };
     let ended = miner.work().await;
@@ -333,7 +333,7 @@ impl Miner {
     }
     async fn do_units(&mut self, work: &Work) -> Result<()> {
         for step in &work.steps {
-            self.drop_old(step.context.step)?;
+            self.drop_old(step.context.run, step.context.step)?;
             self.open(step, work).await?;
             for unit in &step.convicted {
                 self.contest(&step.context, unit, work).await?;
@@ -528,17 +528,18 @@ impl Miner {
             }
         }
     }
-    /// Forgets units and blobs of steps long past.
-    fn drop_old(&mut self, step: Step) -> Result<()> {
+    /// Forgets units and blobs of a run's steps long past; other runs are at other steps.
+    fn drop_old(&mut self, run: RunId, step: Step) -> Result<()> {
         let oldest = step.saturating_sub(STEPS_KEPT_COUNT);
-        self.products.retain(|unit, _| unit.step >= oldest);
-        self.openings.retain(|unit, _| unit.step >= oldest);
-        self.contested.retain(|unit, _| unit.step >= oldest);
-        self.reported.retain(|unit| unit.step >= oldest);
+        let is_old = |unit: &UnitId| unit.run == run && unit.step < oldest;
+        self.products.retain(|unit, _| !is_old(unit));
+        self.openings.retain(|unit, _| !is_old(unit));
+        self.contested.retain(|unit, _| !is_old(unit));
+        self.reported.retain(|unit| !is_old(unit));
         let old: Vec<UnitId> = self
             .kept
             .keys()
-            .filter(|unit| unit.step < oldest)
+            .filter(|unit| is_old(unit))
             .copied()
             .collect();
         for unit in old {
@@ -546,8 +547,7 @@ impl Miner {
                 self.bench.blobs.remove(&blob)?;
             }
         }
-        if self.swept != Some(step) {
-            self.swept = Some(step);
+        if self.swept.insert(run, step) != Some(step) {
             self.sweep()?;
         }
         Ok(())

@@ -82,6 +82,11 @@ fn replay(genesis: &Genesis, store: &SledStore, blobs: &FolderStore) -> Result<R
         let steps = steps(&state, derived.len());
         step_block(genesis, store, &mut state, height)?;
         replayed.blocks += 1;
+        // Votes may have created runs in this block.
+        let created = |known: &[Derived]| RunId::new(known.len() as u64);
+        while let Some(recipe) = run::recipe(&state.view(), created(&derived)) {
+            derived.push(initial(&recipe)?);
+        }
         for (index, before) in (0_u64..).zip(steps) {
             let id = RunId::new(index);
             let agreed = state

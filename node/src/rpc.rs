@@ -1,8 +1,10 @@
 //! The HTTP interface: JSON for programs, the page for people. Localhost unless configured.
 
 pub mod client;
+pub mod governance;
 pub mod overview;
 pub mod overview_build;
+pub mod preview;
 pub mod query;
 pub mod server;
 pub mod work;

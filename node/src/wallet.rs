@@ -1,16 +1,14 @@
-//! A holder's commands: send, propose, vote; each waits until its transaction is final.
+//! Transactions of a holder: signed, submitted, waited for until they are final.
 
 use crate::rpc::{
     client::Client,
     query::AccountAnswer,
     server::{StatusAnswer, TransactionPlace},
 };
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use protocol::{
-    Address, Amount, Height, ProposalId, SigningKey, TransactionId,
-    codec::{BoundedVec, Text},
-    proposal::{Action, Choice, Payload, Weights},
-    transaction::{Body, Transaction},
+    Address, Amount, Height, SigningKey, TransactionId,
+    transaction::{Body, Transaction, Unverified},
 };
 use std::{
     path::Path,
@@ -22,20 +20,11 @@ const ASK_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a command waits for finality before it gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A parameter change to propose.
-#[derive(Clone, Debug)]
-pub struct Change {
-    /// The parameter.
-    pub parameter: String,
-    /// Its new value.
-    pub value: u64,
-    /// When it takes effect at the earliest.
-    pub not_before: Height,
-    /// What is put down; the rest of the price must follow within seven days.
-    pub deposit: Amount,
-}
-
-fn existing_key(home: &Path, name: &str) -> Result<SigningKey> {
+/// A key that is there already.
+///
+/// # Errors
+/// When it is not.
+pub(crate) fn existing_key(home: &Path, name: &str) -> Result<SigningKey> {
     let path = home.join(name);
     if !path.exists() {
         bail!("there is no key {}", path.display());
@@ -60,8 +49,24 @@ pub async fn submit(client: &Client, key: &SigningKey, body: Body) -> Result<Tra
 /// # Errors
 /// When the node refuses it, or it is not final in time.
 pub async fn send(client: &Client, key: &SigningKey, body: Body) -> Result<(Height, Duration)> {
-    let submitted = Instant::now();
     let id = submit(client, key, body).await?;
+    finality(client, id).await
+}
+
+/// Submits what is signed already, and waits until it is in a block.
+///
+/// # Errors
+/// When the node refuses it, or it is not final in time.
+pub(crate) async fn send_signed(
+    client: &Client,
+    signed: &Unverified,
+) -> Result<(Height, Duration)> {
+    let id = client.submit(signed).await?;
+    finality(client, id).await
+}
+
+async fn finality(client: &Client, id: TransactionId) -> Result<(Height, Duration)> {
+    let submitted = Instant::now();
     loop {
         let place: TransactionPlace = client.get(&format!("/v1/transactions/{id}")).await?;
         if let Some(height) = place.height {
@@ -88,41 +93,4 @@ pub async fn transfer(client: &Client, home: &Path, to: Address, amount: Amount)
     let key = existing_key(home, "operator.key")?;
     let what = format!("{amount} sent to {to}");
     send_and_tell(client, &key, Body::Transfer { to, amount }, &what).await
-}
-
-/// Proposes a parameter change.
-///
-/// # Errors
-/// When there is no key, or the node refuses it.
-pub async fn propose(client: &Client, home: &Path, title: &str, change: Change) -> Result<()> {
-    let key = existing_key(home, "holder.key")?;
-    let action = Action::SetParameter {
-        parameter: Text::new(change.parameter.clone()).context("--parameter")?,
-        value: change.value,
-    };
-    let payload = Payload {
-        title: Text::new(title).context("--title")?,
-        summary: Text::default(),
-        actions: BoundedVec::new(vec![action]).context("one action")?,
-        not_before: change.not_before,
-    };
-    let what = format!("proposed to set {} to {}", change.parameter, change.value);
-    let deposit = change.deposit;
-    send_and_tell(client, &key, Body::Propose { payload, deposit }, &what).await
-}
-
-/// Votes.
-///
-/// # Errors
-/// When there is no key, or the node refuses it.
-pub async fn vote(
-    client: &Client,
-    home: &Path,
-    proposal: ProposalId,
-    choice: Choice,
-) -> Result<()> {
-    let key = existing_key(home, "holder.key")?;
-    let what = format!("voted on {proposal}");
-    let weights = Weights::all(choice);
-    send_and_tell(client, &key, Body::Vote { proposal, weights }, &what).await
 }

@@ -33,8 +33,6 @@ const HOLDER_BALANCE: u64 = 50_000;
 const TREASURY: u64 = 10_000_000;
 /// The deposit of a proposal, times its track's multiple.
 pub(super) const DEPOSIT_BASE: Amount = Amount::new(1_000);
-/// Blocks in a day of governance: a vote of seven days takes ten seconds.
-const DAY_BLOCKS: u64 = 6;
 /// What the run can pay.
 const ESCROW: u64 = 5_000_000;
 /// Distance of blocks.
@@ -294,7 +292,7 @@ fn genesis(
             })
             .collect::<Result<_>>()?,
         governance: Governance {
-            day_blocks: DAY_BLOCKS,
+            day_blocks: options.day_blocks,
             deposit_base: DEPOSIT_BASE,
             steward: Some(steward),
             stage: 1,

@@ -1,7 +1,14 @@
 //! Talks to a node's HTTP interface; tries several nodes in turn.
 
-use super::server::{Problem, Submitted};
-use protocol::{TransactionId, transaction::Unverified};
+use super::{
+    governance::Trial,
+    server::{Problem, Submitted},
+};
+use protocol::{
+    Address, TransactionId,
+    codec::encode,
+    transaction::{Body, Unverified},
+};
 use serde::de::DeserializeOwned;
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -77,6 +84,19 @@ impl Client {
         self.request::<Submitted>(post)
             .await
             .map(|submitted| submitted.id)
+    }
+    /// Asks what a body would do if this account signed it.
+    ///
+    /// # Errors
+    /// When no node can be reached, or the one that answers says no.
+    pub async fn trial(&self, sender: Address, body: &Body) -> Result<Trial, ClientError> {
+        let bytes = encode(&(sender, body));
+        let post = |node: &str| {
+            self.http
+                .post(format!("{node}/v1/governance/trials"))
+                .body(bytes.clone())
+        };
+        self.request(post).await
     }
     async fn request<T: DeserializeOwned>(
         &self,

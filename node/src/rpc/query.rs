@@ -1,7 +1,7 @@
 //! Answers to `cairn query`: blocks, accounts, miners, runs, units, proposals.
 
-use super::overview::{MinerRow, ProposalRow};
-use super::overview_build::{miner_row, proposal_row};
+use super::overview::MinerRow;
+use super::overview_build::miner_row;
 use crate::chain::Chain;
 use ledger_state::{
     account,
@@ -12,8 +12,7 @@ use ledger_state::{
     validator::Validator,
 };
 use protocol::{
-    Address, Amount, BlockId, Height, Micro, Nonce, ProposalId, RunId, StateRoot, Step,
-    TransactionId,
+    Address, Amount, BlockId, Height, Micro, Nonce, RunId, StateRoot, Step, TransactionId,
     block::{Block, Header},
     checkpoint::Checkpoint,
     class::{Class, Listed},
@@ -339,10 +338,4 @@ fn audited(unit: &Unit) -> String {
 fn percent(micro: Micro) -> String {
     let hundredths = micro.get() / 100;
     format!("{}.{:02} %", hundredths / 100, hundredths % 100)
-}
-
-/// A proposal.
-#[must_use]
-pub fn proposal(chain: &Chain, id: ProposalId) -> Option<ProposalRow> {
-    chain.view(|view| proposal_row(view, id))
 }

@@ -1,6 +1,6 @@
 //! Serves the page and the JSON interface.
 
-use super::{overview::Overview, overview_build, query, work};
+use super::{governance, overview::Overview, overview_build, preview, query, work};
 use crate::{
     chain::{Chain, SubmitError},
     local::Local,
@@ -8,7 +8,7 @@ use crate::{
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, State},
+    extract::{DefaultBodyLimit, Path, Query, State},
     http::{StatusCode, header},
     response::{
         IntoResponse, Response, Sse,
@@ -18,14 +18,18 @@ use axum::{
 };
 use futures::{Stream, StreamExt as _, stream};
 use protocol::{
-    Address, Height, ProposalId, RunId, TransactionId, genesis::Genesis, task::UnitId,
-    transaction::TRANSACTION_BYTES_MAX,
+    Address, Height, ProposalId, RunId, TransactionId,
+    codec::decode,
+    genesis::Genesis,
+    task::UnitId,
+    transaction::{Body, TRANSACTION_BYTES_MAX},
 };
 use serde::{Deserialize, Serialize};
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
 };
+use tokio::sync::broadcast::error::RecvError;
 
 /// What the handlers share.
 #[derive(Debug)]
@@ -37,6 +41,8 @@ pub struct Served {
     /// This process's own counters and addresses.
     pub local: Arc<Local>,
     cached: Mutex<Option<(Height, Arc<Overview>)>>,
+    /// Held while a preview is computed.
+    previews: tokio::sync::Mutex<()>,
 }
 
 impl Served {
@@ -48,6 +54,7 @@ impl Served {
             genesis,
             local,
             cached: Mutex::new(None),
+            previews: tokio::sync::Mutex::const_new(()),
         }
     }
     /// The overview, built once a height.
@@ -114,6 +121,23 @@ pub struct TransactionPlace {
     pub height: Option<Height>,
 }
 
+/// From which position a list is told.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+struct Page {
+    #[serde(default)]
+    from: usize,
+}
+
+/// Something that governance did, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Governed {
+    /// In this block.
+    pub height: Height,
+    /// What it did.
+    #[serde(flatten)]
+    pub what: ::governance::Event,
+}
+
 /// The tip in a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusAnswer {
@@ -167,7 +191,12 @@ pub fn router(served: Arc<Served>) -> Router {
         .route("/v1/miners/{address}", get(miner))
         .route("/v1/runs/{run}", get(run))
         .route("/v1/units/{unit}", get(unit))
+        .route("/v1/proposals", get(proposals))
         .route("/v1/proposals/{id}", get(proposal))
+        .route("/v1/proposals/{id}/preview", get(preview))
+        .route("/v1/governance", get(governance_now))
+        .route("/v1/governance/events", get(governance_events))
+        .route("/v1/governance/trials", post(trial))
         .route("/v1/tasks/{address}", get(work_of))
         .layer(DefaultBodyLimit::max(TRANSACTION_BYTES_MAX))
         .with_state(served)
@@ -226,15 +255,23 @@ async fn submit(State(served): Shared, bytes: Bytes) -> Response {
 
 fn refusal(error: &SubmitError) -> Problem {
     use crate::chain::mempool::MempoolError;
-    let rejection = match error {
+    match error {
         SubmitError::Rejected(rejection)
-        | SubmitError::Mempool(MempoolError::Rejected(rejection)) => Some(rejection),
-        SubmitError::Decode(_) | SubmitError::Verify(_) | SubmitError::Mempool(_) => None,
-    };
+        | SubmitError::Mempool(MempoolError::Rejected(rejection)) => problem(rejection),
+        SubmitError::Decode(_) | SubmitError::Verify(_) | SubmitError::Mempool(_) => Problem {
+            code: None,
+            name: None,
+            message: error.to_string(),
+        },
+    }
+}
+
+/// A rule's refusal as clients see it.
+pub(super) fn problem(rejection: &ledger_state::Rejection) -> Problem {
     Problem {
-        code: rejection.map(ledger_state::Rejection::code),
-        name: rejection.map(|r| r.name().to_owned()),
-        message: error.to_string(),
+        code: Some(rejection.code()),
+        name: Some(rejection.name().to_owned()),
+        message: rejection.to_string(),
     }
 }
 
@@ -293,8 +330,73 @@ async fn unit(State(served): Shared, Path(id): Path<UnitId>) -> Response {
     found("unit", id, query::unit(&served.chain, id))
 }
 
+/// All proposals from a position on, newest first.
+async fn proposals(State(served): Shared, Query(page): Query<Page>) -> Response {
+    Json(governance::proposals(&served.chain, page.from)).into_response()
+}
+
 async fn proposal(State(served): Shared, Path(id): Path<ProposalId>) -> Response {
-    found("proposal", id, query::proposal(&served.chain, id))
+    found("proposal", id, governance::proposal(&served.chain, id))
+}
+
+async fn governance_now(State(served): Shared) -> Response {
+    Json(governance::governance(&served.chain)).into_response()
+}
+
+/// What a body, encoded after its sender's address, would do.
+async fn trial(State(served): Shared, bytes: Bytes) -> Response {
+    match decode::<(Address, Body)>("trial", &bytes, TRANSACTION_BYTES_MAX) {
+        Ok((sender, body)) => Json(governance::trial(&served.chain, sender, &body)).into_response(),
+        Err(error) => Problem {
+            code: None,
+            name: None,
+            message: error.to_string(),
+        }
+        .response(StatusCode::UNPROCESSABLE_ENTITY),
+    }
+}
+
+/// Replays every block, so one at a time, and not on the threads that serve others.
+async fn preview(State(served): Shared, Path(id): Path<ProposalId>) -> Response {
+    let _turn = served.previews.lock().await;
+    let shared = Arc::clone(&served);
+    let computed =
+        tokio::task::spawn_blocking(move || preview::preview(&shared.chain, &shared.genesis, id));
+    let refuse = |message| Problem {
+        code: None,
+        name: None,
+        message,
+    };
+    match computed.await {
+        Ok(Ok(Some(preview))) => Json(preview).into_response(),
+        Ok(Ok(None)) => missing("proposal", id),
+        Ok(Err(error)) => refuse(format!("{error:#}")).response(StatusCode::UNPROCESSABLE_ENTITY),
+        Err(error) => refuse(error.to_string()).response(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+/// What governance does from now on, typed, as it happens.
+async fn governance_events(
+    State(served): Shared,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<>> {
+    let governed = served.chain.governed();
+    let events = stream::unfold(governed, |mut governed| async move {
+        loop {
+            match governed.recv().await {
+                Ok((height, what)) => return Some(((height, what), governed)),
+                // A listener that is too slow goes on with what is still there.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    });
+    let events = events.map(|(height, what)| {
+        let told = Event::default()
+            .event("governance")
+            .json_data(Governed { height, what });
+        Ok(told.unwrap_or_else(|error| Event::default().comment(error.to_string())))
+    });
+    Sse::new(events).keep_alive(KeepAlive::default())
 }
 
 async fn work_of(State(served): Shared, Path(address): Path<Address>) -> Response {

@@ -4,6 +4,7 @@
 //! modules are the tests, one topic each. Run one topic with `cargo test -p ledger-state steps::`.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod attacks;
 mod audits;
 mod beacons;
 mod equivocation;

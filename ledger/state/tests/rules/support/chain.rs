@@ -192,6 +192,14 @@ impl Chain {
         let (to, amount) = (to.address(), Amount::new(amount));
         self.block(vec![(self.miner(0), Body::Transfer { to, amount })]);
     }
+    /// Changes the state as no transaction can.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut View<'_>)) {
+        let mut view = self.state.view();
+        change(&mut view);
+        let writes = view.into_writes();
+        self.state.advance(writes.clone());
+        self.replica.advance(writes);
+    }
     /// Applies empty blocks.
     pub(crate) fn wait(&mut self, blocks_count: u64) {
         for _ in 0..blocks_count {

@@ -1,0 +1,99 @@
+//! Files: a proposal as people write it, and a signed transaction on its way.
+
+use anyhow::{Context as _, Result, bail};
+use protocol::{proposal::Payload, transaction::Unverified};
+use serde::{Deserialize, Serialize};
+use std::{fs, path::Path};
+use toml::Value;
+
+/// Reads a proposal. An action's `recipe` may be the path of a recipe in JSON or TOML, relative to
+/// the file.
+///
+/// # Errors
+/// When the file is not a proposal, with the line that is not.
+pub(super) fn payload(path: &Path) -> Result<Payload> {
+    let name = path.display();
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+    let mut value: Value = toml::from_str(&text).with_context(|| format!("{name} is not TOML"))?;
+    let actions = value.get_mut("actions").and_then(Value::as_array_mut);
+    for action in actions.into_iter().flatten() {
+        if let Some(recipe) = action.get_mut("recipe")
+            && let Some(file) = recipe.as_str()
+        {
+            *recipe = read_recipe(&path.with_file_name(file))?;
+        }
+    }
+    let payload: Payload = value
+        .clone()
+        .try_into()
+        .with_context(|| format!("{name} is not a proposal"))?;
+    no_more_than(&value, &payload).with_context(|| format!("{name} is not a proposal"))?;
+    Ok(payload)
+}
+
+/// Refuses fields that would be passed over: who wrote them expects them to count.
+fn no_more_than(written: &Value, payload: &Payload) -> Result<()> {
+    let read = Value::try_from(payload).context("cannot encode a proposal")?;
+    let actions = |value: &Value| {
+        let actions = value.get("actions").and_then(Value::as_array);
+        actions.cloned().unwrap_or_default()
+    };
+    for (written, read) in actions(written).iter().zip(actions(&read)) {
+        for field in written
+            .as_table()
+            .into_iter()
+            .flat_map(|table| table.keys())
+        {
+            if read.get(field).is_none() {
+                bail!("an action has the field {field:?}, which its kind does not have");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_recipe(path: &Path) -> Result<Value> {
+    let name = path.display();
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read recipe {name}"))?;
+    let parsed = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("toml") => toml::from_str(&text).map_err(anyhow::Error::from),
+        _ => serde_json::from_str(&text).map_err(anyhow::Error::from),
+    };
+    parsed.with_context(|| format!("{name} is not a recipe"))
+}
+
+/// A signed transaction in a file: bytes in hexadecimal digits, and nothing else that counts.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope {
+    transaction: String,
+}
+
+/// Writes a signed transaction to a new file.
+///
+/// # Errors
+/// When there is such a file, or it cannot be written.
+pub(super) fn write(path: &Path, signed: &Unverified) -> Result<()> {
+    if path.exists() {
+        bail!("{} exists and is left as it is", path.display());
+    }
+    let envelope = Envelope {
+        transaction: hex::encode(signed.encode()),
+    };
+    let text = serde_json::to_vec_pretty(&envelope).context("cannot encode a transaction")?;
+    crate::home::write_atomically(path, &text)
+}
+
+/// Reads a signed transaction; its signature is not checked here.
+///
+/// # Errors
+/// When the file holds no canonical transaction.
+pub(super) fn read(path: &Path) -> Result<Unverified> {
+    let name = path.display();
+    let text = fs::read(path).with_context(|| format!("cannot read {name}"))?;
+    let envelope: Envelope = serde_json::from_slice(&text)
+        .with_context(|| format!("{name} holds no signed transaction"))?;
+    let bytes = hex::decode(&envelope.transaction)
+        .with_context(|| format!("{name}: not hexadecimal digits"))?;
+    Unverified::decode(&bytes).with_context(|| format!("{name}"))
+}
