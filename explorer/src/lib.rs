@@ -15,7 +15,8 @@
 //!
 //! Browser tests may rely on: `#height`, `#step`, `#connection[data-state]`,
 //! `[data-curve=loss|reward|evaluation] [data-point]`, `[data-units]`, `[data-miner=ADDRESS]`,
-//! `[data-slash-reason=CHECK]`, `[data-validator=ADDRESS]` and `[data-proposal=ID]`.
+//! `[data-slash-reason=CHECK]`, `[data-validator=ADDRESS]`, `[data-proposal=ID]` with
+//! `[data-vote-curve=support|approval]` and `[data-voter=ADDRESS]`, `[data-stage]` and `[data-gate=NAME]`.
 //!
 //! ```
 //! assert!(explorer::PAGE.starts_with("<!doctype html>"));
@@ -36,6 +37,7 @@ pub const PAGE: &str = concat!(
     include_str!("script/run.js"),
     include_str!("script/people.js"),
     include_str!("script/work.js"),
+    include_str!("script/governance.js"),
     include_str!("script/proposals.js"),
     include_str!("script/live.js"),
     "})();\n</script>\n</body>\n</html>\n",

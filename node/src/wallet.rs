@@ -53,16 +53,39 @@ pub async fn send(client: &Client, key: &SigningKey, body: Body) -> Result<(Heig
     finality(client, id).await
 }
 
-/// Submits what is signed already, and waits until it is in a block.
+/// What became of a transaction that was signed already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is in the block of this height.
+    Final(Height),
+    /// Another transaction of the same account was applied under its number.
+    Displaced,
+}
+
+/// Submits what is signed already, and waits until it is in a block or never can be.
 ///
 /// # Errors
 /// When the node refuses it, or it is not final in time.
-pub(crate) async fn send_signed(
-    client: &Client,
-    signed: &Unverified,
-) -> Result<(Height, Duration)> {
+pub(crate) async fn send_signed(client: &Client, signed: &Unverified) -> Result<Fate> {
     let id = client.submit(signed).await?;
-    finality(client, id).await
+    let Transaction { sender, nonce, .. } = signed.claimed();
+    let path = format!("/v1/accounts/{sender}");
+    let submitted = Instant::now();
+    loop {
+        // The account first: if its number has passed, the block that did it is known by then.
+        let account: AccountAnswer = client.get(&path).await?;
+        let place: TransactionPlace = client.get(&format!("/v1/transactions/{id}")).await?;
+        if let Some(height) = place.height {
+            return Ok(Fate::Final(height));
+        }
+        if account.nonce > *nonce {
+            return Ok(Fate::Displaced);
+        }
+        if submitted.elapsed() > PATIENCE {
+            bail!("transaction {id} is not final after {PATIENCE:?}; it may still become so");
+        }
+        tokio::time::sleep(ASK_INTERVAL).await;
+    }
 }
 
 async fn finality(client: &Client, id: TransactionId) -> Result<(Height, Duration)> {

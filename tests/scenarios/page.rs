@@ -181,6 +181,14 @@ async fn the_page_draws_the_curve_and_says_why_a_miner_was_slashed() {
         digits.contains(&slash.measured.to_string()),
         "{reason} has {slash:?}"
     );
+    // The devnet's holders vote from step 3 on: their votes, the curves and the gates are drawn.
+    browser
+        .until("document.querySelectorAll('[data-voter]').length >= 4", log)
+        .await;
+    let approval = "document.querySelector('[data-vote-curve=approval]')?.dataset.value";
+    assert_eq!(browser.until(approval, log).await, "750000");
+    let gates = "document.querySelectorAll('[data-gate][data-holds=false]').length >= 1";
+    browser.until(gates, log).await;
     let outside = "performance.getEntriesByType('resource')
         .filter(entry => !entry.name.startsWith(location.origin)).length";
     assert_eq!(

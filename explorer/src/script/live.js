@@ -85,6 +85,8 @@ const subscribe = () => {
 };
 
 setInterval(drawAge, 1000);
+setInterval(askStage, stageEveryMs);
+askStage();
 new ResizeObserver(() => {
   if (latest?.run) drawCurves(latest.run);
 }).observe(document.querySelector(".curves"));

@@ -74,8 +74,10 @@ const changeLine = ({ what, old, new: next, is_permission }) =>
   );
 
 const drawProposals = (proposals, height, interval) => {
-  const cards = proposals.map((proposal) =>
-    html(
+  const redraw = () => drawProposals(proposals, height, interval);
+  const cards = proposals.map((proposal, index) => {
+    const answer = index < detailedMax ? wantDetails(proposal, redraw) : null;
+    return html(
       "article",
       { class: "proposal", "data-proposal": proposal.id, "data-status": proposal.status },
       html("div", { class: "proposal-head" }, html("h3", {}, proposal.title), html("span", { class: `pill ${proposal.status}` }, proposal.status)),
@@ -84,7 +86,10 @@ const drawProposals = (proposals, height, interval) => {
       tally(proposal),
       conditions(proposal),
       deadlines(proposal, height, interval),
-    ),
-  );
+      answer ? depositLine(answer) : "",
+      answer ? voteCurve(proposal, answer) : "",
+      answer ? voteRows(answer) : "",
+    );
+  });
   byId("proposals").replaceChildren(...(cards.length ? cards : [html("p", { class: "quiet" }, "Nothing has been proposed.")]));
 };

@@ -14,11 +14,11 @@ use crate::{
         query::AccountAnswer,
         server::{Problem, StatusAnswer},
     },
-    wallet,
+    wallet::{self, Fate},
 };
 use anyhow::{Context as _, Result, bail};
 use protocol::{
-    Address, ChainId, Nonce, ProposalId,
+    Address, ChainId, Nonce, ProposalId, SigningKey,
     transaction::{Body, Transaction, Unverified},
 };
 use serde::Serialize;
@@ -92,9 +92,12 @@ pub(super) async fn sign(client: &Client, act: Act, signing: Signing, json: bool
                 &format!("signed into {}", path.display()),
             )
         }
-        None => draft.submit(client, consent, &signed).await,
+        None => draft.submit_anew(client, consent, signed, &key).await,
     }
 }
+
+/// Times that a transaction is signed again because another of the account took its number.
+const TURNS_COUNT_MAX: usize = 5;
 
 const fn key_name(act: &Act) -> &'static str {
     match act {
@@ -223,9 +226,42 @@ impl Draft {
         lines.join("\n")
     }
     async fn submit(&self, client: &Client, consent: Consent, signed: &Unverified) -> Result<()> {
-        let (height, _) = wallet::send_signed(client, signed).await?;
-        let words = format!("final at height {height}");
-        self.tell(consent, signed, Some(height), &words)
+        match wallet::send_signed(client, signed).await? {
+            Fate::Final(height) => {
+                let words = format!("final at height {height}");
+                self.tell(consent, signed, Some(height), &words)
+            }
+            Fate::Displaced => bail!(
+                "another transaction of the account was number {}; sign again",
+                self.transaction.nonce
+            ),
+        }
+    }
+    /// Submits, and signs the same body again where the account's other transactions, such as those
+    /// of a running validator, took its number.
+    async fn submit_anew(
+        mut self,
+        client: &Client,
+        consent: Consent,
+        mut signed: Unverified,
+        key: &SigningKey,
+    ) -> Result<()> {
+        for _ in 0..TURNS_COUNT_MAX {
+            if let Fate::Final(height) = wallet::send_signed(client, &signed).await? {
+                let words = format!("final at height {height}");
+                return self.tell(consent, &signed, Some(height), &words);
+            }
+            let path = format!("/v1/accounts/{}", self.transaction.sender);
+            self.transaction.nonce = client.get::<AccountAnswer>(&path).await?.next_nonce;
+            if !consent.json {
+                print(&format!(
+                    "its number was taken; signed again as {}",
+                    self.transaction.nonce
+                ))?;
+            }
+            signed = self.transaction.clone().sign(key);
+        }
+        bail!("{TURNS_COUNT_MAX} times another transaction of the account took its number")
     }
     fn tell(
         &self,

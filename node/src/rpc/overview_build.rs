@@ -27,6 +27,9 @@ use protocol::{
     task::{UnitId, UnitKind},
 };
 
+/// Most proposals on the page; `GET /v1/proposals` tells them all.
+const PROPOSALS_COUNT_MAX: usize = 30;
+
 /// The network at a glance.
 #[must_use]
 pub fn overview(chain: &Chain, peers_count: usize) -> Overview {
@@ -149,8 +152,10 @@ fn validators(view: &View<'_>) -> Vec<ValidatorRow> {
 }
 
 fn proposals(view: &View<'_>) -> Vec<ProposalRow> {
-    let all = proposal::all(view).into_iter();
-    all.filter_map(|(id, _)| proposal_row(view, id)).collect()
+    let newest = proposal::all(view).into_iter().take(PROPOSALS_COUNT_MAX);
+    newest
+        .filter_map(|(id, _)| proposal_row(view, id))
+        .collect()
 }
 
 /// One proposal as the page shows it.

@@ -1,7 +1,7 @@
 //! What voting costs the state machine: 100 000 voters, 100 live proposals, a million votes.
 //!
 //! ```sh
-//! cargo run --release -p node --example votes
+//! cargo run --release -p ledger-state --example votes
 //! ```
 //!
 //! Prints, in microseconds of this thread's processor time: a block in which nothing is due; a
@@ -19,6 +19,7 @@ use governance::{lifecycle, power, proposal, submit, vote};
 use ledger_state::{State, View, genesis, run};
 use protocol::{
     Address, Amount, Height, ProposalId, SigningKey,
+    class::ClassTable,
     codec::{BoundedVec, Text},
     genesis::{Account, Genesis, Governance, Validator},
     proposal::{Action, Choice, Payload, Weights},
@@ -76,6 +77,7 @@ fn start() -> State {
             stage: 1,
             treasury: Amount::new(1_000_000_000),
         },
+        classes: ClassTable::default(),
     };
     genesis::state(&genesis).unwrap()
 }
