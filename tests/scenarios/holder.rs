@@ -1,7 +1,6 @@
 //! A holder at the command line: `cairn gov` as a process, against a devnet's nodes.
 
 use crate::support::{Devnet, PATIENCE, complaint, run, text};
-use protocol::Height;
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
@@ -70,13 +69,6 @@ pub(crate) fn propose(devnet: &Devnet, who: &str, file: &Path) -> String {
     made["proposal"].as_str().unwrap().to_owned()
 }
 
-/// Votes yes as these holders.
-pub(crate) fn all_say_yes(devnet: &Devnet, who: &[&str], id: &str) {
-    for holder in who {
-        act(devnet, holder, &["vote", id, "yes"]);
-    }
-}
-
 /// Waits until a proposal has a status; its height of execution, or zero.
 pub(crate) async fn until_status(devnet: &Devnet, id: &str, status: &str) -> Value {
     let started = Instant::now();
@@ -100,10 +92,4 @@ pub(crate) fn parameter(devnet: &Devnet, name: &str) -> u64 {
     let rows = answer["parameters"].as_array().unwrap();
     let row = rows.iter().find(|row| row["name"] == name).unwrap();
     row["value"].as_u64().unwrap()
-}
-
-/// The tip's height.
-pub(crate) fn height(devnet: &Devnet) -> Height {
-    let answer = told(devnet, &["stage"]);
-    Height::new(answer["height"].as_u64().unwrap())
 }
