@@ -5,6 +5,7 @@
 //! validator, starts what has to be computed or fetched, and signs what is ready.
 
 mod part;
+mod readiness;
 mod register;
 mod volunteer;
 
@@ -81,6 +82,8 @@ struct Expected {
     called: Vec<(UnitId, Unit, Sortition)>,
     /// What it sends first, if it is neither validator nor verifier yet.
     registration: Option<Body>,
+    /// Its signal for a planned upgrade.
+    readiness: Option<Body>,
     /// Checkpoints it has not attested.
     due: Vec<(RunId, Step)>,
 }
@@ -102,6 +105,8 @@ pub struct Duties {
     bench: Arc<Workbench>,
     operator: Address,
     role: Role,
+    /// The highest version of the protocol that this program speaks.
+    ready_for: u32,
     key: SigningKey,
     outbox: Outbox,
     running: BTreeSet<Job>,
@@ -121,12 +126,13 @@ impl Duties {
         chain: Arc<Chain>,
         bench: Arc<Workbench>,
         key: SigningKey,
-        role: Role,
+        (role, ready_for): (Role, u32),
     ) -> (Self, FinishedJobs) {
         let (finished, receiver) = mpsc::channel(256);
         let duties = Self {
             operator: key.address(),
             role,
+            ready_for,
             outbox: Outbox::new(key.clone(), chain.id()),
             chain,
             bench,
@@ -186,14 +192,17 @@ impl Duties {
     /// Reads what is expected, starts jobs, signs what is ready.
     fn act(&mut self) {
         let (operator, vrf, role) = (self.operator, self.key.vrf().public(), self.role);
+        let ready_for = self.ready_for;
         let (height, nonce, expected) = self.chain.view(|view| {
             let nonce = account::account(view, operator).nonce;
             let mut expected = expected(view, operator);
             expected.registration = register::wanted(view, operator, vrf, role);
+            expected.readiness = readiness::wanted(view, operator, ready_for);
             (run::tip(view).height, nonce, expected)
         });
         self.outbox.observe(nonce, height);
         let mut bodies: Vec<Body> = expected.registration.into_iter().collect();
+        bodies.extend(expected.readiness);
         bodies.extend(self.checkpoint_bodies(&expected.due, height));
         bodies.extend(self.audit_bodies(&expected.seats, height));
         bodies.extend(self.volunteer_bodies(expected.called, height));

@@ -45,6 +45,9 @@ pub struct Config {
     pub checkpointing: bool,
     /// What to compute on: `auto` (as is nothing), `cpu` or `cuda:N`.
     pub device: String,
+    /// The highest version of the protocol that this program speaks; a validator signals readiness
+    /// for a planned version up to it.
+    pub ready_for_version: u32,
     /// Another engine that draws a miner's rollouts: a command.
     pub worker: Vec<String>,
     /// The class of that engine, by name or number; nothing for the exact one.

@@ -76,7 +76,12 @@ pub async fn run(path: &Path, role: Role) -> Result<()> {
 
     let device = config.open_device()?;
     let bench = Workbench::new(blobs, network.clone(), Arc::clone(&local), device);
-    let (duties, jobs) = Duties::new(Arc::clone(&chain), Arc::new(bench), key, role);
+    let (duties, jobs) = Duties::new(
+        Arc::clone(&chain),
+        Arc::new(bench),
+        key,
+        (role, config.ready_for_version),
+    );
     let duties = tokio::spawn(duties.run(jobs));
     let gossip = tokio::spawn(gossip::run(
         Arc::clone(&chain),
