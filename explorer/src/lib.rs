@@ -16,7 +16,8 @@
 //! Browser tests may rely on: `#height`, `#step`, `#connection[data-state]`,
 //! `[data-curve=loss|reward|evaluation] [data-point]`, `[data-units]`, `[data-miner=ADDRESS]`,
 //! `[data-slash-reason=CHECK]`, `[data-validator=ADDRESS]`, `[data-proposal=ID]` with
-//! `[data-vote-curve=support|approval]` and `[data-voter=ADDRESS]`, `[data-stage]` and `[data-gate=NAME]`.
+//! `[data-vote-curve=support|approval]` and `[data-voter=ADDRESS]`,
+//! `[data-stage]` and `[data-gate=NAME]`.
 //!
 //! ```
 //! assert!(explorer::PAGE.starts_with("<!doctype html>"));

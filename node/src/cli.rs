@@ -103,7 +103,7 @@ struct DevnetArguments {
     /// Port of the page on 127.0.0.1; the network's other ports follow it.
     #[arg(long, default_value_t = 8420)]
     port: u16,
-    /// Blocks in a day of governance, when it is made: with 6, seven days of voting take ten seconds.
+    /// Blocks in a day of governance, when made: with 6, seven days of voting take ten seconds.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     day_blocks: u64,
 }

@@ -192,12 +192,11 @@ impl Duties {
     /// Reads what is expected, starts jobs, signs what is ready.
     fn act(&mut self) {
         let (operator, vrf, role) = (self.operator, self.key.vrf().public(), self.role);
-        let ready_for = self.ready_for;
         let (height, nonce, expected) = self.chain.view(|view| {
             let nonce = account::account(view, operator).nonce;
             let mut expected = expected(view, operator);
             expected.registration = register::wanted(view, operator, vrf, role);
-            expected.readiness = readiness::wanted(view, operator, ready_for);
+            expected.readiness = readiness::wanted(view, operator, self.ready_for);
             (run::tip(view).height, nonce, expected)
         });
         self.outbox.observe(nonce, height);

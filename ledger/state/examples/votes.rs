@@ -31,6 +31,8 @@ const VOTERS_COUNT: u32 = 100_000;
 const PROPOSALS_COUNT: u32 = 100;
 /// Proposals that each voter votes on.
 const VOTES_EACH_COUNT: u32 = 10;
+/// Of the voters, those with two thirds of all stake; they vote on everything.
+const LARGE_COUNT: u32 = 100;
 /// Votes in a block.
 const BLOCK_VOTES_COUNT: usize = 1_000;
 
@@ -131,7 +133,12 @@ fn main() {
     let now = Height::new(1);
     let (_, bonded_us, root_us) = step(&mut state, |view| {
         for number in 0..VOTERS_COUNT {
-            power::found(view, account(9, number), 1_000);
+            let stake = if number < LARGE_COUNT {
+                2_000_000
+            } else {
+                1_000
+            };
+            power::found(view, account(9, number), stake);
         }
     });
     println!(
@@ -176,6 +183,10 @@ fn votes(state: &mut State, ids: &[ProposalId], now: Height) {
                 Weights::all(choice),
             ));
         }
+    }
+    for number in 0..LARGE_COUNT {
+        let yes = |id: &ProposalId| (account(9, number), *id, Weights::all(Choice::Yes));
+        ballots.extend(ids.iter().map(yes));
     }
     let blocks_count = ballots.len() / BLOCK_VOTES_COUNT;
     for (index, block) in ballots.chunks(BLOCK_VOTES_COUNT).enumerate() {

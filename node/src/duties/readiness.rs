@@ -1,4 +1,4 @@
-//! Readiness for an upgrade: a validator whose program speaks the planned version says so by itself.
+//! Readiness for an upgrade: a validator whose program speaks the planned version says so itself.
 //!
 //! Its operator's key signs at every block, so a signal signed elsewhere would lose its number to
 //! the process again and again.

@@ -1,6 +1,6 @@
-//! Two proposals to stop the same run, one of them filled late or never: voted on in any order, with
-//! votes that change, the first cancelled by the steward at any time or not at all, until the end.
-//! One must fail if both pass.
+//! Two proposals to stop the same run, one of them filled late or never: voted on in any order,
+//! with votes that change, the first cancelled by the steward at any time or not at all, until the
+//! end. One must fail if both pass.
 
 use crate::{
     Rulebook, Tally, mutant,
