@@ -106,6 +106,7 @@ pub mod cuda;
 mod device;
 pub mod import;
 mod plan;
+pub mod projection;
 pub mod sampler;
 #[cfg(test)]
 mod testing;

@@ -87,6 +87,23 @@ pub fn sample(logits: &[f32], seed: &[u8; 32], position: u64, temperature: f32) 
     Scratch::default().sample(logits, seed, position, sampling)
 }
 
+/// The tokens that `seed` draws at consecutive positions, the first of them at `position`, from
+/// logits `[positions, vocabulary]` f32 row-major.
+#[must_use]
+pub fn draws(
+    logits: &[f32],
+    vocabulary: usize,
+    seed: &[u8; 32],
+    position: u64,
+    temperature: f32,
+) -> Vec<u32> {
+    let sampling = Sampling::Gumbel { temperature };
+    let mut scratch = Scratch::default();
+    let rows = (position..).zip(logits.chunks_exact(vocabulary.max(1)));
+    rows.map(|(position, row)| scratch.sample(row, seed, position, sampling))
+        .collect()
+}
+
 /// The token with the largest logit, ties to the lower id.
 #[must_use]
 pub fn greedy(logits: &[f32]) -> u32 {

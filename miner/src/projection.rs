@@ -12,10 +12,13 @@
 //! byte holds four deviations. Every sum is one left fold over ascending channels, so that the
 //! bytes are the same everywhere.
 
+use engine::projection::Folded;
 use protocol::rollout::PROJECTIONS_COUNT;
 
 /// Steps of the byte for one standard deviation.
 const STEPS: f32 = 32.0;
+/// At and above this size, f32 holds whole numbers only.
+const ROUNDING: f32 = 12_582_912.0;
 /// Largest magnitude of a byte.
 const BYTE_MAX: f32 = 127.0;
 
@@ -35,8 +38,14 @@ pub fn basis(sample_seed: &[u8; 32], width: usize) -> Vec<u8> {
 #[must_use]
 pub fn project(hidden: &[f32], sample_seed: &[u8; 32], width: usize) -> Vec<u8> {
     let signs = signs(&basis(sample_seed, width));
-    let rows = hidden.chunks_exact(width.max(1));
-    rows.flat_map(|row| project_row(row, &signs)).collect()
+    let folded = engine::projection::fold(hidden, &signs);
+    folded
+        .into_iter()
+        .flat_map(|Folded { sums, squares }| {
+            let norm = squares.sqrt();
+            sums.map(|sum| byte((sum * STEPS) / norm))
+        })
+        .collect()
 }
 
 /// One row of eight signs a channel, as factors.
@@ -48,26 +57,15 @@ fn signs(basis: &[u8]) -> Vec<[f32; PROJECTIONS_COUNT]> {
         .collect()
 }
 
-fn project_row(row: &[f32], signs: &[[f32; PROJECTIONS_COUNT]]) -> [u8; PROJECTIONS_COUNT] {
-    let mut sums = [0.0_f32; PROJECTIONS_COUNT];
-    let mut squares = 0.0_f32;
-    for (value, signs) in row.iter().zip(signs) {
-        squares = value.mul_add(*value, squares);
-        for (sum, sign) in sums.iter_mut().zip(signs) {
-            *sum = value.mul_add(*sign, *sum);
-        }
-    }
-    let norm = squares.sqrt();
-    sums.map(|sum| byte((sum * STEPS) / norm))
-}
-
 /// The nearest whole number, ties to even, as a byte in two's complement.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a whole number of at most 127 in magnitude, or no number, which becomes 0"
 )]
 fn byte(value: f32) -> u8 {
-    let whole = value.clamp(-BYTE_MAX, BYTE_MAX).round_ties_even();
+    let limited = value.clamp(-BYTE_MAX, BYTE_MAX);
+    // Adding and taking away 1.5 · 2²³ rounds to the nearest whole number, ties to even.
+    let whole = (limited + ROUNDING) - ROUNDING;
     (whole as i8).cast_unsigned()
 }
 

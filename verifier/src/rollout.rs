@@ -423,11 +423,14 @@ fn check_group(inputs: &RolloutInputs<'_>, group: &[(&Case<'_>, &Replay)]) -> (F
 /// Response tokens that are not the seeded draw.
 fn undrawn(inputs: &RolloutInputs<'_>, case: &Case<'_>, logits: &[f32]) -> u64 {
     let temperature = number(inputs.recipe.reinforce.temperature);
-    let rows = logits.chunks_exact(inputs.model.config().vocab_size);
-    let drawn = case.tokens.iter().enumerate().skip(case.prompt_tokens);
-    let wrong = rows.zip(drawn).filter(|(row, (position, token))| {
-        sampler::sample(row, &case.seed, *position as u64, temperature) != **token
-    });
+    let vocabulary = inputs.model.config().vocab_size;
+    let (prompt, response) = case.tokens.split_at(case.prompt_tokens);
+    let first = prompt.len() as u64;
+    let drawn = sampler::draws(logits, vocabulary, &case.seed, first, temperature);
+    let wrong = drawn
+        .iter()
+        .zip(response)
+        .filter(|(drawn, token)| drawn != token);
     let beyond = case.sample.tokens.as_slice().len() - case.playable_tokens();
     (wrong.count() + beyond) as u64
 }

@@ -304,6 +304,57 @@ kernel! {
     }
 }
 
+/// Rows that [`fold_signs`] works on together: their folds do not wait for each other.
+const SIGNED_ROWS: usize = 4;
+
+kernel! {
+    /// For each row `h` of `signs.len()` values: eight folds `sum = fma(h[k], signs[k][i], sum)`,
+    /// and `squares = fma(h[k], h[k], squares)`, each over ascending `k` from +0.
+    ///
+    /// A sign is -1 or 1, so the product is exact and the addition rounds once, as an fma does.
+    pub(crate) fn fold_signs(
+        rows: &[f32],
+        signs: &[[f32; 8]],
+        sums: &mut [[f32; 8]],
+        squares: &mut [f32],
+    ) {
+        let width = signs.len();
+        let blocks = rows.chunks(SIGNED_ROWS * width).zip(sums.chunks_mut(SIGNED_ROWS));
+        for ((rows, sums), squares) in blocks.zip(squares.chunks_mut(SIGNED_ROWS)) {
+            if let [first, second, third, fourth] = sums {
+                let (a, rest) = rows.split_at(width);
+                let (b, rest) = rest.split_at(width);
+                let (c, d) = rest.split_at(width);
+                let mut folds = [[0.0_f32; 8]; SIGNED_ROWS];
+                let mut lengths = [0.0_f32; SIGNED_ROWS];
+                let columns = a.iter().zip(b).zip(c).zip(d);
+                for ((((&a, &b), &c), &d), signs) in columns.zip(signs) {
+                    for (x, (fold, length)) in
+                        [a, b, c, d].into_iter().zip(folds.iter_mut().zip(&mut lengths))
+                    {
+                        for (sum, sign) in fold.iter_mut().zip(signs) {
+                            *sum += x * sign;
+                        }
+                        *length = x.mul_add(x, *length);
+                    }
+                }
+                [*first, *second, *third, *fourth] = folds;
+                squares.copy_from_slice(&lengths);
+                continue;
+            }
+            for ((row, sums), squares) in rows.chunks_exact(width).zip(sums).zip(squares) {
+                (*sums, *squares) = ([0.0; 8], 0.0);
+                for (&x, signs) in row.iter().zip(signs) {
+                    for (sum, sign) in sums.iter_mut().zip(signs) {
+                        *sum += x * sign;
+                    }
+                    *squares = x.mul_add(x, *squares);
+                }
+            }
+        }
+    }
+}
+
 /// The constants of one `AdamW` step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AdamStep {

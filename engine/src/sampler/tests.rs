@@ -34,6 +34,21 @@ fn margin_is_zero_for_the_honest_token_only() {
 }
 
 #[test]
+fn draws_at_consecutive_positions_are_those_of_each() {
+    let logits: Vec<f32> = (0_u8..50).map(|i| f32::from(i % 7)).collect();
+    let found = draws(&logits, 10, &[4; 32], 3, 0.8);
+    let rows = (3..).zip(logits.chunks_exact(10));
+    let each: Vec<u32> = rows
+        .map(|(position, row)| sample(row, &[4; 32], position, 0.8))
+        .collect();
+    assert_eq!(found, each);
+    assert!(
+        draws(&logits, 0, &[4; 32], 3, 0.8).len() == 50,
+        "a vocabulary of one at least"
+    );
+}
+
+#[test]
 fn ties_go_to_the_lower_id() {
     assert_eq!(greedy(&[0.0, 3.0, 3.0, 1.0]), 1);
     assert_eq!(greedy(&[-0.0, 0.0]), 0);

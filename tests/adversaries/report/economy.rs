@@ -4,86 +4,144 @@
 //! bytes, a replica, supply conserved at every height. One of its miners lies about a share of its
 //! rollout units; the others, and all validators, are honest, and an audit of a lie rejects, as
 //! every audit of every adversary in this report does. Default parameters, short windows.
+//!
+//! Two numbers say what lying is worth. The *income* of a life is what the miner owns at its end,
+//! bond and unvested pay included, minus what it owned before, minus the cost of what it computed.
+//! The *gain over honesty* is that income minus the income of honest work on the same units: saved
+//! cost, minus pay and bond lost. A lie saves a share of a unit's cost; the lives are those of a
+//! miner that saves all of it, and every adversary's own saving, measured beside its detection,
+//! gives its own numbers from the same lives.
 
 use crate::{
     economy_chain::{Chain, Setup, accepting, audit_bodies, rejecting},
-    statistics::{Share, quantile},
+    statistics::{Mean, Share, geometric_quantile, survival_quantile},
 };
 use governance::parameters::Name;
 use ledger_state::{
     bond::Status,
-    reward,
+    reward, run,
+    sample::rate,
     unit::{Draw, Opinion, Outcome},
 };
 use protocol::{
-    Address, EnvironmentHash, SigningKey,
+    Address, EnvironmentHash, Micro, SigningKey,
     identifiers::tagged_hash,
     task::{UnitId, UnitKind},
     verdict::Check,
 };
 use serde::Serialize;
 
-/// What honest work costs, as a share of its price in percent.
-const COST_PERCENT: i64 = 90;
+/// What honest work costs, as a share of its price.
+const COST: f64 = 0.9;
 /// Most rollout units in a life.
 const UNITS_MAX: u64 = 600;
 /// Most steps in a life.
 const STEPS_MAX: u64 = 120;
 
+/// When a miner lies at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Caution {
+    /// From its first unit on.
+    None,
+    /// Only while its units are audited at the floor rate: never as a newcomer.
+    AtFloor,
+}
+
 /// Lives of miners that lie about the same share of their units.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Lives {
+    pub(crate) caution: Caution,
     pub(crate) share_micro: u32,
     /// Lives that ended with a slash, of all.
     pub(crate) slashed: Share,
-    /// What the rates of audits predict for the same units: the mean of 1 − Π (1 − p φ).
-    pub(crate) predicted: f64,
-    /// Audits of its rollouts until the one that caught it: median and 99th percentile.
+    /// Audits that caught, of all audits of units from which lies were drawn. The formula says
+    /// that this is the share of lies.
+    pub(crate) per_audit: Share,
+    /// Audits until caught, by the geometric law: median and 99th percentile.
+    pub(crate) audits_predicted: [u64; 2],
+    /// The same in these lives (Kaplan and Meier: a life without a slash is cut off at its end).
     pub(crate) audits: [Option<u64>; 2],
     /// Rollout units until then.
     pub(crate) units: [Option<u64>; 2],
     /// Lies that were accepted and used before then, over all lives.
     pub(crate) lies_used: u64,
-    /// What the liar gained over its life, in tokens: mean and best.
-    pub(crate) profit_mean: i64,
-    pub(crate) profit_best: i64,
-    /// What an honest life of as many units gains.
-    pub(crate) honest_profit_mean: i64,
+    /// In tokens, of a liar that saves all of a unit's cost.
+    pub(crate) income: Mean,
+    pub(crate) gain: Mean,
+    /// The best life's.
+    pub(crate) gain_best: f64,
     /// Honest miners that were slashed or had a unit void, over all lives.
     pub(crate) honest_harmed: u64,
+    #[serde(skip)]
+    all: Vec<Life>,
 }
 
+/// One life. Money is in tokens.
+#[derive(Clone, Debug, Default)]
 struct Life {
     slashed: bool,
+    /// Audits of its rollout units from which lies are drawn, up to the one that caught it.
     audits: u64,
     units: u64,
     lies_used: u64,
-    predicted: f64,
-    profit: i64,
-    honest_profit: i64,
+    /// Owned at the end minus owned before.
+    earned: f64,
+    /// Prices of all units, and of those it lied about.
+    prices: f64,
+    lied: f64,
     honest_harmed: u64,
 }
 
-pub(crate) fn lives(share_micro: u32, count: u32) -> Lives {
-    let lives: Vec<Life> = (0..count).map(|seed| life(share_micro, seed)).collect();
-    let caught: Vec<&Life> = lives.iter().filter(|life| life.slashed).collect();
-    let both = |value: fn(&Life) -> u64| {
-        let mut values: Vec<u64> = caught.iter().map(|life| value(life)).collect();
-        [0.5, 0.99].map(|share| quantile(&mut values, share))
-    };
-    let total = i64::from(count.max(1));
-    Lives {
-        share_micro,
-        slashed: Share::new(caught.len() as u64, lives.len() as u64),
-        predicted: lives.iter().map(|life| life.predicted).sum::<f64>() / total as f64,
-        audits: both(|life| life.audits),
-        units: both(|life| life.units),
-        lies_used: lives.iter().map(|life| life.lies_used).sum(),
-        profit_mean: lives.iter().map(|life| life.profit).sum::<i64>() / total,
-        profit_best: lives.iter().map(|life| life.profit).max().unwrap_or(0),
-        honest_profit_mean: lives.iter().map(|life| life.honest_profit).sum::<i64>() / total,
-        honest_harmed: lives.iter().map(|life| life.honest_harmed).sum(),
+impl Life {
+    /// Income of a liar that saves this share of a unit's cost.
+    fn income(&self, saved: f64) -> f64 {
+        self.earned - COST * (self.prices - saved * self.lied)
     }
+    fn gain(&self, saved: f64) -> f64 {
+        self.income(saved) - (1.0 - COST) * self.prices
+    }
+}
+
+impl Lives {
+    /// Mean income and mean gain over honesty of a liar that saves this share of a unit's cost.
+    pub(crate) fn money(&self, saved: f64) -> [Mean; 2] {
+        [Life::income, Life::gain].map(|value| {
+            let values: Vec<f64> = self.all.iter().map(|life| value(life, saved)).collect();
+            Mean::new(&values)
+        })
+    }
+}
+
+pub(crate) fn lives(caution: Caution, share_micro: u32, count: u32) -> Lives {
+    let all: Vec<Life> = (0..count)
+        .map(|seed| life(caution, share_micro, seed))
+        .collect();
+    let sum = |value: fn(&Life) -> u64| all.iter().map(value).sum::<u64>();
+    let quantiles = |value: fn(&Life) -> u64| {
+        let times: Vec<(u64, bool)> = all.iter().map(|life| (value(life), life.slashed)).collect();
+        [0.5, 0.99].map(|part| survival_quantile(&times, part))
+    };
+    let share = f64::from(share_micro) / 1e6;
+    let slashed = sum(|life| u64::from(life.slashed));
+    let gains: Vec<f64> = all.iter().map(|life| life.gain(1.0)).collect();
+    let mut lives = Lives {
+        caution,
+        share_micro,
+        slashed: Share::new(slashed, all.len() as u64),
+        per_audit: Share::new(slashed, sum(|life| life.audits)),
+        audits_predicted: [0.5, 0.99].map(|part| geometric_quantile(share, part)),
+        audits: quantiles(|life| life.audits),
+        units: quantiles(|life| life.units),
+        lies_used: sum(|life| life.lies_used),
+        income: Mean::new(&[]),
+        gain: Mean::new(&gains),
+        gain_best: gains.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        honest_harmed: sum(|life| life.honest_harmed),
+        all,
+    };
+    lives.income = lives.money(1.0)[0];
+    lives
 }
 
 fn setup(seed: u32) -> Setup {
@@ -95,79 +153,106 @@ fn setup(seed: u32) -> Setup {
     setup.recipe.reinforce.rollout_units_count = 48;
     setup.recipe.reinforce.gradient_units_count = 3;
     setup.escrow = 1_000_000_000;
-    setup.parameters = vec![(Name::AuditRate, 20_000)];
+    setup.parameters = vec![(Name::AuditRate, Name::AuditRate.bounds().default)];
     setup
 }
 
+/// A miner's temper: which of its units it lies about.
+struct Liar {
+    address: Address,
+    caution: Caution,
+    share_micro: u32,
+    seed: u32,
+}
+
+impl Liar {
+    /// Whether lies are drawn from a unit that is audited at this rate.
+    fn dares(&self, rate: Micro) -> bool {
+        self.caution == Caution::None || rate.get() <= Name::AuditRate.bounds().default
+    }
+    fn lies(&self, unit: UnitId, rate: Micro) -> bool {
+        let [a, b, c, d, ..] = tagged_hash("cairn/liar/v1", &(unit, self.seed));
+        let place = u64::from(u32::from_le_bytes([a, b, c, d])) * 1_000_000;
+        let is_drawn = place >> 32 < u64::from(self.share_micro);
+        unit.kind == UnitKind::Rollout && self.dares(rate) && is_drawn
+    }
+}
+
 /// The first miner lies until it is slashed or its life is over.
-fn life(share_micro: u32, seed: u32) -> Life {
+fn life(caution: Caution, share_micro: u32, seed: u32) -> Life {
     let mut chain = Chain::start(&setup(seed));
     chain.register_miners();
-    let liar = chain.miner(0).address();
-    let lies = |unit: UnitId| {
-        let [a, b, c, d, ..] = tagged_hash("cairn/liar/v1", &(unit, seed));
-        let place = u64::from(u32::from_le_bytes([a, b, c, d])) * 1_000_000;
-        unit.kind == UnitKind::Rollout && place >> 32 < u64::from(share_micro)
+    let liar = Liar {
+        address: chain.miner(0).address(),
+        caution,
+        share_micro,
+        seed,
     };
-    let mut life = Life {
-        slashed: false,
-        audits: 0,
-        units: 0,
-        lies_used: 0,
-        predicted: 0.0,
-        profit: 0,
-        honest_profit: 0,
-        honest_harmed: 0,
-    };
-    let (mut unseen, mut spent) = (1.0, 0);
+    let mut life = Life::default();
     while !life.slashed && life.units < UNITS_MAX && chain.run().step.get() < STEPS_MAX {
-        let owned_by_liar = |chain: &Chain, unit: UnitId| chain.unit(unit).miner == liar;
-        chain.open_step();
-        let ids = chain.commit_all();
-        chain.attest_by_all(&ids);
-        chain.draw(&ids);
-        settle(&mut chain, &ids, &|chain, unit| {
-            lies(unit) && owned_by_liar(chain, unit)
-        });
-        for id in ids.iter().copied() {
-            let unit = chain.unit(id);
-            if unit.miner != liar {
-                life.honest_harmed += u64::from(!unit.is_accepted());
-                continue;
-            }
-            let price = reward::price(&chain.view(), id).get();
-            let price = i64::try_from(price).unwrap_or(i64::MAX);
-            life.honest_profit += price * (100 - COST_PERCENT) / 100;
-            if !lies(id) {
-                spent += price * COST_PERCENT / 100;
-            }
-            if id.kind != UnitKind::Rollout {
-                continue;
-            }
-            life.units += 1;
-            life.lies_used += u64::from(lies(id) && unit.is_accepted());
-            let draw = unit.commitment.map(|commitment| commitment.draw);
-            if let Some(Draw::Drawn { rate } | Draw::Spared { rate }) = draw {
-                unseen *= 1.0 - rate.get() as f64 / 1e6 * f64::from(share_micro) / 1e6;
-                life.audits += u64::from(matches!(draw, Some(Draw::Drawn { .. })));
-            }
-        }
-        life.slashed = matches!(chain.miner_record(0).status, Status::Slashed(_));
+        step(&mut chain, &liar, &mut life);
         if !life.slashed {
             chain.wait_until("the end of the step", Chain::is_attesting);
             chain.attest_checkpoint();
         }
     }
-    let start = i64::try_from(setup(seed).balance).unwrap_or(i64::MAX);
-    let record = chain.miner_record(0);
-    let owned = chain.balance(liar) + record.at_risk().get();
-    life.profit = i64::try_from(owned).unwrap_or(i64::MAX) - start - spent;
-    life.predicted = 1.0 - unseen;
+    let start = setup(seed).balance;
+    let owned = chain.balance(liar.address) + chain.miner_record(0).at_risk().get();
+    life.earned = owned as f64 - start as f64;
     life
 }
 
+fn step(chain: &mut Chain, liar: &Liar, life: &mut Life) {
+    chain.open_step();
+    let ids = chain.commit_all();
+    // The rate that a liar sees when it has to decide; the draw's may differ by what happens until
+    // then.
+    let seen: Vec<(UnitId, Micro)> = ids
+        .iter()
+        .filter(|id| chain.unit(**id).miner == liar.address)
+        .map(|id| {
+            let view = chain.view();
+            (*id, rate(&view, &run::parameters(&view), *id, liar.address))
+        })
+        .collect();
+    let lies: Vec<UnitId> = seen
+        .iter()
+        .filter(|(id, rate)| liar.lies(*id, *rate))
+        .map(|(id, _)| *id)
+        .collect();
+    chain.attest_by_all(&ids);
+    chain.draw(&ids);
+    settle(chain, &ids, &lies);
+    let mut is_caught = false;
+    for (id, rate) in &seen {
+        let unit = chain.unit(*id);
+        let price = reward::price(&chain.view(), *id).get() as f64;
+        let is_lie = lies.contains(id);
+        life.prices += price;
+        life.lied += if is_lie { price } else { 0.0 };
+        if id.kind != UnitKind::Rollout {
+            continue;
+        }
+        life.units += 1;
+        life.lies_used += u64::from(is_lie && unit.is_accepted());
+        let draw = unit.commitment.map(|commitment| commitment.draw);
+        let is_drawn = matches!(draw, Some(Draw::Drawn { .. }));
+        // Audits of one step are simultaneous: those after the first that catches would not have
+        // been needed.
+        if is_drawn && liar.dares(*rate) && !is_caught {
+            life.audits += 1;
+            is_caught = is_lie;
+        }
+    }
+    let honest = ids
+        .iter()
+        .filter(|id| chain.unit(**id).miner != liar.address);
+    life.honest_harmed += honest.filter(|id| !chain.unit(**id).is_accepted()).count() as u64;
+    life.slashed = matches!(chain.miner_record(0).status, Status::Slashed(_));
+}
+
 /// Answers every audit of these units truthfully until all of them are over.
-fn settle(chain: &mut Chain, ids: &[UnitId], lie: &dyn Fn(&Chain, UnitId) -> bool) {
+fn settle(chain: &mut Chain, ids: &[UnitId], lies: &[UnitId]) {
     for _ in 0..80 {
         let open: Vec<UnitId> = ids
             .iter()
@@ -179,10 +264,9 @@ fn settle(chain: &mut Chain, ids: &[UnitId], lie: &dyn Fn(&Chain, UnitId) -> boo
         }
         let (mut binds, mut reveals) = (Vec::new(), Vec::new());
         for id in open {
-            let lied = lie(chain, id);
             for auditor in pending(chain, id) {
                 let key: SigningKey = chain.key_of(auditor);
-                let verdict = if lied {
+                let verdict = if lies.contains(&id) {
                     rejecting(Check::Sampling, 7)
                 } else {
                     accepting()

@@ -38,6 +38,8 @@ pub(crate) struct Caught {
     pub(crate) reasons: BTreeMap<&'static str, u64>,
     pub(crate) toploc_alone: Share,
     pub(crate) loss_alone: Share,
+    /// What of an honest unit's processor time it saves; nothing if it saves none.
+    pub(crate) saved: f64,
 }
 
 /// Units of which traces for the baselines are kept.
@@ -85,11 +87,15 @@ pub(crate) fn caught(
     let mut without_effect = 0;
     let mut reasons: BTreeMap<&'static str, u64> = BTreeMap::new();
     let (mut found, mut seen, mut by_toploc, mut by_loss) = (0, 0, 0, 0);
+    let (mut spent, mut honest_spent) = (0.0, 0.0);
     for index in 0..units {
         let task = subject.task(index);
-        let work = subject.work(&task, Some(cheat))?;
+        let (time, work) = timed(|| subject.work(&task, Some(cheat)));
+        let (honest_time, honest_work) = timed(|| subject.work(&task, None));
+        (spent, honest_spent) = (spent + time, honest_spent + honest_time);
+        let (work, honest_work) = (work?, honest_work?);
         let verdict = subject.judge(&task, &work);
-        if work == subject.work(&task, None)? {
+        if work == honest_work {
             without_effect += 1;
             continue;
         }
@@ -108,5 +114,20 @@ pub(crate) fn caught(
         reasons,
         toploc_alone: Share::new(by_toploc, seen),
         loss_alone: Share::new(by_loss, seen),
+        saved: (1.0 - spent / f64::max(honest_spent, 1e-9)).clamp(0.0, 1.0),
     })
+}
+
+/// Runs something and tells the seconds of this thread's processor time that it took.
+fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
+    let busy = || {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+        let first = text.split_whitespace().next();
+        first
+            .and_then(|text| text.parse::<f64>().ok())
+            .unwrap_or(0.0)
+    };
+    let before = busy();
+    let result = work();
+    ((busy() - before) / 1e9, result)
 }

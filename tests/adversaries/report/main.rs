@@ -19,9 +19,11 @@
 )]
 
 mod baseline;
+mod damage;
 mod economy;
 mod economy_chain;
 mod exact;
+mod say;
 mod statistics;
 mod subject;
 mod tolerant;
@@ -68,6 +70,9 @@ struct Arguments {
     /// Lives on the state machine for each share of lies.
     #[arg(long, default_value_t = 20)]
     lives: u32,
+    /// Steps of training with liars, for each adversary.
+    #[arg(long, default_value_t = 24)]
+    damage_steps: u64,
     /// Honest units of each tolerant class, the second control.
     #[arg(long, default_value_t = 100)]
     tolerant_units: u32,
@@ -80,6 +85,7 @@ struct Report {
     tolerant_honest: Vec<tolerant::Honest>,
     classes: Vec<Class>,
     lives: Vec<economy::Lives>,
+    damages: Vec<damage::Damage>,
     bots: Vec<Bot>,
 }
 
@@ -89,6 +95,17 @@ struct Bot {
     description: &'static str,
     exact: exact::Caught,
     tolerant: Vec<tolerant::Caught>,
+    /// What lying as often earns it, by lives.
+    money: Vec<Money>,
+}
+
+/// What lives of one kind earn an adversary, in tokens.
+#[derive(Debug, Serialize)]
+struct Money {
+    caution: economy::Caution,
+    share_micro: u32,
+    income: statistics::Mean,
+    gain: statistics::Mean,
 }
 
 fn main() -> Result<()> {
@@ -102,40 +119,51 @@ fn main() -> Result<()> {
     let recipe: Recipe = serde_json::from_str(&text).context("the recipe is none")?;
     let subject = Subject::new(recipe, arguments.weights.as_deref())?;
     let honest = exact::honest(&subject, arguments.honest_units)?;
-    say_honest(&honest);
+    say::honest(&honest);
     let (mut classes, mut tolerant_honest) = (Vec::new(), Vec::new());
     for command in &arguments.worker {
         let command: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
         let mut worker = Worker::start(&command, &subject.model)?;
         let class = tolerant::calibrate(&subject, &mut worker, arguments.tokens)?;
         let control = tolerant::honest(&subject, &class, &mut worker, arguments.tolerant_units)?;
-        say_tolerant(&control);
+        say::tolerant(&control);
         tolerant_honest.push(control);
         classes.push(class);
     }
-    let bots = chosen(arguments.bot)?.into_iter().map(|cheat| {
-        let exact = exact::caught(&subject, &honest, cheat, arguments.units)?;
+    let lives = all_lives(arguments.lives);
+    let cheats = chosen(arguments.bot)?;
+    let bots = cheats.iter().map(|cheat| {
+        let exact = exact::caught(&subject, &honest, *cheat, arguments.units)?;
         let tolerant = classes
             .iter()
-            .map(|class| tolerant::caught(&subject, class, cheat, arguments.units));
+            .map(|class| tolerant::caught(&subject, class, *cheat, arguments.units));
+        let money = lives.iter().map(|lives| {
+            let [income, gain] = lives.money(exact.saved);
+            let (caution, share_micro) = (lives.caution, lives.share_micro);
+            Money {
+                caution,
+                share_micro,
+                income,
+                gain,
+            }
+        });
         let bot = Bot {
             name: cheat.adversary().name(),
             description: cheat.adversary().description(),
-            exact,
+            money: money.collect(),
             tolerant: tolerant.collect::<Result<_>>()?,
+            exact,
         };
-        say_bot(&bot);
+        say::bot(&bot);
         Ok(bot)
     });
     let bots: Vec<Bot> = bots.collect::<Result<_>>()?;
-    let lives = [1_000_000, 100_000, 50_000, 10_000].map(|share_micro| {
-        let lives = economy::lives(share_micro, arguments.lives);
-        say_lives(&lives);
-        lives
-    });
+    let damages = damage::damages(&subject, &cheats, arguments.damage_steps)?;
+    damages.iter().for_each(say::damage);
     let report = Report {
         parameters_count: subject.model.as_slice().len(),
-        lives: lives.to_vec(),
+        lives,
+        damages,
         bots,
         honest,
         tolerant_honest,
@@ -148,23 +176,18 @@ fn main() -> Result<()> {
     judge(&report)
 }
 
-fn say_lives(lives: &economy::Lives) {
-    println!(
-        "lying about {:.2} of rollout units: {}/{} lives slashed (predicted {:.3}); audits until \
-         caught {:?}, units {:?} (median, p99); {} lies used; profit {} on average, {} at best \
-         (honest {}); {} honest units harmed",
-        f64::from(lives.share_micro) / 1e6,
-        lives.slashed.count,
-        lives.slashed.of,
-        lives.predicted,
-        lives.audits,
-        lives.units,
-        lives.lies_used,
-        lives.profit_mean,
-        lives.profit_best,
-        lives.honest_profit_mean,
-        lives.honest_harmed
-    );
+/// Lives at every share of lies, of liars from the first unit on and of those who wait for the
+/// floor.
+fn all_lives(count: u32) -> Vec<economy::Lives> {
+    let mut all = Vec::new();
+    for caution in [economy::Caution::None, economy::Caution::AtFloor] {
+        for share_micro in [1_000_000, 100_000, 50_000, 10_000] {
+            let lives = economy::lives(caution, share_micro, count);
+            say::lives(&lives);
+            all.push(lives);
+        }
+    }
+    all
 }
 
 /// The adversary that was asked for, or all that lie about rollouts.
@@ -185,75 +208,15 @@ fn judge(report: &Report) -> Result<()> {
     if report.honest.false_voids > 0 {
         bail!("{} honest units were rejected", report.honest.false_voids);
     }
+    for lives in &report.lives {
+        if lives.gain.mean > lives.gain.half {
+            bail!("lying about {} millionths of units pays", lives.share_micro);
+        }
+    }
     for bot in &report.bots {
         if bot.exact.caught.count < bot.exact.caught.of {
             bail!("{} was not caught every time", bot.name);
         }
     }
     Ok(())
-}
-
-fn say_honest(honest: &exact::Honest) {
-    println!(
-        "honest, exact: {} rollouts ({} units, {} tokens), {} false voids: at most {:.1} per \
-         million rollouts with 95 % confidence",
-        honest.rollouts,
-        honest.units,
-        honest.tokens,
-        honest.false_voids,
-        honest.bound_per_million_rollouts
-    );
-}
-
-fn say_tolerant(honest: &tolerant::Honest) {
-    println!(
-        "honest, {}: calibrated on {} tokens ({} units); of {} other rollouts ({} units, {} \
-         tokens, {} mismatches) {} units void, {} void by TOPLOC, {} slashed, {} by the lifetime",
-        honest.class,
-        honest.calibration_tokens,
-        honest.calibration_units,
-        honest.rollouts,
-        honest.units,
-        honest.tokens,
-        honest.mismatches,
-        honest.false_voids,
-        honest.toploc_false_voids,
-        honest.false_slashes,
-        honest.lifetime_slashes
-    );
-}
-
-fn say_bot(bot: &Bot) {
-    let exact::Caught {
-        caught,
-        without_effect,
-        reasons,
-        toploc_alone,
-        loss_alone,
-    } = &bot.exact;
-    println!(
-        "{:18} {:>3}/{:<3} caught [{:.3}, {:.3}] by {reasons:?}; {without_effect} without effect; \
-         TOPLOC alone {:.2}, loss alone {:.2}",
-        bot.name,
-        caught.count,
-        caught.of,
-        caught.low,
-        caught.high,
-        toploc_alone.rate(),
-        loss_alone.rate()
-    );
-    for one in &bot.tolerant {
-        println!(
-            "{:18} {}: {} of {} units void, {} slashed; tokens to void {:?}, to slash {:?}, by the \
-             lifetime {:?}",
-            "",
-            one.class,
-            one.void_units,
-            one.units,
-            one.slashed_units,
-            one.void_tokens,
-            one.slash_tokens,
-            one.lifetime_tokens
-        );
-    }
 }

@@ -78,6 +78,57 @@ pub(crate) fn quantile(values: &mut [u64], share: f64) -> Option<u64> {
     values.get(rank.max(1) - 1).copied()
 }
 
+/// The mean; zero of nothing.
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// A mean and half the width of its 95 % interval, by the normal approximation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Mean {
+    pub(crate) mean: f64,
+    pub(crate) half: f64,
+}
+
+impl Mean {
+    pub(crate) fn new(values: &[f64]) -> Self {
+        let middle = mean(values);
+        let squares = values.iter().map(|value| (value - middle).powi(2));
+        let variance = squares.sum::<f64>() / (values.len().max(2) - 1) as f64;
+        Self {
+            mean: middle,
+            half: 1.96 * (variance / values.len().max(1) as f64).sqrt(),
+        }
+    }
+}
+
+/// After how many trials of probability `share` this part of all sequences has had a success: the
+/// geometric law.
+pub(crate) fn geometric_quantile(share: f64, part: f64) -> u64 {
+    if share >= 1.0 {
+        return 1;
+    }
+    ((1.0 - part).ln() / (1.0 - share).ln()).ceil() as u64
+}
+
+/// Kaplan and Meier's quantile of times of which some were cut off before their event: `(time,
+/// whether it happened)`; nothing if too few happened.
+pub(crate) fn survival_quantile(times: &[(u64, bool)], part: f64) -> Option<u64> {
+    let mut times = times.to_vec();
+    // At equal times events come before the cut.
+    times.sort_unstable_by_key(|(time, happened)| (*time, !happened));
+    let mut alive = 1.0;
+    for (index, (time, happened)) in times.iter().enumerate() {
+        if *happened {
+            alive *= 1.0 - 1.0 / (times.len() - index) as f64;
+            if 1.0 - alive >= part - 1e-12 {
+                return Some(*time);
+            }
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,5 +148,28 @@ mod tests {
         let found = [0.0, 0.5, 0.99, 1.0].map(|share| quantile(&mut values, share));
         assert_eq!(found, [Some(1), Some(3), Some(5), Some(5)]);
         assert_eq!(quantile(&mut [], 0.5), None);
+    }
+
+    #[test]
+    fn the_geometric_law_has_its_quantiles() {
+        assert_eq!(geometric_quantile(1.0, 0.99), 1);
+        assert_eq!(geometric_quantile(0.1, 0.5), 7);
+        assert_eq!(geometric_quantile(0.1, 0.99), 44);
+        assert_eq!(geometric_quantile(0.01, 0.99), 459);
+    }
+
+    #[test]
+    fn lives_that_were_cut_off_count_until_then() {
+        let times = [(1, true), (2, false), (3, true), (9, false)];
+        // 3/4 are alive after 1; of the two left at 3 one ends.
+        assert_eq!(survival_quantile(&times, 0.25), Some(1));
+        assert_eq!(survival_quantile(&times, 0.5), Some(3));
+        assert_eq!(survival_quantile(&times, 0.99), None);
+    }
+
+    #[test]
+    fn a_mean_has_the_width_of_its_values() {
+        let found = Mean::new(&[1.0, 3.0]);
+        assert!((found.mean - 2.0).abs() < 1e-9 && (found.half - 1.96).abs() < 1e-9);
     }
 }

@@ -1,0 +1,122 @@
+//! The report in words.
+
+use crate::{Bot, damage::Damage, economy::Lives, exact, statistics::Mean, tolerant};
+
+fn tokens(mean: Mean) -> String {
+    format!("{:+.0} ± {:.0}", mean.mean, mean.half)
+}
+
+pub(crate) fn lives(lives: &Lives) {
+    println!(
+        "lying about {:.2} of rollout units ({:?}): {}/{} lives slashed; {} of {} audits caught, \
+         {:.4} [{:.4}, {:.4}] each; audits until caught {:?} (median, p99; {:?} predicted), units \
+         {:?}; {} lies used; income {}, gain over honesty {}, {:+.0} at best; {} honest units harmed",
+        f64::from(lives.share_micro) / 1e6,
+        lives.caution,
+        lives.slashed.count,
+        lives.slashed.of,
+        lives.per_audit.count,
+        lives.per_audit.of,
+        lives.per_audit.rate(),
+        lives.per_audit.low,
+        lives.per_audit.high,
+        lives.audits,
+        lives.audits_predicted,
+        lives.units,
+        lives.lies_used,
+        tokens(lives.income),
+        tokens(lives.gain),
+        lives.gain_best,
+        lives.honest_harmed
+    );
+}
+
+pub(crate) fn damage(damage: &Damage) {
+    println!(
+        "{:18} removed after {:?} of {} steps, {} lies learned from; held-out exact match {:.3} at \
+         the end, {:+.3} against honest, {:+.3} over the curve",
+        damage.name,
+        damage.removed_after,
+        damage.curve.len(),
+        damage.lies_used,
+        damage.curve.last().copied().unwrap_or(0.0),
+        -damage.lost_at_end,
+        -damage.lost_mean
+    );
+}
+
+pub(crate) fn honest(honest: &exact::Honest) {
+    println!(
+        "honest, exact: {} rollouts ({} units, {} tokens), {} false voids: at most {:.1} per \
+         million rollouts with 95 % confidence",
+        honest.rollouts,
+        honest.units,
+        honest.tokens,
+        honest.false_voids,
+        honest.bound_per_million_rollouts
+    );
+}
+
+pub(crate) fn tolerant(honest: &tolerant::Honest) {
+    println!(
+        "honest, {}: calibrated on {} tokens ({} units); of {} other rollouts ({} units, {} \
+         tokens, {} mismatches) {} units void, {} void by TOPLOC, {} slashed, {} by the lifetime",
+        honest.class,
+        honest.calibration_tokens,
+        honest.calibration_units,
+        honest.rollouts,
+        honest.units,
+        honest.tokens,
+        honest.mismatches,
+        honest.false_voids,
+        honest.toploc_false_voids,
+        honest.false_slashes,
+        honest.lifetime_slashes
+    );
+}
+
+pub(crate) fn bot(bot: &Bot) {
+    let exact::Caught {
+        caught,
+        without_effect,
+        reasons,
+        toploc_alone,
+        loss_alone,
+        saved,
+    } = &bot.exact;
+    println!(
+        "{:18} {:>3}/{:<3} caught [{:.3}, {:.3}] by {reasons:?}; {without_effect} without effect; \
+         TOPLOC alone {:.2}, loss alone {:.2}; saves {saved:.2} of the cost",
+        bot.name,
+        caught.count,
+        caught.of,
+        caught.low,
+        caught.high,
+        toploc_alone.rate(),
+        loss_alone.rate()
+    );
+    for one in &bot.tolerant {
+        println!(
+            "{:18} {}: {} of {} units void, {} slashed; tokens to void {:?}, to slash {:?}, by the \
+             lifetime {:?}",
+            "",
+            one.class,
+            one.void_units,
+            one.units,
+            one.slashed_units,
+            one.void_tokens,
+            one.slash_tokens,
+            one.lifetime_tokens
+        );
+    }
+    for money in &bot.money {
+        println!(
+            "{:18} {:?} at {:.2}: income {}, gain over honesty {}",
+            "",
+            money.caution,
+            f64::from(money.share_micro) / 1e6,
+            tokens(money.income),
+            tokens(money.gain)
+        );
+    }
+}
