@@ -44,8 +44,8 @@ const STEPS_MAX: u64 = 120;
 pub(crate) enum Caution {
     /// From its first unit on.
     None,
-    /// Only while its units are audited at the floor rate: never as a newcomer.
-    AtFloor,
+    /// Only while its units are sampled: never as a newcomer, all of whose units are audited.
+    OnceSampled,
 }
 
 /// Lives of miners that lie about the same share of their units.
@@ -168,7 +168,7 @@ struct Liar {
 impl Liar {
     /// Whether lies are drawn from a unit that is audited at this rate.
     fn dares(&self, rate: Micro) -> bool {
-        self.caution == Caution::None || rate.get() <= Name::AuditRate.bounds().default
+        self.caution == Caution::None || rate < Micro::ONE
     }
     fn lies(&self, unit: UnitId, rate: Micro) -> bool {
         let [a, b, c, d, ..] = tagged_hash("cairn/liar/v1", &(unit, self.seed));

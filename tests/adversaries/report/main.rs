@@ -176,11 +176,11 @@ fn main() -> Result<()> {
     judge(&report)
 }
 
-/// Lives at every share of lies, of liars from the first unit on and of those who wait for the
-/// floor.
+/// Lives at every share of lies, of liars from the first unit on and of those who wait until
+/// not all of their units are audited.
 fn all_lives(count: u32) -> Vec<economy::Lives> {
     let mut all = Vec::new();
-    for caution in [economy::Caution::None, economy::Caution::AtFloor] {
+    for caution in [economy::Caution::None, economy::Caution::OnceSampled] {
         for share_micro in [1_000_000, 100_000, 50_000, 10_000] {
             let lives = economy::lives(caution, share_micro, count);
             say::lives(&lives);
