@@ -13,6 +13,7 @@
 mod bad_input;
 mod equivocation;
 mod governance_commands;
+mod governed_run;
 mod holder;
 mod life_of_a_contribution;
 mod network_of_processes;
