@@ -76,16 +76,18 @@ parameters! {
     MissedPlantPenalty = "missed-plant-penalty": 0..=1_000_000_000_000, default 500;
     /// Burned from the stake of an auditor that does not say what it was drawn to say.
     SilencePenalty = "silence-penalty": 0..=1_000_000_000_000, default 100;
-    /// Blocks of each stage in which auditors draw themselves.
-    SortitionStageBlocks = "sortition-stage-blocks": 1..=100_000, default 24;
+    /// Blocks of each stage in which auditors draw themselves; best as long as an audit takes.
+    SortitionStageBlocks = "sortition-stage-blocks": 1..=100_000, default 8;
     /// Such stages, after which three auditors are drawn publicly; at 0 one is, at once.
-    SortitionStages = "sortition-stages": 0..=16, default 3;
+    SortitionStages = "sortition-stages": 0..=1_000, default 60;
     /// Probability that a tolerant unit which one auditor accepted is judged by three, in
     /// millionths.
     SecondLookRate = "second-look-rate": 0..=1_000_000, default 100_000;
-    /// Auditors expected to draw themselves in the first stage, in millionths; each further stage
-    /// has twice as many.
-    SortitionSeats = "sortition-seats": 100_000..=64_000_000, default 1_000_000;
+    /// Auditors that every stage is expected to add, in millionths.
+    SortitionSeats = "sortition-seats": 10_000..=64_000_000, default 100_000;
+    /// The same for a unit that is audited for certain, because its miner is a newcomer: a step
+    /// waits for all of these.
+    SortitionNewcomerSeats = "sortition-newcomer-seats": 10_000..=64_000_000, default 500_000;
     /// Blocks after the first commitment in which others who drew themselves may commit.
     SortitionGraceBlocks = "sortition-grace-blocks": 0..=1_000, default 4;
     /// Smallest bond of a verifier.

@@ -17,10 +17,11 @@ use protocol::{
     codec::{DecodeError, encode},
     genesis::Genesis,
     rollout::Equivocation,
+    task::UnitId,
     transaction::{Unverified, Verified, VerifyError},
 };
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
@@ -232,6 +233,11 @@ impl Chain {
     #[must_use]
     pub fn mempool_count(&self) -> usize {
         self.read().mempool.count()
+    }
+    /// Units to which others than `own` bind a verdict in transactions that wait here.
+    #[must_use]
+    pub fn audits_waiting(&self, own: Address) -> BTreeSet<UnitId> {
+        self.read().mempool.audits(own)
     }
     /// What happened lately, newest first.
     #[must_use]

@@ -14,7 +14,7 @@ pub mod vote;
 
 use crate::{
     home::key_file,
-    local::Report,
+    local::{Report, Spent, Work},
     mining::MinerStatus,
     rpc::{client::Client, overview::Overview},
 };
@@ -25,6 +25,7 @@ use process::{Change, Process};
 use protocol::{Height, StateRoot};
 use screen::Screen;
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -235,7 +236,7 @@ impl Devnet {
         self.look_at_chain().await;
         let overview = self.overview.clone()?;
         self.measured.state_roots_agree = self.state_roots_agree(overview.height).await;
-        self.measured.verifier_compute_share = self.verifier_compute_share().await;
+        self.measured.spent = self.spent().await;
         let cheats = self.cheats().ok()?;
         Some(Summary::new(&overview, &cheats, &self.measured))
     }
@@ -271,28 +272,32 @@ impl Devnet {
         }
         height > Height::ZERO
     }
-    async fn verifier_compute_share(&self) -> Option<f64> {
-        let (mut audit_us, mut all_us) = (0, 0);
+    /// What all processes spent, by sort of work.
+    async fn spent(&self) -> BTreeMap<Work, Spent> {
+        let mut spent: BTreeMap<Work, Spent> = BTreeMap::new();
+        let mut add = |report: Report| {
+            for (work, more) in report.spent {
+                let sum = spent.entry(work).or_default();
+                sum.us += more.us;
+                sum.count += more.count;
+            }
+        };
         for node in self.client.nodes() {
-            let report = Client::new(vec![node.clone()])
-                .get::<Report>("/v1/local")
-                .await;
-            let Ok(report) = report else { continue };
-            audit_us += report.audit_us;
-            all_us += report.audit_us + report.checkpoint_us;
+            let client = Client::new(vec![node.clone()]);
+            if let Ok(report) = client.get::<Report>("/v1/local").await {
+                add(report);
+            }
         }
         for participant in self.layout.of(Role::Miner) {
             let path = Layout::home(&self.options.home, participant).join("status.json");
             let Ok(bytes) = std::fs::read(path) else {
                 continue;
             };
-            let Ok(status) = serde_json::from_slice::<MinerStatus>(&bytes) else {
-                continue;
-            };
-            all_us += status.local.mining_us;
+            if let Ok(status) = serde_json::from_slice::<MinerStatus>(&bytes) {
+                add(status.local);
+            }
         }
-        // Microseconds of a run are far below 2^53.
-        (all_us > 0).then(|| audit_us as f64 / all_us as f64)
+        spent
     }
     fn conclude(&self, summary: Option<Summary>) -> Result<()> {
         let Some(summary) = summary else {

@@ -12,7 +12,7 @@ mod volunteer;
 use crate::{
     chain::Chain,
     computation::{Bound, Computation},
-    local::Work,
+    local::{Sort, Trust, Work},
     outbox::Outbox,
     rpc::work::{self, Input, StepContext},
     validator::Role,
@@ -24,7 +24,7 @@ use ledger_state::{
     opening::may_reveal,
     run::{self, Run, Stage},
     task,
-    unit::{self, Claim, Commitment, Opinion, Sortition, Unit},
+    unit::{self, Claim, Commitment, Draw, Opinion, Sortition, Unit},
     validator::Validator,
 };
 use part::Part;
@@ -387,9 +387,13 @@ impl Duties {
             return;
         }
         let (bench, chain, miner) = (Arc::clone(&self.bench), Arc::clone(&self.chain), unit.miner);
+        let trust = match commitment.draw {
+            Draw::Drawn { rate } | Draw::Spared { rate } => Trust::of(rate),
+            Draw::Pending => Trust::Newcomer,
+        };
         self.spawn(job, async move {
             let blob = (commitment.blob, commitment.blob_bytes);
-            judge(&bench, &chain, (part, miner), bound, blob).await
+            judge(&bench, &chain, (part, miner, trust), bound, blob).await
         });
     }
     fn checkpoint_bodies(&mut self, due: &[(RunId, Step)], height: Height) -> Vec<Body> {
@@ -513,7 +517,7 @@ fn seat(id: UnitId, unit: &Unit, operator: Address, height: Height) -> Option<Se
 async fn judge(
     bench: &Workbench,
     chain: &Chain,
-    (part, miner): (Part, Address),
+    (part, miner, trust): (Part, Address, Trust),
     bound: Bound,
     (blob, blob_bytes): (BlobId, u64),
 ) -> Result<Outcome> {
@@ -529,7 +533,11 @@ async fn judge(
     let computation =
         Computation::gather(bench, (chain_id, recipe), &context, owner, &inputs).await?;
     let device = bench.device();
-    let judged = bench.compute(Work::Audit, move || {
+    let work = Work::Audit(Sort {
+        kind: id.kind,
+        trust,
+    });
+    let judged = bench.compute(work, move || {
         computation.judge(&bound, &blob, group, &device)
     });
     judged.await.map(Outcome::Judged)

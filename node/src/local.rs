@@ -1,9 +1,13 @@
 //! What a process knows about itself: compute spent, memory, peers. Never part of the chain.
 
+use protocol::{Micro, task::UnitKind};
 use serde::{Deserialize, Serialize};
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 /// Counters of this process.
@@ -12,9 +16,16 @@ pub struct Local {
     peers_count: AtomicUsize,
     addresses: Mutex<Vec<String>>,
     consensus: Mutex<Vec<String>>,
-    mining_us: AtomicU64,
-    audit_us: AtomicU64,
-    checkpoint_us: AtomicU64,
+    spent: Mutex<BTreeMap<Work, Spent>>,
+}
+
+/// What was spent on one sort of work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Processor time in microseconds.
+    pub us: u64,
+    /// Computations.
+    pub count: u64,
 }
 
 /// The counters, for programs.
@@ -26,6 +37,8 @@ pub struct Report {
     pub audit_us: u64,
     /// Time spent on aggregating and evaluating checkpoints, in microseconds of processor time.
     pub checkpoint_us: u64,
+    /// The same by sort of work.
+    pub spent: Vec<(Work, Spent)>,
     /// Largest resident memory so far, in KiB.
     pub rss_kib_max: u64,
     /// Peers of the blob and gossip network.
@@ -33,14 +46,46 @@ pub struct Report {
 }
 
 /// What time is spent on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Work {
     /// Own units.
-    Mining,
+    Mining(Sort),
     /// Others' units.
-    Audit,
+    Audit(Sort),
     /// Checkpoints.
     Checkpoint,
+}
+
+/// A sort of units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Sort {
+    /// Their kind.
+    pub kind: UnitKind,
+    /// Whose they are.
+    pub trust: Trust,
+}
+
+/// How much of a miner's work is audited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trust {
+    /// All of it.
+    Newcomer,
+    /// A sample.
+    Vested,
+}
+
+impl Trust {
+    /// That of a unit which is audited at this rate.
+    #[must_use]
+    pub fn of(rate: Micro) -> Self {
+        if rate >= Micro::ONE {
+            Self::Newcomer
+        } else {
+            Self::Vested
+        }
+    }
 }
 
 impl Local {
@@ -91,20 +136,24 @@ impl Local {
         result
     }
     fn count(&self, work: Work, us: u64) {
-        let counter = match work {
-            Work::Mining => &self.mining_us,
-            Work::Audit => &self.audit_us,
-            Work::Checkpoint => &self.checkpoint_us,
-        };
-        counter.fetch_add(us, Ordering::Relaxed);
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let spent = spent.entry(work).or_default();
+        spent.us = spent.us.saturating_add(us);
+        spent.count = spent.count.saturating_add(1);
     }
     /// The counters now.
     #[must_use]
     pub fn report(&self) -> Report {
+        let spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = |is_wanted: fn(Work) -> bool| {
+            let wanted = spent.iter().filter(|(work, _)| is_wanted(**work));
+            wanted.map(|(_, spent)| spent.us).sum()
+        };
         Report {
-            mining_us: self.mining_us.load(Ordering::Relaxed),
-            audit_us: self.audit_us.load(Ordering::Relaxed),
-            checkpoint_us: self.checkpoint_us.load(Ordering::Relaxed),
+            mining_us: sum(|work| matches!(work, Work::Mining(_))),
+            audit_us: sum(|work| matches!(work, Work::Audit(_))),
+            checkpoint_us: sum(|work| matches!(work, Work::Checkpoint)),
+            spent: spent.iter().map(|(work, spent)| (*work, *spent)).collect(),
             rss_kib_max: rss_kib_max(),
             peers_count: self.peers_count(),
         }

@@ -6,7 +6,7 @@
 use crate::{
     computation::{Bound, Computation, Drawing, Product, Secrets},
     home::{Config, Home, write_atomically},
-    local::{Local, Report, Work as Spent},
+    local::{Local, Report, Sort, Trust, Work as Spent},
     other_engine::OtherEngine,
     outbox::Outbox,
     rpc::{
@@ -438,7 +438,9 @@ impl Miner {
             return self.is_misjudged(computation, convicted, class).await;
         }
         let secrets = self.secrets(convicted.plant_rate);
-        let product = self.bench.compute(Spent::Mining, move || {
+        let (kind, trust) = (convicted.unit.kind, Trust::Newcomer);
+        let spent = Spent::Mining(Sort { kind, trust });
+        let product = self.bench.compute(spent, move || {
             computation.execute(&secrets, &Drawing::Exact, &device)
         });
         let Product { blob, .. } = product.await??;
@@ -464,7 +466,9 @@ impl Miner {
             class: Some(class),
         };
         let device = self.bench.device();
-        let judged = self.bench.compute(Spent::Mining, move || {
+        let (kind, trust) = (convicted.unit.kind, Trust::Newcomer);
+        let spent = Spent::Mining(Sort { kind, trust });
+        let judged = self.bench.compute(spent, move || {
             computation.judge(&bound, &blob, None, &device)
         });
         Ok(judged.await?.verdict.contradiction() != Some(convicted.finding))
@@ -483,7 +487,9 @@ impl Miner {
         let computation = self.gather(context, unit.unit, &unit.inputs).await?;
         let secrets = self.secrets(unit.plant_rate);
         let (drawing, device) = (self.drawing.clone(), self.bench.device());
-        let product = self.bench.compute(Spent::Mining, move || {
+        let (kind, trust) = (unit.unit.kind, Trust::of(unit.audit_rate));
+        let spent = Spent::Mining(Sort { kind, trust });
+        let product = self.bench.compute(spent, move || {
             computation.execute(&secrets, &drawing, &device)
         });
         let Product {

@@ -85,11 +85,12 @@ pub fn sortition_input(beacon: &Beacon, unit: UnitId) -> [u8; 32] {
 }
 
 /// Whether an auditor with `power` of `total` that drew `output` may audit at this stage: with
-/// probability min(1, power / total · seats · 2ˢᵗᵃᵍᵉ). Whoever may at one stage may at the next.
+/// probability min(1, power / total · seats · (stage + 1)). Whoever may at one stage may at the
+/// next, and every stage adds as many as the first has.
 #[must_use]
 pub fn is_eligible(output: &Output, (power, total): (u64, u64), seats: Micro, stage: u32) -> bool {
-    let doubled = u128::from(seats.get()) << stage.min(32);
-    let numerator = u128::from(power).saturating_mul(doubled);
+    let expected = u128::from(seats.get()).saturating_mul(u128::from(stage) + 1);
+    let numerator = u128::from(power).saturating_mul(expected);
     output.is_below(numerator, u128::from(total) * 1_000_000)
 }
 

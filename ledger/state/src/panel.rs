@@ -85,9 +85,18 @@ pub fn first(
 
 /// A first round whose auditors draw themselves.
 #[must_use]
-pub fn open_sortition(parameters: &Parameters, beacon: Beacon, at: Height) -> Audit {
+pub fn open_sortition(
+    parameters: &Parameters,
+    (beacon, rate): (Beacon, Micro),
+    at: Height,
+) -> Audit {
     let stage_blocks = parameters.get(Name::SortitionStageBlocks);
     let stages = parameters.get(Name::SortitionStages);
+    let seats = if rate >= Micro::ONE {
+        Name::SortitionNewcomerSeats
+    } else {
+        Name::SortitionSeats
+    };
     let commit_by = at.saturating_add(stage_blocks.saturating_mul(stages));
     Audit {
         tier: Tier::One,
@@ -95,7 +104,7 @@ pub fn open_sortition(parameters: &Parameters, beacon: Beacon, at: Height) -> Au
             beacon,
             since: at,
             stage_blocks,
-            seats: Micro::new(parameters.get(Name::SortitionSeats)),
+            seats: Micro::new(parameters.get(seats)),
             grace_blocks: parameters.get(Name::SortitionGraceBlocks),
         }),
         seats: Vec::new(),

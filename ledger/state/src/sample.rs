@@ -93,8 +93,13 @@ pub(crate) fn open_first(
     height: Height,
 ) -> Option<Event> {
     if parameters.get(Name::SortitionStages) > 0 {
+        let rate = unit.commitment.as_ref().map(|commitment| commitment.draw);
+        let rate = match rate {
+            Some(Draw::Drawn { rate } | Draw::Spared { rate }) => rate,
+            Some(Draw::Pending) | None => Micro::ONE,
+        };
         unit.audits
-            .push(panel::open_sortition(parameters, *beacon, height));
+            .push(panel::open_sortition(parameters, (*beacon, rate), height));
         return Some(Event::AuditOpened { unit: id });
     }
     let seats = panel::first(view, (beacon, height), id, unit.miner, 1);

@@ -149,7 +149,7 @@ pub struct Sortition {
     pub since: Height,
     /// Blocks of a stage.
     pub stage_blocks: u64,
-    /// Auditors expected in the first stage.
+    /// Auditors that every stage is expected to add.
     pub seats: Micro,
     /// Blocks after the first commitment in which others may commit.
     pub grace_blocks: u64,

@@ -1,8 +1,12 @@
 //! Transactions waiting for a block: bounded, in nonce order per account, newest wins a nonce.
 
 use ledger_state::{Rejection, State, account::account, check_transaction};
-use protocol::{Address, Height, Nonce, transaction::Verified};
-use std::collections::BTreeMap;
+use protocol::{
+    Address, Height, Nonce,
+    task::UnitId,
+    transaction::{Body, Verified},
+};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most transactions waiting.
 pub const MEMPOOL_COUNT_MAX: usize = 8192;
@@ -125,6 +129,16 @@ impl Mempool {
             .values()
             .map(|waiting| waiting.transaction.clone())
             .collect()
+    }
+    /// Units to which others than `own` bind a verdict.
+    #[must_use]
+    pub fn audits(&self, own: Address) -> BTreeSet<UnitId> {
+        let others = self.waiting.iter().filter(|((who, _), _)| *who != own);
+        let units = others.filter_map(|(_, waiting)| match waiting.transaction.body() {
+            Body::AuditCommit { unit, .. } => Some(*unit),
+            _ => None,
+        });
+        units.collect()
     }
     /// Whether exactly this transaction waits here, so that its signature was checked.
     #[must_use]

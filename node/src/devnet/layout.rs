@@ -38,8 +38,8 @@ const ESCROW: u64 = 5_000_000;
 /// Distance of blocks.
 const BLOCK_INTERVAL_MS: u64 = 250;
 
-/// Audits of a devnet's small units take seconds, so auditors come sooner and for longer.
-const PARAMETERS: &[(Name, u64)] = &[(Name::SortitionStageBlocks, 6), (Name::SortitionStages, 8)];
+/// Audits of a devnet's small units take less than a block, so stages are short.
+const PARAMETERS: &[(Name, u64)] = &[(Name::SortitionStageBlocks, 2)];
 
 /// What a participant does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,12 @@
 //! What a devnet measured, for programs. The fields are stable.
 
-use crate::rpc::overview::{MinerRow, Overview, StepPoint};
-use protocol::{CheckpointId, Height, ProposalId, verdict::Check};
+use crate::{
+    local::{Sort, Spent, Trust, Work},
+    rpc::overview::{MinerRow, Overview, StepPoint},
+};
+use protocol::{CheckpointId, Height, ProposalId, task::UnitKind, verdict::Check};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Units by outcome, for everyone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +94,60 @@ pub struct Summary {
     pub state_roots_agree: bool,
     /// Auditing time as a share of all computing time.
     pub verifier_compute_share: Option<f64>,
+    /// What auditing takes beside the work that it checks.
+    pub audits: Vec<AuditShare>,
+}
+
+/// What audits of one sort of units take beside making these units, in processor time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AuditShare {
+    /// Kind of the units.
+    pub kind: UnitKind,
+    /// Whose they are.
+    pub trust: Trust,
+    /// Units that were made.
+    pub units: u64,
+    /// Audits: rounds and auditors of drawn units together.
+    pub audits: u64,
+    /// Time of all audits as a share of the time of making all units.
+    pub share: f64,
+    /// Time of one audit as a share of the time of making one unit.
+    pub audit_cost: Option<f64>,
+}
+
+fn audit_shares(spent: &BTreeMap<Work, Spent>) -> Vec<AuditShare> {
+    let mut shares = Vec::new();
+    for kind in [UnitKind::Rollout, UnitKind::Gradient] {
+        for trust in [Trust::Newcomer, Trust::Vested] {
+            let of = |work: Work| spent.get(&work).copied().unwrap_or_default();
+            let sort = Sort { kind, trust };
+            let (made, judged) = (of(Work::Mining(sort)), of(Work::Audit(sort)));
+            if made.us == 0 {
+                continue;
+            }
+            // Microseconds of a run are far below 2^53.
+            let share = judged.us as f64 / made.us as f64;
+            let frequency = judged.count as f64 / made.count as f64;
+            shares.push(AuditShare {
+                kind,
+                trust,
+                units: made.count,
+                audits: judged.count,
+                share,
+                audit_cost: (judged.count > 0).then_some(share / frequency),
+            });
+        }
+    }
+    shares
+}
+
+fn audit_share_of_all(spent: &BTreeMap<Work, Spent>) -> Option<f64> {
+    let all: u64 = spent.values().map(|spent| spent.us).sum();
+    let audits = spent
+        .iter()
+        .filter(|(work, _)| matches!(work, Work::Audit(_)));
+    let audits: u64 = audits.map(|(_, spent)| spent.us).sum();
+    (all > 0).then(|| audits as f64 / all as f64)
 }
 
 /// What the supervisor measured beside the chain.
@@ -103,8 +161,8 @@ pub struct Measured {
     pub rss_mib_max: u64,
     /// Whether all validators had the same state after every height.
     pub state_roots_agree: bool,
-    /// Auditing time as a share of all computing time.
-    pub verifier_compute_share: Option<f64>,
+    /// What all processes spent, by sort of work.
+    pub spent: BTreeMap<Work, Spent>,
 }
 
 /// A cheating miner: how it deceives, and its account.
@@ -173,7 +231,8 @@ impl Summary {
             }),
             checkpoint: run.and_then(|run| run.checkpoint),
             state_roots_agree: measured.state_roots_agree,
-            verifier_compute_share: measured.verifier_compute_share,
+            verifier_compute_share: audit_share_of_all(&measured.spent),
+            audits: audit_shares(&measured.spent),
         }
     }
     /// Everything that is not as it should be; empty when all is well.

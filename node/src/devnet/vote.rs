@@ -18,10 +18,10 @@ use std::path::Path;
 
 /// The step at which the proposal is made.
 const STEP: Step = Step::new(3);
-/// What it proposes: a higher floor under the rate of audits.
-const AUDIT_RATE: u64 = 50_000;
+/// What it proposes: that newcomers are trusted sooner.
+const NEWCOMER_UNITS: u64 = 40;
 /// What it says it is for.
-const TITLE: &str = "Audit at least one unit in twenty instead of one in fifty";
+const TITLE: &str = "Audit a newcomer's first forty units instead of fifty";
 /// What it costs, while nothing else is proposed.
 const DEPOSIT: Amount = DEPOSIT_BASE;
 /// Blocks after which a proposal that is not on the chain is made again.
@@ -92,8 +92,8 @@ impl Holders {
 
 fn propose() -> Result<Body> {
     let action = Action::SetParameter {
-        parameter: Text::new(Name::AuditRate.as_str()).context("a parameter's name")?,
-        value: AUDIT_RATE,
+        parameter: Text::new(Name::NewcomerUnits.as_str()).context("a parameter's name")?,
+        value: NEWCOMER_UNITS,
     };
     let title = Text::new(TITLE);
     Ok(Body::Propose {

@@ -17,7 +17,8 @@ use verifier::rollout::Judgement;
 
 impl Duties {
     /// Commits to units for which it drew itself. It works on one of them at a time, each auditor
-    /// in an order of its own, and begins none to which another has committed.
+    /// in an order of its own, and begins none to which another has committed, on the chain or in a
+    /// transaction that still waits for a block.
     pub(super) fn volunteer_bodies(
         &mut self,
         called: Vec<(UnitId, Unit, Sortition)>,
@@ -36,6 +37,7 @@ impl Duties {
             }
         }
         drawn.sort_unstable_by_key(|(output, _, id, _)| (*output, *id));
+        let bound_by_others = self.chain.audits_waiting(self.operator);
         let mut bodies = Vec::new();
         for (_, proof, id, unit) in drawn {
             let round = unit.audits.len();
@@ -57,7 +59,7 @@ impl Duties {
                 None => {
                     let is_first = unit.audits.last().is_some_and(|a| a.seats.is_empty());
                     let is_busy = self.running.iter().any(|job| matches!(job, Job::Judge(_)));
-                    if is_first && !is_busy {
+                    if is_first && !is_busy && !bound_by_others.contains(&id) {
                         self.judge((part, bound), &unit, Seat::Volunteer, height);
                     }
                 }

@@ -7,7 +7,7 @@ use ledger_state::{
     bond::{Miner, Status},
     class,
     run::{self, Run, Stage},
-    task,
+    sample, task,
     unit::{Claim, Commitment},
     verdict::appeal,
 };
@@ -74,6 +74,8 @@ pub struct WorkUnit {
     pub inputs: Vec<Input>,
     /// Probability that a fault must be planted in it, in millionths.
     pub plant_rate: Micro,
+    /// Probability that it is audited, in millionths, as things stand.
+    pub audit_rate: Micro,
 }
 
 /// A unit that was convicted, and may be appealed for.
@@ -249,11 +251,13 @@ fn step(view: &View<'_>, id: RunId, run: &Run, miner: Address) -> Option<WorkSte
         .iter()
         .filter_map(|(id, unit)| convicted(view, *id, unit));
     let convicted = convicted.collect();
+    let parameters = run::parameters(view);
     let work_unit = |(unit, state): &(UnitId, ledger_state::unit::Unit)| WorkUnit {
         unit: *unit,
         deadline: state.deadline,
         inputs: inputs(view, *unit),
         plant_rate: state.plant_rate,
+        audit_rate: sample::rate(view, &parameters, *unit, miner),
     };
     let due = own.iter().filter_map(|own| {
         let opening = &own.1.opening;

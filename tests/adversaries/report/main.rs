@@ -24,6 +24,7 @@ mod economy;
 mod economy_chain;
 mod exact;
 mod say;
+mod sortition;
 mod statistics;
 mod subject;
 mod tolerant;
@@ -86,6 +87,7 @@ struct Report {
     classes: Vec<Class>,
     lives: Vec<economy::Lives>,
     damages: Vec<damage::Damage>,
+    sortition: Vec<sortition::Draws>,
     bots: Vec<Bot>,
 }
 
@@ -160,10 +162,13 @@ fn main() -> Result<()> {
     let bots: Vec<Bot> = bots.collect::<Result<_>>()?;
     let damages = damage::damages(&subject, &cheats, arguments.damage_steps)?;
     damages.iter().for_each(say::damage);
+    let sortition = sortition::draws();
+    sortition.iter().for_each(say::draws);
     let report = Report {
         parameters_count: subject.model.as_slice().len(),
         lives,
         damages,
+        sortition,
         bots,
         honest,
         tolerant_honest,

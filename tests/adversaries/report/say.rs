@@ -1,6 +1,8 @@
 //! The report in words.
 
-use crate::{Bot, damage::Damage, economy::Lives, exact, statistics::Mean, tolerant};
+use crate::{
+    Bot, damage::Damage, economy::Lives, exact, sortition::Draws, statistics::Mean, tolerant,
+};
 
 fn tokens(mean: Mean) -> String {
     format!("{:+.0} ± {:.0}", mean.mean, mean.half)
@@ -42,6 +44,20 @@ pub(crate) fn damage(damage: &Damage) {
         damage.curve.last().copied().unwrap_or(0.0),
         -damage.lost_at_end,
         -damage.lost_mean
+    );
+}
+
+pub(crate) fn draws(draws: &Draws) {
+    println!(
+        "{:>3} auditors, stakes {:8}, an audit takes {} stages: {:.3} begin with a unit, after \
+         {:.0} blocks ({} in 99 of 100 units); {:.2} % of units fall back to three",
+        draws.auditors,
+        draws.stakes,
+        draws.audit_stages,
+        draws.auditors_mean,
+        draws.blocks_mean,
+        draws.blocks_p99,
+        100.0 * draws.fallbacks
     );
 }
 

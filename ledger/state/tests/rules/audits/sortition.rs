@@ -22,6 +22,8 @@ pub(crate) fn setup() -> Setup {
     Setup {
         parameters: vec![
             (Name::SortitionStages, 3),
+            (Name::SortitionSeats, 1_000_000),
+            (Name::SortitionNewcomerSeats, 1_000_000),
             (Name::SortitionStageBlocks, 3),
             (Name::SortitionGraceBlocks, 2),
         ],
@@ -112,10 +114,11 @@ fn nobody_sits_until_somebody_shows_that_it_drew_itself() {
 fn with_every_stage_more_auditors_may_come_and_none_drops_out() {
     let mut setup = setup();
     setup.stakes = vec![100_000; 24];
+    setup.parameters.push((Name::SortitionStages, 12));
     let (mut chain, id) = Chain::audited(&setup);
     let mut counts = Vec::new();
     let mut before: Vec<SigningKey> = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..12 {
         let now = eligible(&chain, id);
         let addresses: Vec<_> = now.iter().map(SigningKey::address).collect();
         assert!(before.iter().all(|key| addresses.contains(&key.address())));
@@ -123,8 +126,8 @@ fn with_every_stage_more_auditors_may_come_and_none_drops_out() {
         before = now;
         chain.wait(3);
     }
-    assert!(counts.is_sorted() && counts[2] > counts[0], "{counts:?}");
-    assert!(counts[2] < 24, "four in all are expected: {counts:?}");
+    assert!(counts.is_sorted() && counts[11] > counts[0], "{counts:?}");
+    assert!(counts[11] < 24, "twelve in all are expected: {counts:?}");
 }
 
 /// Over many units, about one auditor draws itself in the first stage.
@@ -162,7 +165,9 @@ fn one_auditor_is_expected_in_the_first_stage() {
 #[test]
 fn those_of_the_first_commitments_stage_may_follow_within_the_grace() {
     let mut setup = setup();
-    setup.parameters.push((Name::SortitionSeats, 64_000_000));
+    setup
+        .parameters
+        .push((Name::SortitionNewcomerSeats, 64_000_000));
     setup.stakes = vec![100_000; 6];
     let (mut chain, id) = Chain::audited(&setup);
     let keys: Vec<SigningKey> = (0..6).map(|index| chain.operator(index)).collect();
@@ -190,7 +195,9 @@ fn those_of_the_first_commitments_stage_may_follow_within_the_grace() {
 #[test]
 fn four_seats_are_enough_and_open_the_round_at_once() {
     let mut setup = setup();
-    setup.parameters.push((Name::SortitionSeats, 64_000_000));
+    setup
+        .parameters
+        .push((Name::SortitionNewcomerSeats, 64_000_000));
     setup.stakes = vec![100_000; 6];
     let (mut chain, id) = Chain::audited(&setup);
     let keys: Vec<SigningKey> = (0..5).map(|index| chain.operator(index)).collect();
@@ -213,7 +220,9 @@ fn four_seats_are_enough_and_open_the_round_at_once() {
 #[test]
 fn one_rejection_among_several_first_auditors_makes_others_judge() {
     let mut setup = setup();
-    setup.parameters.push((Name::SortitionSeats, 64_000_000));
+    setup
+        .parameters
+        .push((Name::SortitionNewcomerSeats, 64_000_000));
     setup.stakes = vec![100_000; 6];
     let (mut chain, id) = Chain::audited(&setup);
     let (lazy, careful) = (chain.operator(0), chain.operator(1));

@@ -375,7 +375,7 @@ fn volunteered_before_its_stage() -> Rejection {
 fn volunteered_fifth() -> Rejection {
     let mut setup = sortition_setup();
     setup.stakes = vec![100_000; 5];
-    let seats = governance::parameters::Name::SortitionSeats;
+    let seats = governance::parameters::Name::SortitionNewcomerSeats;
     setup.parameters.push((seats, 64_000_000));
     let (chain, unit) = Chain::audited(&setup);
     let content = (0..4).map(|index| {
@@ -422,7 +422,7 @@ fn volunteered_twice() -> Rejection {
 
 fn volunteered_after_the_grace() -> Rejection {
     let mut setup = sortition_setup();
-    let seats = governance::parameters::Name::SortitionSeats;
+    let seats = governance::parameters::Name::SortitionNewcomerSeats;
     setup.parameters.push((seats, 64_000_000));
     let (mut chain, unit) = Chain::audited(&setup);
     let (first, late) = (chain.operator(0), chain.operator(1));

@@ -119,6 +119,8 @@ fn setup(seed: u64) -> Setup {
             (Name::AppealBlocks, 6),
             (Name::SortitionStages, 3 * (seed % 2)),
             (Name::SortitionStageBlocks, 3),
+            (Name::SortitionSeats, 1_000_000),
+            (Name::SortitionNewcomerSeats, 1_000_000),
             (Name::SortitionGraceBlocks, 2),
         ],
         ..Setup::default()
