@@ -350,15 +350,6 @@ impl Duties {
         }
         bodies
     }
-    /// A salt that only this validator can compute, and computes again after a crash; another one
-    /// in every round of judging, since opening makes it public.
-    fn salt(&self, unit: UnitId, round: usize) -> Sealed {
-        let secret = (self.key.to_seed(), self.chain.id(), unit, round as u64);
-        Sealed::from_bytes(protocol::identifiers::tagged_hash(
-            "cairn/audit-salt/v1",
-            &secret,
-        ))
-    }
     fn judge(&mut self, (part, bound): (Part, Bound), unit: &Unit, seat: Seat, height: Height) {
         let Some(commitment) = unit.commitment.clone() else {
             return;

@@ -67,6 +67,15 @@ impl Duties {
         }
         bodies
     }
+    /// A salt that only this validator can compute, and computes again after a crash; another one
+    /// in every round of judging, since opening makes it public.
+    pub(super) fn salt(&self, unit: UnitId, round: usize) -> Sealed {
+        let secret = (self.key.to_seed(), self.chain.id(), unit, round as u64);
+        Sealed::from_bytes(protocol::identifiers::tagged_hash(
+            "cairn/audit-salt/v1",
+            &secret,
+        ))
+    }
     fn draw(&mut self, beacon: Beacon, id: UnitId) -> (Output, Proof) {
         let key = &self.key;
         let draw = || key.vrf().prove(&sortition_input(&beacon, id));
