@@ -72,19 +72,26 @@ pub(crate) fn damages(subject: &Subject, cheats: &[Cheat], steps: u64) -> Result
 }
 
 fn run(subject: &Subject, cheat: Option<Cheat>, steps: u64) -> Result<Damage> {
+    let (recipe, first) = (&subject.recipe, subject.recipe.pretrain.steps_count);
+    let steps = steps.min(recipe.reinforce.steps_count);
+    let outer = initial_outer(recipe)?;
+    // The end of pre-training brings the optimiser of what follows.
+    let now = match first.checked_sub(1) {
+        Some(last) => checkpoint::advance(recipe, Step::new(last), &subject.model, &outer, &[])?,
+        None => Successor {
+            model: subject.model.clone(),
+            outer,
+        },
+    };
     let mut run = Run {
         subject,
         cheat,
-        now: Successor {
-            model: subject.model.clone(),
-            outer: initial_outer(&subject.recipe)?,
-        },
+        now,
         before: None,
         caught: [false; LIARS as usize],
         lies_used: 0,
     };
     let (mut curve, mut removed_after) = (Vec::new(), None);
-    let first = subject.recipe.pretrain.steps_count;
     for index in 0..steps {
         run.step(Step::new(first + index))?;
         if removed_after.is_none() && run.caught.iter().all(|caught| *caught) {
