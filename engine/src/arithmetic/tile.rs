@@ -121,8 +121,9 @@ pub(crate) struct Block<'a> {
     pub(crate) strides: Strides,
     /// A packed panel: row `k` is `panel[k * panel_width ..][..panel_width]`.
     pub(crate) panel: &'a [f32],
-    /// What will be read soon, if anything: a row-major A has it fetched into the second-level
-    /// cache while the tile computes, two lines a turn, also beyond its end.
+    /// What will be read soon, if anything: it is fetched into the second-level cache while the
+    /// tile computes, also beyond its end. A row-major A asks for two lines a turn, any other for
+    /// `FETCH_STEP` values a step.
     pub(crate) next: &'a [f32],
 }
 

@@ -1,10 +1,10 @@
 //! Sortition: auditors of a first round draw themselves, in private.
 //!
 //! The beacon that drew a unit, put through an auditor's verifiable randomness, says from which
-//! stage on it may audit the unit: at stage k with probability min(1, share · seats · 2ᵏ). Nobody
-//! else knows before it commits, so nobody can bribe it. It starts only if nobody has committed by
-//! its stage, which keeps the number of audits near one; a grace after the first commitment lets
-//! in those who were already at work.
+//! stage on it may audit the unit: at stage k with probability min(1, share · seats · (k + 1)).
+//! Nobody else knows before it commits, so nobody can bribe it. It starts only if nobody has
+//! committed by its stage, which keeps the number of audits near one; a grace after the first
+//! commitment lets in those who were already at work.
 
 use crate::{
     Rejection, View,
