@@ -21,5 +21,6 @@ mod pool;
 pub(crate) mod reduce;
 pub(crate) mod threads;
 pub(crate) mod tile;
+mod transpose;
 
 pub use gemm::MatrixProduct;

@@ -178,7 +178,7 @@ impl Sizes {
         } else {
             0
         };
-        let attention = 2 * self.hidden + 1 + norms + self.qkv() + self.query;
+        let attention = 2 * self.hidden + 1 + norms + self.qkv() + self.query + 2 * self.heads;
         attention + 2 * self.hidden + 1 + 3 * self.gated
     }
 

@@ -136,15 +136,23 @@ fn map_and_sum(row: &mut [f32], f: impl Fn(f32) -> f32) -> f32 {
     reduce::tree(lanes, |a, b| a + b)
 }
 
+/// What the exponentials of a row were taken from and divided by: all that a row needs to be
+/// computed again in one pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SoftmaxRow {
+    /// `max(row) scale`.
+    largest: f32,
+    /// `1 / Σ exp`.
+    reciprocal: f32,
+}
+
 kernel! {
     /// Softmax of `scale * row[..valid]`; the rest of `row` becomes 0.
     ///
     /// `m = max(row) scale`, `e = exp(fma(row, scale, -m))`, `p = e (1 / Σ e)`.
-    pub(crate) fn softmax(row: &mut [f32], valid: usize, scale: f32) {
+    pub(crate) fn softmax(row: &mut [f32], valid: usize, scale: f32) -> SoftmaxRow {
         let (whole, rest) = row.as_chunks_mut::<LANES>();
-        rest.iter_mut().skip(valid.saturating_sub(whole.len() * LANES)).for_each(|x| {
-            *x = f32::NEG_INFINITY;
-        });
+        exclude(rest, valid.saturating_sub(whole.len() * LANES));
         let mut largest = [f32::NEG_INFINITY; LANES];
         for (index, chunk) in whole.iter().enumerate() {
             reduce::larger_lanes(&mut largest, &first_lanes(chunk, valid, index));
@@ -169,7 +177,34 @@ kernel! {
         for x in row.iter_mut() {
             *x *= reciprocal;
         }
+        SoftmaxRow { largest, reciprocal }
     }
+}
+
+kernel! {
+    /// The softmax of a row whose normaliser is known: the same operations on every value.
+    pub(crate) fn softmax_again(row: &mut [f32], valid: usize, scale: f32, known: SoftmaxRow) {
+        let SoftmaxRow { largest, reciprocal } = known;
+        let (whole, rest) = row.as_chunks_mut::<LANES>();
+        exclude(rest, valid.saturating_sub(whole.len() * LANES));
+        for (index, chunk) in whole.iter_mut().enumerate() {
+            let counted = first_lanes(chunk, valid, index);
+            for (p, &x) in chunk.iter_mut().zip(&counted) {
+                *p = elementary::exp(x.mul_add(scale, -largest)) * reciprocal;
+            }
+        }
+        for x in rest {
+            *x = elementary::exp(x.mul_add(scale, -largest)) * reciprocal;
+        }
+    }
+}
+
+/// Makes the values of a row's last lanes from `valid` on -inf.
+#[inline(always)]
+fn exclude(rest: &mut [f32], valid: usize) {
+    rest.iter_mut()
+        .skip(valid)
+        .for_each(|x| *x = f32::NEG_INFINITY);
 }
 
 /// Chunk `index` of a row whose first `valid` values count; the others are -inf, of which the

@@ -8,6 +8,7 @@ use super::cpu::{Kernels, kernel};
 use super::lines::{LINE, Lines};
 use super::threads::Threads;
 use super::tile::{Block, Shape, Strides, Target, even_tile_rows, panel_width};
+use super::transpose::{SQUARE, transpose_square};
 use std::cell::RefCell;
 
 /// A read-only matrix: element `(i, j)` is `data[i * row + j * column]`.
@@ -152,13 +153,12 @@ fn pack_transposed(
     b: View<'_>,
     (first, columns): (usize, usize),
 ) {
-    const SQUARE: usize = 16;
     for step in (0..b.rows).step_by(SQUARE) {
         for start in (0..columns).step_by(SQUARE) {
             let source = &b.data[(first + start) * b.column + step * b.row..];
             let target = &mut panel[step * width + start..];
             if b.row == 1 && b.rows - step >= SQUARE && columns - start >= SQUARE {
-                transpose_square(kernels, source, b.column, target, width);
+                transpose_square(kernels, (source, b.column), (target, width));
                 continue;
             }
             for j in 0..SQUARE.min(columns - start) {
@@ -185,28 +185,6 @@ kernel! {
 fn copy_rows<const WIDTH: usize>(source: &[f32], source_row: usize, panel: &mut [f32]) {
     for (k, row) in panel.as_chunks_mut::<WIDTH>().0.iter_mut().enumerate() {
         row.copy_from_slice(&source[k * source_row..][..WIDTH]);
-    }
-}
-
-kernel! {
-    /// `target[k, j] = source[j, k]` for a square of 16.
-    fn transpose_square(
-        source: &[f32],
-        source_row: usize,
-        target: &mut [f32],
-        target_row: usize,
-    ) {
-        let mut square = [[0.0; 16]; 16];
-        for (j, row) in square.iter_mut().enumerate() {
-            row.copy_from_slice(&source[j * source_row..][..16]);
-        }
-        for k in 0..16 {
-            let mut column = [0.0; 16];
-            for (slot, row) in column.iter_mut().zip(&square) {
-                *slot = row[k];
-            }
-            target[k * target_row..][..16].copy_from_slice(&column);
-        }
     }
 }
 

@@ -146,6 +146,8 @@ struct Raw {
     c: *mut f32,
     c_row: usize,
     accumulate: bool,
+    /// Whether all columns of the panel are wanted, or only the first half.
+    whole: bool,
 }
 
 impl Block<'_> {
@@ -158,6 +160,9 @@ impl Block<'_> {
     #[inline(always)]
     pub(crate) fn run(&self, kernels: Kernels, target: Target<'_>) {
         self.check(kernels, &target);
+        let width = panel_width(kernels);
+        let plain = self.shape == Shape::Full && self.strides.step == 1;
+        let half = plain && 2 * target.columns == width;
         let raw = Raw {
             depth: self.depth,
             a: self.a.as_ptr(),
@@ -173,8 +178,9 @@ impl Block<'_> {
             c: target.c.as_mut_ptr(),
             c_row: target.row,
             accumulate: target.accumulate,
+            whole: !half,
         };
-        if target.columns == panel_width(kernels) {
+        if target.columns == width || half {
             dispatch(kernels, self.rows, self.shape, &raw);
         } else {
             run_partial(kernels, (self.rows, self.shape), raw, target);
@@ -255,15 +261,23 @@ macro_rules! tile {
     ) => {
         $(#[$feature])?
         #[expect(clippy::too_many_lines, reason = "one loop nest, whose sums stay in registers")]
-        unsafe fn $name<const ROWS: usize, const CAUSAL: bool, const ROW_MAJOR: bool>(raw: &Raw) {
+        unsafe fn $name<
+            const ROWS: usize,
+            const CAUSAL: bool,
+            const ROW_MAJOR: bool,
+            const WHOLE: bool,
+        >(raw: &Raw) {
             // SAFETY: `Block::run` asserted that A covers `ROWS` rows of `depth` (+ row) steps,
-            // that the panel covers as many rows of two vectors, and that C covers the tile.
+            // that the panel covers as many rows of two vectors, and that C covers the tile,
+            // which is one vector wide unless it is whole.
             unsafe {
                 let mut acc: [[$vector; 2]; ROWS] = [[$zero; 2]; ROWS];
                 if raw.accumulate {
                     for i in 0..ROWS {
                         acc[i][0] = $load(raw.c.add(i * raw.c_row));
-                        acc[i][1] = $load(raw.c.add(i * raw.c_row + $lanes));
+                        if WHOLE {
+                            acc[i][1] = $load(raw.c.add(i * raw.c_row + $lanes));
+                        }
                     }
                 }
                 let mut b = raw.b;
@@ -274,7 +288,9 @@ macro_rules! tile {
                         for i in $from..ROWS {
                             let x = $splat(*$a(i));
                             acc[i][0] = $fma(x, b0, acc[i][0]);
-                            acc[i][1] = $fma(x, b1, acc[i][1]);
+                            if WHOLE {
+                                acc[i][1] = $fma(x, b1, acc[i][1]);
+                            }
                         }
                     }};
                 }
@@ -344,7 +360,9 @@ macro_rules! tile {
                 }
                 for i in 0..ROWS {
                     $store(raw.c.add(i * raw.c_row), acc[i][0]);
-                    $store(raw.c.add(i * raw.c_row + $lanes), acc[i][1]);
+                    if WHOLE {
+                        $store(raw.c.add(i * raw.c_row + $lanes), acc[i][1]);
+                    }
                 }
             }
         }
@@ -410,12 +428,13 @@ mod x86 {
         ($kernel:ident, $rows:expr, $causal:expr, $raw:expr, $($n:literal)+) => {
             // SAFETY: the caller of `run_*` upholds the contract of the kernel.
             unsafe {
-                match ($rows, $causal, $raw.strides.step == 1) {
+                match ($rows, $causal, $raw.strides.step == 1, $raw.whole) {
                     $(
-                        ($n, false, true) => $kernel::<$n, false, true>($raw),
-                        ($n, true, true) => $kernel::<$n, true, true>($raw),
-                        ($n, false, false) => $kernel::<$n, false, false>($raw),
-                        ($n, true, false) => $kernel::<$n, true, false>($raw),
+                        ($n, false, true, true) => $kernel::<$n, false, true, true>($raw),
+                        ($n, true, true, true) => $kernel::<$n, true, true, true>($raw),
+                        ($n, false, false, true) => $kernel::<$n, false, false, true>($raw),
+                        ($n, true, false, true) => $kernel::<$n, true, false, true>($raw),
+                        ($n, false, true, false) => $kernel::<$n, false, true, false>($raw),
                     )+
                     _ => unreachable!("tile height asserted by Block::run"),
                 }
@@ -438,7 +457,7 @@ mod x86 {
 fn portable(rows: usize, causal: bool, raw: &Raw) {
     for i in 0..rows {
         let steps = if causal { raw.depth + i } else { raw.depth };
-        for j in 0..16 {
+        for j in 0..if raw.whole { 16 } else { 8 } {
             // SAFETY: as in the vector tiles, the bounds were asserted by `Block::run`.
             unsafe {
                 let c = raw.c.add(i * raw.c_row + j);

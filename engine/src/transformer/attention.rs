@@ -22,7 +22,7 @@ use super::block::{Backward, Context};
 use super::linear::{WeightGradient, weight_gradients};
 use super::norm::Norm;
 use super::rope::Direction;
-use crate::arithmetic::elementwise::add;
+use crate::arithmetic::elementwise::{SoftmaxRow, add};
 use crate::arithmetic::gemm::{Operand, Output, Start, View, multiply_here};
 use crate::arithmetic::panels::{BLOCK_ROWS, Panels};
 use head_norm::HeadNorm;
@@ -42,6 +42,8 @@ pub(crate) struct Activations {
     /// Queries and keys turned to their positions, values.
     pub(crate) qkv: Vec<f32>,
     pub(crate) attended: Vec<f32>,
+    /// Of every row's weights, `[rows, queries]`.
+    normalisers: Vec<SoftmaxRow>,
 }
 
 fn norm<'a>(context: &Context<'a>, index: usize) -> Norm<'a> {
@@ -63,14 +65,17 @@ pub(crate) fn forward(
 ) {
     project(context, index, kept);
     let heads = Heads::new(context.model.config());
-    kept.attended
-        .resize(context.rows.count() * heads.out_row(), 0.0);
+    let rows = context.rows.count();
+    kept.attended.resize(rows * heads.out_row(), 0.0);
+    kept.normalisers
+        .resize(rows * heads.queries, SoftmaxRow::default());
+    let outputs = (&mut kept.attended[..], &mut kept.normalisers[..]);
     mix::forward(
         context.threads,
         heads,
         context.rows,
         &kept.qkv,
-        &mut kept.attended,
+        outputs,
         scratch,
     );
     output(context, index, kept, x);
@@ -166,7 +171,7 @@ pub(crate) fn backward(
     output_backward(context, index, kept, pass);
     let d_qkv = &mut pass.d_qkv.0;
     d_qkv.resize(kept.qkv.len(), 0.0);
-    let inputs = (&kept.qkv[..], &pass.narrow[..]);
+    let inputs = (&kept.qkv[..], &kept.normalisers[..], &pass.narrow[..]);
     mix::backward(threads, heads, context.rows, inputs, d_qkv, scratch);
     if let Some(norm) = HeadNorm::new(context.model, index) {
         // Its gains fold over all rows and heads, one after another.

@@ -2,8 +2,8 @@
 
 use super::values::{Noise, noise, result, row, written};
 use crate::arithmetic::elementwise::{
-    NormInputs, exponentials, rms_norm, rms_norm_backward, softmax, softmax_backward, swiglu,
-    swiglu_backward,
+    NormInputs, SoftmaxRow, exponentials, rms_norm, rms_norm_backward, softmax, softmax_backward,
+    swiglu, swiglu_backward,
 };
 use crate::testing::config;
 use crate::transformer::attention::{heads::Heads, mix};
@@ -270,7 +270,9 @@ fn attentions(threads: &Threads) -> Vec<Value> {
         for &length in lengths {
             sequences.push(length, None);
         }
-        mix::forward(threads, heads, &sequences, &qkv.values, &mut out, scratch);
+        let mut normalisers = vec![SoftmaxRow::default(); count * queries];
+        let outputs = (&mut out[..], &mut normalisers[..]);
+        mix::forward(threads, heads, &sequences, &qkv.values, outputs, scratch);
         let input = json!({
             "query_heads": queries,
             "key_heads": keys,
@@ -281,7 +283,7 @@ fn attentions(threads: &Threads) -> Vec<Value> {
         let expect = json!({"out": result(&out)});
         rows.push(row(&format!("attention: {title}"), input.clone(), expect));
         let mut d_qkv = vec![f32::NAN; count * heads.row()];
-        let inputs = (&qkv.values[..], &d_out.values[..]);
+        let inputs = (&qkv.values[..], &normalisers[..], &d_out.values[..]);
         mix::backward(threads, heads, &sequences, inputs, &mut d_qkv, scratch);
         let mut input = input;
         input["d_out"] = d_out.name;

@@ -38,7 +38,7 @@ pub(crate) struct Scratch {
 /// A block of rows of a causal matrix: row `t` of the sequence has columns `0..=t`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rows {
-    kernels: Kernels,
+    pub(super) kernels: Kernels,
     /// Position of the first row.
     pub(super) first: usize,
     /// Number of rows.
@@ -90,12 +90,20 @@ impl Rows {
         even_tile_rows(self.kernels, self.count)
     }
 
-    /// How many columns of row `index` the tiles read: whole lanes that cover the last row of its
-    /// tile.
-    pub(super) fn reach(&self, index: usize) -> usize {
+    /// Every row of this block's `matrix`, and how many columns of it count. A row ends where the
+    /// tiles stop reading it: with the lanes that cover the last row of its tile.
+    pub(super) fn rows<'a>(
+        &self,
+        matrix: &'a mut [f32],
+    ) -> impl Iterator<Item = (&'a mut [f32], usize)> {
+        let Self { first, count, .. } = *self;
         let step = self.step();
-        let last = (index / step * step + step).min(self.count);
-        (self.first + last).next_multiple_of(LANES)
+        let rows = matrix.chunks_exact_mut(self.stride).take(count);
+        rows.enumerate().map(move |(index, row)| {
+            let last = (index / step * step + step).min(count);
+            let reach = (first + last).next_multiple_of(LANES);
+            (&mut row[..reach], first + index + 1)
+        })
     }
 
     /// `scores[t, s] = fold_k fma(a[t, k], columns[k, s])` for `s` up to the tile's diagonal.
@@ -104,7 +112,8 @@ impl Rows {
         let step = self.step();
         for index in (0..self.count).step_by(step) {
             let rows = step.min(self.count - index);
-            for column in 0..(self.first + index + rows).div_ceil(panel) {
+            let reach = (self.first + index + rows).next_multiple_of(LANES);
+            for column in 0..reach.div_ceil(panel) {
                 let block = Block {
                     rows,
                     depth: columns.depth(),
@@ -117,7 +126,7 @@ impl Rows {
                 let target = Target {
                     c: &mut scores[index * self.stride + column * panel..],
                     row: self.stride,
-                    columns: panel,
+                    columns: panel.min(reach - column * panel),
                     accumulate: false,
                 };
                 block.run(self.kernels, target);

@@ -17,53 +17,64 @@
 use super::causal::{self, Scratch, Strided, StridedMut, blocks};
 use super::heads::Heads;
 use crate::arithmetic::cpu::Kernels;
-use crate::arithmetic::elementwise::{add, softmax, softmax_backward};
+use crate::arithmetic::elementwise::{SoftmaxRow, add, softmax, softmax_again, softmax_backward};
 use crate::arithmetic::gemm::{Packed, View};
 use crate::arithmetic::threads::Threads;
 use crate::transformer::rows::{Rows, Segment, Span};
 use std::sync::{Mutex, PoisonError};
 
-/// Attention of every segment: `qkv` `[rows, row]` to `out` `[rows, out_row]`.
+/// What a forward pass gives: the mixtures, `[rows, out_row]`, and the normalisers of their
+/// weights, `[rows, queries]`, with which the way back computes them again in one pass.
+pub(crate) type Outputs<'a> = (&'a mut [f32], &'a mut [SoftmaxRow]);
+
+/// What the way back reads: `qkv`, the normalisers, and the mixtures' gradients.
+pub(crate) type Inputs<'a> = (&'a [f32], &'a [SoftmaxRow], &'a [f32]);
+
+/// Attention of every segment of `qkv` `[rows, row]`.
 pub(crate) fn forward(
     threads: &Threads,
     heads: Heads,
     rows: &Rows,
     qkv: &[f32],
-    out: &mut [f32],
+    (out, normalisers): Outputs<'_>,
     scratch: &mut Vec<Scratch>,
 ) {
-    share(
-        threads,
-        rows.segments(),
-        (out, heads.out_row()),
-        scratch,
-        |segment, out, scratch| {
-            forward_segment(threads.kernels(), heads, segment, qkv, out, scratch);
-        },
-    );
+    let segments = rows.segments();
+    let outputs = pieces(segments, out, heads.out_row());
+    let outputs = outputs.zip(pieces(segments, normalisers, heads.queries));
+    let tasks = segments.iter().zip(outputs);
+    share(threads, tasks, scratch, |(segment, outputs), scratch| {
+        forward_segment(threads.kernels(), heads, segment, qkv, outputs, scratch);
+    });
 }
 
-/// Every thread takes one segment after another, with its rows of `out`, and has a scratch.
-fn share(
+/// The rows of every segment in a matrix of `width` columns.
+fn pieces<'a, T>(
+    segments: &'a [Segment],
+    mut rest: &'a mut [T],
+    width: usize,
+) -> impl ExactSizeIterator<Item = &'a mut [T]> {
+    segments.iter().map(move |segment| {
+        let (own, after) = std::mem::take(&mut rest).split_at_mut(segment.own.length * width);
+        rest = after;
+        own
+    })
+}
+
+/// Every thread takes one task after another, and has a scratch.
+fn share<T>(
     threads: &Threads,
-    segments: &[Segment],
-    (out, width): (&mut [f32], usize),
+    tasks: impl ExactSizeIterator<Item = T> + Send,
     scratch: &mut Vec<Scratch>,
-    work: impl Fn(&Segment, &mut [f32], &mut Scratch) + Sync,
+    work: impl Fn(T, &mut Scratch) + Sync,
 ) {
-    let count = threads.count().min(segments.len()).max(1);
+    let count = threads.count().min(tasks.len()).max(1);
     scratch.resize_with(count.max(scratch.len()), Scratch::default);
-    let tasks = Mutex::new((segments.iter(), out));
-    let next = || {
-        let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        let segment = tasks.0.next()?;
-        let (own, rest) = std::mem::take(&mut tasks.1).split_at_mut(segment.own.length * width);
-        tasks.1 = rest;
-        Some((segment, own))
-    };
+    let tasks = Mutex::new(tasks);
+    let next = || tasks.lock().unwrap_or_else(PoisonError::into_inner).next();
     threads.for_tasks(&mut scratch[..count], |scratch| {
-        while let Some((segment, out)) = next() {
-            work(segment, out, scratch);
+        while let Some(task) = next() {
+            work(task, scratch);
         }
     });
 }
@@ -128,7 +139,7 @@ fn forward_segment(
     heads: Heads,
     segment: &Segment,
     qkv: &[f32],
-    out: &mut [f32],
+    (out, normalisers): Outputs<'_>,
     scratch: &mut Scratch,
 ) {
     let columns = |column| Columns {
@@ -148,7 +159,8 @@ fn forward_segment(
             for block in blocks(kernels, before..segment.total()) {
                 let index = block.first - before;
                 let queries = columns(head * heads.width).rows(segment, index);
-                probabilities(&block, (kernels, heads.scale), queries, scratch);
+                let normalisers = &mut normalisers[index * heads.queries + head..];
+                probabilities(&block, heads, queries, normalisers, scratch);
                 let out = StridedMut {
                     data: &mut out[index * out_row + head * heads.width..],
                     row: out_row,
@@ -159,56 +171,75 @@ fn forward_segment(
     }
 }
 
-/// Fills `scratch.probabilities` with `P` of a block of rows.
+/// Fills `scratch.probabilities` with `Q Kᵀ` of a block of rows.
+fn scores<'a>(
+    block: &causal::Rows,
+    queries: Strided<'_>,
+    scratch: &'a mut Scratch,
+) -> &'a mut [f32] {
+    let probabilities = &mut scratch.probabilities;
+    probabilities.resize(block.size().max(probabilities.len()), 0.0);
+    block.scores(queries, &scratch.keys_transposed, probabilities);
+    probabilities
+}
+
+/// Fills `scratch.probabilities` with `P` of a block of rows, and one of `heads.queries`
+/// normalisers a row with the head's.
 fn probabilities(
     block: &causal::Rows,
-    (kernels, scale): (Kernels, f32),
+    heads: Heads,
     queries: Strided<'_>,
+    normalisers: &mut [SoftmaxRow],
     scratch: &mut Scratch,
 ) {
-    let Scratch {
-        keys_transposed,
-        probabilities,
-        ..
-    } = scratch;
-    probabilities.resize(block.size().max(probabilities.len()), 0.0);
-    block.scores(queries, keys_transposed, probabilities);
-    let rows = probabilities.chunks_exact_mut(block.stride);
-    for (index, row) in rows.enumerate().take(block.count) {
-        let valid = block.first + index + 1;
-        softmax(kernels, &mut row[..block.reach(index)], valid, scale);
+    let rows = block.rows(scores(block, queries, scratch));
+    let normalisers = normalisers.iter_mut().step_by(heads.queries);
+    for ((row, valid), normaliser) in rows.zip(normalisers) {
+        *normaliser = softmax(block.kernels, row, valid, heads.scale);
     }
 }
 
-/// Gradients of attention: from `d_out` `[rows, out_row]` to `d_qkv` `[rows, row]`.
+/// The same from the normalisers that the forward pass kept.
+fn probabilities_again(
+    block: &causal::Rows,
+    heads: Heads,
+    queries: Strided<'_>,
+    normalisers: &[SoftmaxRow],
+    scratch: &mut Scratch,
+) {
+    let rows = block.rows(scores(block, queries, scratch));
+    let normalisers = normalisers.iter().step_by(heads.queries);
+    for ((row, valid), &normaliser) in rows.zip(normalisers) {
+        softmax_again(block.kernels, row, valid, heads.scale, normaliser);
+    }
+}
+
+/// Gradients of attention: from `d_out` to `d_qkv` `[rows, row]`.
 ///
 /// Segments with a parent have no backward pass.
 pub(crate) fn backward(
     threads: &Threads,
     heads: Heads,
     rows: &Rows,
-    (qkv, d_out): (&[f32], &[f32]),
+    (qkv, normalisers, d_out): Inputs<'_>,
     d_qkv: &mut [f32],
     scratch: &mut Vec<Scratch>,
 ) {
-    share(
-        threads,
-        rows.segments(),
-        (d_qkv, heads.row()),
-        scratch,
-        |segment, d_qkv, scratch| {
-            let part = Backward {
-                kernels: threads.kernels(),
-                heads,
-                segment,
-                qkv,
-                d_out,
-            };
-            for key_head in 0..heads.keys {
-                part.group(key_head, d_qkv, scratch);
-            }
-        },
-    );
+    let segments = rows.segments();
+    let tasks = segments.iter().zip(pieces(segments, d_qkv, heads.row()));
+    share(threads, tasks, scratch, |(segment, d_qkv), scratch| {
+        let part = Backward {
+            kernels: threads.kernels(),
+            heads,
+            segment,
+            qkv,
+            normalisers,
+            d_out,
+        };
+        for key_head in 0..heads.keys {
+            part.group(key_head, d_qkv, scratch);
+        }
+    });
 }
 
 /// The backward pass of one segment.
@@ -217,6 +248,7 @@ struct Backward<'a> {
     heads: Heads,
     segment: &'a Segment,
     qkv: &'a [f32],
+    normalisers: &'a [SoftmaxRow],
     d_out: &'a [f32],
 }
 
@@ -286,9 +318,11 @@ impl<'a> Backward<'a> {
         }
         for block in blocks(kernels, 0..segment.own.length) {
             let inputs = queries.rows(segment, block.first);
-            probabilities(&block, (kernels, heads.scale), inputs, scratch);
+            let row = segment.own.first + block.first;
+            let normalisers = &self.normalisers[row * heads.queries + head..];
+            probabilities_again(&block, heads, inputs, normalisers, scratch);
             let d_rows = d_head.rows(segment, block.first);
-            slopes(&block, (kernels, heads.scale), d_rows, scratch);
+            slopes(&block, heads, d_rows, scratch);
             let d_queries = StridedMut {
                 data: &mut d_qkv[block.first * heads.row() + head * heads.width..],
                 row: heads.row(),
@@ -311,12 +345,7 @@ impl<'a> Backward<'a> {
 }
 
 /// Fills `scratch.slopes` with `dS` of a block of rows, from its `P` and `dO`.
-fn slopes(
-    block: &causal::Rows,
-    (kernels, scale): (Kernels, f32),
-    d_out: Strided<'_>,
-    scratch: &mut Scratch,
-) {
+fn slopes(block: &causal::Rows, heads: Heads, d_out: Strided<'_>, scratch: &mut Scratch) {
     let Scratch {
         values_transposed,
         probabilities,
@@ -326,11 +355,14 @@ fn slopes(
     slopes.resize(block.size().max(slopes.len()), 0.0);
     block.scores(d_out, values_transposed, slopes);
     let probabilities = probabilities.chunks_exact(block.stride);
-    let rows = slopes.chunks_exact_mut(block.stride).zip(probabilities);
-    for (index, (slopes, p)) in rows.enumerate().take(block.count) {
-        let reach = block.reach(index);
-        let valid = block.first + index + 1;
-        softmax_backward(kernels, &p[..reach], &mut slopes[..reach], valid, scale);
+    for ((slopes, valid), p) in block.rows(slopes).zip(probabilities) {
+        softmax_backward(
+            block.kernels,
+            &p[..slopes.len()],
+            slopes,
+            valid,
+            heads.scale,
+        );
     }
 }
 
