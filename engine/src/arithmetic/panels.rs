@@ -16,7 +16,9 @@
 use super::cpu::Kernels;
 use super::gemm::{Operand, Output, View, pack_panel};
 use super::lines::Lines;
-use super::tile::{Block, FETCH_STEP, Shape, Strides, Target, even_tile_rows, panel_width};
+use super::tile::{
+    Block, FETCH_STEP, Shape, Strides, Target, even_tile_rows, fetch_tile, panel_width,
+};
 use std::ops::Range;
 
 /// Rows of a block: a block and what a layer makes of it fit in a second-level cache, and a weight
@@ -222,6 +224,12 @@ pub(crate) fn weight_gradient(
                         panel: x.panel(panel),
                         next: ahead.take(dy.rows * FETCH_STEP),
                     };
+                    let after = if row + tile < outputs {
+                        (row + tile) * columns + panel * width
+                    } else {
+                        (panel + 1) * width
+                    };
+                    fetch_tile(kernels, c.get(after..).unwrap_or_default(), columns, tile);
                     let target = Target {
                         c: &mut c[row * columns + panel * width..],
                         row: columns,

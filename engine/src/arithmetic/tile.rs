@@ -137,6 +137,19 @@ pub(crate) struct Target<'a> {
     pub(crate) accumulate: bool,
 }
 
+/// Asks for the first-level cache to hold the tile of `rows` rows at the beginning of `c`.
+#[inline(always)]
+pub(super) fn fetch_tile(kernels: Kernels, c: &[f32], row: usize, rows: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if kernels.path() == KernelPath::Avx512 {
+        for i in 0..rows {
+            for line in 0..2 {
+                x86::fetch_first(c.as_ptr().wrapping_add(i * row + line * LINE));
+            }
+        }
+    }
+}
+
 struct Raw {
     depth: usize,
     a: *const f32,
@@ -373,7 +386,7 @@ macro_rules! tile {
 mod x86 {
     use super::{FETCH_STEP, GROUPS, LINE, Raw, Strides, TURN};
     use std::arch::x86_64::{
-        __m256, __m512, _MM_HINT_T1, _mm_prefetch, _mm256_fmadd_ps, _mm256_loadu_ps,
+        __m256, __m512, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch, _mm256_fmadd_ps, _mm256_loadu_ps,
         _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
         _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
     };
@@ -383,6 +396,13 @@ mod x86 {
     fn fetch(line: *const f32) {
         // SAFETY: a prefetch never faults.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
+    }
+
+    /// Asks for a cache line at the first level.
+    #[inline(always)]
+    pub(super) fn fetch_first(line: *const f32) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
     }
 
     /// The pointer, of which the compiler forgets how it was computed: it would otherwise derive
