@@ -148,6 +148,8 @@ pub(super) fn fetch_tile(kernels: Kernels, c: &[f32], row: usize, rows: usize) {
             }
         }
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (kernels, c, row, rows);
 }
 
 struct Raw {
