@@ -68,11 +68,11 @@ impl Work {
     }
 }
 
-/// The sketch of sections, and the salt that seals it and them.
+/// What the sketch of sections is made of, and the salt that seals it and them.
 fn opened(sections: &Sections, salts: &Salts) -> Opened {
     Opened {
         salt: salts.sketch,
-        sketch: sections.sketch(),
+        parts: sections.parts(),
     }
 }
 
@@ -359,7 +359,7 @@ pub fn sealed(
                 tokens: BoundedVec::new(tokens)?,
                 finish,
                 reward_micro,
-                sealed: Seal::section(salts.sketch, (group, slot), section),
+                sealed: Seal::section(salts.sketch, (group, slot), section.digest()),
             })
         });
         let samples = BoundedVec::new(samples.collect::<Result<_, ExecuteError>>()?)?;

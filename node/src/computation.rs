@@ -108,7 +108,11 @@ impl Bound {
         let is_planted = opening::is_planted_round(unit);
         Self {
             claim,
-            opened: unit.opening.sketch.filter(|_| !opening::is_blind(id, unit)),
+            opened: unit
+                .opening
+                .sketch
+                .clone()
+                .filter(|_| !opening::is_blind(id, unit)),
             plant: match unit.opening.plant {
                 Some(Plant::Fault {
                     correction, output, ..
@@ -267,16 +271,12 @@ impl Computation {
         group: Option<u32>,
         device: &Device,
     ) -> Judgement {
-        let without_sketch = |verdict| Judgement {
-            verdict,
-            sketch: None,
-        };
         match (&self.work, &bound.claim) {
             (Work::Rollout(task), Claim::Rollout { root, totals }) => {
                 let claimed = Claimed {
                     root: *root,
                     totals: *totals,
-                    opened: bound.opened,
+                    opened: bound.opened.clone(),
                     plant: bound.plant,
                     class: bound.class.as_ref(),
                 };
@@ -291,7 +291,7 @@ impl Computation {
                 },
             ) => {
                 let inputs = self.gradient_inputs(beacon, learned.as_ref());
-                without_sketch(verifier::gradient::judge(
+                Judgement::without_sketch(verifier::gradient::judge(
                     &inputs,
                     *tokens_count,
                     *loss_micro,
@@ -301,7 +301,7 @@ impl Computation {
             }
             // The state machine refuses claims that do not fit the unit's kind.
             (Work::Rollout(_) | Work::Gradient { .. }, _) => {
-                without_sketch(verifier::unavailable())
+                Judgement::without_sketch(verifier::unavailable())
             }
         }
     }

@@ -4,6 +4,7 @@
 //! Level-triggered: at every block `Duties::act` reads from the state what is expected of this
 //! validator, starts what has to be computed or fetched, and signs what is ready.
 
+mod audit;
 mod part;
 mod readiness;
 mod register;
@@ -11,10 +12,8 @@ mod volunteer;
 
 use crate::{
     chain::Chain,
-    computation::{Bound, Computation},
-    local::{Sort, Trust, Work},
+    local::Work,
     outbox::Outbox,
-    rpc::work::{self, Input, StepContext},
     validator::Role,
     workbench::{Model, Workbench},
 };
@@ -24,19 +23,17 @@ use ledger_state::{
     opening::may_reveal,
     run::{self, Run, Stage},
     task,
-    unit::{self, Claim, Commitment, Draw, Opinion, Sortition, Unit},
+    unit::{self, Claim, Commitment, Opinion, Sortition, Unit},
     validator::Validator,
 };
 use part::Part;
 use protocol::{
-    Address, BlobId, CheckpointId, Height, RunId, SigningKey, Step,
+    Address, CheckpointId, Height, RunId, SigningKey, Step,
     checkpoint::Checkpoint,
     codec::BoundedVec,
     gradient,
-    recipe::Recipe,
     task::{Beacon, UnitId, UnitKind},
-    transaction::{ATTESTED_UNITS_COUNT_MAX, Body, Commitment as Sealed},
-    verdict,
+    transaction::{ATTESTED_UNITS_COUNT_MAX, Body},
     vrf::{Output, Proof},
 };
 use std::{
@@ -46,8 +43,6 @@ use std::{
 use tokio::sync::mpsc;
 use verifier::rollout::Judgement;
 
-/// Blocks before an audit's deadline at which a blob that nobody serves counts as withheld.
-const WITHHELD_MARGIN_BLOCKS: u64 = 8;
 /// Steps for which old checkpoints are served to those who are late.
 const CHECKPOINTS_KEPT_COUNT: u64 = 4;
 
@@ -313,80 +308,6 @@ impl Duties {
             })
         });
     }
-    fn audit_bodies(&mut self, seats: &[(UnitId, Unit, Seat)], height: Height) -> Vec<Body> {
-        let mut bodies = Vec::new();
-        // A blob that was withheld in one round of judging may be there in the next.
-        let seated: BTreeSet<UnitId> = seats.iter().map(|(id, ..)| *id).collect();
-        let withheld = verifier::unavailable();
-        self.verdicts
-            .retain(|part, judged| seated.contains(&part.unit) || judged.verdict != withheld);
-        for (id, unit, seat) in seats {
-            let Some((part, bound)) = self.chain.view(|view| Part::of(view, *id, unit)) else {
-                continue;
-            };
-            let Some(Judgement { verdict, sketch }) = self.verdicts.get(&part).cloned() else {
-                self.judge((part, bound), unit, *seat, height);
-                continue;
-            };
-            let salt = self.salt(*id, unit.audits.len());
-            bodies.push(match seat {
-                Seat::Commit { .. } | Seat::Volunteer => {
-                    let judged = (&verdict, sketch);
-                    let salt = salt.as_bytes();
-                    let commitment = verdict::commitment(self.operator, *id, judged, salt);
-                    Body::AuditCommit {
-                        unit: *id,
-                        sortition: None,
-                        commitment: Sealed::from_bytes(commitment),
-                    }
-                }
-                Seat::Reveal => Body::AuditReveal {
-                    unit: *id,
-                    verdict,
-                    sketch,
-                    salt,
-                },
-            });
-        }
-        bodies
-    }
-    fn judge(&mut self, (part, bound): (Part, Bound), unit: &Unit, seat: Seat, height: Height) {
-        let Some(commitment) = unit.commitment.clone() else {
-            return;
-        };
-        let job = Job::Judge(part);
-        let withheld = match seat {
-            Seat::Commit { by } => height.saturating_add(WITHHELD_MARGIN_BLOCKS) >= by,
-            Seat::Volunteer | Seat::Reveal => false,
-        };
-        let here = self
-            .bench
-            .blobs
-            .size(&commitment.blob)
-            .ok()
-            .flatten()
-            .is_some();
-        if withheld && !here && !self.running.contains(&job) {
-            let judged = Judgement {
-                verdict: verifier::unavailable(),
-                sketch: None,
-            };
-            self.verdicts.insert(part, judged);
-            return;
-        }
-        if !self.start(job, height) {
-            return;
-        }
-        let (bench, chain, miner) = (Arc::clone(&self.bench), Arc::clone(&self.chain), unit.miner);
-        let trust = match commitment.draw {
-            Draw::Drawn { rate } | Draw::Spared { rate } => Trust::of(rate),
-            Draw::Pending => Trust::Newcomer,
-        };
-        self.spawn(job, async move {
-            let blob = (commitment.blob, commitment.blob_bytes);
-            judge(&bench, &chain, (part, miner, trust), bound, blob).await
-        });
-    }
     fn checkpoint_bodies(&mut self, due: &[(RunId, Step)], height: Height) -> Vec<Body> {
         let mut bodies = Vec::new();
         for &(run, step) in due {
@@ -503,42 +424,6 @@ fn seat(id: UnitId, unit: &Unit, operator: Address, height: Height) -> Option<Se
         Opinion::Committed { .. } if may_reveal(id, unit, height.next()) => Some(Seat::Reveal),
         Opinion::Pending | Opinion::Committed { .. } | Opinion::Revealed { .. } => None,
     }
-}
-
-async fn judge(
-    bench: &Workbench,
-    chain: &Chain,
-    (part, miner, trust): (Part, Address, Trust),
-    bound: Bound,
-    (blob, blob_bytes): (BlobId, u64),
-) -> Result<Outcome> {
-    let Part {
-        unit: id, group, ..
-    } = part;
-    let (recipe, context, inputs) = chain
-        .view(|view| about(view, id))
-        .with_context(|| format!("unit {id} is not of the current step"))?;
-    let blob = bench.blob(blob, blob_bytes).await?;
-    let chain_id = chain.id();
-    let owner = (id, miner);
-    let computation =
-        Computation::gather(bench, (chain_id, recipe), &context, owner, &inputs).await?;
-    let device = bench.device();
-    let work = Work::Audit(Sort {
-        kind: id.kind,
-        trust,
-    });
-    let judged = bench.compute(work, move || {
-        computation.judge(&bound, &blob, group, &device)
-    });
-    judged.await.map(Outcome::Judged)
-}
-
-fn about(view: &View<'_>, id: UnitId) -> Option<(Arc<Recipe>, StepContext, Vec<Input>)> {
-    let run: Run = view.get(&id.run)?;
-    let context = work::context(view, id.run, &run).filter(|context| context.step == id.step)?;
-    let recipe = Arc::new(run::recipe(view, id.run)?);
-    Some((recipe, context, work::inputs(view, id)))
 }
 
 /// Computes, keeps and describes checkpoint `step` from the accepted units of the step before.

@@ -24,10 +24,10 @@ use network::{FolderStore, Network, NetworkConfig, NetworkEvent};
 use protocol::{
     Address, ChainId, Micro, RunId, SigningKey, Step,
     class::{Class, ClassId},
-    codec::BoundedVec,
+    codec::{BoundedVec, encode},
     genesis::Genesis,
     recipe::Recipe,
-    rollout::{OPENINGS_COUNT_MAX, Opening},
+    rollout::{OPENINGS_BYTES_MAX, OPENINGS_COUNT_MAX, Opening},
     task::UnitId,
     transaction::Body,
     verdict::Check,
@@ -385,6 +385,10 @@ impl Miner {
             } else {
                 opening.sealed(self.address)
             });
+        }
+        while ready.len() > 1 && encode(&ready).len() > OPENINGS_BYTES_MAX {
+            // What does not fit is still due in the next round.
+            ready.pop();
         }
         let openings = BoundedVec::new(ready)?;
         if openings.as_slice().is_empty() {

@@ -3,7 +3,7 @@
 use crate::rpc::{client::Client, query::ClassesAnswer};
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
-use protocol::{Address, Height, ProposalId, RunId, task::UnitId, verdict::Check};
+use protocol::{Address, Height, ProposalId, RunId, rollout::Opened, task::UnitId, verdict::Check};
 use serde_json::Value;
 
 /// What to ask.
@@ -186,9 +186,8 @@ fn describe_unit(answer: &Value, text: &mut String) {
 
 /// What the miner opened: its sketch, and the fault that it planted.
 fn describe_opening(opening: &Value, text: &mut String) {
-    if !opening["sketch"].is_null() {
-        let sketch = plain(&opening["sketch"]["sketch"]);
-        text.push_str(&format!("  opened, sketch {sketch}\n"));
+    if let Ok(opened) = serde_json::from_value::<Opened>(opening["sketch"].clone()) {
+        text.push_str(&format!("  opened, sketch {}\n", opened.sketch()));
     }
     let correction = &opening["plant"]["correction"];
     if !correction.is_null() {

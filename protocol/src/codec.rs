@@ -98,6 +98,11 @@ impl<T, const MAX: usize> BoundedVec<T, MAX> {
     pub fn as_slice(&self) -> &[T] {
         &self.0
     }
+    /// As many items, each made of one of these.
+    #[must_use]
+    pub fn map<U>(&self, make: impl FnMut(&T) -> U) -> BoundedVec<U, MAX> {
+        BoundedVec(self.0.iter().map(make).collect())
+    }
     /// The items, owned.
     #[must_use]
     pub fn into_vec(self) -> Vec<T> {

@@ -1,8 +1,8 @@
 //! Rollouts: what a unit's miner shows, what it hides, and the one hash that binds both.
 //!
 //! * [`Payload`] is the open blob: tokens, ends, rewards. Anyone may read it.
-//! * [`Sections`] are the hidden part: proofs of the activations, one [`Section`] a sample. Their
-//!   plain hash is the unit's [`Sketch`]. Whoever computes the unit rightly gets the same sketch,
+//! * [`Sections`] are the hidden part: proofs of the activations, one [`Section`] a sample. What
+//!   they hash to is the unit's [`Sketch`]. Whoever computes the unit rightly gets the same sketch,
 //!   so that an auditor who names it before the miner opens it has done the work.
 //! * a [`Seal`] hides a section, the sketch, or a planted fault until its [`Salt`] is opened;
 //! * [`Leaf`] binds everything about one sample, [`Tree`] all leaves, [`Root`] the unit.
@@ -25,11 +25,11 @@ mod tree;
 
 pub use equivocation::{Equivocation, EquivocationError, Half};
 pub use leaf::{Leaf, leaves};
-pub use opening::{OPENINGS_COUNT_MAX, Opening, Shown};
+pub use opening::{OPENINGS_BYTES_MAX, OPENINGS_COUNT_MAX, Opening, Shown};
 pub use seal::{Correction, Opened, Root, Salt, Salts, Seal, plant_seal, root, sketch_seal};
 pub use sections::{
-    PROJECTED_TOKENS_COUNT_MAX, PROJECTIONS_COUNT, SECTIONS_BYTES_MAX, Section, SectionGroup,
-    Sections, Sketch,
+    PROJECTED_TOKENS_COUNT_MAX, PROJECTIONS_COUNT, Parts, SECTIONS_BYTES_MAX, Section,
+    SectionGroup, Sections, Sketch, part,
 };
 pub use tree::{Digest, INCLUSION_LEVELS_MAX, Inclusion, Tree};
 
@@ -149,13 +149,14 @@ impl Payload {
         for (group, samples) in (0..).zip(self.groups.as_slice()) {
             for (slot, sample) in (0..).zip(samples.samples.as_slice()) {
                 let section = sections.get(group as usize, slot as usize);
-                let seal = section.map(|one| Seal::section(Salt::OPEN, (group, slot), one));
+                let place = (group, slot);
+                let seal = section.map(|one| Seal::section(Salt::OPEN, place, one.digest()));
                 misplaced += u64::from(seal != Some(sample.sealed));
             }
         }
         let opened = Opened {
             salt: Salt::OPEN,
-            sketch: sections.sketch(),
+            parts: sections.parts(),
         };
         let sealed = sketch_seal(self.unit, self.miner, &opened) == self.sketch_seal;
         let counted = |(groups, sections): (&Group, &SectionGroup)| {

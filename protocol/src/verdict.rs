@@ -269,6 +269,21 @@ impl Verdict {
         let first = |level: Level| self.findings().iter().find(|one| one.level() == level);
         first(Level::Slash).or(first(Level::Void)).copied()
     }
+    /// The verdict without the result of one check.
+    #[must_use]
+    pub fn without(&self, check: Check) -> Self {
+        let others = self.findings().iter().filter(|one| one.check != check);
+        let others = BoundedVec::new(others.copied().collect());
+        others.map_or_else(|_| self.clone(), Self)
+    }
+    /// The verdict with one more finding, in its place among the others; as it is if it is full.
+    #[must_use]
+    pub fn with(&self, finding: Finding) -> Self {
+        let mut findings = self.without(finding.check).findings().to_vec();
+        let place = findings.partition_point(|one| one.check < finding.check);
+        findings.insert(place, finding);
+        BoundedVec::new(findings).map_or_else(|_| self.clone(), Self)
+    }
     /// The result of one check, if it was made.
     #[must_use]
     pub fn finding(&self, check: Check) -> Option<Finding> {

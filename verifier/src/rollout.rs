@@ -6,29 +6,27 @@
 //! which it names before the miner does, shows that it ran the model. Once the seals are open,
 //! each must hide *the* section.
 
+mod cases;
 mod tolerant;
 
 use crate::{unavailable, undecodable, verdict};
-use engine::{Continuation, Device, Replay, sampler};
+use cases::{Case, cases, passes};
+use engine::{Device, Replay, sampler};
 use miner::{
     ExecuteError, RolloutInputs, World,
     model::number,
-    parallel,
-    rollout::{EXACT_MICRO, corrected, ends_lawfully, prompt_proof, section},
+    rollout::{EXACT_MICRO, corrected, prompt_proof, section},
 };
 use protocol::{
     class::Class,
-    codec::BoundedVec,
-    rollout::{Correction, Opened, Payload, Root, Sample, Seal, Section, Sections, Sketch, Totals},
+    rollout::{Correction, Digest, Opened, Payload, Root, Seal, Section, Sketch, Totals, part},
     verdict::{Check, Finding, Verdict},
     vrf::Output,
 };
-
-/// Hidden values and logits that are held at a time: 64 MiB of them.
-const VALUES_COUNT_MAX: usize = 1 << 24;
+use std::ops::ControlFlow;
 
 /// What the chain holds against the miner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed<'a> {
     /// Binds the unit.
     pub root: Root,
@@ -45,10 +43,39 @@ pub struct Claimed<'a> {
 /// What an auditor finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
-    /// Every check. Activations are checked only against opened seals.
+    /// Every check that was made. Activations are checked only against opened seals.
     pub verdict: Verdict,
-    /// The sketch of the auditor's own sections; nothing if it could not make all of them.
+    /// The sketch of the auditor's own sections; nothing if it did not make all of them.
     pub sketch: Option<Sketch>,
+    /// Digests of the sections that it made, group after group; nothing for one that could not be
+    /// made.
+    made: Vec<Vec<Option<Digest>>>,
+}
+
+impl Judgement {
+    /// A verdict of an auditor that made no sections.
+    #[must_use]
+    pub const fn without_sketch(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            sketch: None,
+            made: Vec::new(),
+        }
+    }
+
+    /// What an auditor of a blind round says once the miner has opened its seals: the verdict that
+    /// it bound, and whether what was sealed is what it had made itself.
+    #[must_use]
+    pub fn seen(&self, payload: &Payload, opened: &Opened) -> Verdict {
+        if self.made.is_empty() {
+            return self.verdict.clone();
+        }
+        let groups = (0..).zip(&self.made);
+        let mut faults = groups.map(|(group, made)| unsound(payload, group, made, opened));
+        let first = faults.find(|fault| fault.count > 0);
+        let found = first.unwrap_or_default().finding(Check::Activations);
+        self.verdict.with(found)
+    }
 }
 
 /// Repeats the unit and reports every check, in the order of [`Check`].
@@ -64,6 +91,11 @@ pub fn judge(
 
 /// Repeats one group of the unit's samples, or all of them. What needs no model is checked for the
 /// whole unit anyhow.
+///
+/// A unit is wrong at its first contradiction, and nobody repeats the rest of it: where a check
+/// that needs no model fails, the model does not run, and the first group with a wrong token or a
+/// wrong seal is the last. What is measured is measured in that group, so that everyone who
+/// repeats the unit, or that group of it, finds the same.
 #[must_use]
 pub fn judge_part(
     inputs: &RolloutInputs<'_>,
@@ -72,19 +104,15 @@ pub fn judge_part(
     group: Option<u32>,
     device: &Device,
 ) -> Judgement {
-    let without_sketch = |verdict| Judgement {
-        verdict,
-        sketch: None,
-    };
     let Ok(payload) = Payload::decode(blob) else {
-        return without_sketch(undecodable());
+        return Judgement::without_sketch(undecodable());
     };
     if let Some(class) = claimed.class {
         let verdict = tolerant::judge(inputs, claimed, (&payload, class), device);
-        return without_sketch(verdict.unwrap_or_else(|_| unavailable()));
+        return Judgement::without_sketch(verdict.unwrap_or_else(|_| unavailable()));
     }
     let judged = examine(inputs, claimed, &payload, group, device);
-    judged.unwrap_or_else(|_| without_sketch(unavailable()))
+    judged.unwrap_or_else(|_| Judgement::without_sketch(unavailable()))
 }
 
 fn examine(
@@ -100,37 +128,62 @@ fn examine(
         .plant
         .and_then(|(correction, _)| corrected(inputs.task, &world, payload, &correction));
     let payload = corrected.as_ref().unwrap_or(payload);
+    let cases = cases(inputs, &world, payload);
+    let mut findings = shape(inputs, &world, claimed, (bound, payload));
+    let (finish, reward) = ends(&cases);
+    findings.extend([finish.finding(Check::Finish), reward.finding(Check::Reward)]);
+    findings.extend(misplanted.map(|count| Finding::exact(Check::Plant, count)));
+    let verdict = verdict(findings);
+    if !verdict.accepts() {
+        return Ok(Judgement::without_sketch(verdict));
+    }
+    let wanted = |case: &Case<'_>| group.is_none_or(|only| only == case.group);
+    let cases: Vec<Case<'_>> = cases.into_iter().filter(wanted).collect();
+    let Replayed {
+        sampling,
+        unsound,
+        made,
+    } = replay(inputs, payload, &cases, claimed.opened.as_ref(), device)?;
+    let mut verdict = verdict.with(sampling.finding(Check::Sampling));
+    if claimed.opened.is_some() {
+        verdict = verdict.with(unsound.finding(Check::Activations));
+    }
+    let sketch = group.is_none().then(|| sketch(payload, &made)).flatten();
+    Ok(Judgement {
+        verdict,
+        sketch,
+        made,
+    })
+}
+
+/// Whether the payload is the unit's, whole, and what was bound.
+fn shape(
+    inputs: &RolloutInputs<'_>,
+    world: &World,
+    claimed: &Claimed<'_>,
+    (bound, payload): (&Payload, &Payload),
+) -> Vec<Finding> {
     let identity = [
         payload.unit != inputs.task.unit,
         payload.miner != inputs.task.miner,
-        payload.sections.is_some(),
+        payload.sections.is_some() != claimed.class.is_some(),
     ];
-    let (faults, made) = replay(inputs, &world, payload, group, device)?;
-    let sketch = match group {
-        None => sections(payload, &made).map(|sections| sections.sketch()),
-        Some(_) => None,
-    };
-    let mut findings = vec![
+    let uncommitted = uncommitted(inputs, world, claimed, (bound, payload));
+    vec![
         Finding::exact(Check::Encoding, count(&identity)),
         Finding::exact(Check::Completeness, incomplete(inputs, payload)),
-        Finding::exact(
-            Check::Commitment,
-            uncommitted(inputs, &world, claimed, (bound, payload)),
-        ),
-        faults.finish.finding(Check::Finish),
-        faults.sampling.finding(Check::Sampling),
-    ];
-    if let Some(opened) = &claimed.opened {
-        let mut unsound = unsound(payload, &made, opened);
-        if group.is_none() && sketch != Some(opened.sketch) {
-            unsound.add(Fault::new(1, 0));
-        }
-        findings.push(unsound.finding(Check::Activations));
+        Finding::exact(Check::Commitment, uncommitted),
+    ]
+}
+
+/// Samples that end unlawfully, and those with a wrong reward.
+fn ends(cases: &[Case<'_>]) -> (Fault, Fault) {
+    let (mut finish, mut reward) = (Fault::default(), Fault::default());
+    for case in cases {
+        finish.add(Fault::new(case.finish, case.group));
+        reward.add(Fault::new(case.reward, case.group));
     }
-    findings.push(faults.reward.finding(Check::Reward));
-    findings.extend(misplanted.map(|count| Finding::exact(Check::Plant, count)));
-    let verdict = verdict(findings);
-    Ok(Judgement { verdict, sketch })
+    (finish, reward)
 }
 
 /// Whether an opened fault is not the one that the miner's randomness says; nothing if none is.
@@ -140,19 +193,22 @@ fn misplanted(inputs: &RolloutInputs<'_>, claimed: &Claimed<'_>, bound: &Payload
     Some(u64::from(!correction.is_due(&output, bound, vocabulary)))
 }
 
-/// Samples whose seal, once open, does not hide the section that the model gives.
-fn unsound(payload: &Payload, made: &[Made], opened: &Opened) -> Fault {
-    let mut unsound = Fault::default();
-    for made in made {
-        let group = payload.groups.as_slice().get(made.group as usize);
-        let sample = group.and_then(|group| group.samples.as_slice().get(made.slot as usize));
-        let place = (made.group, made.slot);
-        let section = made.section.as_ref();
-        let expected = section.map(|section| Seal::section(opened.salt, place, section));
-        let is_wrong = expected.is_none() || expected != sample.map(|sample| sample.sealed);
-        unsound.add(Fault::new(is_wrong.into(), made.group));
-    }
-    unsound
+/// In one group, samples whose seal, once open, does not hide the section that the model gives, and
+/// one more if the group's part of the sketch is another.
+fn unsound(payload: &Payload, group: u32, made: &[Option<Digest>], opened: &Opened) -> Fault {
+    let samples = payload.groups.as_slice().get(group as usize);
+    let samples = samples.map_or(&[][..], |group| group.samples.as_slice());
+    let seals = (0..)
+        .zip(samples)
+        .zip(made)
+        .filter(|((slot, sample), made)| {
+            let seal = made.map(|digest| Seal::section(opened.salt, (group, *slot), digest));
+            seal != Some(sample.sealed)
+        });
+    let own: Option<Vec<Digest>> = made.iter().copied().collect();
+    let shown = opened.parts.as_slice().get(group as usize);
+    let is_part = own.is_some_and(|own| shown == Some(&part(&own)));
+    Fault::new(seals.count() as u64 + u64::from(!is_part), group)
 }
 
 fn count(faults: &[bool]) -> u64 {
@@ -223,201 +279,83 @@ impl Fault {
     }
 }
 
-/// Faults found by replaying samples, one counter a check.
-#[derive(Clone, Copy, Debug, Default)]
-struct Faults {
-    finish: Fault,
+/// What running the model says about the groups up to the first with a contradiction.
+#[derive(Default)]
+struct Replayed {
     sampling: Fault,
-    reward: Fault,
+    unsound: Fault,
+    made: Vec<Vec<Option<Digest>>>,
 }
 
-impl Faults {
-    fn add(&mut self, other: Self) {
-        let Self {
-            finish,
-            sampling,
-            reward,
-        } = other;
-        self.finish.add(finish);
-        self.sampling.add(sampling);
-        self.reward.add(reward);
-    }
-}
-
-/// What replaying a sample made.
-struct Made {
-    group: u32,
-    slot: u32,
-    /// Nothing where a hidden state is no number that a proof can hold.
-    section: Option<Section>,
-}
-
-/// A sample beside what the task says about it.
-struct Case<'a> {
-    sample: &'a Sample,
-    group: u32,
-    slot: u32,
-    seed: [u8; 32],
-    prompt_tokens: usize,
-    /// The prompt, then as much of the response as a model can be fed.
-    tokens: Vec<u32>,
-    finish: u64,
-    reward: u64,
-}
-
-impl Case<'_> {
-    /// Response tokens that can be checked; those after them cannot be draws.
-    fn playable_tokens(&self) -> usize {
-        self.tokens.len() - self.prompt_tokens
-    }
-
-    fn prompt(&self) -> &[u32] {
-        &self.tokens[..self.prompt_tokens]
-    }
-
-    /// What goes into the model.
-    fn continuation(&self) -> Continuation<'_> {
-        let (prompt, response) = self.tokens.split_at(self.prompt_tokens);
-        Continuation { prompt, response }
-    }
-}
-
-/// Replays all samples that the task has a seed for; others are counted as incomplete.
+/// Replays samples, group after group, until one is wrong.
 fn replay(
     inputs: &RolloutInputs<'_>,
-    world: &World,
     payload: &Payload,
-    wanted: Option<u32>,
-    device: &Device,
-) -> Result<(Faults, Vec<Made>), ExecuteError> {
-    let cases = cases(inputs, world, payload, wanted);
-    let (mut faults, mut made) = (Faults::default(), Vec::with_capacity(cases.len()));
-    let found = passes(inputs, &cases, device, |group| check_group(inputs, group))?;
-    for (more, sections) in found {
-        faults.add(more);
-        made.extend(sections);
-    }
-    Ok((faults, made))
-}
-
-/// All samples that the task has a seed for, or those of one group.
-fn cases<'a>(
-    inputs: &RolloutInputs<'_>,
-    world: &World,
-    payload: &'a Payload,
-    wanted: Option<u32>,
-) -> Vec<Case<'a>> {
-    let reinforce = &inputs.recipe.reinforce;
-    let mut cases = Vec::new();
-    let groups = (0..reinforce.groups_per_unit_count).zip(payload.groups.as_slice());
-    for (group, samples) in groups.filter(|(group, _)| wanted.is_none_or(|only| only == *group)) {
-        let prompt = world.prompt(inputs.task, group);
-        let samples = samples.samples.as_slice();
-        for (slot, sample) in (0..reinforce.samples_per_group_count).zip(samples) {
-            let seed = inputs.task.sample_seed(group, slot);
-            let place = (group, slot);
-            cases.push(case(inputs, world, (place, &prompt), seed, sample));
-        }
-    }
-    cases
-}
-
-/// Runs samples through the model, and looks at those with one prompt together.
-fn passes<T: Send>(
-    inputs: &RolloutInputs<'_>,
     cases: &[Case<'_>],
+    opened: Option<&Opened>,
     device: &Device,
-    look: impl Fn(&[(&Case<'_>, &Replay)]) -> T + Sync,
-) -> Result<Vec<T>, ExecuteError> {
-    let mut found = Vec::new();
-    for batch in cases.chunks(batch_count(inputs, cases)) {
-        let continuations: Vec<_> = batch.iter().map(Case::continuation).collect();
-        let passes = device.replay(inputs.model, &continuations)?;
-        let pairs: Vec<_> = batch.iter().zip(&passes).collect();
-        // Neighbours with equal prompts have one computation of it, and one proof.
-        let groups: Vec<_> = pairs
-            .chunk_by(|(a, _), (b, _)| a.prompt() == b.prompt())
-            .collect();
-        found.extend(parallel::map(&groups, device.threads(), |group| {
-            look(group)
-        }));
+) -> Result<Replayed, ExecuteError> {
+    let mut replayed = Replayed::default();
+    let look = |group: &[(&Case<'_>, &Replay)]| check_group(inputs, group);
+    passes(inputs, cases, device, look, |group, checked| {
+        let mut sampling = Fault::default();
+        let mut made = Vec::new();
+        for (undrawn, digests) in checked {
+            sampling.add(Fault::new(undrawn, group));
+            made.extend(digests);
+        }
+        let unsound = opened.map_or_else(Fault::default, |opened| {
+            unsound(payload, group, &made, opened)
+        });
+        replayed.sampling.add(sampling);
+        replayed.unsound.add(unsound);
+        replayed.made.push(made);
+        if sampling.count + unsound.count > 0 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    })?;
+    Ok(replayed)
+}
+
+/// The unit's sketch, if each section could be made.
+fn sketch(payload: &Payload, made: &[Vec<Option<Digest>>]) -> Option<Sketch> {
+    let groups = payload.groups.as_slice().iter();
+    let expected = groups.map(|group| group.samples.as_slice().len());
+    if !made.iter().map(Vec::len).eq(expected) {
+        return None;
     }
-    Ok(found)
+    let part_of = |made: &Vec<Option<Digest>>| {
+        let digests: Option<Vec<Digest>> = made.iter().copied().collect();
+        Some(part(&digests?))
+    };
+    let parts: Option<Vec<Digest>> = made.iter().map(part_of).collect();
+    Some(Sketch::of(&parts?))
 }
 
-/// The unit's sections, if each could be made.
-fn sections(payload: &Payload, made: &[Made]) -> Option<Sections> {
-    let mut made = made.iter();
-    let groups = payload.groups.as_slice().iter().map(|group| {
-        let sections = made.by_ref().take(group.samples.as_slice().len());
-        let sections = sections.map(|made| made.section.clone());
-        BoundedVec::new(sections.collect::<Option<Vec<_>>>()?).ok()
-    });
-    let groups = BoundedVec::new(groups.collect::<Option<Vec<_>>>()?).ok()?;
-    Some(Sections { groups })
-}
-
-/// How many samples are replayed together.
-fn batch_count(inputs: &RolloutInputs<'_>, cases: &[Case<'_>]) -> usize {
-    let config = inputs.model.config();
-    let longest = cases.iter().map(|case| case.tokens.len()).max();
-    let values = longest
-        .unwrap_or(1)
-        .saturating_mul(config.vocab_size + config.hidden_size);
-    (VALUES_COUNT_MAX / values.max(1)).max(1)
-}
-
-fn case<'a>(
+/// Wrong tokens of samples with one prompt, and the digests of the sections that they should have.
+fn check_group(
     inputs: &RolloutInputs<'_>,
-    world: &World,
-    ((group, slot), prompt): ((u32, u32), &[u32]),
-    seed: [u8; 32],
-    sample: &'a Sample,
-) -> Case<'a> {
-    let response = sample.tokens.as_slice();
-    let tokens_max = world.environment.response_tokens_max();
-    let vocabulary = inputs.recipe.model.vocab_size;
-    let playable = response.iter().take(tokens_max);
-    let playable = playable.take_while(|token| **token < vocabulary);
-    let reward = world.reward_micro(prompt, response);
-    Case {
-        sample,
-        group,
-        slot,
-        seed,
-        prompt_tokens: prompt.len(),
-        tokens: prompt.iter().chain(playable).copied().collect(),
-        finish: u64::from(!ends_lawfully(response, sample.finish, tokens_max)),
-        reward: u64::from(reward != sample.reward_micro),
-    }
-}
-
-/// The faults and sections of samples with one prompt.
-fn check_group(inputs: &RolloutInputs<'_>, group: &[(&Case<'_>, &Replay)]) -> (Faults, Vec<Made>) {
+    group: &[(&Case<'_>, &Replay)],
+) -> (u64, Vec<Option<Digest>>) {
     let width = inputs.model.config().hidden_size;
+    // Its computation is the same for all of them, and so is its proof.
     let prompt = group.first().map(|(case, pass)| {
         let states = &pass.hidden[..case.prompt_tokens * width];
         prompt_proof(states, width).ok()
     });
     let prompt = prompt.flatten();
-    let (mut faults, mut made) = (Faults::default(), Vec::with_capacity(group.len()));
+    let (mut undrawn_count, mut made) = (0, Vec::with_capacity(group.len()));
     for (case, pass) in group {
-        faults.add(Faults {
-            finish: Fault::new(case.finish, case.group),
-            sampling: Fault::new(undrawn(inputs, case, &pass.logits), case.group),
-            reward: Fault::new(case.reward, case.group),
-        });
+        undrawn_count += undrawn(inputs, case, &pass.logits);
         let split = case.prompt_tokens * width;
         let section = prompt
             .as_deref()
             .and_then(|prompt| section(prompt, &pass.hidden, split, &case.seed, width).ok());
-        made.push(Made {
-            group: case.group,
-            slot: case.slot,
-            section,
-        });
+        made.push(section.as_ref().map(Section::digest));
     }
-    (faults, made)
+    (undrawn_count, made)
 }
 
 /// Response tokens that are not the seeded draw.

@@ -51,6 +51,12 @@ pub fn is_blind(id: UnitId, unit: &Unit) -> bool {
     id.kind == UnitKind::Rollout && !unit.is_tolerant() && unit.audits.last().is_none_or(is_first)
 }
 
+/// Whether auditors of a blind round see by now what was sealed, and say so when they reveal.
+#[must_use]
+pub fn is_seen(id: UnitId, unit: &Unit) -> bool {
+    is_blind(id, unit) && unit.opening.sketch.is_some() && !is_planted_round(unit)
+}
+
 /// Whether the current round judges a planted fault that is known by now.
 #[must_use]
 pub fn is_planted_round(unit: &Unit) -> bool {
@@ -147,12 +153,12 @@ fn open_one(
         let found = (Finding::exact(Check::Plant, 1), &[][..]);
         return Ok(task::settle_slashed(view, id, unit, found, height));
     }
-    check_shown(&unit, opening)?;
+    check_shown(&unit, opening, recipe.reinforce.groups_per_unit_count)?;
     if unit.opening.plant.is_none() {
         unit.opening.plant = Some(planted(&mut unit, opening.plant, output, &recipe, id)?);
     }
-    if let Shown::Open { opened } = opening.shown {
-        unit.opening.sketch = Some(opened);
+    if let Shown::Open { opened } = &opening.shown {
+        unit.opening.sketch = Some(opened.clone());
     }
     unit.opening.open_by = None;
     view.put(&id, &unit);
@@ -208,14 +214,29 @@ fn check_proof(
     miner.vrf.verify(&alpha, &opening.proof).map_err(|_| forged)
 }
 
-/// The sketch is shown exactly where it is due: early, the round that comes would not be blind.
-fn check_shown(unit: &Unit, opening: &rollout::Opening) -> Result<(), Rejection> {
+/// The sketch is shown exactly where it is due: early, the round that comes would not be blind. It
+/// has a part for every group, so that any lie in it names one.
+fn check_shown(
+    unit: &Unit,
+    opening: &rollout::Opening,
+    groups_count: u32,
+) -> Result<(), Rejection> {
     let is_fault_first = unit.opening.plant.is_none() && opening.plant.is_some();
     let is_due = !unit.audits.is_empty() && !is_fault_first;
-    if matches!(opening.shown, Shown::Open { .. }) == is_due {
-        Ok(())
-    } else {
-        Err(Rejection::SketchNotDue { unit: opening.unit })
+    match &opening.shown {
+        Shown::Open { opened } if is_due => {
+            let found = opened.parts.as_slice().len();
+            let has_all = u32::try_from(found) == Ok(groups_count);
+            has_all.then_some(()).ok_or(Rejection::SketchParts {
+                unit: opening.unit,
+                found,
+                expected: groups_count,
+            })
+        }
+        Shown::Sealed { .. } if !is_due => Ok(()),
+        Shown::Open { .. } | Shown::Sealed { .. } => {
+            Err(Rejection::SketchNotDue { unit: opening.unit })
+        }
     }
 }
 

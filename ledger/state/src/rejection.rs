@@ -117,6 +117,8 @@ rejections! {
     320 OpeningForged { unit: UnitId } => "randomness of unit {unit} is not proven by its miner's key";
     /// The sketch is opened exactly where it is due.
     321 SketchNotDue { unit: UnitId } => "sketch of unit {unit} is opened where it must stay sealed, or sealed where it is due";
+    /// A sketch has a part for every group.
+    322 SketchParts { unit: UnitId, found: usize, expected: u32 } => "sketch of unit {unit} is opened in {found} parts; the unit has {expected}";
     /// There must be an audit.
     401 NoAudit { unit: UnitId } => "unit {unit} has no open audit";
     /// Only drawn auditors judge.
@@ -143,6 +145,8 @@ rejections! {
     413 SeatsTaken { unit: UnitId, seats_count: usize } => "all {seats_count} seats about unit {unit} are taken";
     /// Nobody draws itself where auditors are drawn.
     414 SortitionUncalled { unit: UnitId } => "auditors of unit {unit} are drawn publicly";
+    /// Whoever accepts has looked behind the seals.
+    415 SealsUnchecked { unit: UnitId } => "verdict on unit {unit} accepts without a finding about what is opened by now";
     /// Only a conviction is appealed.
     421 NotConvicted { unit: UnitId } => "unit {unit} has no conviction to appeal";
     /// Appeals come in time.

@@ -45,7 +45,9 @@ impl Duties {
                 continue;
             };
             match self.verdicts.get(&part) {
-                Some(Judgement { verdict, sketch }) if *verdict != verifier::unavailable() => {
+                Some(Judgement {
+                    verdict, sketch, ..
+                }) if *verdict != verifier::unavailable() => {
                     let salt = self.salt(id, round);
                     let commitment =
                         verdict::commitment(self.operator, id, (verdict, *sketch), salt.as_bytes());

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 /// Most units opened by one transaction.
 pub const OPENINGS_COUNT_MAX: usize = 16;
+/// Bytes of openings that fit into one transaction, whoever signs it.
+pub const OPENINGS_BYTES_MAX: usize = 7 << 10;
 
 /// The sketch, or its seal where the sketch stays hidden.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(tag = "sketch", rename_all = "lowercase")]
 pub enum Shown {
     /// Only the seal.
@@ -65,9 +65,9 @@ impl Opening {
     /// The same with the sketch kept hidden.
     #[must_use]
     pub fn sealed(&self, miner: Address) -> Self {
-        let seal = match self.shown {
-            Shown::Sealed { seal } => seal,
-            Shown::Open { opened } => sketch_seal(self.unit, miner, &opened),
+        let seal = match &self.shown {
+            Shown::Sealed { seal } => *seal,
+            Shown::Open { opened } => sketch_seal(self.unit, miner, opened),
         };
         Self {
             shown: Shown::Sealed { seal },

@@ -3,7 +3,7 @@
 //! A seal is a hash of a secret salt and what it hides. Salts follow from the miner's secret key
 //! and the unit, so that a miner that was restarted can still open what it bound.
 
-use super::{Digest, Section, Sketch, Totals};
+use super::{Digest, Parts, Sketch, Totals};
 use crate::{
     Address, ChainId, SigningKey,
     identifiers::{identifier, tagged_hash},
@@ -86,21 +86,27 @@ pub struct Correction {
     pub totals: Totals,
 }
 
-/// The sketch with the salt under which it and the sections were sealed.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
+/// What the sketch is made of, with the salt under which it and the sections were sealed.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct Opened {
     /// The salt.
     pub salt: Salt,
+    /// One digest for each group.
+    pub parts: Parts,
+}
+
+impl Opened {
     /// The sketch.
-    pub sketch: Sketch,
+    #[must_use]
+    pub fn sketch(&self) -> Sketch {
+        Sketch::of(self.parts.as_slice())
+    }
 }
 
 impl Seal {
-    /// Seals the section of one sample.
+    /// Seals the section of one sample, given by its digest.
     #[must_use]
-    pub fn section(salt: Salt, (group, slot): (u32, u32), section: &Section) -> Self {
+    pub fn section(salt: Salt, (group, slot): (u32, u32), section: Digest) -> Self {
         Self(tagged_hash(
             "cairn/section-seal/v1",
             &(salt, group, slot, section),
@@ -111,7 +117,8 @@ impl Seal {
 /// Seals the sketch of a unit.
 #[must_use]
 pub fn sketch_seal(unit: UnitId, miner: Address, opened: &Opened) -> Seal {
-    Seal(tagged_hash("cairn/sketch-seal/v1", &(unit, miner, opened)))
+    let hidden = (unit, miner, opened.salt, opened.sketch());
+    Seal(tagged_hash("cairn/sketch-seal/v1", &hidden))
 }
 
 /// Seals whether and how a unit was altered on purpose.

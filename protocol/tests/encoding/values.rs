@@ -139,7 +139,7 @@ pub(crate) fn salts() -> Salts {
 pub(crate) fn opened() -> Opened {
     Opened {
         salt: salts().sketch,
-        sketch: sections().sketch(),
+        parts: sections().parts(),
     }
 }
 

@@ -9,7 +9,7 @@ use protocol::{
     Amount, BlobId, Height, Micro, Nonce, Step,
     block::proposer_index,
     codec::encode,
-    rollout::{Digest, Leaf, Seal, Tree, plant, plant_seal},
+    rollout::{Digest, Leaf, Seal, Sections, Tree, plant, plant_seal},
     sample,
     task::{RowSource, Share, UnitId, UnitKind, assign, row_seed},
     transaction::Transaction,
@@ -244,7 +244,6 @@ fn panels() -> Vec<Vec<protocol::Address>> {
 fn rollouts() -> Vec<Value> {
     let (payload, prompts, sections) = (rollout_payload(), prompts(), sections());
     let (unit, miner) = (payload.unit, payload.miner);
-    let section = sections.get(0, 0).unwrap();
     let tree = payload.tree(&prompts).unwrap();
     let leaf = Leaf::of(
         unit,
@@ -262,12 +261,6 @@ fn rollouts() -> Vec<Value> {
             ]
             .concat(),
             None,
-        ),
-        blob("sections", &sections.encode()),
-        table_row(
-            "sealed section of slot 0 of group 0",
-            json!({"salt": salts().sketch, "section": hex::encode(encode(section))}),
-            json!(Seal::section(salts().sketch, (0, 0), section)),
         ),
         table_row(
             "sketch seal",
@@ -296,6 +289,7 @@ fn rollouts() -> Vec<Value> {
             json!(payload.root(&prompts).unwrap()),
         ),
     ];
+    rows.extend(sketches(&sections));
     rows.extend(plants());
     for count in [1_u8, 2, 3, 5, 8] {
         let leaves: Vec<_> = (0..count)
@@ -310,6 +304,25 @@ fn rollouts() -> Vec<Value> {
         ));
     }
     rows
+}
+
+/// From sections to the sketch.
+fn sketches(sections: &Sections) -> Vec<Value> {
+    let section = sections.get(0, 0).unwrap();
+    vec![
+        blob("sections", &sections.encode()),
+        table_row(
+            "sealed section of slot 0 of group 0",
+            json!({"salt": salts().sketch, "section": hex::encode(encode(section)),
+                   "digest": section.digest()}),
+            json!(Seal::section(salts().sketch, (0, 0), section.digest())),
+        ),
+        table_row(
+            "sketch",
+            json!({"parts": sections.parts()}),
+            json!(sections.sketch()),
+        ),
+    ]
 }
 
 /// Where a miner's randomness puts a fault, and which wrong token it takes.

@@ -17,7 +17,7 @@ use protocol::{
 use std::path::Path;
 use verifier::{
     Successor, checkpoint,
-    rollout::{Claimed, Judgement, judge},
+    rollout::{Claimed, judge},
 };
 
 /// The reward of an exactly right response.
@@ -101,14 +101,12 @@ impl Subject {
             totals: payload.totals(EXACT_MICRO),
             opened: Some(Opened {
                 salt: Salts::derive(&self.key, task.chain, task.unit).sketch,
-                sketch: work.sections.sketch(),
+                parts: work.sections.parts(),
             }),
             plant: None,
             class: None,
         };
-        let Judgement { verdict, sketch: _ } =
-            judge(&self.inputs(task), &claimed, &encode(payload), &self.device);
-        verdict
+        judge(&self.inputs(task), &claimed, &encode(payload), &self.device).verdict
     }
 }
 

@@ -4,7 +4,11 @@
 //! What needs no model is as exact as ever. Tokens are measured against the seeded draw, and the
 //! sections, which stand in the open beside their seals, against the auditor's own activations.
 
-use super::{Case, Claimed, Fault, Faults, cases, count, incomplete, passes, uncommitted};
+use super::{
+    Claimed,
+    cases::{Case, cases, passes},
+    ends, shape,
+};
 use crate::{
     tolerant::{Margins, check_proofs, distances},
     verdict,
@@ -12,11 +16,12 @@ use crate::{
 use engine::{Device, Replay, bf16_bits};
 use miner::{ExecuteError, RolloutInputs, World, model::number, projection::project};
 use protocol::{
-    class::{Class, Limits},
+    class::{Class, Level, Limits},
     proof::toploc::{Activations, Layout},
     rollout::{PROOF_CHUNK_TOKENS, PROOF_TOP_COUNT, Payload, Section},
     verdict::{Check, Finding, Verdict},
 };
+use std::ops::ControlFlow;
 
 /// Whatever is above the limit voids and never slashes.
 const fn voids_above(limit: u64) -> Limits {
@@ -34,32 +39,35 @@ pub(super) fn judge(
     device: &Device,
 ) -> Result<Verdict, ExecuteError> {
     let world = World::of(inputs.recipe)?;
-    let identity = [
-        payload.unit != inputs.task.unit,
-        payload.miner != inputs.task.miner,
-        payload.sections.is_none(),
-    ];
+    let cases = cases(inputs, &world, payload);
+    let mut findings = shape(inputs, &world, claimed, (payload, payload));
     let seals = payload.misplaced_sections().unwrap_or(0);
-    let measured = measure(inputs, &world, payload, class, device)?;
+    for finding in &mut findings {
+        if finding.check == Check::Commitment {
+            finding.measured += seals;
+        }
+    }
+    let (finish, reward) = ends(&cases);
+    findings.extend([finish.finding(Check::Finish), reward.finding(Check::Reward)]);
+    let exact = verdict(findings);
+    if !exact.accepts() {
+        return Ok(exact);
+    }
+    let measured = measure(inputs, payload, &cases, class, device)?;
     let bulk = measured.bulk();
     let Measured {
         margins,
-        faults,
         strangers,
         mut distances,
+        beyond,
     } = measured;
     let [margin, sum, mismatches] = margins.findings(class);
     let peak = distances.drain(..).max().unwrap_or(0);
     let within = |check, measured, limits| Finding::within(check, measured, limits);
-    let bound = uncommitted(inputs, &world, claimed, (payload, payload));
     let largest_max = class.projections.largest_max;
-    Ok(verdict(vec![
-        Finding::exact(Check::Encoding, count(&identity)),
-        Finding::exact(Check::Completeness, incomplete(inputs, payload)),
-        Finding::exact(Check::Commitment, bound + seals),
-        faults.finish.finding(Check::Finish),
+    let measures = [
         within(Check::Sampling, mismatches.measured, mismatches.limits),
-        within(Check::Margin, margin.measured, margin.limits),
+        within(Check::Margin, margin.measured, margin.limits).in_group(beyond.unwrap_or(0)),
         within(Check::MarginSum, sum.measured, sum.limits),
         within(Check::Activations, strangers, voids_above(0)),
         within(Check::ProjectionPeak, peak, voids_above(largest_max)),
@@ -68,15 +76,16 @@ pub(super) fn judge(
             bulk,
             voids_above(class.projections.bulk_max),
         ),
-        faults.reward.finding(Check::Reward),
-    ]))
+    ];
+    Ok(measures.into_iter().fold(exact, |all, one| all.with(one)))
 }
 
 /// What replaying samples gave.
 #[derive(Default)]
 struct Measured {
     margins: Margins,
-    faults: Faults,
+    /// The group in which a token lost more than its class ever may, if one did.
+    beyond: Option<u32>,
     /// Samples whose activations are beyond the tolerances of the class.
     strangers: u64,
     /// Of the projections of every fed token.
@@ -87,12 +96,12 @@ impl Measured {
     fn merge(&mut self, other: Self) {
         let Self {
             margins,
-            faults,
+            beyond,
             strangers,
             distances,
         } = other;
         self.margins.merge(&margins);
-        self.faults.add(faults);
+        self.beyond = self.beyond.or(beyond);
         self.strangers += strangers;
         self.distances.extend(distances);
     }
@@ -101,14 +110,14 @@ impl Measured {
     }
 }
 
+/// Measures samples, group after group, until a token is beyond what its class may be slashed for.
 fn measure(
     inputs: &RolloutInputs<'_>,
-    world: &World,
     payload: &Payload,
+    cases: &[Case<'_>],
     class: &Class,
     device: &Device,
 ) -> Result<Measured, ExecuteError> {
-    let cases = cases(inputs, world, payload, None);
     let look = |group: &[(&Case<'_>, &Replay)]| {
         let mut measured = Measured::default();
         for (case, pass) in group {
@@ -120,9 +129,15 @@ fn measure(
         measured
     };
     let mut all = Measured::default();
-    for group in passes(inputs, &cases, device, look)? {
-        all.merge(group);
-    }
+    passes(inputs, cases, device, look, |group, pieces| {
+        pieces.into_iter().for_each(|piece| all.merge(piece));
+        let [margin, ..] = all.margins.findings(class);
+        if margin.limits.level(margin.measured) == Level::Slash {
+            all.beyond = Some(group);
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    })?;
     Ok(all)
 }
 
@@ -132,14 +147,7 @@ fn measure_one(
     section: Option<&Section>,
     class: &Class,
 ) -> Measured {
-    let mut measured = Measured {
-        faults: Faults {
-            finish: Fault::new(case.finish, case.group),
-            reward: Fault::new(case.reward, case.group),
-            ..Faults::default()
-        },
-        ..Measured::default()
-    };
+    let mut measured = Measured::default();
     let temperature = number(inputs.recipe.reinforce.temperature);
     let rows = pass.logits.chunks_exact(inputs.model.config().vocab_size);
     let tokens = case.tokens.iter().enumerate().skip(case.prompt_tokens);

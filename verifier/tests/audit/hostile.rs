@@ -64,7 +64,7 @@ fn mutated_rollout_payloads_are_never_accepted() {
         let decoded = Payload::decode(&bytes);
         let claimed = decoded
             .as_ref()
-            .map_or(sound, |payload| SCENE.claimed(payload));
+            .map_or_else(|_| sound.clone(), |payload| SCENE.claimed(payload));
         let judged = verifier::rollout::judge(&inputs, &claimed, &bytes, &device());
         let accepted = judged.verdict.accepts();
         // A unit's own seals are for the opening to check; blobs that differ there only are right.

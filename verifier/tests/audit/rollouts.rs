@@ -7,8 +7,11 @@ use miner::{
 use protocol::{
     SigningKey,
     codec::{BoundedVec, encode},
-    rollout::{Correction, Finish, Group, Leaf, Payload, Salts, Sample, Seal, plant, root},
-    verdict::Check,
+    rollout::{
+        Correction, Digest, Finish, Group, Leaf, Opened, Payload, Salts, Sample, Seal, Sketch,
+        plant, root,
+    },
+    verdict::{Check, Finding},
     vrf::Output,
 };
 use verifier::{AdmitError, rollout::Claimed};
@@ -92,21 +95,130 @@ fn an_auditor_names_the_sketch_before_it_sees_the_miners() {
     assert!(blind.verdict.accepts());
     let checks = blind.verdict.findings().iter().map(|f| f.check);
     assert!(!checks.into_iter().any(|check| check == Check::Activations));
-    assert_eq!(blind.sketch, Some(SCENE.sketch()));
+    assert_eq!(blind.sketch, Some(Sketch::of(SCENE.parts().as_slice())));
+}
+
+#[test]
+fn an_auditor_says_what_it_sees_behind_the_seals_when_it_reveals() {
+    let (task, payload) = (SCENE.task(), honest());
+    let inputs = SCENE.rollout_inputs(&task);
+    let opened = SCENE.claimed(&payload).opened.unwrap();
+    let seen = |payload: &Payload, opened: &Opened| {
+        let claimed = Claimed {
+            opened: None,
+            ..SCENE.claimed(payload)
+        };
+        let blind = verifier::rollout::judge(&inputs, &claimed, &encode(payload), &device());
+        let seen = blind.seen(payload, opened);
+        assert_eq!(seen.without(Check::Activations), blind.verdict);
+        seen
+    };
+    let said = seen(&payload, &opened);
+    assert!(said.accepts());
+    assert_eq!(said, SCENE.judge_rollout(&payload));
+    let garbled = changed(|groups| groups[1][0].sealed = Seal::from_bytes([7; 32]));
+    let said = seen(&garbled, &opened);
+    assert_eq!(
+        said.contradiction(),
+        SCENE.judge_rollout(&garbled).contradiction()
+    );
+    let garbled = with_part(&opened, 1);
+    assert_eq!(
+        seen(&payload, &garbled).contradiction(),
+        Some(in_group_one())
+    );
+}
+
+/// The same with another digest in the place of a part.
+fn with_part(opened: &Opened, group: usize) -> Opened {
+    let mut parts = opened.parts.as_slice().to_vec();
+    parts[group] = Digest::from_bytes([9; 32]);
+    Opened {
+        parts: BoundedVec::new(parts).unwrap(),
+        ..opened.clone()
+    }
+}
+
+fn in_group_one() -> Finding {
+    Finding::exact(Check::Activations, 1).in_group(1)
 }
 
 #[test]
 fn a_garbled_seal_and_a_garbled_sketch_are_found_once_they_are_open() {
     let garbled = changed(|groups| groups[1][0].sealed = Seal::from_bytes([7; 32]));
     let finding = SCENE.judge_rollout(&garbled).contradiction().unwrap();
-    assert_eq!((finding.check, finding.measured), (Check::Activations, 1));
+    assert_eq!(finding, in_group_one());
+}
+
+/// No token and no seal is wrong: only the group that the finding names shows the lie, and nobody
+/// has to repeat another one.
+#[test]
+fn a_lie_in_the_sketch_alone_names_its_group() {
     let (task, payload) = (SCENE.task(), honest());
     let mut claimed = SCENE.claimed(&payload);
-    claimed.opened.as_mut().unwrap().sketch = protocol::BlobId::of(b"nothing");
+    claimed.opened = claimed.opened.map(|opened| with_part(&opened, 1));
     let inputs = SCENE.rollout_inputs(&task);
-    let judged = verifier::rollout::judge(&inputs, &claimed, &encode(&payload), &device());
-    let finding = judged.verdict.contradiction().unwrap();
-    assert_eq!((finding.check, finding.measured), (Check::Activations, 1));
+    let judged = |group| {
+        let blob = encode(&payload);
+        let judged = verifier::rollout::judge_part(&inputs, &claimed, &blob, group, &device());
+        judged.verdict.contradiction()
+    };
+    assert_eq!(judged(None), Some(in_group_one()));
+    assert_eq!(judged(Some(1)), Some(in_group_one()));
+    assert_eq!(judged(Some(0)), None);
+}
+
+#[test]
+fn nothing_is_repeated_beyond_the_first_group_with_a_wrong_token() {
+    let wrong = |sample: &mut Sample| {
+        let mut tokens = sample.tokens.as_slice().to_vec();
+        tokens[0] = if tokens[0] == 49 { 50 } else { 49 };
+        sample.tokens = BoundedVec::new(tokens).unwrap();
+    };
+    let rewarded = |sample: &mut Sample, group: u32| {
+        let task = SCENE.task();
+        let world = World::of(&SCENE.recipe).unwrap();
+        let prompt = world.prompt(&task, group);
+        sample.reward_micro = world.reward_micro(&prompt, sample.tokens.as_slice());
+    };
+    let payload = |first: usize| {
+        changed(|groups| {
+            for (index, group) in (0..).zip(groups.iter_mut()).skip(first) {
+                // One that does not end at once.
+                let sample = group.iter_mut().find(|one| one.tokens.as_slice().len() > 1);
+                let sample = sample.unwrap();
+                wrong(sample);
+                rewarded(sample, index);
+            }
+        })
+    };
+    for first in [0_u32, 1] {
+        let payload = payload(first as usize);
+        let verdict = SCENE.judge_rollout(&payload);
+        let finding = verdict.contradiction().unwrap();
+        assert_eq!((finding.check, finding.group), (Check::Sampling, first));
+        let (task, claimed) = (SCENE.task(), SCENE.claimed(&payload));
+        let inputs = SCENE.rollout_inputs(&task);
+        let blob = encode(&payload);
+        let part = verifier::rollout::judge_part(&inputs, &claimed, &blob, Some(first), &device());
+        assert_eq!(part.verdict, verdict, "one group gives the same numbers");
+    }
+}
+
+#[test]
+fn the_model_does_not_run_where_a_check_without_it_fails() {
+    let payload = changed(|groups| groups[1][0].reward_micro ^= 1);
+    let verdict = SCENE.judge_rollout(&payload);
+    let checks: Vec<Check> = verdict.findings().iter().map(|one| one.check).collect();
+    let order = [
+        Check::Encoding,
+        Check::Completeness,
+        Check::Commitment,
+        Check::Finish,
+        Check::Reward,
+    ];
+    assert_eq!(checks, order);
+    assert_eq!(reason(&verdict), Some(Check::Reward));
 }
 
 /// A unit in which the miner planted a fault, as its randomness says.
@@ -135,7 +247,7 @@ fn a_planted_fault_is_found_blind_and_the_corrected_unit_has_the_sealed_sketch()
         opened: None,
         ..SCENE.claimed(&work.payload)
     };
-    let found = judge(blind).verdict.contradiction().unwrap();
+    let found = judge(blind.clone()).verdict.contradiction().unwrap();
     assert_eq!(
         (found.check, found.group),
         (Check::Sampling, correction.group)
@@ -145,12 +257,12 @@ fn a_planted_fault_is_found_blind_and_the_corrected_unit_has_the_sealed_sketch()
         plant: Some((correction, output)),
         ..blind
     };
-    let judged = judge(corrected);
+    let judged = judge(corrected.clone());
     assert!(judged.verdict.accepts(), "{:?}", judged.verdict);
     assert_eq!(judged.sketch, Some(work.sections.sketch()));
     let opened = Claimed {
         opened: SCENE.claimed(&work.payload).opened,
-        ..corrected
+        ..corrected.clone()
     };
     assert!(judge(opened).verdict.accepts());
     let (elsewhere, _) = SigningKey::from_seed([4; 32]).vrf().prove(b"plant");
@@ -250,7 +362,7 @@ fn totals_and_a_root_that_differ_from_the_payload_are_commitment_faults() {
         let finding = judged.verdict.contradiction().unwrap();
         (finding.check, finding.measured)
     };
-    assert_eq!(judge(claimed), (Check::Commitment, 2));
+    assert_eq!(judge(claimed.clone()), (Check::Commitment, 2));
     claimed.root = NO_ROOT;
     assert_eq!(judge(claimed), (Check::Commitment, 3));
 }
@@ -304,9 +416,8 @@ fn another_miners_payload_is_misencoded() {
     assert!(matches!(admitted(&payload), Err(AdmitError::Miner { .. })));
 }
 
-/// Everyone repeats one group where auditors disagree; what is wrong elsewhere does not count.
 #[test]
-fn one_group_is_judged_alone_and_a_finding_names_the_first() {
+fn a_finding_names_the_first_group() {
     let task = SCENE.task();
     let inputs = SCENE.rollout_inputs(&task);
     let payload = changed(|groups| {
@@ -323,5 +434,9 @@ fn one_group_is_judged_alone_and_a_finding_names_the_first() {
     let finding = judged(None).contradiction().unwrap();
     assert_eq!((finding.check, finding.group), (Check::Reward, last));
     assert_eq!(judged(Some(last)).contradiction(), Some(finding));
-    assert!(judged(Some(0)).accepts());
+    assert_eq!(
+        judged(Some(0)).contradiction(),
+        Some(finding),
+        "what needs no model is checked for the whole unit"
+    );
 }

@@ -9,7 +9,7 @@ use protocol::{
     Address, ChainId, CheckpointId, RunId, SigningKey, Step,
     codec::encode,
     recipe::Recipe,
-    rollout::{self, Opened, Salts, Sketch},
+    rollout::{self, Opened, Parts, Salts},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
     verdict::{Check, Verdict},
 };
@@ -174,30 +174,30 @@ impl Scene {
             totals: payload.totals(1_000_000),
             opened: Some(Opened {
                 salt: salts(&self.task()).sketch,
-                sketch: self.sketch(),
+                parts: self.parts(),
             }),
             plant: None,
             class: None,
         }
     }
 
-    /// The sketch of the unit that the tests judge, as an honest miner seals it.
-    pub(crate) fn sketch(&self) -> Sketch {
-        static SKETCH: OnceLock<Sketch> = OnceLock::new();
+    /// The parts of the sketch of the unit that the tests judge, as an honest miner seals it.
+    pub(crate) fn parts(&self) -> Parts {
+        static PARTS: OnceLock<Parts> = OnceLock::new();
         let work = || {
             let task = self.task();
             let inputs = self.rollout_inputs(&task);
             let work = miner::rollout::execute(&inputs, &salts(&task), &device());
-            work.unwrap().sections.sketch()
+            work.unwrap().sections.parts()
         };
-        *SKETCH.get_or_init(work)
+        PARTS.get_or_init(work).clone()
     }
 
     /// What a miner commits to, once its own seals are open.
     pub(crate) fn claimed_of(&self, work: &Work) -> Claimed<'_> {
         let mut claimed = self.claimed(&work.payload);
         if let Some(opened) = claimed.opened.as_mut() {
-            opened.sketch = work.sections.sketch();
+            opened.parts = work.sections.parts();
         }
         claimed
     }

@@ -2,11 +2,11 @@
 
 use crate::scene::{MINER, SCENE, beacon, device, reason};
 use engine::{GenerationOptions, GenerationRequest, Parameters};
-use miner::{ExecuteError, rollout};
+use miner::{ExecuteError, World, rollout};
 use protocol::{
     class::{Class, ClassId, Level},
     codec::{BoundedVec, Bytes, encode},
-    rollout::{Payload, Salts, Section},
+    rollout::{Payload, Salts, Sample, Section},
     verdict::{Check, Verdict},
 };
 use verifier::{
@@ -119,12 +119,12 @@ fn an_engine_that_does_not_differ_measures_nothing_but_zeros() {
         Check::Commitment,
         Check::Finish,
         Check::Sampling,
+        Check::Activations,
+        Check::Reward,
         Check::Margin,
         Check::MarginSum,
-        Check::Activations,
         Check::ProjectionPeak,
         Check::ProjectionBulk,
-        Check::Reward,
     ];
     assert_eq!(checks, order);
     assert!(verdict.findings().iter().all(|one| one.measured == 0));
@@ -156,6 +156,29 @@ fn what_needs_no_model_is_as_exact_as_ever() {
         (finding.check, finding.level()),
         (Check::Reward, Level::Slash)
     );
+}
+
+#[test]
+fn a_token_beyond_all_limits_ends_the_audit_and_its_group_is_named() {
+    let mut payload = drawn(&SCENE.model);
+    let mut groups = payload.groups.into_vec();
+    let mut samples = groups[1].samples.as_slice().to_vec();
+    // One that does not end at once.
+    let long = |sample: &Sample| sample.tokens.as_slice().len() > 1;
+    let slot = samples.iter().position(long).unwrap();
+    let mut tokens = samples[slot].tokens.as_slice().to_vec();
+    tokens[0] = u32::MAX;
+    let prompt = World::of(&SCENE.recipe).unwrap().prompt(&SCENE.task(), 1);
+    samples[slot].reward_micro = World::of(&SCENE.recipe)
+        .unwrap()
+        .reward_micro(&prompt, &tokens);
+    samples[slot].tokens = BoundedVec::new(tokens).unwrap();
+    groups[1].samples = BoundedVec::new(samples).unwrap();
+    payload.groups = BoundedVec::new(groups).unwrap();
+    let verdict = judged(&payload);
+    let margin = verdict.finding(Check::Margin).unwrap();
+    assert_eq!((margin.measured, margin.group), (u64::MAX, 1));
+    assert_eq!(margin.level(), Level::Slash);
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn decide_blind(unit: &Unit, audit: &Audit, count: &Count) -> Decision {
         return Decision::Again;
     }
     let is_unrejected = count.rejecting_count == 0;
-    let Some(opened) = unit.opening.sketch else {
+    let Some(opened) = &unit.opening.sketch else {
         // Late. Whoever rejected is heard; otherwise the miner alone is to blame.
         return if is_unrejected {
             Decision::Void(VoidReason::Withheld)
@@ -161,7 +161,8 @@ fn decide_blind(unit: &Unit, audit: &Audit, count: &Count) -> Decision {
         };
     };
     let mut spoken = audit.seats.iter().filter(|seat| seat.verdict().is_some());
-    let is_matched = spoken.all(|seat| seat.sketch() == Some(opened.sketch));
+    let sketch = opened.sketch();
+    let is_matched = spoken.all(|seat| seat.sketch() == Some(sketch));
     accept_or_climb(count.accepting > 0 && is_unrejected && is_matched)
 }
 

@@ -9,9 +9,9 @@ use crate::{
 };
 use protocol::{
     Address, Height,
-    rollout::Opened,
+    rollout::{Opened, Sketch},
     task::{UnitId, UnitKind},
-    verdict::{Check, Finding, Verdict},
+    verdict::{Check, Finding},
 };
 use std::collections::BTreeMap;
 
@@ -68,9 +68,9 @@ pub(super) fn overturned(view: &mut View<'_>, id: UnitId, unit: &Unit, truth: Tr
     // Rounds that judged a planted fault were about another unit.
     for audit in unit.rounds() {
         let is_blind = id.kind == UnitKind::Rollout && !unit.is_tolerant();
-        let blind = (is_blind && audit.tier == Tier::One)
-            .then_some(unit.opening.sketch)
-            .flatten();
+        let opened = unit.opening.sketch.as_ref();
+        let opened = opened.filter(|_| is_blind && audit.tier == Tier::One);
+        let blind = opened.map(Opened::sketch);
         for seat in &audit.seats {
             let differs = agreed.is_some_and(|agreed| tolerant::is_misreported(seat, agreed));
             let misreported = differs.then_some(AuditFault::Overturned);
@@ -91,12 +91,12 @@ pub(super) fn overturned(view: &mut View<'_>, id: UnitId, unit: &Unit, truth: Tr
 /// something else, whatever the findings say.
 fn fault(
     seat: &Seat,
-    blind: Option<Opened>,
+    blind: Option<Sketch>,
     truth: Truth,
     decided: Option<u32>,
 ) -> Option<AuditFault> {
     let verdict = seat.verdict()?;
-    let named_other = blind.is_some_and(|opened| seat.sketch() != Some(opened.sketch));
+    let named_other = blind.is_some_and(|sketch| seat.sketch() != Some(sketch));
     match (truth, verdict.contradiction()) {
         (Truth::Right, None) if named_other => Some(AuditFault::Overturned),
         (Truth::Wrong(Check::Activations), None) if named_other => None,
@@ -112,25 +112,18 @@ fn fault(
     }
 }
 
-/// Auditors of the first round that found what a unit is slashed for. One group repeated gives
-/// smaller numbers than the whole unit, so there check and group must agree.
+/// Auditors of the first round that found what a unit is slashed for. A blind auditor may have
+/// found a wrong token before it saw a wrong seal, for which the others did not look further.
 pub(super) fn finders(unit: &Unit, finding: Finding) -> Vec<Address> {
-    let in_part = matches!(
-        unit.audits.last().map(|audit| audit.tier),
-        Some(Tier::Everyone { group: Some(_) })
-    );
-    let is_same = |other: Finding| {
-        if in_part {
-            (other.check, other.group) == (finding.check, finding.group)
-        } else {
-            other == finding
-        }
+    let has_found = |seat: &&Seat| {
+        let reasons = seat.verdict().map(|verdict| {
+            let behind_seals = verdict.finding(Check::Activations);
+            [verdict.contradiction(), behind_seals]
+        });
+        reasons.is_some_and(|reasons| reasons.contains(&Some(finding)))
     };
     let found = |audit: &Audit| -> Vec<Address> {
-        let seats = audit.seats.iter().filter(|seat| {
-            let contradiction = seat.verdict().and_then(Verdict::contradiction);
-            contradiction.is_some_and(is_same)
-        });
+        let seats = audit.seats.iter().filter(has_found);
         seats.map(|seat| seat.auditor).collect()
     };
     let mut rounds = unit.rounds().iter().map(found);

@@ -4,7 +4,7 @@ use super::commit::seat;
 use crate::{
     Rejection, View, auditor,
     event::Event,
-    opening::may_reveal,
+    opening::{is_seen, may_reveal},
     reward, run,
     unit::{Opinion, Unit},
 };
@@ -13,10 +13,13 @@ use protocol::{
     rollout::Sketch,
     task::UnitId,
     transaction::Commitment,
-    verdict::{self, Verdict},
+    verdict::{self, Check, Verdict},
 };
 
 /// Opens an auditor's verdict and pays for it, whatever it says.
+///
+/// In a blind round what was sealed is seen only after verdicts were bound. What was bound is the
+/// verdict without it, and nobody accepts without having looked.
 ///
 /// # Errors
 /// When there is nothing to open, it is too early or late, or the opening does not match.
@@ -33,6 +36,7 @@ pub fn reveal(
     }
     let mut unit: Unit = view.get(&id).ok_or(Rejection::UnitUnknown { unit: id })?;
     let early = !may_reveal(id, &unit, height);
+    let is_seen = is_seen(id, &unit);
     let (audit, position) = seat(&mut unit, id, sender)?;
     let reveal_by = audit.reveal_by;
     let Some(seat) = audit.seats.get_mut(position) else {
@@ -47,9 +51,17 @@ pub fn reveal(
     if height > reveal_by {
         return Err(Rejection::RevealLate { height, reveal_by });
     }
-    if verdict::commitment(sender, id, (verdict, sketch), salt.as_bytes()) != *commitment.as_bytes()
+    let bound = if is_seen {
+        verdict.without(Check::Activations)
+    } else {
+        verdict.clone()
+    };
+    if verdict::commitment(sender, id, (&bound, sketch), salt.as_bytes()) != *commitment.as_bytes()
     {
         return Err(Rejection::RevealMismatch { unit: id });
+    }
+    if is_seen && verdict.accepts() && verdict.finding(Check::Activations).is_none() {
+        return Err(Rejection::SealsUnchecked { unit: id });
     }
     seat.opinion = Opinion::Revealed {
         verdict: verdict.clone(),

@@ -85,7 +85,7 @@ fn rollout(chain: &Chain, unit: UnitId) -> Payload {
     let salts = Salts::derive(&chain.key_of(task.miner), chain.id, unit);
     let opened = Opened {
         salt: salts.sketch,
-        sketch: BlobId::of(&[]),
+        parts: BoundedVec::new(Vec::new()).unwrap(),
     };
     Payload {
         unit,
@@ -119,7 +119,7 @@ fn proof(chain: &Chain, payload: Payload) -> (Payload, Opened) {
     let seal = |group: u32, group_samples: Group| {
         let samples = (0..).zip(group_samples.samples.into_vec());
         let samples = samples.map(|(slot, sample)| Sample {
-            sealed: Seal::section(salt, (group, slot), &section),
+            sealed: Seal::section(salt, (group, slot), section.digest()),
             ..sample
         });
         let samples = BoundedVec::new(samples.collect()).unwrap();
@@ -128,7 +128,7 @@ fn proof(chain: &Chain, payload: Payload) -> (Payload, Opened) {
     let groups = (0..).zip(groups).map(|(index, group)| seal(index, group));
     let opened = Opened {
         salt,
-        sketch: sections.sketch(),
+        parts: sections.parts(),
     };
     let payload = Payload {
         sketch_seal: sketch_seal(payload.unit, payload.miner, &opened),
@@ -204,7 +204,7 @@ fn sample(chain: &mut Chain, unit: UnitId) {
 fn verdict(chain: &mut Chain, unit: UnitId, payload: &Payload, opened: Opened) {
     chain.opens = false;
     let auditor = chain.seats(unit)[0].clone();
-    let (bind, open) = sketched_bodies(&auditor, unit, accepting(), Some(opened.sketch));
+    let (bind, open) = sketched_bodies(&auditor, unit, accepting(), Some(opened.sketch()));
     assert!(chain.block(vec![(auditor.clone(), bind)]).is_empty());
     let miner = chain.key_of(payload.miner);
     let beacon = run::beacon(&chain.view(), RUN, unit.step).unwrap();
@@ -215,7 +215,9 @@ fn verdict(chain: &mut Chain, unit: UnitId, payload: &Payload, opened: Opened) {
         plant: None,
         plant_salt: Salts::derive(&miner, chain.id, unit).plant,
         proof,
-        shown: Shown::Open { opened },
+        shown: Shown::Open {
+            opened: opened.clone(),
+        },
     };
     let openings = BoundedVec::new(vec![opening]).unwrap();
     chain.block(vec![(miner, Body::Open { openings })]);

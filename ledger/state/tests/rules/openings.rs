@@ -1,15 +1,16 @@
 //! What a miner sealed, and when it opens it.
 
-use crate::support::{Chain, Setup, accepting, rejecting, sketched_bodies};
+use crate::support::{Chain, Setup, accepting, rejecting, sketch, sketched_bodies};
 use governance::parameters::Name;
 use ledger_state::{
     Event,
     unit::{AuditFault, Outcome, Tier, VoidReason},
+    validator::Validator,
 };
 use protocol::{
-    BlobId,
     rollout::Sketch,
     task::{UnitId, UnitKind},
+    transaction::Body,
     verdict::{Check, Finding, Verdict},
 };
 
@@ -45,6 +46,11 @@ pub(crate) fn judge_blind(
     chain.block(vec![(auditor, reveal)]);
 }
 
+/// A sketch that nobody's sections give.
+pub(crate) fn lie() -> Sketch {
+    Sketch::from_bytes([0x11; 32])
+}
+
 fn fined(chain: &Chain, wanted: AuditFault) -> usize {
     chain.count(|event| matches!(event, Event::AuditorFined { fault, .. } if *fault == wanted))
 }
@@ -65,8 +71,7 @@ fn an_auditor_that_names_the_miners_sketch_blind_settles_the_unit() {
 #[test]
 fn an_auditor_that_names_another_sketch_is_judged_by_three_and_fined() {
     let (mut chain, id) = blind(&Setup::default());
-    let lie = BlobId::of(b"never computed");
-    judge_blind(&mut chain, id, (accepting(), lie), true);
+    judge_blind(&mut chain, id, (accepting(), lie()), true);
     chain.wait_until("three are drawn", |chain| chain.unit(id).audits.len() == 2);
     assert_eq!(chain.unit(id).audits[1].tier, Tier::Three);
     chain.judge(id, |_| Some(accepting()));
@@ -82,12 +87,42 @@ fn an_auditor_that_names_another_sketch_is_judged_by_three_and_fined() {
 fn a_miner_that_sealed_something_else_is_convicted_and_its_first_auditor_is_not_fined() {
     let (mut chain, id) = blind(&Setup::default());
     // The auditor computed another sketch than the miner sealed.
-    judge_blind(&mut chain, id, (accepting(), BlobId::of(b"computed")), true);
+    judge_blind(&mut chain, id, (accepting(), lie()), true);
     chain.wait_until("three are drawn", |chain| chain.unit(id).audits.len() == 2);
     chain.judge(id, |_| Some(rejecting(Check::Activations, 1)));
     chain.wait_until("the end", |chain| chain.outcome(id).is_some());
     let finding = Finding::exact(Check::Activations, 1);
     assert_eq!(chain.outcome(id), Some(Outcome::Slashed { finding }));
+    assert_eq!(fined(&chain, AuditFault::Overturned), 0);
+}
+
+/// The sketch is right, and a seal hides something else: the auditor sees it when the seals are
+/// open, and says so when it reveals.
+#[test]
+fn an_auditor_of_a_blind_round_is_heard_about_seals_that_were_closed_when_it_bound_its_verdict() {
+    let (mut chain, id) = blind(&Setup::default());
+    let auditor = chain.seats(id)[0].clone();
+    let (bind, mut reveal) = sketched_bodies(&auditor, id, accepting(), Some(sketch()));
+    chain.block(vec![(auditor.clone(), bind)]);
+    let body = chain.open_body(&[id]);
+    chain.block(vec![(chain.key_of(chain.unit(id).miner), body)]);
+    let finding = Finding::exact(Check::Activations, 1).in_group(1);
+    if let Body::AuditReveal { verdict, .. } = &mut reveal {
+        *verdict = verdict.with(finding);
+    }
+    chain.block(vec![(auditor.clone(), reveal)]);
+    chain.wait_until("three are drawn", |chain| chain.unit(id).audits.len() == 2);
+    let seen = accepting().with(finding);
+    chain.judge(id, |_| Some(seen.clone()));
+    let holder = chain.view().get::<Validator>(&auditor.address());
+    let holder = holder.unwrap().holder;
+    let before = chain.balance(holder);
+    chain.wait_until("the end", |chain| chain.outcome(id).is_some());
+    assert_eq!(chain.outcome(id), Some(Outcome::Slashed { finding }));
+    assert!(
+        chain.balance(holder) > before,
+        "it was the first to find it"
+    );
     assert_eq!(fined(&chain, AuditFault::Overturned), 0);
 }
 

@@ -1,7 +1,7 @@
 //! Faults that miners plant, and auditors that do not look.
 
 use crate::{
-    openings::judge_blind,
+    openings::{judge_blind, lie},
     support::{Chain, Setup, accepting, correction, opening, rejecting, sketch},
 };
 use governance::parameters::Name;
@@ -10,7 +10,6 @@ use ledger_state::{
     unit::{AuditFault, Outcome, Plant},
 };
 use protocol::{
-    BlobId,
     rollout::Opening,
     task::{UnitId, UnitKind},
     transaction::Body,
@@ -57,12 +56,7 @@ fn missed(chain: &Chain) -> usize {
 fn a_planted_fault_that_is_found_costs_nobody_anything_and_the_corrected_unit_is_paid() {
     let (mut chain, id) = drawn(true);
     let found = rejecting(Check::Sampling, 1);
-    judge_blind(
-        &mut chain,
-        id,
-        (found, BlobId::of(b"of the wrong token")),
-        true,
-    );
+    judge_blind(&mut chain, id, (found, lie()), true);
     assert!(matches!(
         chain.unit(id).opening.plant,
         Some(Plant::Fault { .. })

@@ -22,22 +22,21 @@ fn named(name: &str) -> Cheat {
 
 #[test]
 fn every_dishonest_payload_is_caught_by_its_check() {
-    // A weak model may draw the same tokens after another prompt or with rounded weights: then
-    // only proofs tell.
+    // A weak model may draw the same tokens with rounded weights: then only proofs tell.
     let expected = |name: &str| match name {
-        "reward-liar" => Check::Reward,
+        // Rewards are for the right prompt, whatever was answered.
+        "reward-liar" | "prompt-swap" => Check::Reward,
         "drop-low" => Check::Completeness,
         "zero-sketch" | "constant-sketch" | "copied-sketch" | "forged-sketch" => Check::Activations,
-        "low-precision" | "quant-8" | "quant-4" | "prompt-swap" => Check::Activations,
+        "low-precision" | "quant-8" | "quant-4" => Check::Activations,
         _ => Check::Sampling,
     };
     for cheat in liars() {
         let verdict = judge_work(&sent_by(cheat));
         assert!(!verdict.accepts(), "{cheat}");
-        let mut findings = verdict.findings().iter();
+        let reason = verdict.contradiction().unwrap();
         let check = expected(cheat.adversary().name());
-        let finding = findings.find(|finding| finding.check == check).unwrap();
-        assert!(!finding.holds(), "{cheat}: {:?}", verdict.findings());
+        assert_eq!(reason.check, check, "{cheat}: {:?}", verdict.findings());
     }
 }
 
@@ -81,7 +80,7 @@ fn rounded_weights_are_caught_by_activations_even_where_the_tokens_agree() {
         let mut findings = verdict.findings().iter();
         findings.find(|f| f.check == check).unwrap().measured
     };
-    let samples = SCENE.recipe.samples_per_unit_count();
+    let samples = SCENE.recipe.reinforce.samples_per_group_count;
     assert!(measured(Check::Activations) >= u64::from(samples));
     assert!(measured(Check::Activations) > measured(Check::Sampling));
 }

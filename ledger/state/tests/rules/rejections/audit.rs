@@ -27,6 +27,7 @@ pub(super) const ROWS: &[Row] = &[
     ("RevealMismatch", opened_otherwise),
     ("RevealMismatch", opened_with_another_salt),
     ("VerdictEmpty", opened_empty),
+    ("SealsUnchecked", accepted_without_a_look_behind_the_seals),
     ("NoAudit", bound_before_three_are_drawn),
     ("NoAudit", bound_after_a_conviction),
     ("SortitionUnproven", volunteered_without_a_proof),
@@ -191,6 +192,17 @@ fn opened_before_the_others_bound() -> Rejection {
     let auditor = chain.operator(0);
     let (bind, open) = audit_bodies(&auditor, unit, accepting());
     chain.block(vec![(auditor.clone(), bind)]);
+    chain.reject(auditor, open)
+}
+
+fn accepted_without_a_look_behind_the_seals() -> Rejection {
+    let (mut chain, unit) = crate::openings::blind(&Setup::default());
+    let auditor = chain.seats(unit)[0].clone();
+    let (bind, open) = audit_bodies(&auditor, unit, accepting());
+    chain.block(vec![(auditor.clone(), bind)]);
+    let miner = chain.key_of(chain.unit(unit).miner);
+    let body = chain.open_body(&[unit]);
+    chain.block(vec![(miner, body)]);
     chain.reject(auditor, open)
 }
 

@@ -5,7 +5,7 @@ use crate::support::{Chain, Setup, accepting, key, sketch, sketched_bodies};
 use ledger_state::Rejection;
 use protocol::{
     codec::BoundedVec,
-    rollout::{Opening, Salt},
+    rollout::{Opening, Salt, Shown},
     task::{UnitId, UnitKind},
     transaction::Body,
 };
@@ -40,6 +40,13 @@ pub(super) const ROWS: &[Row] = &[
     ("OpeningForged", || {
         changed(|_, opening| opening.proof = key("operator", 0).vrf().prove(b"").1)
     }),
+    ("SketchParts", || {
+        let (chain, id) = in_parts(1);
+        let mut opening = chain.due_opening(id);
+        shorten(&mut opening, 1);
+        let openings = BoundedVec::new(vec![opening]).unwrap();
+        chain.reject(owner(&chain, id), Body::Open { openings })
+    }),
     ("SketchNotDue", || {
         changed(|chain, opening| {
             *opening = opening.sealed(chain.unit(opening.unit).miner);
@@ -60,6 +67,35 @@ fn unbound() -> (Chain, UnitId) {
 fn due() -> (Chain, UnitId) {
     let (mut chain, id) = unbound();
     assert_eq!(id.kind, UnitKind::Rollout);
+    let auditor = chain.seats(id)[0].clone();
+    let (bind, _) = sketched_bodies(&auditor, id, accepting(), Some(sketch()));
+    chain.block(vec![(auditor, bind)]);
+    (chain, id)
+}
+
+/// What a miner opens whose sketch has fewer parts than its unit has groups.
+fn shorten(opening: &mut Opening, parts_count: usize) {
+    if let Shown::Open { opened } = &mut opening.shown {
+        let parts = opened.parts.as_slice()[..parts_count].to_vec();
+        opened.parts = BoundedVec::new(parts).unwrap();
+    }
+}
+
+/// A unit that is due and was bound with such a sketch.
+fn in_parts(parts_count: usize) -> (Chain, UnitId) {
+    let mut chain = Chain::working(&Setup::default());
+    let id = chain.units_of(UnitKind::Rollout)[0];
+    let mut lie = crate::support::opening(&chain, id);
+    shorten(&mut lie, parts_count);
+    let miner = chain.unit(id).miner;
+    let mut body = crate::support::commitment_body(&chain, id);
+    if let Body::CommitRollouts { root, .. } = &mut body {
+        *root = lie.root(miner);
+    }
+    chain.block(vec![(chain.key_of(miner), body)]);
+    chain.attest_by_all(&[id]);
+    chain.draw(&[id]);
+    chain.opens = false;
     let auditor = chain.seats(id)[0].clone();
     let (bind, _) = sketched_bodies(&auditor, id, accepting(), Some(sketch()));
     chain.block(vec![(auditor, bind)]);

@@ -155,6 +155,7 @@ impl World {
     pub(super) fn advance(&mut self) {
         let mut wishes = actors::wishes(self);
         wishes.extend(garbage::wishes(self));
+        let mut wishes = self.chain.looked(&wishes.clone(), wishes);
         self.random.shuffle(&mut wishes);
         let offered = self.offer(wishes);
         let chosen = select(&self.chain.state, offered, 200);

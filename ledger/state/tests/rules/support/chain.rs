@@ -147,6 +147,7 @@ impl Chain {
         } else {
             Vec::new()
         };
+        let content = self.looked(&all, content);
         all.extend(content);
         let transactions = self.sign(all);
         self.extend(transactions)
