@@ -36,6 +36,7 @@ use decide::{Decision, decide};
 use fines::Truth;
 use protocol::{
     Height,
+    class::Level,
     task::{Beacon, UnitId},
     verdict::Finding,
 };
@@ -77,7 +78,7 @@ fn settle_unit(
     }
     if let Some(conviction) = unit.conviction {
         return if height > conviction.appeal_by {
-            slash(view, id, unit, conviction.finding, height)
+            execute(view, id, unit, conviction.finding, height)
         } else {
             Vec::new()
         };
@@ -124,17 +125,30 @@ fn act(
         Decision::Void(VoidReason::Withheld) => opening::settle_withheld(view, id, unit, height),
         Decision::Climb => ladder::climb(view, id, unit, height),
         Decision::Void(reason) => task::settle(view, id, unit, reason.outcome(), height),
-        Decision::Differ(reason, finding) => {
-            let mut events = fines::overturned(view, id, &unit, Truth::of(finding));
-            tolerant::record(view, &unit);
-            let finding = Some(finding);
-            let outcome = Outcome::Void { reason, finding };
-            events.extend(task::settle(view, id, unit, outcome, height));
-            events
-        }
         Decision::Convict(finding) => ladder::convict(view, id, unit, finding, height),
-        Decision::Slash(finding) => slash(view, id, unit, finding, height),
+        Decision::Execute(finding) => execute(view, id, unit, finding, height),
     }
+}
+
+/// Ends a unit with what was found: it is void, or its miner is slashed.
+fn execute(
+    view: &mut View<'_>,
+    id: UnitId,
+    unit: Unit,
+    finding: Finding,
+    height: Height,
+) -> Vec<Event> {
+    if finding.level() == Level::Slash {
+        return slash(view, id, unit, finding, height);
+    }
+    let mut events = fines::overturned(view, id, &unit, Truth::of(finding));
+    tolerant::record(view, &unit);
+    let outcome = Outcome::Void {
+        reason: tolerant::void_reason(finding),
+        finding: Some(finding),
+    };
+    events.extend(task::settle(view, id, unit, outcome, height));
+    events
 }
 
 fn slash(

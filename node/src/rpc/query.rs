@@ -15,7 +15,7 @@ use protocol::{
     Address, Amount, BlockId, Height, Micro, Nonce, RunId, StateRoot, Step, TransactionId,
     block::{Block, Header},
     checkpoint::Checkpoint,
-    class::{Class, Listed},
+    class::{Class, Level, Listed},
     recipe::Recipe,
     task::UnitId,
     transaction::{Transaction, Unverified},
@@ -256,10 +256,16 @@ pub fn summary(unit: &Unit) -> String {
     match unit.stage {
         Stage::Assigned => format!("waits for its miner until height {}", unit.deadline),
         Stage::Committed => match (unit.conviction, unit.waiting) {
-            (Some(Conviction { finding, appeal_by }), _) => format!(
-                "convicted: {finding}; slashed after height {appeal_by} unless its miner appeals; \
-                 {audit}"
-            ),
+            (Some(Conviction { finding, appeal_by }), _) => {
+                let end = match finding.level() {
+                    Level::Slash => "slashed",
+                    Level::Void | Level::Holds => "void",
+                };
+                format!(
+                    "convicted: {finding}; {end} after height {appeal_by} unless its miner \
+                     appeals; {audit}"
+                )
+            }
             (None, Some(waiting)) => {
                 let draw_at = waiting.draw_at;
                 format!("committed, more auditors are drawn at height {draw_at}; {audit}")

@@ -1,7 +1,7 @@
 //! Appeals: a convicted miner stakes a bond on being right, and a larger round judges again.
 //!
-//! The bond doubles with every appeal. Whoever is convicted in the end loses all of them; whoever
-//! is not gets them back, also when nobody could decide.
+//! The bond doubles with every appeal. Whoever is convicted in the end loses all of them, also
+//! where the unit is only void for it; whoever is not gets them back, also when nobody could decide.
 
 use super::ladder;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     bond::Miner,
     event::Event,
     run, slash,
-    unit::{Appeal, Outcome, Stage, Unit},
+    unit::{Appeal, Outcome, Stage, Unit, VoidReason},
 };
 use governance::parameters::Name;
 use protocol::{Address, Amount, Height, task::UnitId};
@@ -71,8 +71,8 @@ pub fn post(
     Ok(events)
 }
 
-/// Ends a unit's accusation: its appeals' bonds go back to the miner, or are burned if it is
-/// slashed. What the miner has earned may vest again.
+/// Ends a unit's accusation: its appeals' bonds go back to the miner, or are burned if what it
+/// contested was found again. What the miner has earned may vest again.
 pub fn end(view: &mut View<'_>, id: UnitId, unit: &Unit, outcome: Outcome) -> Option<Event> {
     if !unit.is_accused() {
         return None;
@@ -80,7 +80,13 @@ pub fn end(view: &mut View<'_>, id: UnitId, unit: &Unit, outcome: Outcome) -> Op
     let bonds = unit.appeals.iter().fold(Amount::ZERO, |sum, appeal| {
         sum.saturating_add(appeal.bond.get())
     });
-    let is_lost = matches!(outcome, Outcome::Slashed { .. });
+    let is_lost = match outcome {
+        Outcome::Slashed { .. } => true,
+        Outcome::Void { reason, .. } => {
+            matches!(reason, VoidReason::Differs | VoidReason::Evidence)
+        }
+        Outcome::Accepted { .. } | Outcome::Missed => false,
+    };
     let mut miner: Miner = view.get(&unit.miner)?;
     miner.accused = miner.accused.saturating_sub(1);
     miner.appealed = miner.appealed.saturating_sub(bonds.get());

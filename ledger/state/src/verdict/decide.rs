@@ -34,12 +34,10 @@ pub(super) enum Decision {
     Climb,
     /// The unit is nobody's fault.
     Void(VoidReason),
-    /// The unit differs too much to be paid, and not enough to be punished.
-    Differ(VoidReason, Finding),
-    /// The unit is wrong, unless its miner appeals.
+    /// The unit is wrong, or differs too much to be paid, unless its miner appeals.
     Convict(Finding),
-    /// The unit is wrong.
-    Slash(Finding),
+    /// The same, and nobody can be asked any more.
+    Execute(Finding),
 }
 
 impl Seat {
@@ -130,7 +128,7 @@ pub(super) fn decide(id: UnitId, unit: &Unit, audit: &Audit, height: Height) -> 
         } else {
             Decision::Wait
         }),
-        Tier::Everyone { .. } => by_quorum(&count, Decision::Slash).unwrap_or(if is_closed {
+        Tier::Everyone { .. } => by_quorum(&count, Decision::Execute).unwrap_or(if is_closed {
             Decision::Void(VoidReason::NoQuorum)
         } else {
             Decision::Wait

@@ -104,17 +104,22 @@ pub(super) fn weigh(
     };
     match decision {
         Decision::Accept => accept(view, id, (unit, audit), beacon),
-        Decision::Convict(finding) | Decision::Slash(finding) if finding.level() == Level::Void => {
-            Decision::Differ(VoidReason::Differs, finding)
-        }
         Decision::Wait
         | Decision::Again
         | Decision::FallBack
         | Decision::Climb
         | Decision::Void(_)
-        | Decision::Differ(..)
         | Decision::Convict(_)
-        | Decision::Slash(_) => decision,
+        | Decision::Execute(_) => decision,
+    }
+}
+
+/// Why a unit is void that differs too much to be paid, and not enough to be punished.
+pub(super) const fn void_reason(finding: Finding) -> VoidReason {
+    if matches!(finding.check, Check::Lifetime) {
+        VoidReason::Evidence
+    } else {
+        VoidReason::Differs
     }
 }
 
@@ -140,13 +145,12 @@ fn accept(
             Decision::Climb
         };
     }
-    match reading.map(|reading| (reading.finding.level(), reading.finding)) {
-        Some((Level::Void, finding)) => Decision::Differ(VoidReason::Evidence, finding),
-        Some((Level::Slash, finding)) => match audit.tier {
-            Tier::Everyone { .. } => Decision::Slash(finding),
-            Tier::One | Tier::Three | Tier::Committee => Decision::Convict(finding),
-        },
-        Some((Level::Holds, _)) | None => Decision::Accept,
+    let finding = reading.map(|reading| reading.finding);
+    let beyond = finding.filter(|finding| finding.level() != Level::Holds);
+    match (beyond, audit.tier) {
+        (None, _) => Decision::Accept,
+        (Some(finding), Tier::Everyone { .. }) => Decision::Execute(finding),
+        (Some(finding), Tier::One | Tier::Three | Tier::Committee) => Decision::Convict(finding),
     }
 }
 

@@ -211,14 +211,57 @@ fn one_auditor_accepts_a_unit_that_holds_and_nothing_is_opened() {
 #[test]
 fn a_unit_beyond_the_first_limit_is_void_and_its_miner_keeps_its_bond() {
     let (mut chain, id) = audited(0);
-    chain.climb_to(id, 1, &measured(1_001));
-    chain.judge(id, |_| Some(measured(1_001)));
+    differs(&mut chain, id);
+    assert_eq!(chain.outcome(id), None, "its miner may appeal");
+    chain.wait_until("the end", |chain| chain.outcome(id).is_some());
     let finding = Some(Finding::within(Check::MarginSum, 1_001, SUM));
     let reason = VoidReason::Differs;
     assert_eq!(chain.outcome(id), Some(Outcome::Void { reason, finding }));
     let miner = chain.miner_record_of(id);
     assert_eq!((miner.bond.get(), miner.judged), (10_000, 0));
     assert!(miner.quota < Micro::ONE);
+    assert_eq!(fined(&chain, AuditFault::Overturned), 0);
+}
+
+/// The first two rounds measure what voids a unit.
+fn differs(chain: &mut Chain, id: UnitId) {
+    chain.climb_to(id, 1, &measured(1_001));
+    chain.judge(id, |_| Some(measured(1_001)));
+    assert!(chain.unit(id).conviction.is_some());
+}
+
+/// What an appeal costs the miner of a unit that differs, if the committee measures this.
+fn appealed(sum: u64) -> (Chain, UnitId, u64) {
+    let (mut chain, id) = audited(0);
+    differs(&mut chain, id);
+    let miner = chain.unit(id).miner;
+    let before = chain.balance(miner);
+    chain.appeal(id);
+    chain.seated(id, 2);
+    assert_eq!(chain.unit(id).audits[2].tier, Tier::Committee);
+    chain.judge(id, |_| Some(measured(sum)));
+    chain.wait_until("the end", |chain| chain.outcome(id).is_some());
+    let spent = before - chain.balance(miner);
+    (chain, id, spent)
+}
+
+#[test]
+fn a_unit_that_differs_may_be_appealed_for_and_its_auditors_pay_if_they_were_wrong() {
+    let (chain, id, spent) = appealed(0);
+    assert!(chain.is_accepted(id));
+    assert_eq!(spent, 0, "the bond is returned");
+    assert_eq!(chain.miner_record_of(id).quota, Micro::ONE);
+    assert!(fined(&chain, AuditFault::Overturned) >= 3);
+}
+
+#[test]
+fn an_appeal_for_a_unit_that_differs_indeed_loses_its_bond() {
+    let (chain, id, spent) = appealed(1_001);
+    let finding = Some(Finding::within(Check::MarginSum, 1_001, SUM));
+    let reason = VoidReason::Differs;
+    assert_eq!(chain.outcome(id), Some(Outcome::Void { reason, finding }));
+    assert_eq!(spent, 1_000, "the bond of a first appeal");
+    assert_eq!(chain.miner_record_of(id).bond.get(), 10_000);
     assert_eq!(fined(&chain, AuditFault::Overturned), 0);
 }
 
@@ -285,6 +328,8 @@ fn units_that_hold_one_by_one_are_void_once_their_evidence_adds_up() {
             chain.judge(*id, |_| Some(measured(40)));
         }
     }
+    let is_over = |chain: &Chain| ids.iter().all(|id| chain.outcome(*id).is_some());
+    chain.wait_until("the end of all", is_over);
     // Four units of three miners: one miner has two.
     let voided = ids.iter().filter_map(|id| match chain.outcome(*id) {
         Some(Outcome::Void { reason, finding }) => Some((reason, finding?)),
