@@ -25,6 +25,9 @@ pub(crate) struct Honest {
     pub(crate) traces: u64,
     pub(crate) loss_low: f64,
     pub(crate) loss_high: f64,
+    /// Processor seconds of all units: making them, and auditing them.
+    pub(crate) made_s: f64,
+    pub(crate) audited_s: f64,
 }
 
 /// How one adversary fares when it lies about every unit.
@@ -40,6 +43,9 @@ pub(crate) struct Caught {
     pub(crate) loss_alone: Share,
     /// What of an honest unit's processor time it saves; nothing if it saves none.
     pub(crate) saved: f64,
+    /// Processor time of its units' audits beside those of honest units, which have no first
+    /// contradiction to end at.
+    pub(crate) audit_cost: f64,
 }
 
 /// Units of which traces for the baselines are kept.
@@ -56,11 +62,16 @@ pub(crate) fn honest(subject: &Subject, units: u32) -> Result<Honest> {
         traces: 0,
         loss_low: f64::INFINITY,
         loss_high: f64::NEG_INFINITY,
+        made_s: 0.0,
+        audited_s: 0.0,
     };
     for index in 0..units {
         let task = subject.task(index);
-        let work = subject.work(&task, None)?;
-        let verdict = subject.judge(&task, &work);
+        let (made_s, work) = timed(|| subject.work(&task, None));
+        let work = work?;
+        let (audited_s, verdict) = timed(|| subject.judge(&task, &work));
+        honest.made_s += made_s;
+        honest.audited_s += audited_s;
         honest.units += 1;
         let totals = work.payload.totals(1_000_000);
         honest.rollouts += u64::from(totals.samples_count);
@@ -88,13 +99,16 @@ pub(crate) fn caught(
     let mut reasons: BTreeMap<&'static str, u64> = BTreeMap::new();
     let (mut found, mut seen, mut by_toploc, mut by_loss) = (0, 0, 0, 0);
     let (mut spent, mut honest_spent) = (0.0, 0.0);
+    let (mut audits, mut honest_audits) = (0.0, 0.0);
     for index in 0..units {
         let task = subject.task(index);
         let (time, work) = timed(|| subject.work(&task, Some(cheat)));
         let (honest_time, honest_work) = timed(|| subject.work(&task, None));
         (spent, honest_spent) = (spent + time, honest_spent + honest_time);
         let (work, honest_work) = (work?, honest_work?);
-        let verdict = subject.judge(&task, &work);
+        let (time, verdict) = timed(|| subject.judge(&task, &work));
+        let (honest_time, _) = timed(|| subject.judge(&task, &honest_work));
+        (audits, honest_audits) = (audits + time, honest_audits + honest_time);
         if work == honest_work {
             without_effect += 1;
             continue;
@@ -114,6 +128,7 @@ pub(crate) fn caught(
         reasons,
         toploc_alone: Share::new(by_toploc, seen),
         loss_alone: Share::new(by_loss, seen),
+        audit_cost: audits / f64::max(honest_audits, 1e-9),
         saved: (1.0 - spent / f64::max(honest_spent, 1e-9)).clamp(0.0, 1.0),
     })
 }

@@ -23,6 +23,7 @@ mod damage;
 mod economy;
 mod economy_chain;
 mod exact;
+mod roc;
 mod say;
 mod sortition;
 mod statistics;
@@ -33,6 +34,7 @@ use adversaries::{Adversary, Cheat, Target, all};
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use engine_worker::Worker;
+use governance::parameters::Name;
 use protocol::{class::Class, recipe::Recipe};
 use serde::Serialize;
 use std::{fs, path::PathBuf};
@@ -88,7 +90,39 @@ struct Report {
     lives: Vec<economy::Lives>,
     damages: Vec<damage::Damage>,
     sortition: Vec<sortition::Draws>,
+    compute: Compute,
     bots: Vec<Bot>,
+}
+
+/// What audits take beside generation once miners are vested: `rate · auditors · (1 + plants) ·
+/// cost` (spec/06-sample §5).
+#[derive(Debug, Serialize)]
+struct Compute {
+    /// Processor time of an audit beside that of the unit, measured here.
+    cost: f64,
+    /// The least rate of audits.
+    rate: f64,
+    /// Auditors that begin with a unit, of four with equal stakes, drawn here.
+    auditors: f64,
+    plants: f64,
+    share: f64,
+}
+
+impl Compute {
+    fn of(honest: &exact::Honest, draws: &[sortition::Draws]) -> Self {
+        let default = |name: Name| name.bounds().default as f64 / 1e6;
+        let cost = honest.audited_s / f64::max(honest.made_s, 1e-9);
+        let (rate, plants) = (default(Name::AuditRate), default(Name::PlantRate));
+        let auditors = draws.first().map_or(1.0, |draws| draws.auditors_mean);
+        let share = rate * auditors * (1.0 + plants) * cost;
+        Self {
+            cost,
+            rate,
+            auditors,
+            plants,
+            share,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -138,6 +172,7 @@ fn main() -> Result<()> {
         let exact = exact::caught(&subject, &honest, *cheat, arguments.units)?;
         let tolerant = classes
             .iter()
+            .zip(&tolerant_honest)
             .map(|class| tolerant::caught(&subject, class, *cheat, arguments.units));
         let money = lives.iter().map(|lives| {
             let [income, gain] = lives.money(exact.saved);
@@ -164,11 +199,14 @@ fn main() -> Result<()> {
     damages.iter().for_each(say::damage);
     let sortition = sortition::draws();
     sortition.iter().for_each(say::draws);
+    let compute = Compute::of(&honest, &sortition);
+    say::compute(&compute);
     let report = Report {
         parameters_count: subject.model.as_slice().len(),
         lives,
         damages,
         sortition,
+        compute,
         bots,
         honest,
         tolerant_honest,

@@ -1,7 +1,8 @@
 //! The report in words.
 
 use crate::{
-    Bot, damage::Damage, economy::Lives, exact, sortition::Draws, statistics::Mean, tolerant,
+    Bot, Compute, damage::Damage, economy::Lives, exact, roc::Roc, sortition::Draws,
+    statistics::Mean, tolerant,
 };
 
 fn tokens(mean: Mean) -> String {
@@ -91,6 +92,45 @@ pub(crate) fn tolerant(honest: &tolerant::Honest) {
     );
 }
 
+/// What of an adversary's units and responses is above thresholds that honest work gives.
+fn powers(roc: &Roc) {
+    for (what, points) in [("unit", &roc.units), ("response", &roc.responses)] {
+        let words = points.iter().map(|point| match point.power {
+            Some(power) => format!(
+                "{:.0e}: {:.3} [{:.3}, {:.3}]",
+                point.rate,
+                power.rate(),
+                power.low,
+                power.high
+            ),
+            None => format!("{:.0e}: not measured", point.rate),
+        });
+        let words: Vec<String> = words.collect();
+        println!(
+            "{:20}power by {what} at false alarms {}",
+            "",
+            words.join(", ")
+        );
+    }
+    println!(
+        "{:20}area under the curve by response {:.4}",
+        "", roc.area_responses
+    );
+}
+
+/// Verifier time as a share of generation time, by the formula of spec/06-sample §5.
+pub(crate) fn compute(compute: &Compute) {
+    println!(
+        "an audit takes {:.3} of the time that its unit took; at a rate of {:.3}, {:.2} auditors a \
+         unit and {:.3} planted faults, {:.2} % of generation",
+        compute.cost,
+        compute.rate,
+        compute.auditors,
+        compute.plants,
+        100.0 * compute.share
+    );
+}
+
 pub(crate) fn bot(bot: &Bot) {
     let exact::Caught {
         caught,
@@ -99,10 +139,12 @@ pub(crate) fn bot(bot: &Bot) {
         toploc_alone,
         loss_alone,
         saved,
+        audit_cost,
     } = &bot.exact;
     println!(
         "{:18} {:>3}/{:<3} caught [{:.3}, {:.3}] by {reasons:?}; {without_effect} without effect; \
-         TOPLOC alone {:.2}, loss alone {:.2}; saves {saved:.2} of the cost",
+         TOPLOC alone {:.2}, loss alone {:.2}; saves {saved:.2} of the cost; \
+         its audit costs {audit_cost:.2} of an honest unit's",
         bot.name,
         caught.count,
         caught.of,
@@ -124,6 +166,7 @@ pub(crate) fn bot(bot: &Bot) {
             one.slash_tokens,
             one.lifetime_tokens
         );
+        powers(&one.roc);
     }
     for money in &bot.money {
         println!(

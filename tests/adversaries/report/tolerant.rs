@@ -4,7 +4,11 @@
 //! are held against the class as one unit of that length. What takes more than one unit is seen by
 //! the lifetime's evidence, unit by unit.
 
-use crate::{statistics::quantile, subject::Subject};
+use crate::{
+    roc::{Roc, Scores},
+    statistics::quantile,
+    subject::Subject,
+};
 use adversaries::Cheat;
 use anyhow::Result;
 use engine_worker::Worker;
@@ -30,6 +34,8 @@ pub(crate) struct Caught {
     pub(crate) slash_tokens: [Option<u64>; 2],
     /// Tokens until the lifetime's evidence slashes.
     pub(crate) lifetime_tokens: Option<u64>,
+    /// How well one score tells it from honest work.
+    pub(crate) roc: Roc,
 }
 
 /// How honest units of the class look that it was not calibrated on.
@@ -47,6 +53,8 @@ pub(crate) struct Honest {
     pub(crate) toploc_false_voids: u64,
     pub(crate) lifetime_slashes: u64,
     pub(crate) bound_per_million_units: f64,
+    #[serde(skip)]
+    pub(crate) scores: Scores,
 }
 
 /// Calibrates a class with a worker.
@@ -82,6 +90,7 @@ pub(crate) fn honest(
         toploc_false_voids: 0,
         lifetime_slashes: 0,
         bound_per_million_units: 0.0,
+        scores: Scores::default(),
     };
     let tasks = tasks(subject, 1);
     let mut lifetime = Lifetime::default();
@@ -92,6 +101,7 @@ pub(crate) fn honest(
             proofs,
             ..
         } = measured(subject, &tasks, worker, index)?;
+        honest.scores.add(&margins, &responses);
         honest.units += 1;
         honest.rollouts += responses.len() as u64;
         honest.tokens += margins.tokens_count;
@@ -111,6 +121,7 @@ pub(crate) fn honest(
         lifetime = lifetime.and(margins.evidence_micro(class));
         honest.lifetime_slashes += u64::from(lifetime.level(class) == Level::Slash);
     }
+    honest.scores.sort();
     honest.bound_per_million_units = 3e6 / honest.units.max(1) as f64;
     Ok(honest)
 }
@@ -136,7 +147,13 @@ fn measured(
 }
 
 /// Measures an adversary's units under a class.
-pub(crate) fn caught(subject: &Subject, class: &Class, cheat: Cheat, units: u32) -> Result<Caught> {
+pub(crate) fn caught(
+    subject: &Subject,
+    (class, honest): (&Class, &Honest),
+    cheat: Cheat,
+    units: u32,
+) -> Result<Caught> {
+    let mut scores = Scores::default();
     let (mut void_units, mut slashed_units) = (0, 0);
     let (mut void_tokens, mut slash_tokens) = (Vec::new(), Vec::new());
     let (mut lifetime, mut lifetime_tokens, mut tokens_count) = (Lifetime::default(), None, 0);
@@ -153,6 +170,7 @@ pub(crate) fn caught(subject: &Subject, class: &Class, cheat: Cheat, units: u32)
                 }
             }
         }
+        scores.add(&so_far, &steps);
         void_tokens.extend(first[0]);
         slash_tokens.extend(first[1]);
         void_units += u64::from(so_far.level(class) >= Level::Void);
@@ -172,6 +190,10 @@ pub(crate) fn caught(subject: &Subject, class: &Class, cheat: Cheat, units: u32)
         void_tokens: both(&mut void_tokens),
         slash_tokens: both(&mut slash_tokens),
         lifetime_tokens,
+        roc: {
+            scores.sort();
+            honest.scores.against(&scores)
+        },
     })
 }
 
