@@ -37,7 +37,10 @@ use engine_worker::Worker;
 use governance::parameters::Name;
 use protocol::{class::Class, recipe::Recipe};
 use serde::Serialize;
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 use subject::Subject;
 
 /// The devnet's recipe with a shorter second part.
@@ -212,11 +215,16 @@ fn main() -> Result<()> {
         tolerant_honest,
         classes,
     };
-    if let Some(path) = &arguments.json {
-        fs::write(path, serde_json::to_vec_pretty(&report)?)
-            .with_context(|| format!("writing {}", path.display()))?;
-    }
+    write(arguments.json.as_deref(), &report)?;
     judge(&report)
+}
+
+fn write(path: Option<&Path>, report: &Report) -> Result<()> {
+    let Some(path) = path else {
+        return Ok(());
+    };
+    let text = serde_json::to_vec_pretty(report)?;
+    fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }
 
 /// Lives at every share of lies, of liars from the first unit on and of those who wait until

@@ -117,9 +117,9 @@ mod tests {
             panic!("{roc:?}");
         };
         // The ten largest of 1000 are above 989, and 110 of the other's 200.
-        assert_eq!(hundredth.false_alarms.unwrap().count, 10);
-        assert_eq!(hundredth.power.unwrap().count, 110);
-        assert_eq!(thousandth.power.unwrap().count, 101);
+        assert_eq!(hundredth.false_alarms.map(|found| found.count), Some(10));
+        assert_eq!(hundredth.power.map(|found| found.count), Some(110));
+        assert_eq!(thousandth.power.map(|found| found.count), Some(101));
         assert!((roc.area_responses - 0.975).abs() < 1e-3, "{roc:?}");
     }
 

@@ -1,7 +1,8 @@
 //! Appeals: a convicted miner stakes a bond on being right, and a larger round judges again.
 //!
 //! The bond doubles with every appeal. Whoever is convicted in the end loses all of them, also
-//! where the unit is only void for it; whoever is not gets them back, also when nobody could decide.
+//! where the unit is only void for it; whoever is not gets them back, also when nobody could
+//! decide.
 
 use super::ladder;
 use crate::{
