@@ -166,6 +166,7 @@ impl Chain {
             }
         }
         let height = run::tip(&state.view()).height;
+        let watch = Watch::recovered(store.as_ref(), id, &state.view())?;
         let shared = Shared {
             state,
             mempool: Mempool::default(),
@@ -181,7 +182,7 @@ impl Chain {
             shared: RwLock::new(shared),
             heights: signal::Sender::new(height),
             accepted: broadcast::Sender::new(1024),
-            watch: Mutex::default(),
+            watch: Mutex::new(watch),
             governed: broadcast::Sender::new(1024),
         }))
     }
@@ -297,7 +298,8 @@ impl Chain {
         let id = transaction.id();
         let mut shared = self.write();
         let Shared { state, mempool, .. } = &mut *shared;
-        self.watch().observe(&state.view(), &transaction);
+        let store = self.store.as_ref();
+        self.watch().note(&state.view(), &transaction, store);
         mempool.insert(state, transaction)?;
         Ok(id)
     }
@@ -363,7 +365,8 @@ impl Chain {
             transactions: &ids,
         })?;
         for transaction in block.transactions() {
-            self.watch().observe(&shared.state.view(), transaction);
+            let store = self.store.as_ref();
+            self.watch().note(&shared.state.view(), transaction, store);
         }
         let Transition {
             writes,

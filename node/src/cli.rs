@@ -90,7 +90,7 @@ struct DevnetArguments {
     /// Validators [default: 4].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16))]
     validators: Option<u32>,
-    /// Cheating miners by the way they deceive, or `none` [default: skip-steps].
+    /// Cheating miners and auditors by the way they deceive, or `none` [default: skip-steps].
     #[arg(long, value_delimiter = ',', value_parser = cheat)]
     cheats: Option<Vec<CheatChoice>>,
     /// A recipe to train instead, as `cairn query run --json` shows one.
@@ -127,6 +127,9 @@ struct HomeArguments {
     /// The validator's folder.
     #[arg(long)]
     home: PathBuf,
+    /// Deceive in this way, to test the network's defences.
+    #[arg(long, value_parser = cheat, hide = true)]
+    cheat: Option<CheatChoice>,
     /// End when the process that started this one ends.
     #[arg(long, hide = true)]
     end_with_parent: bool,
@@ -265,7 +268,8 @@ impl Arguments {
             Command::Devnet(arguments) => devnet::run(arguments.into()).await,
             Command::Validator(arguments) => {
                 crate::shutdown::follow_parent(arguments.end_with_parent)?;
-                validator::run(&arguments.home, Role::Validator).await
+                let cheat = arguments.cheat.and_then(|choice| choice.0);
+                validator::run(&arguments.home, Role::Validator, cheat).await
             }
             Command::Verifier(arguments) => {
                 crate::shutdown::follow_parent(arguments.end_with_parent)?;
@@ -312,7 +316,7 @@ async fn verifier(arguments: VerifierArguments) -> Result<()> {
             return devnet::screen::print(&format!("{}: verifier {address}", home.display()));
         }
     }
-    validator::run(&home, Role::Verifier { bond }).await
+    validator::run(&home, Role::Verifier { bond }, None).await
 }
 
 async fn transfer(arguments: TransferArguments) -> Result<()> {

@@ -241,7 +241,7 @@ impl Devnet {
         Some(Summary::new(&overview, &cheats, &self.measured))
     }
     fn cheats(&self) -> Result<Vec<summary::Cheat>> {
-        let cheats = self.layout.of(Role::Miner).filter_map(|participant| {
+        let cheats = self.layout.cheats().filter_map(|participant| {
             let cheat = participant.cheat.clone()?;
             let key = Layout::home(&self.options.home, participant).join("operator.key");
             Some(key_file(&key).map(|key| (cheat, key.address())))

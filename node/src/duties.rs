@@ -17,6 +17,7 @@ use crate::{
     validator::Role,
     workbench::{Model, Workbench},
 };
+use adversaries::Cheat;
 use anyhow::{Context as _, Result};
 use ledger_state::{
     View, account,
@@ -100,6 +101,8 @@ pub struct Duties {
     bench: Arc<Workbench>,
     operator: Address,
     role: Role,
+    /// How it deceives, to test the network's defences.
+    cheat: Option<Cheat>,
     /// The highest version of the protocol that this program speaks.
     ready_for: u32,
     key: SigningKey,
@@ -122,11 +125,13 @@ impl Duties {
         bench: Arc<Workbench>,
         key: SigningKey,
         (role, ready_for): (Role, u32),
+        cheat: Option<Cheat>,
     ) -> (Self, FinishedJobs) {
         let (finished, receiver) = mpsc::channel(256);
         let duties = Self {
             operator: key.address(),
             role,
+            cheat,
             ready_for,
             outbox: Outbox::new(key.clone(), chain.id()),
             chain,

@@ -3,8 +3,10 @@
 //! Level-triggered: it asks a node for its [`Work`], registers if it is not registered, computes
 //! the units listed, and submits a commitment until the unit is no longer listed.
 
+mod contest;
+
 use crate::{
-    computation::{Bound, Computation, Drawing, Product, Secrets},
+    computation::{Computation, Drawing, Product, Secrets},
     home::{Config, Home, write_atomically},
     local::{Local, Report, Sort, Trust, Work as Spent},
     other_engine::OtherEngine,
@@ -13,24 +15,23 @@ use crate::{
         client::{Client, ClientError},
         query::{ClassRow, ClassesAnswer, RunAnswer},
         server::StatusAnswer,
-        work::{ConvictedUnit, Input, Standing, StepContext, Work, WorkStep, WorkUnit},
+        work::{Input, Standing, StepContext, Work, WorkStep, WorkUnit},
     },
     workbench::Workbench,
 };
-use adversaries::Cheat;
+use adversaries::{Cheat, Conduct};
 use anyhow::{Context as _, Result, bail};
 use engine::DeviceChoice;
 use network::{FolderStore, Network, NetworkConfig, NetworkEvent};
 use protocol::{
     Address, ChainId, Micro, RunId, SigningKey, Step,
-    class::{Class, ClassId},
+    class::ClassId,
     codec::{BoundedVec, encode},
     genesis::Genesis,
     recipe::Recipe,
-    rollout::{OPENINGS_BYTES_MAX, OPENINGS_COUNT_MAX, Opening},
+    rollout::{OPENINGS_BYTES_MAX, OPENINGS_COUNT_MAX, Opening, Root},
     task::UnitId,
-    transaction::Body,
-    verdict::Check,
+    transaction::{Body, Transaction},
     vrf::Public,
 };
 use serde::{Deserialize, Serialize};
@@ -346,6 +347,9 @@ impl Miner {
                     continue;
                 }
                 if let Some(body) = self.products.get(&unit.unit).cloned() {
+                    if self.conduct(unit.unit) == Conduct::Equivocates {
+                        self.equivocate(&body, work).await;
+                    }
                     self.submit(&body, work).await?;
                 }
             }
@@ -367,7 +371,8 @@ impl Miner {
         let mut ready = Vec::new();
         for due in &step.due {
             let unit = due.unit.unit;
-            if flying.contains(&unit) || ready.len() == OPENINGS_COUNT_MAX {
+            let is_silent = self.conduct(unit) == Conduct::WithholdsOpening;
+            if flying.contains(&unit) || ready.len() == OPENINGS_COUNT_MAX || is_silent {
                 continue;
             }
             if !self.openings.contains_key(&unit)
@@ -396,87 +401,6 @@ impl Miner {
         }
         self.submit(&Body::Open { openings }, work).await
     }
-    /// Appeals against a conviction, if the unit comes out as it was bound when it is computed
-    /// again: then the auditors are wrong. Otherwise an appeal would only lose its bond.
-    async fn contest(
-        &mut self,
-        context: &StepContext,
-        convicted: &ConvictedUnit,
-        work: &Work,
-    ) -> Result<()> {
-        let unit = convicted.unit;
-        let is_right = match self.contested.get(&unit) {
-            Some(is_right) => *is_right,
-            None => match self.is_reproduced(context, convicted).await {
-                Ok(is_right) => is_right,
-                Err(error) => {
-                    tracing::warn!(%unit, "{error:#}");
-                    return Ok(());
-                }
-            },
-        };
-        self.contested.insert(unit, is_right);
-        let (finding, bond) = (convicted.finding, convicted.bond);
-        if !is_right {
-            return self.tell(&format!("unit {unit} was convicted: {finding}"));
-        }
-        if work.balance < bond {
-            let balance = work.balance;
-            return self.tell(&format!(
-                "unit {unit} was convicted wrongly; an appeal takes {bond}, the balance is {balance}"
-            ));
-        }
-        tracing::warn!(%unit, "convicted wrongly ({finding}); an appeal stakes {bond}");
-        self.submit(&Body::Appeal { unit }, work).await
-    }
-    async fn is_reproduced(
-        &mut self,
-        context: &StepContext,
-        convicted: &ConvictedUnit,
-    ) -> Result<bool> {
-        let computation = self
-            .gather(context, convicted.unit, &convicted.inputs)
-            .await?;
-        let device = self.bench.device();
-        if let Some(class) = convicted.limits.clone() {
-            return self.is_misjudged(computation, convicted, class).await;
-        }
-        let secrets = self.secrets(convicted.plant_rate);
-        let (kind, trust) = (convicted.unit.kind, Trust::Newcomer);
-        let spent = Spent::Mining(Sort { kind, trust });
-        let product = self.bench.compute(spent, move || {
-            computation.execute(&secrets, &Drawing::Exact, &device)
-        });
-        let Product { blob, .. } = product.await??;
-        Ok(protocol::BlobId::of(&blob) == convicted.blob)
-    }
-    /// Whether the exact engine, here, measures something else in a tolerant unit than auditors
-    /// did. Units that were right one by one are not measured again.
-    async fn is_misjudged(
-        &self,
-        computation: Computation,
-        convicted: &ConvictedUnit,
-        class: Class,
-    ) -> Result<bool> {
-        if convicted.finding.check == Check::Lifetime {
-            return Ok(false);
-        }
-        let blob = self.bench.blobs.get(&convicted.blob)?;
-        let blob = blob.context("the unit's blob is gone")?;
-        let bound = Bound {
-            claim: convicted.claim,
-            opened: None,
-            plant: None,
-            class: Some(class),
-        };
-        let device = self.bench.device();
-        let (kind, trust) = (convicted.unit.kind, Trust::Newcomer);
-        let spent = Spent::Mining(Sort { kind, trust });
-        let judged = self.bench.compute(spent, move || {
-            computation.judge(&bound, &blob, None, &device)
-        });
-        Ok(judged.await?.verdict.contradiction() != Some(convicted.finding))
-    }
     async fn gather(
         &mut self,
         context: &StepContext,
@@ -504,11 +428,33 @@ impl Miner {
         if let Some(opening) = opening {
             self.openings.insert(unit.unit, opening);
         }
-        let id = self.bench.keep(&blob).await?;
-        self.kept.insert(unit.unit, id);
+        if self.conduct(unit.unit) != Conduct::WithholdsBlob {
+            let id = self.bench.keep(&blob).await?;
+            self.kept.insert(unit.unit, id);
+        }
         self.products.insert(unit.unit, body);
         self.units_count += 1;
         self.tell(&format!("computed unit {}", unit.unit))
+    }
+    /// How it behaves about a unit.
+    fn conduct(&self, unit: UnitId) -> Conduct {
+        match &self.drawing {
+            Drawing::Cheat(cheat) => cheat.conduct(unit),
+            Drawing::Exact | Drawing::Worker(_) => Conduct::Honest,
+        }
+    }
+    /// Shows the last of its nodes another root than the others.
+    async fn equivocate(&self, body: &Body, work: &Work) {
+        let mut other = body.clone();
+        if let (Body::CommitRollouts { root, .. }, Some(node)) =
+            (&mut other, self.client.nodes().last())
+        {
+            *root = Root::from_bytes([0x2e; 32]);
+            let content = Transaction::new(self.chain, self.address, work.nonce, other);
+            let client = Client::new(vec![node.clone()]);
+            // Whether it is taken or refused, the node has seen it.
+            drop(client.submit(&content.sign(&self.key)).await);
+        }
     }
     fn secrets(&self, plant_rate: Micro) -> Secrets {
         Secrets {

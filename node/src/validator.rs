@@ -12,6 +12,7 @@ use crate::{
     rpc::server::{Served, router},
     workbench::Workbench,
 };
+use adversaries::Cheat;
 use anyhow::{Context as _, Result, bail};
 use ledger_consensus::{EngineConfig, EngineHandle};
 use ledger_store::{SledStore, Store as _};
@@ -45,7 +46,7 @@ impl Role {
 ///
 /// # Errors
 /// When the home is damaged, an address is taken, or the engine stops by itself.
-pub async fn run(path: &Path, role: Role) -> Result<()> {
+pub async fn run(path: &Path, role: Role, cheat: Option<Cheat>) -> Result<()> {
     if !path.join("config.toml").exists() {
         bail!(
             "{} is not a node's home: config.toml is missing",
@@ -70,9 +71,10 @@ pub async fn run(path: &Path, role: Role) -> Result<()> {
     local.set_network_addresses(network.listen_addresses());
     let others = config.consensus_peers.iter().cloned();
     local.set_consensus_addresses(others.chain([config.consensus.clone()]).collect());
-    let engine = start_engine(&home, &config, &key, &chain).await?;
+    let engine = start_engine(&home, &config, (&key, cheat), &chain).await?;
     let what = role.as_str();
-    tracing::info!(chain = %chain.id(), %operator, http = %config.http, "{what} is up");
+    let named = cheat.map(|cheat| cheat.to_string());
+    tracing::info!(chain = %chain.id(), %operator, http = %config.http, cheat = named, "{what} is up");
 
     let device = config.open_device()?;
     let bench = Workbench::new(blobs, network.clone(), Arc::clone(&local), device);
@@ -81,6 +83,7 @@ pub async fn run(path: &Path, role: Role) -> Result<()> {
         Arc::new(bench),
         key,
         (role, config.ready_for_version),
+        cheat,
     );
     let duties = tokio::spawn(duties.run(jobs));
     let gossip = tokio::spawn(gossip::run(
@@ -147,10 +150,11 @@ async fn start_network(
 async fn start_engine(
     home: &Home,
     config: &Config,
-    key: &protocol::SigningKey,
+    (key, cheat): (&protocol::SigningKey, Option<Cheat>),
     chain: &Arc<Chain>,
 ) -> Result<EngineHandle> {
-    let application = ChainApplication::new(Arc::clone(chain), key, config.block_interval_ms);
+    let mut application = ChainApplication::new(Arc::clone(chain), key, config.block_interval_ms);
+    application.cheat = cheat;
     let mut settings = EngineConfig::new(
         chain.id(),
         key.clone(),

@@ -67,6 +67,27 @@ pub enum Check {
 }
 
 impl Check {
+    /// All of them, in the order of their bytes.
+    pub const ALL: [Self; 17] = [
+        Self::Availability,
+        Self::Encoding,
+        Self::Completeness,
+        Self::Commitment,
+        Self::Finish,
+        Self::Sampling,
+        Self::Activations,
+        Self::Reward,
+        Self::Loss,
+        Self::Update,
+        Self::Equivocation,
+        Self::Plant,
+        Self::Margin,
+        Self::MarginSum,
+        Self::ProjectionPeak,
+        Self::ProjectionBulk,
+        Self::Lifetime,
+    ];
+
     /// The stable name, as in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

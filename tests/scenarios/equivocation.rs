@@ -3,12 +3,13 @@
 
 use crate::support::{Devnet, complaint};
 use node::rpc::{
-    client::Client,
-    overview::MinerRow,
+    client::{Client, ClientError},
+    overview::{MinerRow, Overview},
+    query::UnitAnswer,
     work::{Standing, Work},
 };
 use protocol::{
-    BlobId, SigningKey,
+    Address, BlobId, SigningKey,
     class::ClassId,
     rollout::{Root, Totals},
     task::{UnitId, UnitKind},
@@ -36,6 +37,18 @@ impl Hand<'_> {
     }
     fn sign(&self, work: &Work, body: Body) -> Unverified {
         Transaction::new(work.chain, self.key.address(), work.nonce, body).sign(&self.key)
+    }
+    /// Shows a node a transaction, again and again until the node knows the unit.
+    async fn show(&self, index: u16, signed: &Unverified) -> Result<(), ClientError> {
+        loop {
+            let shown = self.node(index).submit(signed).await.map(drop);
+            let is_behind = matches!(&shown, Err(ClientError::Refused(problem))
+                if problem.name.as_deref() == Some("UnitUnknown"));
+            if !is_behind {
+                return shown;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
     /// Stays registered and awake until it has a rollout unit to do.
     async fn assigned(&self) -> (Work, UnitId) {
@@ -79,6 +92,38 @@ fn commitment(unit: UnitId, byte: u8) -> Body {
     }
 }
 
+/// A new account with tokens.
+fn funded(devnet: &Devnet, seed: u8) -> Hand<'_> {
+    let key = SigningKey::from_seed([seed; 32]);
+    let faucet = devnet.home().join("faucet");
+    let sent = devnet.command(&[
+        "transfer",
+        "--home",
+        faucet.to_str().unwrap(),
+        "--to",
+        &key.address().to_string(),
+        "--amount",
+        "50000",
+        "--node",
+        &format!("http://127.0.0.1:{}", devnet.port),
+    ]);
+    assert!(sent.status.success(), "{}", complaint(&sent));
+    Hand { devnet, key }
+}
+
+/// Waits until an account is slashed for two commitments to this unit, and nobody else is.
+async fn slashed(devnet: &Devnet, address: Address, unit: UnitId) {
+    let is_slashed = |now: &Overview| {
+        let mut miners = now.miners.iter();
+        miners.any(|miner: &MinerRow| miner.address == address && miner.slash.is_some())
+    };
+    let now = devnet.until("the slash", is_slashed).await;
+    let row = now.miners.iter().find(|miner| miner.address == address);
+    let slash = row.unwrap().slash.clone().unwrap();
+    assert_eq!((slash.check, slash.unit), (Check::Equivocation, unit));
+    assert!(slash.bounty.get() > 0, "the reporter is paid: {slash:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_miner_that_signs_two_roots_is_reported_by_the_nodes_that_see_both() {
     let devnet = Devnet::start(&["--fresh", "--cheats", "none", "--miners", "2"]);
@@ -87,40 +132,37 @@ async fn a_miner_that_signs_two_roots_is_reported_by_the_nodes_that_see_both() {
             now.run.as_ref().is_some_and(|run| run.step.get() >= 3)
         })
         .await;
-    let key = SigningKey::from_seed([83; 32]);
-    let address = key.address();
-    let faucet = devnet.home().join("faucet");
-    let sent = devnet.command(&[
-        "transfer",
-        "--home",
-        faucet.to_str().unwrap(),
-        "--to",
-        &address.to_string(),
-        "--amount",
-        "50000",
-        "--node",
-        &format!("http://127.0.0.1:{}", devnet.port),
-    ]);
-    assert!(sent.status.success(), "{}", complaint(&sent));
-    let hand = Hand {
-        devnet: &devnet,
-        key,
-    };
+    let hand = funded(&devnet, 83);
     let (work, unit) = hand.assigned().await;
     let one = hand.sign(&work, commitment(unit, 1));
     let other = hand.sign(&work, commitment(unit, 2));
     // Each node is shown one of them, and takes it; what they tell each other gives it away.
-    hand.node(0).submit(&one).await.unwrap();
-    hand.node(3).submit(&other).await.unwrap();
-    let slashed = |now: &node::rpc::overview::Overview| {
-        let mut miners = now.miners.iter();
-        miners.any(|miner: &MinerRow| miner.address == address && miner.slash.is_some())
-    };
-    let now = devnet.until("the slash", slashed).await;
-    let row = now.miners.iter().find(|miner| miner.address == address);
-    let slash = row.unwrap().slash.clone().unwrap();
-    assert_eq!((slash.check, slash.unit), (Check::Equivocation, unit));
-    assert!(slash.bounty.get() > 0, "the reporter is paid: {slash:?}");
-    let others = now.miners.iter().filter(|miner| miner.address != address);
-    assert!(others.into_iter().all(|miner| miner.slash.is_none()));
+    hand.show(0, &one).await.unwrap();
+    hand.show(3, &other).await.unwrap();
+    slashed(&devnet, hand.key.address(), unit).await;
+
+    // The only node that is shown the second root was killed after it had seen the first.
+    let hand = funded(&devnet, 84);
+    let (work, unit) = hand.assigned().await;
+    let one = hand.sign(&work, commitment(unit, 1));
+    let other = hand.sign(&work, commitment(unit, 2));
+    hand.show(3, &one).await.unwrap();
+    let path = format!("/v1/units/{unit}");
+    loop {
+        let found = hand.node(3).get::<UnitAnswer>(&path).await;
+        if found.is_ok_and(|unit| unit.commitment.is_some()) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    devnet.kill("validator-3").await;
+    while hand.node(3).get::<UnitAnswer>(&path).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // It is refused, since the unit is bound, and so it is not passed on.
+    hand.show(3, &other).await.unwrap_err();
+    slashed(&devnet, hand.key.address(), unit).await;
+    let now = devnet.until("the end", |_| true).await;
+    let count = now.miners.iter().filter(|miner| miner.slash.is_some());
+    assert_eq!(count.count(), 2, "nobody else is slashed");
 }

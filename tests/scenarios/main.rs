@@ -11,6 +11,7 @@
 )]
 
 mod bad_input;
+mod conduct;
 mod equivocation;
 mod governance_commands;
 mod governed_run;

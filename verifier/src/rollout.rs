@@ -63,6 +63,12 @@ impl Judgement {
         }
     }
 
+    /// The same with another verdict.
+    #[must_use]
+    pub fn saying(self, verdict: Verdict) -> Self {
+        Self { verdict, ..self }
+    }
+
     /// What an auditor of a blind round says once the miner has opened its seals: the verdict that
     /// it bound, and whether what was sealed is what it had made itself.
     #[must_use]

@@ -1,6 +1,7 @@
 //! The port through which consensus drives the chain.
 
 use super::{Chain, Shared, certificate_bytes};
+use adversaries::Cheat;
 use ledger_consensus::{
     Application, ApplicationError, Certificate, Check, Equivocation, HeightParams, Validator,
     ValidatorSet,
@@ -9,7 +10,7 @@ use ledger_state::{apply, beacon, run, select, validator};
 use protocol::{
     Address, BlockId, Height, SigningKey, StateRoot,
     block::{self, Block, Header, TRANSACTIONS_COUNT_MAX},
-    codec::decode,
+    codec::{decode, encode},
     vrf,
 };
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct ChainApplication {
     operator: Address,
     randomness: vrf::Secret,
     block_interval_ms: u64,
+    /// How it deceives, to test the network's defences.
+    pub(crate) cheat: Option<Cheat>,
 }
 
 impl ChainApplication {
@@ -32,6 +35,7 @@ impl ChainApplication {
             operator: operator.address(),
             randomness: operator.vrf(),
             block_interval_ms,
+            cheat: None,
         }
     }
 }
@@ -77,6 +81,12 @@ impl Application for ChainApplication {
             let reason = format!("height {height} was asked for; the tip is {}", tip.height);
             return Err(ApplicationError::Unavailable { reason });
         }
+        let beacon_proof = beacon::prove(&view, &self.randomness);
+        let withholds = |cheat: Cheat| cheat.withholds_block(&encode(&beacon_proof));
+        if self.cheat.is_some_and(withholds) {
+            let reason = "the beacon that it would give is not liked".to_owned();
+            return Err(ApplicationError::Unavailable { reason });
+        }
         let candidates = shared.mempool.candidates();
         // Selection keeps to the block limit of the protocol, which `params` tells the engine too.
         let chosen = select(&shared.state, candidates, TRANSACTIONS_COUNT_MAX);
@@ -89,7 +99,7 @@ impl Application for ChainApplication {
             proposer: self.operator,
             state_root: shared.state.root(),
             transactions_root: StateRoot::from_bytes([0; 32]),
-            beacon_proof: beacon::prove(&view, &self.randomness),
+            beacon_proof,
         };
         let block = block::Verified::assemble(header, chosen);
         Ok(block.to_block().map_err(failed)?.encode())

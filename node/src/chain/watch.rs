@@ -5,6 +5,9 @@
 //! or refused; another root for the same unit is a proof, which the node reports by itself until
 //! the miner is slashed. What is remembered is bounded by what is assigned: one commitment of one
 //! miner a unit, for the latest steps.
+//!
+//! A node that is restarted remembers as well: what was news is written to a ring of slots on the
+//! disk, and observed again when the chain is opened.
 
 use ledger_state::{
     View,
@@ -12,50 +15,102 @@ use ledger_state::{
     run::Run,
     unit::Unit,
 };
+use ledger_store::{Store, StoreError};
 use protocol::{
-    Signature,
+    ChainId, Signature,
+    codec::{decode, encode},
     rollout::Equivocation,
     task::UnitId,
-    transaction::{Body, Transaction, Verified},
+    transaction::{Body, Transaction, Unverified, Verified},
 };
 use std::collections::BTreeMap;
 
+/// Commitments that survive a restart: those of the latest units, two of a liar's.
+const SLOTS_COUNT: u64 = 1024;
+/// Most bytes of a slot: a commitment and its number.
+const SLOT_BYTES_MAX: usize = 1024;
 /// Steps for which commitments are remembered.
 const STEPS_KEPT_COUNT: u64 = 4;
+
+fn key(slot: u64) -> Vec<u8> {
+    [&b"watch/"[..], &slot.to_be_bytes()].concat()
+}
 
 /// Commitments that were seen, and pairs of them that accuse their signer.
 #[derive(Debug, Default)]
 pub struct Watch {
     seen: BTreeMap<UnitId, (Transaction, Signature)>,
     proofs: BTreeMap<UnitId, Equivocation>,
+    /// Of the next commitment that is written to the disk.
+    number: u64,
 }
 
 impl Watch {
-    /// Looks at a transaction that its sender signed.
-    pub fn observe(&mut self, view: &View<'_>, transaction: &Verified) {
-        let Body::CommitRollouts { unit, .. } = transaction.body() else {
+    /// What a node of this chain had seen before it was restarted.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn recovered(
+        store: &dyn Store,
+        chain: ChainId,
+        view: &View<'_>,
+    ) -> Result<Self, StoreError> {
+        let mut written: Vec<(u64, Unverified)> = Vec::new();
+        for slot in 0..SLOTS_COUNT {
+            let bytes = store.get_local(&key(slot))?;
+            let read = bytes.and_then(|bytes| decode("watched", &bytes, SLOT_BYTES_MAX).ok());
+            written.extend(read);
+        }
+        written.sort_unstable_by_key(|(number, _)| *number);
+        let mut watch = Self::default();
+        for (number, transaction) in written {
+            if let Ok(transaction) = transaction.verify(chain) {
+                watch.observe(view, &transaction);
+            }
+            watch.number = number.saturating_add(1);
+        }
+        Ok(watch)
+    }
+
+    /// Looks at a transaction that its sender signed, and writes down what is news.
+    pub fn note(&mut self, view: &View<'_>, transaction: &Verified, store: &dyn Store) {
+        if !self.observe(view, transaction) {
             return;
+        }
+        let bytes = encode(&(self.number, transaction.as_unverified()));
+        if let Err(error) = store.put_local(&key(self.number % SLOTS_COUNT), &bytes) {
+            tracing::warn!("a commitment is forgotten at a restart: {error}");
+        }
+        self.number = self.number.saturating_add(1);
+    }
+
+    /// Looks at a transaction that its sender signed. Whether it is news: the first commitment to
+    /// its unit, or one that proves a lie.
+    fn observe(&mut self, view: &View<'_>, transaction: &Verified) -> bool {
+        let Body::CommitRollouts { unit, .. } = transaction.body() else {
+            return false;
         };
         let assigned: Option<Unit> = view.get(unit);
         if assigned.is_none_or(|assigned| assigned.miner != transaction.sender()) {
-            return;
+            return false;
         }
         let unverified = transaction.as_unverified();
         let (content, signature) = (unverified.claimed(), unverified.signature());
         match self.seen.get(unit) {
             None => {
                 self.seen.insert(*unit, (content.clone(), signature));
+                true
             }
             Some((first, first_signature)) => {
                 let second = (content, signature);
                 let proof = Equivocation::of((first, *first_signature), second);
-                if let Some(proof) = proof
-                    && !self.proofs.contains_key(unit)
-                {
-                    let miner = transaction.sender();
-                    tracing::warn!(%unit, %miner, "two commitments to one unit: reporting");
-                    self.proofs.insert(*unit, proof);
-                }
+                let Some(proof) = proof.filter(|_| !self.proofs.contains_key(unit)) else {
+                    return false;
+                };
+                let miner = transaction.sender();
+                tracing::warn!(%unit, %miner, "two commitments to one unit: reporting");
+                self.proofs.insert(*unit, proof);
+                true
             }
         }
     }

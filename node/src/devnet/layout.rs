@@ -27,6 +27,8 @@ const STAKE: u64 = 1_000_000;
 const MINER_BALANCE: u64 = 50_000;
 /// Tokens of the account from which newcomers can be funded.
 const FAUCET_BALANCE: u64 = 10_000_000;
+/// Stake of a dishonest validator: two of them are no third.
+const STAKE_OF_CHEAT: u64 = STAKE / 2;
 /// Tokens of each holder, for deposits.
 const HOLDER_BALANCE: u64 = 50_000;
 /// Tokens that votes may spend.
@@ -60,6 +62,8 @@ pub struct Participant {
     pub role: Role,
     /// How it deceives, if it does.
     pub cheat: Option<String>,
+    /// The miner that holds its stake, if it is a validator that a miner has made to audit itself.
+    pub held_by: Option<String>,
 }
 
 /// A devnet's participants, remembered in `devnet.json`.
@@ -77,6 +81,11 @@ impl Layout {
         self.participants
             .iter()
             .filter(move |participant| participant.role == role)
+    }
+    /// Participants that deceive, each once: of a miner and its own auditor the miner.
+    pub fn cheats(&self) -> impl Iterator<Item = &Participant> {
+        let all = self.participants.iter();
+        all.filter(|one| one.cheat.is_some() && one.held_by.is_none())
     }
     /// The folder of a participant.
     #[must_use]
@@ -145,30 +154,32 @@ fn check_same(layout: &Layout, options: &Options) -> Result<()> {
     if let Some(seed) = options.seed.filter(|seed| *seed != layout.seed) {
         return differs("seed", &layout.seed, &seed);
     }
-    let validators = layout.of(Role::Validator).count();
+    let honest = |role| layout.of(role).filter(|one| one.cheat.is_none()).count();
+    let validators = honest(Role::Validator);
     if let Some(given) = options
         .validators
         .filter(|given| *given as usize != validators)
     {
         return differs("validators", &validators, &given);
     }
-    let honest = layout
-        .of(Role::Miner)
-        .filter(|miner| miner.cheat.is_none())
-        .count();
-    if let Some(given) = options.miners.filter(|given| *given as usize != honest) {
-        return differs("miners", &honest, &given);
+    let miners = honest(Role::Miner);
+    if let Some(given) = options.miners.filter(|given| *given as usize != miners) {
+        return differs("miners", &miners, &given);
     }
-    let cheats: Vec<&str> = layout
-        .of(Role::Miner)
-        .filter_map(|m| m.cheat.as_deref())
+    let mut cheats: Vec<String> = layout
+        .cheats()
+        .filter_map(|one| one.cheat.clone())
         .collect();
-    let given: Option<Vec<String>> = options
+    cheats.sort_unstable();
+    let mut given: Option<Vec<String>> = options
         .cheats
         .as_ref()
         .map(|given| given.iter().map(ToString::to_string).collect());
-    if let Some(given) = given.filter(|given| *given != cheats) {
-        return differs("cheats", &cheats.join(","), &given.join(","));
+    if let Some(given) = given.as_mut() {
+        given.sort_unstable();
+        if *given != cheats {
+            return differs("cheats", &cheats.join(","), &given.join(","));
+        }
     }
     Ok(())
 }
@@ -178,14 +189,28 @@ fn participants(options: &Options) -> Vec<Participant> {
         name,
         role,
         cheat: cheat.map(|cheat| cheat.to_string()),
+        held_by: None,
     };
     let validators = (0..options.validators_count())
         .map(|index| named(format!("validator-{index}"), Role::Validator, None));
     let miners =
         (0..options.miners_count()).map(|index| named(format!("miner-{index}"), Role::Miner, None));
-    let cheats = options.cheats_or_default().into_iter().enumerate();
-    let cheats = cheats
-        .map(|(index, cheat)| named(format!("cheat-{index}-{cheat}"), Role::Miner, Some(cheat)));
+    let (mut auditors, mut cheats) = (Vec::new(), Vec::new());
+    for (index, cheat) in options.cheats_or_default().into_iter().enumerate() {
+        let name = format!("cheat-{index}-{cheat}");
+        if cheat.is_auditor() {
+            let own = if cheat.is_miner() { "-auditor" } else { "" };
+            auditors.push(Participant {
+                held_by: cheat.is_miner().then(|| name.clone()),
+                ..named(format!("{name}{own}"), Role::Validator, Some(cheat))
+            });
+        }
+        if cheat.is_miner() {
+            cheats.push(named(name, Role::Miner, Some(cheat)));
+        }
+    }
+    // Ports and peers count validators first.
+    let validators = validators.chain(auditors);
     validators.chain(miners).chain(cheats).collect()
 }
 
@@ -198,41 +223,33 @@ fn make(home: &Path, options: &Options) -> Result<Layout> {
     let key = |owner: &str, kind: &str| {
         SigningKey::from_seed(tagged_hash("cairn/devnet-key/v1", &(seed, owner, kind)))
     };
-    let write_key = |folder: &Path, name: &str, key: &SigningKey| -> Result<()> {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let path = folder.join(name);
-        if path.exists() {
-            let found = key_file(&path)?.address();
-            if found != key.address() {
-                bail!(
-                    "{} holds another key than seed {seed} gives",
-                    path.display()
-                );
-            }
-            return Ok(());
-        }
-        crate::home::write_key(&path, key)
+    let holder_of = |participant: &Participant| match &participant.held_by {
+        Some(miner) => key(miner, "operator"),
+        None => key(&participant.name, "holder"),
     };
     let mut validators = Vec::new();
     let mut accounts = Vec::new();
     for participant in &layout.participants {
         let folder = Layout::home(home, participant);
         let operator = key(&participant.name, "operator");
-        write_key(&folder, "operator.key", &operator)?;
+        write_key(&folder, "operator.key", &operator, seed)?;
         match participant.role {
             Role::Validator => {
-                let holder = key(&participant.name, "holder");
-                write_key(&folder, "holder.key", &holder)?;
+                let holder = holder_of(participant);
+                write_key(&folder, "holder.key", &holder, seed)?;
+                let is_honest = participant.cheat.is_none();
                 validators.push(Validator {
                     operator: operator.address(),
                     holder: holder.address(),
-                    stake: Amount::new(STAKE),
+                    stake: Amount::new(if is_honest { STAKE } else { STAKE_OF_CHEAT }),
                     vrf: operator.vrf().public(),
                 });
-                accounts.push(Account {
-                    address: holder.address(),
-                    balance: Amount::new(HOLDER_BALANCE),
-                });
+                if participant.held_by.is_none() {
+                    accounts.push(Account {
+                        address: holder.address(),
+                        balance: Amount::new(HOLDER_BALANCE),
+                    });
+                }
             }
             Role::Miner => {
                 let balance = Amount::new(MINER_BALANCE);
@@ -244,9 +261,9 @@ fn make(home: &Path, options: &Options) -> Result<Layout> {
         }
     }
     let steward = key("steward", "holder");
-    write_key(&home.join("steward"), "holder.key", &steward)?;
+    write_key(&home.join("steward"), "holder.key", &steward, seed)?;
     let faucet = key("faucet", "holder");
-    write_key(&home.join("faucet"), "operator.key", &faucet)?;
+    write_key(&home.join("faucet"), "operator.key", &faucet, seed)?;
     accounts.push(Account {
         address: faucet.address(),
         balance: Amount::new(FAUCET_BALANCE),
@@ -257,6 +274,23 @@ fn make(home: &Path, options: &Options) -> Result<Layout> {
     let text = serde_json::to_vec_pretty(&layout).context("cannot encode devnet.json")?;
     crate::home::write_atomically(&home.join("devnet.json"), &text)?;
     Ok(layout)
+}
+
+/// Writes a participant's key, or finds the same one there.
+fn write_key(folder: &Path, name: &str, key: &SigningKey, seed: u64) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let path = folder.join(name);
+    if path.exists() {
+        let found = key_file(&path)?.address();
+        if found != key.address() {
+            bail!(
+                "{} holds another key than seed {seed} gives",
+                path.display()
+            );
+        }
+        return Ok(());
+    }
+    crate::home::write_key(&path, key)
 }
 
 fn genesis(

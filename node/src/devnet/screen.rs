@@ -125,6 +125,10 @@ pub fn summary_text(summary: &Summary, home: &Path) -> String {
                     cheat.name,
                     check.as_str()
                 ),
+                _ if cheat.fined > protocol::Amount::ZERO => {
+                    format!("{} fined {} in all", cheat.name, cheat.fined)
+                }
+                _ if cheat.void > 0 => format!("{} not paid for {} units", cheat.name, cheat.void),
                 _ => format!("{} not caught in {} units", cheat.name, cheat.units),
             }
         })

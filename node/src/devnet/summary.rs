@@ -4,7 +4,7 @@ use crate::{
     local::{Sort, Spent, Trust, Work},
     rpc::overview::{MinerRow, Overview, StepPoint},
 };
-use protocol::{CheckpointId, Height, ProposalId, task::UnitKind, verdict::Check};
+use protocol::{Amount, CheckpointId, Height, ProposalId, task::UnitKind, verdict::Check};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -41,8 +41,12 @@ pub struct CheatOutcome {
     pub measured: Option<u64>,
     /// What was allowed.
     pub limit: Option<u64>,
-    /// Units it had committed or was given until then.
+    /// Units it had committed or was given until then; audits, if it is an auditor.
     pub units: u64,
+    /// Units of its that were void, such as those that it withheld.
+    pub void: u64,
+    /// What it was fined as an auditor or proposer.
+    pub fined: Amount,
 }
 
 /// What became of the proposal.
@@ -165,7 +169,7 @@ pub struct Measured {
     pub spent: BTreeMap<Work, Spent>,
 }
 
-/// A cheating miner: how it deceives, and its account.
+/// Who deceives: how, and its account.
 pub type Cheat = (String, protocol::Address);
 
 fn share(micro: u64) -> f64 {
@@ -258,7 +262,8 @@ impl Summary {
             format!("honest miners have {slashed} slashed units; 0 are allowed"),
         );
         for cheat in &self.cheats {
-            let caught = cheat.slashed_height.is_some();
+            let pays = cheat.void > 0 || cheat.fined > Amount::ZERO;
+            let caught = cheat.slashed_height.is_some() || pays;
             // A cheat that has had few units may not have been drawn yet.
             check(
                 caught || cheat.units < 30,
@@ -282,12 +287,16 @@ fn cheat_outcome(overview: &Overview, (name, address): &Cheat) -> CheatOutcome {
     let row = overview.miners.iter().find(|row| row.address == *address);
     let slash = row.and_then(|row| row.slash.as_ref());
     let units = row.map(|row| row.units).unwrap_or_default();
+    let mut validators = overview.validators.iter();
+    let auditor = validators.find(|row| row.operator == *address);
     CheatOutcome {
         name: name.clone(),
         slashed_height: slash.map(|slash| slash.height),
         check: slash.map(|slash| slash.check),
         measured: slash.map(|slash| slash.measured),
         limit: slash.map(|slash| slash.limit),
-        units: units.accepted + units.slashed,
+        units: units.accepted + units.slashed + auditor.map_or(0, |row| row.audits),
+        void: units.void,
+        fined: auditor.map_or(Amount::ZERO, |row| row.fined),
     }
 }

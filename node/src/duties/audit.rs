@@ -8,6 +8,7 @@ use crate::{
     rpc::work::{self, Input, StepContext},
     workbench::Workbench,
 };
+use adversaries::{Cheat, Target};
 use anyhow::{Context as _, Result};
 use ledger_state::{
     View,
@@ -21,7 +22,7 @@ use protocol::{
     rollout,
     task::UnitId,
     transaction::{Body, Commitment as Sealed},
-    verdict::{self, Verdict},
+    verdict::{self, Check, Finding, Verdict},
 };
 use std::{collections::BTreeSet, sync::Arc};
 use verifier::rollout::Judgement;
@@ -71,6 +72,11 @@ impl Duties {
         }
         bodies
     }
+    /// Whether it is a dishonest auditor.
+    fn lies_about_audits(&self) -> bool {
+        self.cheat
+            .is_some_and(|cheat| cheat.lies_about(Target::Audit))
+    }
     /// What it says of a unit: in a blind round, once the seals are open, also whether they hide
     /// what it made itself.
     fn seen(&self, judged: &Judgement, id: UnitId, unit: &Unit) -> Verdict {
@@ -81,6 +87,10 @@ impl Duties {
             rollout::Payload::decode(&bytes).ok()
         });
         match (payload, opened) {
+            (Some(_), Some(_)) if self.lies_about_audits() && judged.verdict.accepts() => {
+                // A liar that accepts says that it looked behind the seals as well.
+                judged.verdict.with(Finding::exact(Check::Activations, 0))
+            }
             (Some(payload), Some(opened)) => judged.seen(&payload, opened),
             _ => judged.verdict.clone(),
         }
@@ -116,13 +126,15 @@ impl Duties {
             return;
         }
         let (bench, chain, miner) = (Arc::clone(&self.bench), Arc::clone(&self.chain), unit.miner);
+        let cheat = self.cheat.filter(|_| self.lies_about_audits());
         let trust = match commitment.draw {
             Draw::Drawn { rate } | Draw::Spared { rate } => Trust::of(rate),
             Draw::Pending => Trust::Newcomer,
         };
         self.spawn(job, async move {
             let blob = (commitment.blob, commitment.blob_bytes);
-            judge(&bench, &chain, (part, miner, trust), bound, blob).await
+            let about = (part, miner, trust);
+            judge(&bench, &chain, about, (bound, cheat), blob).await
         });
     }
 }
@@ -131,7 +143,7 @@ async fn judge(
     bench: &Workbench,
     chain: &Chain,
     (part, miner, trust): (Part, Address, Trust),
-    bound: Bound,
+    (bound, cheat): (Bound, Option<Cheat>),
     (blob, blob_bytes): (BlobId, u64),
 ) -> Result<Outcome> {
     let Part {
@@ -151,9 +163,37 @@ async fn judge(
         trust,
     });
     let judged = bench.compute(work, move || {
-        computation.judge(&bound, &blob, group, &device)
+        let judge = || computation.judge(&bound, &blob, group, &device);
+        match cheat {
+            None => Some(judge()),
+            Some(cheat) => said(cheat, (id, bound.opened.is_none()), judge),
+        }
     });
-    judged.await.map(Outcome::Judged)
+    let judged = judged.await?;
+    judged.map(Outcome::Judged).context("nothing is said")
+}
+
+/// What a dishonest auditor says, and which sketch it names: its own if it looked.
+fn said(
+    cheat: Cheat,
+    (id, is_blind): (UnitId, bool),
+    mut judge: impl FnMut() -> Judgement,
+) -> Option<Judgement> {
+    let mut looked = None;
+    let verdict = cheat.verdict(id, &mut || {
+        let judgement = looked.insert(judge());
+        judgement.verdict.clone()
+    })?;
+    // In a blind round nobody has seen what is sealed.
+    let verdict = if is_blind {
+        verdict.without(Check::Activations)
+    } else {
+        verdict
+    };
+    Some(match looked {
+        Some(looked) => looked.saying(verdict),
+        None => Judgement::without_sketch(verdict),
+    })
 }
 
 fn about(view: &View<'_>, id: UnitId) -> Option<(Arc<Recipe>, StepContext, Vec<Input>)> {

@@ -18,6 +18,7 @@
     reason = "a report of measurements"
 )]
 
+mod auditors;
 mod baseline;
 mod damage;
 mod economy;
@@ -92,6 +93,7 @@ struct Report {
     classes: Vec<Class>,
     lives: Vec<economy::Lives>,
     damages: Vec<damage::Damage>,
+    auditors: Vec<auditors::Auditors>,
     sortition: Vec<sortition::Draws>,
     compute: Compute,
     bots: Vec<Bot>,
@@ -200,6 +202,7 @@ fn main() -> Result<()> {
     let bots: Vec<Bot> = bots.collect::<Result<_>>()?;
     let damages = damage::damages(&subject, &cheats, arguments.damage_steps)?;
     damages.iter().for_each(say::damage);
+    let auditors = all_auditors(arguments.bot, arguments.lives);
     let sortition = sortition::draws();
     sortition.iter().for_each(say::draws);
     let compute = Compute::of(&honest, &sortition);
@@ -208,6 +211,7 @@ fn main() -> Result<()> {
         parameters_count: subject.model.as_slice().len(),
         lives,
         damages,
+        auditors,
         sortition,
         compute,
         bots,
@@ -241,11 +245,30 @@ fn all_lives(count: u32) -> Vec<economy::Lives> {
     all
 }
 
+/// Lives of every dishonest auditor, and of an honest one in its place, unless one adversary was
+/// asked for.
+fn all_auditors(bot: Option<Cheat>, lives: u32) -> Vec<auditors::Auditors> {
+    let is_auditor = |one: &&dyn Adversary| one.targets().contains(&Target::Audit);
+    let chosen: Vec<Cheat> = match bot {
+        Some(cheat) => vec![cheat],
+        None => all().filter(is_auditor).map(Cheat::always).collect(),
+    };
+    let chosen = chosen
+        .into_iter()
+        .filter(|cheat| cheat.lies_about(Target::Audit));
+    let lives = chosen.map(|cheat| {
+        let lives = auditors::auditors(cheat, lives);
+        say::auditors(&lives);
+        lives
+    });
+    lives.collect()
+}
+
 /// The adversary that was asked for, or all that lie about rollouts.
 fn chosen(bot: Option<Cheat>) -> Result<Vec<Cheat>> {
     match bot {
         Some(cheat) if cheat.lies_about(Target::Rollout) => Ok(vec![cheat]),
-        Some(cheat) => bail!("{cheat} does not lie about rollouts"),
+        Some(_) => Ok(Vec::new()),
         None => {
             let liars =
                 all().filter(|one: &&dyn Adversary| one.targets().contains(&Target::Rollout));
@@ -262,6 +285,11 @@ fn judge(report: &Report) -> Result<()> {
     for lives in &report.lives {
         if lives.gain.mean > lives.gain.half {
             bail!("lying about {} millionths of units pays", lives.share_micro);
+        }
+    }
+    for auditors in &report.auditors {
+        if auditors.gain.mean > auditors.gain.half || auditors.honest_harmed > 0 {
+            bail!("{} pays, or harms the honest: {auditors:?}", auditors.name);
         }
     }
     for bot in &report.bots {

@@ -1,8 +1,8 @@
 //! The report in words.
 
 use crate::{
-    Bot, Compute, damage::Damage, economy::Lives, exact, roc::Roc, sortition::Draws,
-    statistics::Mean, tolerant,
+    Bot, Compute, auditors::Auditors, damage::Damage, economy::Lives, exact, roc::Roc,
+    sortition::Draws, statistics::Mean, tolerant,
 };
 
 fn tokens(mean: Mean) -> String {
@@ -30,6 +30,23 @@ pub(crate) fn lives(lives: &Lives) {
         tokens(lives.income),
         tokens(lives.gain),
         lives.gain_best,
+        lives.honest_harmed
+    );
+}
+
+pub(crate) fn auditors(lives: &Auditors) {
+    println!(
+        "{:18} {} audits in {} lives ({} of others); fined {}, gain over honesty {}; {} of {} lies \
+         paid for; honest auditors fined {}, honest miners harmed {}",
+        lives.name,
+        lives.audits,
+        lives.lives,
+        lives.audits_of_others,
+        tokens(lives.fined),
+        tokens(lives.gain),
+        lives.lies_paid,
+        lives.lies,
+        lives.honest_fined,
         lives.honest_harmed
     );
 }

@@ -4,6 +4,7 @@ mod collude_ok;
 mod false_accuser;
 mod lazy_fail;
 mod lazy_ok;
+mod self_audit;
 mod silent_winner;
 
 use crate::Adversary;
@@ -19,6 +20,7 @@ pub(crate) const ALL: &[&dyn Adversary] = &[
     &false_accuser::FalseAccuser,
     &collude_ok::ColludeOk,
     &silent_winner::SilentWinner,
+    &self_audit::SelfAudit,
 ];
 
 /// A verdict that nobody computed: it looks like an auditor's, and finds `measured` faults in what

@@ -1,6 +1,6 @@
 //! An adversary by name, and how often it lies.
 
-use crate::{Adversary, Target, Unit, all};
+use crate::{Adversary, Conduct, Target, Unit, all};
 use engine::Device;
 use miner::{ExecuteError, GradientInputs, RolloutInputs, World, gradient, rollout};
 use protocol::{
@@ -71,9 +71,7 @@ impl Cheat {
 
     fn is_drawn(&self, unit: UnitId) -> bool {
         let hash = tagged_hash("cairn/adversary/v1", &(self.adversary.name(), unit));
-        let [a, b, c, d, ..] = hash;
-        let place = u64::from(u32::from_le_bytes([a, b, c, d])) * u64::from(ONE_MICRO);
-        place >> 32 < u64::from(self.share_micro)
+        place(&hash) < u64::from(self.share_micro)
     }
 
     /// Does a rollout unit.
@@ -127,6 +125,37 @@ impl Cheat {
         }
     }
 
+    /// How it behaves about this unit, as its miner.
+    #[must_use]
+    pub fn conduct(&self, unit: UnitId) -> Conduct {
+        if self.is_drawn(unit) {
+            self.adversary.conduct()
+        } else {
+            Conduct::Honest
+        }
+    }
+
+    /// Whether it lets its turn to propose pass, in which it would prove this randomness.
+    #[must_use]
+    pub fn withholds_block(&self, proof: &[u8]) -> bool {
+        let place = place(&tagged_hash("cairn/adversary-turn/v1", proof));
+        self.adversary.conduct() == Conduct::WithholdsBlock && place < u64::from(self.share_micro)
+    }
+
+    /// Whether it acts as a validator or verifier.
+    #[must_use]
+    pub fn is_auditor(&self) -> bool {
+        self.lies_about(Target::Audit) || self.adversary.conduct() == Conduct::WithholdsBlock
+    }
+
+    /// Whether it acts as a miner.
+    #[must_use]
+    pub fn is_miner(&self) -> bool {
+        let is_miner = |target: &Target| matches!(target, Target::Rollout | Target::Gradient);
+        let targets = self.adversary.targets();
+        targets.iter().any(is_miner) || !self.is_auditor()
+    }
+
     /// Judges a unit, or keeps silent about it.
     pub fn verdict(&self, unit: UnitId, judge: &mut dyn FnMut() -> Verdict) -> Option<Verdict> {
         if self.lies_about(Target::Audit) && self.is_drawn(unit) {
@@ -135,6 +164,12 @@ impl Cheat {
             Some(judge())
         }
     }
+}
+
+/// Where in a million a hash falls.
+fn place(hash: &[u8; 32]) -> u64 {
+    let [a, b, c, d, ..] = *hash;
+    (u64::from(u32::from_le_bytes([a, b, c, d])) * u64::from(ONE_MICRO)) >> 32
 }
 
 impl fmt::Display for Cheat {

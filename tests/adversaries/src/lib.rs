@@ -40,11 +40,13 @@
 
 mod auditor;
 mod cheat;
+mod conduct;
 mod gradient;
 mod rollout;
 mod unit;
 
 pub use cheat::{Cheat, CheatParseError};
+pub use conduct::Conduct;
 pub use unit::Unit;
 
 use engine::{Device, Generation};
@@ -61,12 +63,15 @@ pub enum Target {
     Gradient,
     /// Units of others that it audits.
     Audit,
+    /// What it tells the network about honest work, or keeps from it.
+    Conduct,
 }
 
 /// A participant that is honest in all stages but those it replaces.
 ///
 /// A rollout passes through `draw`, `generate`, `prove` and `send`, a gradient through `gradient`,
-/// an audit through `verdict`. Like honest work, each stage is a pure function of its inputs.
+/// an audit through `verdict`; `conduct` says what of it
+/// the network gets to see. Like honest work, each stage is a pure function of its inputs.
 pub trait Adversary: Debug + Send + Sync {
     /// Its name, in kebab-case.
     fn name(&self) -> &'static str;
@@ -132,6 +137,11 @@ pub trait Adversary: Debug + Send + Sync {
         miner::gradient::execute(inputs, device)
     }
 
+    /// What it keeps from the network, or tells it twice.
+    fn conduct(&self) -> Conduct {
+        Conduct::Honest
+    }
+
     /// Judges another's unit; `judge` does it honestly, at the cost of doing it. Nothing is said
     /// where there is no verdict.
     fn verdict(&self, unit: UnitId, judge: &mut dyn FnMut() -> Verdict) -> Option<Verdict> {
@@ -142,7 +152,7 @@ pub trait Adversary: Debug + Send + Sync {
 
 /// All adversaries, in the order in which they are reported.
 pub fn all() -> impl Iterator<Item = &'static dyn Adversary> {
-    let lists = [rollout::ALL, gradient::ALL, auditor::ALL];
+    let lists = [rollout::ALL, gradient::ALL, auditor::ALL, conduct::ALL];
     lists.into_iter().flatten().copied()
 }
 

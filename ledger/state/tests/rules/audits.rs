@@ -12,4 +12,5 @@ mod slashes;
 pub(crate) mod sortition;
 mod three;
 mod tolerant;
+mod verdicts;
 pub(crate) mod verifiers;

@@ -1,6 +1,6 @@
 //! What a miner sealed, and when it opens it.
 
-use crate::support::{Chain, Setup, accepting, rejecting, sketch, sketched_bodies};
+use crate::support::{Chain, Setup, accepting, lie, rejecting, sketch, sketched_bodies};
 use governance::parameters::Name;
 use ledger_state::{
     Event,
@@ -44,11 +44,6 @@ pub(crate) fn judge_blind(
         chain.wait_for(open_by);
     }
     chain.block(vec![(auditor, reveal)]);
-}
-
-/// A sketch that nobody's sections give.
-pub(crate) fn lie() -> Sketch {
-    Sketch::from_bytes([0x11; 32])
 }
 
 fn fined(chain: &Chain, wanted: AuditFault) -> usize {

@@ -1,8 +1,8 @@
 //! Faults that miners plant, and auditors that do not look.
 
 use crate::{
-    openings::{judge_blind, lie},
-    support::{Chain, Setup, accepting, correction, opening, rejecting, sketch},
+    openings::judge_blind,
+    support::{Chain, Setup, accepting, correction, lie, opening, rejecting, sketch},
 };
 use governance::parameters::Name;
 use ledger_state::{

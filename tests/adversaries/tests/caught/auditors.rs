@@ -32,6 +32,7 @@ fn dishonest_auditors_say_what_their_motive_wants() {
     assert_eq!(said("false-accuser"), ([Some(false), Some(false)], 2));
     assert_eq!(said("collude-ok"), ([Some(true), Some(true)], 2));
     assert_eq!(said("silent-winner"), ([None, None], 0));
+    assert_eq!(said("self-audit"), ([Some(true), Some(true)], 0));
     assert_eq!(
         said("greedy"),
         ([Some(true), Some(false)], 2),

@@ -1,4 +1,4 @@
-use adversaries::{Adversary, Cheat, CheatParseError, all};
+use adversaries::{Adversary, Cheat, CheatParseError, Conduct, Target, all};
 use protocol::{
     RunId, Step,
     task::{UnitId, UnitKind},
@@ -38,6 +38,28 @@ fn a_cheat_reads_as_it_is_written() {
         let refused: Result<Cheat, CheatParseError> = text.parse();
         assert!(refused.is_err(), "{text}");
     }
+}
+
+#[test]
+fn everyone_has_a_role_in_which_it_is_dishonest() {
+    for cheat in all().map(Cheat::always) {
+        let is_miner = cheat.is_miner();
+        assert!(is_miner || cheat.is_auditor(), "{cheat}");
+        let conducts = cheat.adversary().conduct() != Conduct::Honest;
+        assert_eq!(conducts, cheat.lies_about(Target::Conduct), "{cheat}");
+    }
+    let both: Cheat = "self-audit".parse().unwrap();
+    assert!(both.is_miner() && both.is_auditor());
+}
+
+#[test]
+fn a_proposer_that_dislikes_beacons_dislikes_its_share_of_them() {
+    let cheat: Cheat = "beacon-withhold@0.1".parse().unwrap();
+    let turns = (0..10_000_u32).filter(|turn| cheat.withholds_block(&turn.to_le_bytes()));
+    let count = turns.count();
+    assert!((900..1100).contains(&count), "{count} of 10000");
+    let miner: Cheat = "withholder".parse().unwrap();
+    assert!(!miner.withholds_block(&[]));
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn started(setup: &Setup) -> Chain {
 }
 
 /// One unit in its first round. Its miner never opens anything, and need not.
-fn audited(second_looks: u64) -> (Chain, UnitId) {
+pub(super) fn audited(second_looks: u64) -> (Chain, UnitId) {
     let mut chain = working(second_looks);
     chain.opens = false;
     let id = chain.units_of(UnitKind::Rollout)[0];
@@ -105,7 +105,7 @@ fn drawn(chain: &mut Chain, id: UnitId) {
 }
 
 /// What every auditor measures in a unit whose margins add up to this.
-fn measured(sum: u64) -> Verdict {
+pub(super) fn measured(sum: u64) -> Verdict {
     Verdict::new(vec![
         Finding::exact(Check::Encoding, 0),
         Finding::within(Check::MarginSum, sum, SUM),
@@ -349,7 +349,7 @@ fn units_that_hold_one_by_one_are_void_once_their_evidence_adds_up() {
 }
 
 #[test]
-fn evidence_beyond_the_second_limit_slashes_and_accuses_no_auditor() {
+pub(super) fn evidence_beyond_the_second_limit_slashes_and_accuses_no_auditor() {
     let mut setup = setup(0);
     let mut class = table().classes.into_vec().remove(0);
     class.evidence_micro = BoundedVec::new(vec![0, 5_000_000]).unwrap();

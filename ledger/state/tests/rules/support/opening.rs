@@ -25,6 +25,11 @@ pub(crate) fn sketch() -> Sketch {
     Sketch::of(parts().as_slice())
 }
 
+/// A sketch that nobody's sections give.
+pub(crate) fn lie() -> Sketch {
+    Sketch::from_bytes([0x11; 32])
+}
+
 /// What undoes the fault in a unit that must have one.
 pub(crate) fn correction() -> Correction {
     Correction {

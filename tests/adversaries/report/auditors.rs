@@ -1,0 +1,233 @@
+//! What dishonest auditors earn, and what they do to others: lives on the production state machine.
+//!
+//! One of eight validators is dishonest; one of three miners lies about a tenth of its rollout
+//! units, and all plant faults where they must. Every unit is audited, so that a life holds many
+//! audits. An audit that looks costs nine tenths of its pay; the gain over honesty is what the
+//! dishonest one earns after fines and costs, minus what an honest one does on average.
+
+use crate::{
+    economy_chain::{Chain, Setup, accepting, lie, opening, rejecting, sketch, sketched_bodies},
+    statistics::Mean,
+};
+use adversaries::{Cheat, Target};
+use governance::parameters::Name;
+use ledger_state::{
+    bond::Status,
+    unit::{Opinion, Unit},
+    validator::Validator,
+};
+use protocol::{
+    Address, EnvironmentHash,
+    identifiers::tagged_hash,
+    task::{UnitId, UnitKind},
+    verdict::{Check, Verdict},
+};
+use serde::Serialize;
+
+/// What an audit costs, as a share of its pay.
+const COST: f64 = 0.9;
+/// Steps of a life.
+const STEPS: u64 = 8;
+const VALIDATORS: usize = 8;
+
+/// Lives of one dishonest auditor.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Auditors {
+    pub(crate) name: &'static str,
+    pub(crate) lives: u32,
+    /// Verdicts that it opened, and those of the others.
+    pub(crate) audits: u64,
+    pub(crate) audits_of_others: u64,
+    /// In tokens: what it was fined, and what it gained over an honest one.
+    pub(crate) fined: Mean,
+    pub(crate) gain: Mean,
+    /// Fines of honest auditors, and honest miners slashed or units of theirs not paid.
+    pub(crate) honest_fined: u64,
+    pub(crate) honest_harmed: u64,
+    /// Lies that were paid for, of all.
+    pub(crate) lies_paid: u64,
+    pub(crate) lies: u64,
+}
+
+/// What one life gave.
+#[derive(Default)]
+struct Life {
+    audits: u64,
+    audits_of_others: u64,
+    fined: f64,
+    gain: f64,
+    honest_fined: u64,
+    honest_harmed: u64,
+    lies_paid: u64,
+    lies: u64,
+}
+
+pub(crate) fn auditors(cheat: Cheat, lives: u32) -> Auditors {
+    let all: Vec<Life> = (0..lives).map(|seed| life(cheat, seed)).collect();
+    let sum = |value: fn(&Life) -> u64| all.iter().map(value).sum::<u64>();
+    let mean = |value: fn(&Life) -> f64| Mean::new(&all.iter().map(value).collect::<Vec<_>>());
+    Auditors {
+        name: cheat.adversary().name(),
+        lives,
+        audits: sum(|life| life.audits),
+        audits_of_others: sum(|life| life.audits_of_others),
+        fined: mean(|life| life.fined),
+        gain: mean(|life| life.gain),
+        honest_fined: sum(|life| life.honest_fined),
+        honest_harmed: sum(|life| life.honest_harmed),
+        lies_paid: sum(|life| life.lies_paid),
+        lies: sum(|life| life.lies),
+    }
+}
+
+fn life(cheat: Cheat, seed: u32) -> Life {
+    let mut setup = Setup {
+        stakes: vec![100_000; VALIDATORS],
+        escrow: 1_000_000_000,
+        parameters: vec![(Name::PlantRate, Name::PlantRate.bounds().default)],
+        ..Setup::default()
+    };
+    let mut bytes = [8; 32];
+    bytes[..4].copy_from_slice(&seed.to_le_bytes());
+    setup.recipe.seed = EnvironmentHash::from_bytes(bytes);
+    setup.recipe.reinforce.steps_count = STEPS;
+    setup.recipe.reinforce.rollout_units_count = 24;
+    let mut chain = Chain::start(&setup);
+    chain.register_miners();
+    let mut scene = Scene {
+        liar: chain.miner(0).address(),
+        auditor: chain.operator(0).address(),
+        cheat,
+        looks: 0,
+        seed,
+    };
+    let mut life = Life::default();
+    while chain.run().step.get() < STEPS {
+        step(&mut chain, &mut scene, &mut life);
+        chain.wait_until("the end of the step", Chain::is_attesting);
+        chain.attest_checkpoint();
+    }
+    account(&chain, &scene, &mut life);
+    life
+}
+
+struct Scene {
+    liar: Address,
+    auditor: Address,
+    cheat: Cheat,
+    /// Audits for which the dishonest one did the work.
+    looks: u64,
+    seed: u32,
+}
+
+impl Scene {
+    fn is_lie(&self, id: UnitId, miner: Address) -> bool {
+        let [first, ..] = tagged_hash("cairn/auditors-liar/v1", &(id, self.seed));
+        id.kind == UnitKind::Rollout && miner == self.liar && first < 26
+    }
+}
+
+fn step(chain: &mut Chain, scene: &mut Scene, life: &mut Life) {
+    chain.open_step();
+    let ids = chain.commit_all();
+    chain.attest_by_all(&ids);
+    chain.draw(&ids);
+    for _ in 0..80 {
+        let open = ids.iter().copied();
+        let open: Vec<UnitId> = open.filter(|id| chain.outcome(*id).is_none()).collect();
+        if open.is_empty() {
+            break;
+        }
+        round(chain, scene, &open);
+    }
+    for id in ids {
+        let unit = chain.unit(id);
+        if scene.is_lie(id, unit.miner) {
+            life.lies += 1;
+            life.lies_paid += u64::from(unit.is_accepted());
+        } else if unit.miner != scene.liar {
+            life.honest_harmed += u64::from(!unit.is_accepted());
+        }
+    }
+}
+
+/// Everyone who has a seat binds a verdict, and opens it in the next block.
+fn round(chain: &mut Chain, scene: &mut Scene, open: &[UnitId]) {
+    let (mut binds, mut reveals) = (Vec::new(), Vec::new());
+    for id in open.iter().copied() {
+        let unit = chain.unit(id);
+        let truth = truth(chain, scene, (id, &unit));
+        let seats = unit.audits.last().map(|audit| audit.seats.clone());
+        for seat in seats.unwrap_or_default() {
+            if seat.opinion != Opinion::Pending {
+                continue;
+            }
+            let mut verdict = Some(truth.clone());
+            let mut has_looked = true;
+            if seat.auditor == scene.auditor && scene.cheat.lies_about(Target::Audit) {
+                has_looked = false;
+                verdict = scene.cheat.verdict(id, &mut || {
+                    has_looked = true;
+                    truth.clone()
+                });
+                scene.looks += u64::from(has_looked);
+            } else if seat.auditor == scene.auditor {
+                scene.looks += 1;
+            }
+            // What lies behind the seals is said when they are open.
+            let Some(verdict) = verdict.map(|verdict| verdict.without(Check::Activations)) else {
+                continue;
+            };
+            let named = if has_looked { sketch() } else { lie() };
+            let named = (id.kind == UnitKind::Rollout).then_some(named);
+            let key = chain.key_of(seat.auditor);
+            let (bind, reveal) = sketched_bodies(&key, id, verdict, named);
+            binds.push((key.clone(), bind));
+            reveals.push((key, reveal));
+        }
+    }
+    chain.block(binds);
+    chain.block(reveals);
+}
+
+/// What an auditor that looks finds: a lie, or a planted fault that is not known yet.
+fn truth(chain: &Chain, scene: &Scene, (id, unit): (UnitId, &Unit)) -> Verdict {
+    let is_rollout = id.kind == UnitKind::Rollout;
+    let is_planted =
+        is_rollout && unit.opening.plant.is_none() && opening(chain, id).plant.is_some();
+    if scene.is_lie(id, unit.miner) {
+        rejecting(Check::Sampling, 7)
+    } else if is_planted {
+        rejecting(Check::Sampling, 1)
+    } else {
+        accepting()
+    }
+}
+
+fn account(chain: &Chain, scene: &Scene, life: &mut Life) {
+    let pay = Setup::default().recipe.pay.audit.get() as f64;
+    let income = |row: &Validator, looks: u64| {
+        row.earned.get() as f64 - row.fined.get() as f64 - COST * pay * looks as f64
+    };
+    let mut honest = 0.0;
+    for index in 0..VALIDATORS {
+        let operator = chain.operator(index).address();
+        let Some(row) = chain.view().get::<Validator>(&operator) else {
+            continue;
+        };
+        if operator == scene.auditor {
+            life.audits = row.audits_count;
+            life.fined = row.fined.get() as f64;
+            life.gain += income(&row, scene.looks);
+        } else {
+            life.audits_of_others += row.audits_count;
+            life.honest_fined += row.fined.get();
+            honest += income(&row, row.audits_count);
+        }
+    }
+    life.gain -= honest / (VALIDATORS - 1) as f64;
+    for index in 1..3 {
+        let is_slashed = matches!(chain.miner_record(index).status, Status::Slashed(_));
+        life.honest_harmed += u64::from(is_slashed);
+    }
+}
