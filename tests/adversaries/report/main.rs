@@ -151,13 +151,7 @@ struct Money {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let text = match &arguments.recipe {
-        Some(path) => {
-            fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?
-        }
-        None => RECIPE.to_owned(),
-    };
-    let recipe: Recipe = serde_json::from_str(&text).context("the recipe is none")?;
+    let recipe = recipe(arguments.recipe.as_deref())?;
     let subject = Subject::new(recipe, arguments.weights.as_deref())?;
     let honest = exact::honest(&subject, arguments.honest_units)?;
     say::honest(&honest);
@@ -221,6 +215,17 @@ fn main() -> Result<()> {
     };
     write(arguments.json.as_deref(), &report)?;
     judge(&report)
+}
+
+/// The recipe that was asked for, or the report's own.
+fn recipe(path: Option<&Path>) -> Result<Recipe> {
+    let text = match path {
+        Some(path) => {
+            fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?
+        }
+        None => RECIPE.to_owned(),
+    };
+    serde_json::from_str(&text).context("the recipe is none")
 }
 
 fn write(path: Option<&Path>, report: &Report) -> Result<()> {
