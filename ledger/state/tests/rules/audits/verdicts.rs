@@ -65,8 +65,11 @@ fn exact(check: Check, kind: UnitKind) {
     chain.wait_until("the end", |chain| chain.outcome(id).is_some());
     let finding = Finding::exact(check, 3);
     assert_eq!(chain.outcome(id), Some(Outcome::Slashed { finding }));
-    let found = |event: &Event| matches!(event, Event::UnitConvicted { finding: found, .. } if *found == finding);
-    assert_eq!(chain.count(found), 1, "{check:?}");
+    let is_found = |event: &Event| match event {
+        Event::UnitConvicted { finding: found, .. } => *found == finding,
+        _ => false,
+    };
+    assert_eq!(chain.count(is_found), 1, "{check:?}");
     assert_eq!(chain.miner_record_of(id).bond.get(), 0, "{check:?}");
 }
 
