@@ -8,9 +8,9 @@
 use crate::{statistics, subject::Subject};
 use adversaries::Cheat;
 use anyhow::Result;
-use engine::Parameters;
+use engine::{Device, Parameters};
 use governance::parameters::Name;
-use miner::{Generation, GradientInputs, gradient, initial_outer};
+use miner::{Generation, GradientInputs, gradient, initial_outer, parallel};
 use protocol::{
     Address, CheckpointId, RunId, SigningKey, Step,
     identifiers::tagged_hash,
@@ -53,21 +53,26 @@ struct Run<'a> {
 
 /// The runs of these cheats, over this many steps.
 pub(crate) fn damages(subject: &Subject, cheats: &[Cheat], steps: u64) -> Result<Vec<Damage>> {
-    let honest = run(subject, None, steps)?;
-    let mut all = Vec::new();
-    for cheat in cheats {
-        let mut damage = run(subject, Some(*cheat), steps)?;
+    // Each run has one thread.
+    let runs: Vec<Option<Cheat>> = std::iter::once(None)
+        .chain(cheats.iter().copied().map(Some))
+        .collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let device = Device::cpu(threads);
+    let found = parallel::map(&runs, device.threads(), |cheat| run(subject, *cheat, steps));
+    let mut all: Vec<Damage> = found.into_iter().collect::<Result<_>>()?;
+    let honest = all
+        .first()
+        .map_or_else(Vec::new, |honest| honest.curve.clone());
+    for damage in all.iter_mut().skip(1) {
         let lost: Vec<f64> = honest
-            .curve
             .iter()
             .zip(&damage.curve)
             .map(|(a, b)| a - b)
             .collect();
         damage.lost_mean = statistics::mean(&lost);
         damage.lost_at_end = lost.last().copied().unwrap_or(0.0);
-        all.push(damage);
     }
-    all.insert(0, honest);
     Ok(all)
 }
 

@@ -78,11 +78,28 @@ struct Arguments {
     #[arg(long, default_value_t = 20)]
     lives: u32,
     /// Steps of training with liars, for each adversary.
-    #[arg(long, default_value_t = 24)]
+    #[arg(long, default_value_t = 12)]
     damage_steps: u64,
     /// Honest units of each tolerant class, the second control.
     #[arg(long, default_value_t = 100)]
     tolerant_units: u32,
+    /// Hours instead of minutes: at least 100 units of every adversary, 37 600 honest ones, 100
+    /// lives, 48 steps of training.
+    #[arg(long)]
+    full: bool,
+}
+
+impl Arguments {
+    fn in_full(mut self) -> Self {
+        if self.full {
+            self.units = self.units.max(100);
+            self.honest_units = self.honest_units.max(37_600);
+            self.tolerant_units = self.tolerant_units.max(37_600);
+            self.lives = self.lives.max(100);
+            self.damage_steps = self.damage_steps.max(48);
+        }
+        self
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -150,7 +167,7 @@ struct Money {
 }
 
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse().in_full();
     let recipe = recipe(arguments.recipe.as_deref())?;
     let subject = Subject::new(recipe, arguments.weights.as_deref())?;
     let honest = exact::honest(&subject, arguments.honest_units)?;
@@ -165,7 +182,7 @@ fn main() -> Result<()> {
         tolerant_honest.push(control);
         classes.push(class);
     }
-    let lives = all_lives(arguments.lives);
+    let lives = all_lives(arguments.bot, arguments.lives);
     let cheats = chosen(arguments.bot)?;
     let bots = cheats.iter().map(|cheat| {
         let exact = exact::caught(&subject, &honest, *cheat, arguments.units)?;
@@ -237,9 +254,12 @@ fn write(path: Option<&Path>, report: &Report) -> Result<()> {
 }
 
 /// Lives at every share of lies, of liars from the first unit on and of those who wait until
-/// not all of their units are audited.
-fn all_lives(count: u32) -> Vec<economy::Lives> {
+/// not all of their units are audited; none if somebody was asked for who does not lie about them.
+fn all_lives(bot: Option<Cheat>, count: u32) -> Vec<economy::Lives> {
     let mut all = Vec::new();
+    if bot.is_some_and(|cheat| !cheat.lies_about(Target::Rollout)) {
+        return all;
+    }
     for caution in [economy::Caution::None, economy::Caution::OnceSampled] {
         for share_micro in [1_000_000, 100_000, 50_000, 10_000] {
             let lives = economy::lives(caution, share_micro, count);
