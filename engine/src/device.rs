@@ -13,6 +13,7 @@ use crate::trainer::{
 use crate::{
     Continuation, Generation, GenerationOptions, GenerationRequest, InputError, Parameters, Replay,
 };
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
@@ -246,13 +247,23 @@ impl Device {
     /// Inner training from a model, with fresh moments.
     #[must_use]
     pub fn train<'a>(&'a self, model: &'a Parameters) -> Training<'a> {
+        self.training(Start::Model(model))
+    }
+
+    /// Inner training that goes on from a state.
+    #[must_use]
+    pub fn resume<'a>(&'a self, state: &'a InnerState) -> Training<'a> {
+        self.training(Start::State(state))
+    }
+
+    fn training<'a>(&'a self, start: Start<'a>) -> Training<'a> {
         let gpu = self.working().and_then(|gpu| {
-            let run = gpu.inner(&InnerState::new(model.clone()));
+            let run = gpu.inner(&start.state());
             self.settle(run)?.ok()
         });
         Training {
             device: self,
-            start: model,
+            start,
             gpu,
             taken: Vec::new(),
             cpu: None,
@@ -271,11 +282,35 @@ impl fmt::Display for Device {
     }
 }
 
+/// What training starts from.
+#[derive(Clone, Copy, Debug)]
+enum Start<'a> {
+    /// A model, with fresh moments.
+    Model(&'a Parameters),
+    /// Weights and moments.
+    State(&'a InnerState),
+}
+
+impl<'a> Start<'a> {
+    fn state(self) -> Cow<'a, InnerState> {
+        match self {
+            Self::Model(model) => Cow::Owned(InnerState::new(model.clone())),
+            Self::State(state) => Cow::Borrowed(state),
+        }
+    }
+    const fn weights(self) -> &'a Parameters {
+        match self {
+            Self::Model(model) => model,
+            Self::State(state) => &state.parameters,
+        }
+    }
+}
+
 /// Inner steps on their way.
 #[derive(Debug)]
 pub struct Training<'a> {
     device: &'a Device,
-    start: &'a Parameters,
+    start: Start<'a>,
     gpu: Option<cuda::InnerRun>,
     /// Steps taken on the GPU, to be repeated if it fails.
     taken: Vec<(Vec<Batch>, InnerOptions)>,
@@ -298,22 +333,28 @@ impl Training<'_> {
         self.cpu()?.step(&parts, options, &threads)
     }
 
-    /// `theta_0 - theta_H`, flat.
+    /// Weights and moments as they are now.
+    ///
+    /// # Errors
+    /// None that the steps did not already have.
+    pub fn state(&mut self) -> Result<Cow<'_, InnerState>, InputError> {
+        if let Some(run) = &self.gpu
+            && let Some(state) = self.device.settle(run.state())
+        {
+            return Ok(Cow::Owned(state?));
+        }
+        Ok(Cow::Borrowed(&self.cpu()?.state))
+    }
+
+    /// What the weights have lost since the start, `theta_0 - theta_H`, flat.
     ///
     /// # Errors
     /// None that the steps did not already have.
     pub fn pseudo_gradient(mut self) -> Result<Vec<f32>, InputError> {
-        let start = self.start.as_slice();
-        let difference = |state: &InnerState| {
-            let pairs = start.iter().zip(state.parameters.as_slice());
-            pairs.map(|(before, after)| before - after).collect()
-        };
-        if let Some(run) = &self.gpu
-            && let Some(state) = self.device.settle(run.state())
-        {
-            return Ok(difference(&state?));
-        }
-        Ok(difference(&self.cpu()?.state))
+        let start = self.start.weights().as_slice();
+        let state = self.state()?;
+        let pairs = start.iter().zip(state.parameters.as_slice());
+        Ok(pairs.map(|(before, after)| before - after).collect())
     }
 
     /// The state on the processor, with the steps of a failed GPU taken again.
@@ -322,7 +363,7 @@ impl Training<'_> {
         let run = match self.cpu.take() {
             Some(run) => run,
             None => {
-                let mut run = CpuRun::new(self.start, self.device.workspace());
+                let mut run = CpuRun::new(self.start.state().into_owned(), self.device.workspace());
                 for (parts, options) in std::mem::take(&mut self.taken) {
                     run.step(&parts, &options, &self.device.threads)?;
                 }
@@ -342,10 +383,10 @@ struct CpuRun {
 }
 
 impl CpuRun {
-    fn new(model: &Parameters, workspace: Workspace) -> Self {
+    fn new(state: InnerState, workspace: Workspace) -> Self {
         Self {
-            state: InnerState::new(model.clone()),
-            gradients: Gradients::zeros(model),
+            gradients: Gradients::zeros(&state.parameters),
+            state,
             workspace,
         }
     }

@@ -8,6 +8,7 @@
 pub mod adamw;
 pub mod aggregate;
 pub mod compress;
+pub mod file;
 pub mod grpo;
 pub mod inner;
 pub mod loss;

@@ -71,6 +71,12 @@ pub enum ExecuteError {
     /// Gradients that cannot be compressed: the model diverged.
     #[error(transparent)]
     Compress(#[from] engine::trainer::CompressError),
+    /// A state's file that found no place.
+    #[error("a state between inner steps cannot be kept: {reason}")]
+    Keep {
+        /// Why.
+        reason: String,
+    },
     /// More of something than a payload may hold.
     #[error(transparent)]
     TooMany(#[from] TooMany),

@@ -5,15 +5,19 @@ pub mod pretrain;
 pub mod reinforce;
 
 use crate::{ExecuteError, World};
-use engine::{Device, Parameters, trainer::CompressedUpdate};
+use engine::{
+    Device, Parameters,
+    trainer::{CompressedUpdate, InnerState},
+};
 use protocol::{
     Address,
     codec::{BoundedVec, Bytes},
-    gradient::Payload,
+    gradient::{Payload, Salts, Segments, State},
     recipe::{Phase, Recipe},
-    rollout,
+    rollout::{self, Seal},
     task::{Beacon, RolloutTask, UnitId},
 };
+use std::io;
 
 /// Everything a gradient unit follows from.
 #[derive(Clone, Debug)]
@@ -41,17 +45,50 @@ pub struct Generation<'a> {
     pub rollouts: Vec<(RolloutTask, rollout::Payload)>,
 }
 
+/// What a miner has when a unit is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Shown to everyone.
+    pub payload: Payload,
+    /// The state after every segment, which the payload seals.
+    pub states: Vec<State>,
+}
+
+/// Where the files of states go, since an audit may ask for them. No more than one is in memory.
+pub type Keep<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;
+
+/// Keeps no file: for whoever will not be asked.
+///
+/// # Errors
+/// Never.
+pub const fn forget(_: &[u8]) -> io::Result<()> {
+    Ok(())
+}
+
 /// Executes the unit.
 ///
 /// # Errors
 /// When this software cannot execute the recipe, there is nothing to learn from, or the model has
 /// diverged.
-pub fn execute(inputs: &GradientInputs<'_>, device: &Device) -> Result<Payload, ExecuteError> {
-    let learned = learn(inputs, &World::of(inputs.recipe)?, device)?;
+pub fn execute(
+    inputs: &GradientInputs<'_>,
+    salts: &Salts,
+    keep: &mut Keep<'_>,
+    device: &Device,
+) -> Result<Work, ExecuteError> {
+    let learned = learn(inputs, &World::of(inputs.recipe)?, keep, device)?;
     if learned.tokens_count == 0 {
         return Err(ExecuteError::NothingToLearn { unit: inputs.unit });
     }
-    learned.payload(inputs)
+    learned.sealed(inputs, salts)
+}
+
+/// The payload of a unit whose states nobody will ask for, sealed with salts that are no secret.
+///
+/// # Errors
+/// As [`execute`].
+pub fn payload(inputs: &GradientInputs<'_>, device: &Device) -> Result<Payload, ExecuteError> {
+    Ok(execute(inputs, &Salts::OPEN, &mut forget, device)?.payload)
 }
 
 /// Does the work that the task assigns.
@@ -61,16 +98,84 @@ pub fn execute(inputs: &GradientInputs<'_>, device: &Device) -> Result<Payload, 
 pub fn learn(
     inputs: &GradientInputs<'_>,
     world: &World,
+    keep: &mut Keep<'_>,
     device: &Device,
 ) -> Result<Learned, ExecuteError> {
     match phase(inputs)? {
-        Phase::Pretrain => pretrain::learn(inputs, pretrain::assigned(inputs, world), device),
+        Phase::Pretrain => {
+            let batches = pretrain::assigned(inputs, world, segments(inputs).all());
+            pretrain::learn(inputs, batches, keep, device)
+        }
         Phase::Reinforce => {
             let generation = generation(inputs)?;
             let groups = reinforce::groups(inputs.recipe, world, generation);
             reinforce::learn(inputs, generation, &groups, device)
         }
     }
+}
+
+/// One segment of a unit, taken again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stretch {
+    /// Mean loss of each of its steps, in millionths of a nat.
+    pub losses_micro: Vec<i64>,
+    /// The state at its end.
+    pub state: State,
+    /// What the whole unit gives, where the segment is its last.
+    pub values: Option<Vec<f32>>,
+}
+
+/// Takes one segment again, from the state that it starts from; nothing of the first, which starts
+/// from the step's checkpoint.
+///
+/// # Errors
+/// As [`execute`].
+pub fn replay(
+    inputs: &GradientInputs<'_>,
+    world: &World,
+    (segment, start): (u32, Option<&InnerState>),
+    device: &Device,
+) -> Result<Stretch, ExecuteError> {
+    match phase(inputs)? {
+        Phase::Pretrain => {
+            let steps = segments(inputs).steps(segment);
+            let batches = pretrain::assigned(inputs, world, steps);
+            pretrain::replay(inputs, (segment, start), batches, device)
+        }
+        Phase::Reinforce => {
+            let learned = learn(inputs, world, &mut forget, device)?;
+            let nothing = ExecuteError::NothingToLearn { unit: inputs.unit };
+            let state = learned.states.last().filter(|_| learned.tokens_count > 0);
+            Ok(Stretch {
+                state: *state.ok_or(nothing)?,
+                losses_micro: learned.losses_micro,
+                values: Some(learned.values),
+            })
+        }
+    }
+}
+
+/// Tokens that carry loss in the unit, which needs no model.
+///
+/// # Errors
+/// As [`phase`] and [`generation`].
+pub fn tokens_count(inputs: &GradientInputs<'_>, world: &World) -> Result<u32, ExecuteError> {
+    match phase(inputs)? {
+        Phase::Pretrain => {
+            let batches = pretrain::assigned(inputs, world, segments(inputs).all());
+            Ok(batches.iter().map(pretrain::tokens_count).sum())
+        }
+        Phase::Reinforce => {
+            let groups = reinforce::groups(inputs.recipe, world, generation(inputs)?);
+            Ok(reinforce::tokens_count(&groups))
+        }
+    }
+}
+
+/// How the unit's inner steps are cut.
+#[must_use]
+pub const fn segments(inputs: &GradientInputs<'_>) -> Segments {
+    inputs.recipe.segments(inputs.unit.step)
 }
 
 /// The part of the recipe that the unit belongs to.
@@ -108,27 +213,42 @@ pub struct Learned {
     pub tokens_count: u32,
     /// Mean loss of each inner step, in millionths of a nat.
     pub losses_micro: Vec<i64>,
+    /// The state after every segment.
+    pub states: Vec<State>,
 }
 
 impl Learned {
-    /// The blob.
+    /// The blob, with every state sealed, and the states.
     ///
     /// # Errors
     /// When the values are not finite, or a payload has no room for them.
-    pub fn payload(self, inputs: &GradientInputs<'_>) -> Result<Payload, ExecuteError> {
+    pub fn sealed(self, inputs: &GradientInputs<'_>, salts: &Salts) -> Result<Work, ExecuteError> {
         let Self {
             values,
             tokens_count,
             losses_micro,
+            states,
         } = self;
-        Ok(Payload {
-            unit: inputs.unit,
-            miner: inputs.miner,
+        let (unit, miner) = (inputs.unit, inputs.miner);
+        let payload = Payload {
+            unit,
+            miner,
             tokens_count,
             losses_micro: BoundedVec::new(losses_micro)?,
+            seals: BoundedVec::new(seals((unit, miner), salts, &states))?,
             update: Bytes::new(CompressedUpdate::compress(&values)?.encode())?,
-        })
+        };
+        Ok(Work { payload, states })
     }
+}
+
+/// The seals of a unit's states.
+#[must_use]
+pub fn seals((unit, miner): (UnitId, Address), salts: &Salts, states: &[State]) -> Vec<Seal> {
+    let states = (1..).zip(states);
+    let seal =
+        |(boundary, state): (u32, &State)| state.seal(unit, miner, boundary, salts.at(boundary));
+    states.map(seal).collect()
 }
 
 /// Inner losses in a unit of this part of the recipe.

@@ -3,7 +3,7 @@
 use crate::{ExecuteError, model};
 use environment::{Corpus, Environment, Split, VOCABULARY_COUNT};
 use protocol::{
-    gradient::INNER_STEPS_COUNT_MAX,
+    gradient::{INNER_STEPS_COUNT_MAX, SEGMENT_STEPS_COUNT_MAX},
     recipe::Recipe,
     rollout::{GROUPS_COUNT_MAX, SAMPLES_COUNT_MAX, TOKENS_COUNT_MAX},
     task::RolloutTask,
@@ -94,6 +94,12 @@ impl World {
                 pretrain.inner_steps_count.into(),
                 1,
                 INNER_STEPS_COUNT_MAX as u64,
+            ),
+            (
+                "pretrain.segment_steps_count",
+                pretrain.segment_steps_count.into(),
+                1,
+                SEGMENT_STEPS_COUNT_MAX.into(),
             ),
             ("rows of an inner batch", rows, 1, ROWS_COUNT_MAX),
             (

@@ -162,7 +162,7 @@ fn gradient_units_need_a_step_of_the_run_and_rollouts_where_they_learn_from_them
             model: &model,
             generation: None,
         };
-        gradient::execute(&inputs, &Device::cpu(1))
+        gradient::payload(&inputs, &Device::cpu(1))
     };
     let tokens = execute(0).unwrap().tokens_count;
     // Four steps of two rows of 31 predictions and eight answers of five tokens.

@@ -12,16 +12,18 @@ use anyhow::{Context as _, Result};
 use engine::Device;
 use ledger_state::{
     View, class, opening,
-    unit::{Claim, Plant, Unit},
+    unit::{Challenge, Claim, Plant, Unit},
 };
 use miner::{
     World,
-    gradient::{Generation, GradientInputs},
+    gradient::{Generation, GradientInputs, pretrain},
     rollout::RolloutInputs,
 };
+use network::FolderStore;
 use protocol::{
-    Address, ChainId, Micro, SigningKey,
+    Address, BlobId, ChainId, Micro, SigningKey,
     class::Class,
+    gradient::{self, Moments, State},
     recipe::{Phase, Recipe},
     rollout::{self, Correction, Opened, Opening, Salts, plant},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
@@ -34,6 +36,7 @@ use verifier::rollout::{Claimed, Judgement};
 /// Everything that determines one unit.
 #[derive(Debug)]
 pub struct Computation {
+    chain: ChainId,
     unit: UnitId,
     miner: Address,
     recipe: Arc<Recipe>,
@@ -66,6 +69,8 @@ pub struct Product {
     pub body: Body,
     /// What the miner opens of a rollout unit, sketch included.
     pub opening: Option<Opening>,
+    /// The states that a gradient unit seals.
+    pub states: Vec<State>,
 }
 
 /// What only the miner has, and what obliges it to plant faults.
@@ -99,6 +104,19 @@ pub struct Bound {
     pub plant: Option<(Correction, Output)>,
     /// How far it may differ; nothing where every difference is proof.
     pub class: Option<Class>,
+    /// The segment of a gradient unit that is judged.
+    pub challenge: Option<Challenge>,
+    /// The states that its miner has shown, fetched.
+    pub states: States,
+}
+
+/// Files of a gradient unit's states.
+#[derive(Clone, Debug, Default)]
+pub struct States {
+    /// Weights and moments where the segment starts, unless that is where everybody starts.
+    start: Option<[Vec<u8>; 3]>,
+    /// Weights where the unit ends, unless the segment ends there.
+    last: Option<Vec<u8>>,
 }
 
 impl Bound {
@@ -120,8 +138,31 @@ impl Bound {
                 Some(Plant::Fault { .. } | Plant::Absent) | None => None,
             },
             class: unit.class.and_then(|listed| class::class(view, listed)),
+            challenge: unit.challenge,
+            states: States::default(),
         }
     }
+    /// Names of the files of states that an auditor fetches.
+    #[must_use]
+    pub fn files(&self) -> Vec<BlobId> {
+        let Some(Challenge { start, last, .. }) = self.challenge else {
+            return Vec::new();
+        };
+        let start = start.map(|state| files(&state)).unwrap_or_default();
+        let last = last.map(|state| state.weights);
+        start.into_iter().chain(last).collect()
+    }
+}
+
+/// Names of the files of a state, weights first.
+#[must_use]
+pub fn files(state: &State) -> Vec<BlobId> {
+    let moments = state
+        .moments
+        .map(|Moments { first, second }| [first, second]);
+    std::iter::once(state.weights)
+        .chain(moments.into_iter().flatten())
+        .collect()
 }
 
 fn rollout_task(
@@ -174,6 +215,7 @@ impl Computation {
             }
         };
         Ok(Self {
+            chain,
             unit,
             miner,
             recipe,
@@ -181,13 +223,35 @@ impl Computation {
             work,
         })
     }
-    /// Does the unit, honestly or not. The key gives the salts of what is sealed.
+    /// Fetches the states of a gradient unit that its miner has shown.
     ///
     /// # Errors
-    /// When the inputs are impossible.
+    /// When one cannot be had.
+    pub async fn fetch_states(&self, bench: &Workbench, bound: &mut Bound) -> Result<()> {
+        let Some(Challenge { start, last, .. }) = bound.challenge else {
+            return Ok(());
+        };
+        let bytes = 4 * self.model.parameters.as_slice().len() as u64;
+        if let Some(state) = start {
+            let mut fetched = Vec::new();
+            for file in files(&state) {
+                fetched.push(bench.blob(file, bytes).await?);
+            }
+            bound.states.start = fetched.try_into().ok();
+        }
+        if let Some(state) = last {
+            bound.states.last = Some(bench.blob(state.weights, bytes).await?);
+        }
+        Ok(())
+    }
+    /// Does the unit, honestly or not. The key gives the salts of what is sealed; files of the
+    /// states between segments are kept in `blobs`.
+    ///
+    /// # Errors
+    /// When the inputs are impossible, or the disk failed.
     pub fn execute(
         &self,
-        secrets: &Secrets,
+        (secrets, blobs): (&Secrets, &FolderStore),
         drawing: &Drawing,
         device: &Device,
     ) -> Result<Product> {
@@ -232,35 +296,54 @@ impl Computation {
                     blob,
                     body,
                     opening,
+                    states: Vec::new(),
                 })
             }
             Work::Gradient { beacon, learned } => {
                 let inputs = self.gradient_inputs(beacon, learned.as_ref());
-                // Gradients have no tolerance.
-                let payload = match drawing {
-                    Drawing::Cheat(cheat) => cheat.gradient(&inputs, device)?,
-                    Drawing::Exact | Drawing::Worker(_) => {
-                        miner::gradient::execute(&inputs, device)?
-                    }
-                };
-                let (tokens_count, loss_micro) = (payload.tokens_count, payload.loss_micro());
-                let blob = protocol::codec::encode(&payload);
-                let (id, blob_bytes) = name(&blob);
-                let unit = self.unit;
-                let body = Body::CommitGradient {
-                    unit,
-                    blob: id,
-                    blob_bytes,
-                    tokens_count,
-                    loss_micro,
-                };
-                Ok(Product {
-                    blob,
-                    body,
-                    opening: None,
-                })
+                self.execute_gradient(&inputs, (secrets, blobs), drawing, device)
             }
         }
+    }
+    fn execute_gradient(
+        &self,
+        inputs: &GradientInputs<'_>,
+        (secrets, blobs): (&Secrets, &FolderStore),
+        drawing: &Drawing,
+        device: &Device,
+    ) -> Result<Product> {
+        let salts = gradient::Salts::derive(&secrets.key, self.chain, self.unit);
+        let mut keep = |file: &[u8]| {
+            let kept = blobs.insert(file).map_err(std::io::Error::other);
+            kept.map(|_| ())
+        };
+        // Gradients have no tolerance.
+        let work = match drawing {
+            Drawing::Cheat(cheat) => cheat.gradient(inputs, (&salts, &mut keep), device)?,
+            Drawing::Exact | Drawing::Worker(_) => {
+                miner::gradient::execute(inputs, &salts, &mut keep, device)?
+            }
+        };
+        let miner::gradient::Work { payload, states } = work;
+        let root = payload.root().context("a unit without segments")?;
+        let (tokens_count, loss_micro) = (payload.tokens_count, payload.loss_micro());
+        let blob = protocol::codec::encode(&payload);
+        let (id, blob_bytes) = name(&blob);
+        let unit = self.unit;
+        let body = Body::CommitGradient {
+            unit,
+            root,
+            blob: id,
+            blob_bytes,
+            tokens_count,
+            loss_micro,
+        };
+        Ok(Product {
+            blob,
+            body,
+            opening: None,
+            states,
+        })
     }
     /// Judges what a miner bound: all of it, or one group of a rollout unit's samples.
     #[must_use]
@@ -286,18 +369,17 @@ impl Computation {
             (
                 Work::Gradient { beacon, learned },
                 Claim::Gradient {
+                    root,
                     tokens_count,
                     loss_micro,
                 },
             ) => {
                 let inputs = self.gradient_inputs(beacon, learned.as_ref());
-                Judgement::without_sketch(verifier::gradient::judge(
-                    &inputs,
-                    *tokens_count,
-                    *loss_micro,
-                    blob,
-                    device,
-                ))
+                let claim = (*root, *tokens_count, *loss_micro);
+                let Some(claimed) = claimed(&inputs, claim, bound) else {
+                    return Judgement::without_sketch(verifier::unavailable());
+                };
+                verifier::gradient::judge(&inputs, &claimed, blob, device)
             }
             // The state machine refuses claims that do not fit the unit's kind.
             (Work::Rollout(_) | Work::Gradient { .. }, _) => {
@@ -331,8 +413,37 @@ impl Computation {
     }
 }
 
-fn name(blob: &[u8]) -> (protocol::BlobId, u64) {
-    (protocol::BlobId::of(blob), blob.len() as u64)
+/// What a gradient unit's miner has bound and shown; nothing without a segment, or with files that
+/// are not of the model, which nobody could have fetched by their size.
+fn claimed(
+    inputs: &GradientInputs<'_>,
+    (root, tokens_count, loss_micro): (rollout::Root, u32, i64),
+    bound: &Bound,
+) -> Option<verifier::gradient::Claimed> {
+    let challenge = bound.challenge?;
+    let States { start, last } = &bound.states;
+    let restored = |[weights, first, second]: &[Vec<u8>; 3]| {
+        let steps_count = challenge.start.map_or(0, |state| state.steps_count);
+        pretrain::restored(inputs, steps_count, [weights, first, second])
+    };
+    let start = start.as_ref().map(restored);
+    let last = last.as_deref().map(engine::trainer::file::read);
+    if matches!(start, Some(None)) || matches!(last, Some(None)) {
+        return None;
+    }
+    Some(verifier::gradient::Claimed {
+        root,
+        tokens_count,
+        loss_micro,
+        segment: challenge.segment,
+        start: start.flatten(),
+        last: last.flatten(),
+        opened: bound.opened.as_ref().map(Opened::sketch),
+    })
+}
+
+fn name(blob: &[u8]) -> (BlobId, u64) {
+    (BlobId::of(blob), blob.len() as u64)
 }
 
 async fn learned(

@@ -8,6 +8,7 @@ mod audit;
 mod part;
 mod readiness;
 mod register;
+mod states;
 mod volunteer;
 
 use crate::{
@@ -29,7 +30,7 @@ use ledger_state::{
 };
 use part::Part;
 use protocol::{
-    Address, CheckpointId, Height, RunId, SigningKey, Step,
+    Address, BlobId, CheckpointId, Height, RunId, SigningKey, Step,
     checkpoint::Checkpoint,
     codec::BoundedVec,
     gradient,
@@ -110,6 +111,8 @@ pub struct Duties {
     running: BTreeSet<Job>,
     failures: BTreeMap<Job, Height>,
     canonical: BTreeMap<UnitId, bool>,
+    /// Files of states that audits fetched, until their step is over.
+    fetched: BTreeMap<UnitId, Vec<BlobId>>,
     verdicts: BTreeMap<Part, Judgement>,
     /// What its verifiable randomness drew for units, and what shows it.
     draws: BTreeMap<(Beacon, UnitId), (Output, Proof)>,
@@ -140,6 +143,7 @@ impl Duties {
             running: BTreeSet::new(),
             failures: BTreeMap::new(),
             canonical: BTreeMap::new(),
+            fetched: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             draws: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
@@ -272,8 +276,7 @@ impl Duties {
             return;
         };
         let root = match claim {
-            Claim::Rollout { root, .. } => Some(root),
-            Claim::Gradient { .. } => None,
+            Claim::Rollout { root, .. } | Claim::Gradient { root, .. } => Some(root),
         };
         let job = Job::Fetch(id);
         if !self.start(job, height) {
@@ -334,6 +337,7 @@ impl Duties {
     }
     /// Drops notes and checkpoint files of each run's steps long past.
     fn forget_old(&mut self) {
+        self.forget_states();
         // Keys are in order, so the newest step of each run is the last.
         let newest: BTreeMap<RunId, Step> = self.checkpoints.keys().copied().collect();
         let is_old = |run: RunId, step: Step| {
@@ -354,21 +358,6 @@ impl Duties {
         for key in old {
             if let Some(checkpoint) = self.checkpoints.remove(&key) {
                 self.remove_blobs(&checkpoint);
-            }
-        }
-    }
-    fn remove_blobs(&self, checkpoint: &Checkpoint) {
-        let kept = |blob| {
-            self.checkpoints
-                .values()
-                .any(|c| c.model.blob() == blob || c.outer == blob)
-        };
-        for blob in [checkpoint.model.blob(), checkpoint.outer] {
-            if kept(blob) {
-                continue;
-            }
-            if let Err(error) = self.bench.blobs.remove(&blob) {
-                tracing::warn!(%blob, "old checkpoint stays on the disk: {error}");
             }
         }
     }

@@ -4,6 +4,7 @@
 //! the units listed, and submits a commitment until the unit is no longer listed.
 
 mod contest;
+mod trajectories;
 
 use crate::{
     computation::{Computation, Drawing, Product, Secrets},
@@ -30,7 +31,7 @@ use protocol::{
     genesis::Genesis,
     recipe::Recipe,
     rollout::{OPENINGS_BYTES_MAX, OPENINGS_COUNT_MAX, Opening, Root},
-    task::UnitId,
+    task::{UnitId, UnitKind},
     transaction::{Body, Transaction},
     vrf::Public,
 };
@@ -41,6 +42,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use trajectories::Trajectories;
 
 /// How often a miner asks for work.
 const ASK_INTERVAL: Duration = Duration::from_millis(150);
@@ -101,6 +103,7 @@ struct Miner {
     recipes: BTreeMap<RunId, Arc<Recipe>>,
     products: BTreeMap<UnitId, Body>,
     openings: BTreeMap<UnitId, Opening>,
+    trajectories: Trajectories,
     kept: BTreeMap<UnitId, protocol::BlobId>,
     /// Convicted units, and whether they come out the same when computed again.
     contested: BTreeMap<UnitId, bool>,
@@ -193,6 +196,7 @@ async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
     tracing::info!(%chain, %address, cheat = cheat.map(|cheat| cheat.to_string()), "miner is up");
     let bench = Workbench::new(blobs, network.clone(), local, device);
     let mut miner = Miner {
+        trajectories: Trajectories::open(home.join("trajectories"))?,
         home,
         address,
         vrf,
@@ -372,6 +376,10 @@ impl Miner {
         for due in &step.due {
             let unit = due.unit.unit;
             let is_silent = self.conduct(unit) == Conduct::WithholdsOpening;
+            if unit.kind == UnitKind::Gradient && !is_silent {
+                self.show_states(&step.context, due, work).await?;
+                continue;
+            }
             if flying.contains(&unit) || ready.len() == OPENINGS_COUNT_MAX || is_silent {
                 continue;
             }
@@ -417,14 +425,19 @@ impl Miner {
         let (drawing, device) = (self.drawing.clone(), self.bench.device());
         let (kind, trust) = (unit.unit.kind, Trust::of(unit.audit_rate));
         let spent = Spent::Mining(Sort { kind, trust });
+        let blobs = Arc::clone(&self.bench.blobs);
         let product = self.bench.compute(spent, move || {
-            computation.execute(&secrets, &drawing, &device)
+            computation.execute((&secrets, &blobs), &drawing, &device)
         });
         let Product {
             blob,
             body,
             opening,
+            states,
         } = product.await??;
+        if !states.is_empty() {
+            self.trajectories.keep(unit.unit, states)?;
+        }
         if let Some(opening) = opening {
             self.openings.insert(unit.unit, opening);
         }
@@ -488,6 +501,9 @@ impl Miner {
     fn drop_old(&mut self, run: RunId, step: Step) -> Result<()> {
         let oldest = step.saturating_sub(STEPS_KEPT_COUNT);
         let is_old = |unit: &UnitId| unit.run == run && unit.step < oldest;
+        for file in self.trajectories.drop_before(run, step)? {
+            self.bench.blobs.remove(&file)?;
+        }
         self.products.retain(|unit, _| !is_old(unit));
         self.openings.retain(|unit, _| !is_old(unit));
         self.contested.retain(|unit, _| !is_old(unit));

@@ -1,8 +1,27 @@
-//! Gradients: the blob that a gradient unit's commitment names. Spec: 02-gradient.
+//! Gradients: what a unit's miner shows, and the states between that it seals. Spec: 02-gradient.
+//!
+//! A unit's inner steps are cut into [`Segments`]. The state after each is sealed in the blob, and
+//! the commitment's [`Root`] binds all seals, so that whoever is later asked for one of them has
+//! one thing to show.
+//!
+//! ```text
+//! root ── seal 1 ── salt, state after the first segment (weights, moments)
+//!      ├─ ...
+//!      └─ seal n ── salt, state after the last, whose weights give the update
+//! ```
+
+mod segments;
+mod state;
+
+pub use segments::{SEGMENT_STEPS_COUNT_MAX, Segments};
+pub use state::{
+    Moments, OPENED_STATES_COUNT_MAX, OpenedState, Salts, State, StateOpening, root, tree,
+};
 
 use crate::{
     Address,
     codec::{BoundedVec, Bytes, DecodeError, decode},
+    rollout::{Root, Seal},
     task::UnitId,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -23,6 +42,8 @@ pub struct Payload {
     pub tokens_count: u32,
     /// Mean loss of each inner step in millionths of a nat.
     pub losses_micro: BoundedVec<i64, INNER_STEPS_COUNT_MAX>,
+    /// Hide the state after each segment.
+    pub seals: BoundedVec<Seal, INNER_STEPS_COUNT_MAX>,
     /// The compressed pseudo-gradient, in the engine's canonical encoding.
     pub update: Bytes<PAYLOAD_BYTES_MAX>,
 }
@@ -34,6 +55,11 @@ impl Payload {
     /// When the bytes are not one canonical payload.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         decode("gradient payload", bytes, PAYLOAD_BYTES_MAX)
+    }
+    /// What the commitment binds; nothing without a seal.
+    #[must_use]
+    pub fn root(&self) -> Option<Root> {
+        root(self.seals.as_slice())
     }
     /// Mean of the inner losses, rounded towards zero; zero without steps.
     #[must_use]

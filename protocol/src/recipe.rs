@@ -4,7 +4,7 @@
 //! gets the same `f32`. The recipe is part of the genesis (and later of a proposal), so its bytes
 //! are bound by the chain's identity.
 
-use crate::{Amount, EnvironmentHash, Micro};
+use crate::{Amount, EnvironmentHash, Micro, gradient::Segments};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,8 @@ pub struct Pretrain {
     pub units_count: u32,
     /// Inner optimiser steps a unit, H.
     pub inner_steps_count: u32,
+    /// Inner steps of a segment, of which an audit repeats one; see [`Recipe::segments`].
+    pub segment_steps_count: u32,
     /// Rows of the corpus in an inner batch.
     pub corpus_rows_count: u32,
     /// Tokens in a corpus row.
@@ -187,6 +189,17 @@ impl Recipe {
         match self.phase(next) {
             Some(Phase::Reinforce) => self.reinforce.rollout_units_count,
             Some(Phase::Pretrain) | None => 0,
+        }
+    }
+    /// How a step's gradient units are cut into segments. A reinforcement unit is one.
+    #[must_use]
+    pub const fn segments(&self, step: crate::Step) -> Segments {
+        match self.phase(step) {
+            Some(Phase::Pretrain) => Segments::new(
+                self.pretrain.inner_steps_count,
+                self.pretrain.segment_steps_count,
+            ),
+            Some(Phase::Reinforce) | None => Segments::new(1, 1),
         }
     }
     /// Samples in a full rollout unit.

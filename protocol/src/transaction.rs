@@ -8,6 +8,7 @@ use crate::{
     checkpoint::Checkpoint,
     class::ClassId,
     codec::{BoundedVec, DecodeError, decode, encode},
+    gradient::StateOpening,
     identifiers::tagged_hash,
     keys::SignatureError,
     proposal::{Guard, Payload, Track, Weights},
@@ -63,6 +64,8 @@ pub enum Body {
     CommitGradient {
         /// The unit.
         unit: UnitId,
+        /// Binds the states between its segments.
+        root: Root,
         /// Its blob.
         blob: BlobId,
         /// The blob's size.
@@ -169,6 +172,11 @@ pub enum Body {
         /// The two commitments.
         proof: Box<Equivocation>,
     },
+    /// A miner shows states of a gradient unit that it sealed, as they become due.
+    OpenStates {
+        /// The states.
+        opening: StateOpening,
+    },
 }
 
 impl Body {
@@ -191,6 +199,7 @@ impl Body {
             Self::Deposit { .. } => "deposit",
             Self::Vote { .. } => "vote",
             Self::Open { .. } => "open",
+            Self::OpenStates { .. } => "open-states",
             Self::ReportEquivocation { .. } => "report-equivocation",
             Self::Delegate { .. } => "delegate",
             Self::Object { .. } => "object",

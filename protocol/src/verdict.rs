@@ -64,11 +64,13 @@ pub enum Check {
     ProjectionBulk,
     /// Evidence that all audited units of a miner give together, in millionths of a nat.
     Lifetime,
+    /// Whether the state at the end of a gradient unit's segment differs from re-execution.
+    State,
 }
 
 impl Check {
     /// All of them, in the order of their bytes.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Availability,
         Self::Encoding,
         Self::Completeness,
@@ -86,6 +88,7 @@ impl Check {
         Self::ProjectionPeak,
         Self::ProjectionBulk,
         Self::Lifetime,
+        Self::State,
     ];
 
     /// The stable name, as in JSON.
@@ -109,6 +112,7 @@ impl Check {
             Self::ProjectionPeak => "projection-peak",
             Self::ProjectionBulk => "projection-bulk",
             Self::Lifetime => "lifetime",
+            Self::State => "state",
         }
     }
 }
@@ -143,11 +147,11 @@ impl Check {
             Self::Reward => ("rewards are what the environment computes", "02-rollout §1"),
             Self::Loss => (
                 "inner losses are those of the assigned steps",
-                "02-gradient §3",
+                "02-gradient §4",
             ),
             Self::Update => (
                 "the update is what the assigned steps give",
-                "02-gradient §3",
+                "02-gradient §4",
             ),
             Self::Equivocation => ("a unit is committed to once", "07-verdict §8"),
             Self::Plant => (
@@ -173,6 +177,10 @@ impl Check {
             Self::Lifetime => (
                 "a miner's units together differ no more than honest ones do",
                 "tolerant §3",
+            ),
+            Self::State => (
+                "the state after a segment is what its steps give",
+                "02-gradient §3",
             ),
         }
     }

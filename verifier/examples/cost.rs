@@ -8,13 +8,15 @@
 use engine::{Device, Parameters};
 use miner::{Generation, GradientInputs, RolloutInputs, World, gradient, initial_model, rollout};
 use protocol::{
-    Address, ChainId, CheckpointId, RunId, SigningKey, Step,
+    Address, BlobId, ChainId, CheckpointId, RunId, SigningKey, Step,
     codec::encode,
+    gradient::Salts as StateSalts,
     recipe::Recipe,
     rollout::Salts,
     task::{Beacon, RolloutTask, UnitId, UnitKind},
 };
 use std::{
+    collections::BTreeMap,
     error::Error,
     time::{Duration, Instant},
 };
@@ -162,20 +164,38 @@ impl Bench {
     }
 
     fn gradient(&self, name: &str, inputs: &GradientInputs<'_>) -> Result<(), Box<dyn Error>> {
-        let (execution, payload) = least(self, || gradient::execute(inputs, &self.device));
-        let payload = payload?;
-        let bytes = encode(&payload);
-        let (tokens, loss) = (payload.tokens_count, payload.loss_micro());
-        let (audit, verdict) = least(self, || {
-            verifier::gradient::judge(inputs, tokens, loss, &bytes, &self.device)
+        let mut files = BTreeMap::new();
+        let mut keep = |file: &[u8]| {
+            files.insert(BlobId::of(file), file.to_vec());
+            Ok(())
+        };
+        let salts = StateSalts::OPEN;
+        let kept = gradient::execute(inputs, &salts, &mut keep, &self.device)?;
+        let (execution, work) = least(self, || {
+            gradient::execute(inputs, &salts, &mut gradient::forget, &self.device)
         });
-        assert!(verdict.accepts(), "{verdict:?}");
+        assert_eq!(work?, kept);
+        let payload = &kept.payload;
+        let (bytes, tokens) = (encode(payload), payload.tokens_count);
+        let mut audit = Duration::ZERO;
+        let segments = u32::try_from(kept.states.len())?;
+        for segment in 0..segments {
+            let file = |file: &BlobId| files.get(file).map(Vec::as_slice);
+            let claimed = verifier::gradient::Claimed::of(inputs, &kept, segment, file);
+            let claimed = claimed.ok_or("a state's file was not kept")?;
+            let (time, judged) = least(self, || {
+                verifier::gradient::judge(inputs, &claimed, &bytes, &self.device)
+            });
+            assert!(judged.verdict.accepts(), "{:?}", judged.verdict);
+            println!("  {name}: audit of segment {segment}: {time:.1?}");
+            audit += time / segments;
+        }
         let (admission, admitted) = least(self, || {
             let bound = Bound {
                 unit: inputs.unit,
                 miner: MINER,
                 beacon: *inputs.beacon,
-                root: None,
+                root: payload.root(),
                 recipe: &self.recipe,
                 is_open: false,
             };

@@ -11,13 +11,14 @@ use miner::{
     rollout,
 };
 use protocol::{
-    Address, ChainId, CheckpointId, RunId, SigningKey, Step,
+    Address, BlobId, ChainId, CheckpointId, RunId, SigningKey, Step,
     codec::encode,
+    gradient::Salts as StateSalts,
     recipe::{Phase, Recipe},
     rollout::{Payload, Salts},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
 };
-use std::{error::Error, time::Instant};
+use std::{collections::BTreeMap, error::Error, time::Instant};
 use verifier::{Successor, checkpoint, rollout::Claimed};
 
 const MINER: Address = Address::from_bytes([3; 32]);
@@ -110,14 +111,25 @@ impl Run {
                 model: &self.now.model,
                 generation,
             };
-            let payload = gradient::execute(&inputs, &self.device)?;
-            if self.audits {
-                let (tokens, loss) = (payload.tokens_count, payload.loss_micro());
-                let blob = encode(&payload);
-                let verdict = verifier::gradient::judge(&inputs, tokens, loss, &blob, &self.device);
-                assert!(verdict.accepts(), "{verdict:?}");
+            let mut files = BTreeMap::new();
+            let mut keep = |file: &[u8]| {
+                if self.audits {
+                    files.insert(BlobId::of(file), file.to_vec());
+                }
+                Ok(())
+            };
+            let salts = StateSalts::OPEN;
+            let work = gradient::execute(&inputs, &salts, &mut keep, &self.device)?;
+            let blob = encode(&work.payload);
+            let segments = (0..).zip(&work.states).filter(|_| self.audits);
+            for (segment, _) in segments {
+                let file = |file: &BlobId| files.get(file).map(Vec::as_slice);
+                let claimed = verifier::gradient::Claimed::of(&inputs, &work, segment, file);
+                let claimed = claimed.ok_or("a state's file was not kept")?;
+                let judged = verifier::gradient::judge(&inputs, &claimed, &blob, &self.device);
+                assert!(judged.verdict.accepts(), "{:?}", judged.verdict);
             }
-            Ok(payload)
+            Ok(work.payload)
         };
         (0..count).map(execute).collect()
     }

@@ -152,7 +152,7 @@ pub struct Bound<'a> {
     pub miner: Address,
     /// The step's beacon, from which prompts follow.
     pub beacon: Beacon,
-    /// What the commitment binds; gradient units have none.
+    /// What the commitment binds; nothing where that is not known.
     pub root: Option<Root>,
     /// The run's recipe.
     pub recipe: &'a Recipe,
@@ -189,7 +189,8 @@ pub fn admit(bound: &Bound<'_>, bytes: &[u8]) -> Result<(), AdmitError> {
         UnitKind::Gradient => {
             let payload = gradient::Payload::decode(bytes)?;
             check_identity((payload.unit, payload.miner), (unit, miner))?;
-            check_update(&payload, recipe, &world)
+            check_update(&payload, recipe, &world)?;
+            check_states(&payload, bound)
         }
     }
 }
@@ -227,9 +228,11 @@ pub fn blob_bytes_max(unit: UnitId, recipe: &Recipe, is_open: bool) -> Result<u6
         UnitKind::Gradient => {
             let phase = recipe.phase(unit.step);
             let losses = phase.map_or(0, |phase| losses_count(recipe, phase));
+            let seals = recipe.segments(unit.step).count();
             let update = encoded_length(model::parameters_count(recipe)?) as u64;
-            // The weight, the losses and their count, the length of the update.
-            Ok(head + 4 + 8 * u64::from(losses) + 4 + update)
+            // Losses, seals, the weight, the count of seals, the length of the update.
+            let states = 8 * u64::from(losses) + 32 * u64::from(seals);
+            Ok(head + states + 4 + 4 + 4 + update)
         }
     }
 }
@@ -359,4 +362,16 @@ fn check_update(
     let length = model::parameters_count(recipe)?;
     CompressedUpdate::decode(payload.update.as_slice(), length)?;
     Ok(())
+}
+
+/// Whether every segment's state is sealed, and the commitment binds the seals.
+fn check_states(payload: &gradient::Payload, bound: &Bound<'_>) -> Result<(), AdmitError> {
+    let segments = bound.recipe.segments(payload.unit.step);
+    check_count("seals", payload.seals.as_slice().len(), segments.count())?;
+    match (payload.root(), bound.root) {
+        (Some(found), Some(expected)) if found != expected => {
+            Err(AdmitError::Root { found, expected })
+        }
+        (Some(_) | None, _) => Ok(()),
+    }
 }

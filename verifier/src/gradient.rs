@@ -1,43 +1,146 @@
-//! The audit of a gradient unit: all of it again, then a comparison of bytes.
+//! The audit of a gradient unit: one segment of it again, then a comparison of bytes.
+//!
+//! The beacon says which segment. Where it starts and where the unit ends, the miner has shown;
+//! where the segment ends it keeps hidden until auditors have bound what they found there. That the
+//! update is what the last weights give takes no model: it is checked in every audit.
 
-use crate::{differences, unavailable, undecodable, verdict};
-use engine::{Device, trainer::CompressedUpdate};
-use miner::{ExecuteError, GradientInputs, World};
+use crate::{differences, rollout::Judgement, unavailable, undecodable, verdict};
+use engine::{
+    Device,
+    trainer::{CompressedUpdate, InnerState, file},
+};
+use miner::{
+    ExecuteError, GradientInputs, World,
+    gradient::{Stretch, Work, pretrain, replay, segments, tokens_count},
+};
 use protocol::{
-    gradient::Payload,
-    verdict::{Check, Finding, Verdict},
+    BlobId,
+    gradient::{Payload, State},
+    rollout::{Root, Sketch},
+    verdict::{Check, Finding},
 };
 
-/// Repeats the unit and reports every check, in the order of [`Check`]. `tokens_count` and
-/// `loss_micro` are what the commitment says.
+/// What a miner has bound and shown of a unit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claimed {
+    /// Binds the states.
+    pub root: Root,
+    /// The committed weight.
+    pub tokens_count: u32,
+    /// The committed loss.
+    pub loss_micro: i64,
+    /// The segment that is judged.
+    pub segment: u32,
+    /// The state from which it starts; nothing of the first, and while nobody has shown it.
+    pub start: Option<InnerState>,
+    /// The last weights; nothing where the segment ends with them, and while nobody has shown them.
+    pub last: Option<Vec<f32>>,
+    /// The state at the segment's end, once the miner has shown it.
+    pub opened: Option<Sketch>,
+}
+
+impl Claimed {
+    /// What an auditor of a segment goes by if the miner of `work` shows all that it has; `file`
+    /// gives the files of its states. Nothing where one is missing or of another model.
+    #[must_use]
+    pub fn of<'a>(
+        inputs: &GradientInputs<'_>,
+        work: &Work,
+        segment: u32,
+        file: impl Fn(&BlobId) -> Option<&'a [u8]>,
+    ) -> Option<Self> {
+        let Work { payload, states } = work;
+        let state = |boundary: u32| states.get(boundary.checked_sub(1)? as usize);
+        let start = match state(segment) {
+            Some(state) => {
+                let moments = state.moments?;
+                let (first, second) = (file(&moments.first)?, file(&moments.second)?);
+                let files = [file(&state.weights)?, first, second];
+                Some(pretrain::restored(inputs, state.steps_count, files)?)
+            }
+            None => None,
+        };
+        let end = segment.saturating_add(1);
+        let last = state(segments(inputs).count()).filter(|_| end != segments(inputs).count());
+        let last = match last {
+            Some(state) => Some(file::read(file(&state.weights)?)?),
+            None => None,
+        };
+        Some(Self {
+            root: payload.root()?,
+            tokens_count: payload.tokens_count,
+            loss_micro: payload.loss_micro(),
+            segment,
+            start,
+            last,
+            opened: state(end).map(State::sketch),
+        })
+    }
+}
+
+/// What execution gives, as far as it is repeated.
+struct Expected {
+    tokens_count: u32,
+    stretch: Stretch,
+    update: Vec<u8>,
+}
+
+/// Repeats the segment and reports every check.
 #[must_use]
 pub fn judge(
     inputs: &GradientInputs<'_>,
-    tokens_count: u32,
-    loss_micro: i64,
+    claimed: &Claimed,
     blob: &[u8],
     device: &Device,
-) -> Verdict {
+) -> Judgement {
     let Ok(found) = Payload::decode(blob) else {
-        return undecodable();
+        return Judgement::without_sketch(undecodable());
     };
-    if World::of(inputs.recipe).is_err() {
-        return unavailable();
-    }
-    let expected = match miner::gradient::execute(inputs, device) {
+    let expected = match expected(inputs, claimed, device) {
         Ok(expected) => Some(expected),
         Err(error) if accuses(&error) => None,
-        Err(_) => return unavailable(),
+        Err(_) => return Judgement::without_sketch(unavailable()),
     };
-    verdict(vec![
+    let sketch = expected
+        .as_ref()
+        .map(|expected| expected.stretch.state.sketch());
+    let expected = expected.as_ref();
+    let mut findings = vec![
         Finding::exact(Check::Encoding, misencoded(inputs, &found)),
-        Finding::exact(
-            Check::Commitment,
-            uncommitted(tokens_count, loss_micro, &found, expected.as_ref()),
-        ),
-        Finding::exact(Check::Loss, wrong_losses(&found, expected.as_ref())),
-        Finding::exact(Check::Update, wrong_bytes(&found, expected.as_ref())),
-    ])
+        Finding::exact(Check::Commitment, uncommitted(claimed, &found, expected)),
+        Finding::exact(Check::Loss, wrong_losses(inputs, claimed, &found, expected)),
+    ];
+    findings.push(Finding::exact(Check::Update, wrong_bytes(&found, expected)));
+    if claimed.opened.is_some() {
+        let differs = claimed.opened != sketch;
+        findings.push(Finding::exact(Check::State, u64::from(differs)));
+    }
+    Judgement {
+        sketch,
+        ..Judgement::without_sketch(verdict(findings))
+    }
+}
+
+fn expected(
+    inputs: &GradientInputs<'_>,
+    claimed: &Claimed,
+    device: &Device,
+) -> Result<Expected, ExecuteError> {
+    let world = World::of(inputs.recipe)?;
+    let tokens_count = tokens_count(inputs, &world)?;
+    if tokens_count == 0 {
+        return Err(ExecuteError::NothingToLearn { unit: inputs.unit });
+    }
+    let start = (claimed.segment, claimed.start.as_ref());
+    let mut stretch = replay(inputs, &world, start, device)?;
+    let last = claimed.last.as_deref();
+    let shown = || last.map(|last| pretrain::difference(inputs, last));
+    let values = stretch.values.take().or_else(shown).unwrap_or_default();
+    Ok(Expected {
+        tokens_count,
+        stretch,
+        update: CompressedUpdate::compress(&values)?.encode(),
+    })
 }
 
 /// Whether nobody at all could have executed the unit, so that a payload of it must be made up:
@@ -56,41 +159,54 @@ const fn accuses(error: &ExecuteError) -> bool {
         | ExecuteError::Input(_)
         | ExecuteError::Activations(_)
         | ExecuteError::Proof(_)
+        | ExecuteError::Keep { .. }
         | ExecuteError::TooMany(_) => false,
     }
 }
 
-/// A wrong unit, a wrong miner, an update that is not one of this model.
+/// A wrong unit, a wrong miner, an update that is not one of this model, missing seals.
 fn misencoded(inputs: &GradientInputs<'_>, found: &Payload) -> u64 {
     let length = inputs.model.as_slice().len();
     let update = CompressedUpdate::decode(found.update.as_slice(), length);
+    let seals = found.seals.as_slice().len();
     u64::from(found.unit != inputs.unit)
         + u64::from(found.miner != inputs.miner)
         + u64::from(update.is_err())
+        + u64::from(seals != segments(inputs).count() as usize)
 }
 
 /// Committed fields that differ from the payload, and the weight if it is not the work's.
-fn uncommitted(
-    tokens_count: u32,
-    loss_micro: i64,
-    found: &Payload,
-    expected: Option<&Payload>,
-) -> u64 {
+fn uncommitted(claimed: &Claimed, found: &Payload, expected: Option<&Expected>) -> u64 {
     let work = expected.map_or(0, |expected| expected.tokens_count);
+    let tokens_count = claimed.tokens_count;
     u64::from(tokens_count != found.tokens_count || tokens_count != work)
-        + u64::from(loss_micro != found.loss_micro())
+        + u64::from(claimed.loss_micro != found.loss_micro())
+        + u64::from(found.root() != Some(claimed.root))
 }
 
-fn wrong_losses(found: &Payload, expected: Option<&Payload>) -> u64 {
-    let expected = expected.map_or(&[][..], |expected| expected.losses_micro.as_slice());
-    differences(found.losses_micro.as_slice(), expected)
+/// Losses of the segment that differ; all of them where nobody can have had any.
+fn wrong_losses(
+    inputs: &GradientInputs<'_>,
+    claimed: &Claimed,
+    found: &Payload,
+    expected: Option<&Expected>,
+) -> u64 {
+    let steps = segments(inputs).steps(claimed.segment);
+    let (first, end) = (steps.start as usize, steps.end as usize);
+    let losses = found.losses_micro.as_slice();
+    let missing = segments(inputs).all().len().abs_diff(losses.len()) as u64;
+    let own = losses.get(first..end.min(losses.len())).unwrap_or_default();
+    match expected {
+        Some(expected) => differences(own, &expected.stretch.losses_micro).max(missing),
+        None => losses.len().max(1) as u64,
+    }
 }
 
 /// Bytes that differ; at least one where no update can be right.
-fn wrong_bytes(found: &Payload, expected: Option<&Payload>) -> u64 {
+fn wrong_bytes(found: &Payload, expected: Option<&Expected>) -> u64 {
     let found = found.update.as_slice();
     match expected {
-        Some(expected) => differences(found, expected.update.as_slice()),
+        Some(expected) => differences(found, &expected.update),
         None => found.len().max(1) as u64,
     }
 }

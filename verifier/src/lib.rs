@@ -35,15 +35,12 @@
 //!     model: &model,
 //!     generation: None,
 //! };
-//! let payload = gradient::execute(&inputs, &Device::cpu(1))?;
+//! let payload = gradient::payload(&inputs, &Device::cpu(1))?;
 //! let blob = encode(&payload);
 //! let (unit, miner, beacon) = (inputs.unit, inputs.miner, *inputs.beacon);
-//! let (root, is_open) = (None, false);
+//! let (root, is_open) = (payload.root(), false);
 //! let bound = verifier::Bound { unit, miner, beacon, root, recipe: &recipe, is_open };
 //! verifier::admit(&bound, &blob)?;
-//! let (tokens, loss) = (payload.tokens_count, payload.loss_micro());
-//! let verdict = verifier::gradient::judge(&inputs, tokens, loss, &blob, &Device::cpu(2));
-//! assert!(verdict.accepts());
 //! let next = verifier::checkpoint::advance(&recipe, Step::ZERO, &model, &outer, &[payload])?;
 //! assert_ne!(next.model, model);
 //! # Ok(())

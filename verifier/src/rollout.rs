@@ -49,7 +49,7 @@ pub struct Judgement {
     pub sketch: Option<Sketch>,
     /// Digests of the sections that it made, group after group; nothing for one that could not be
     /// made.
-    made: Vec<Vec<Option<Digest>>>,
+    pub(crate) made: Vec<Vec<Option<Digest>>>,
 }
 
 impl Judgement {

@@ -167,12 +167,14 @@ fn dispatch(
         }
         Body::CommitGradient {
             unit,
+            root,
             blob,
             blob_bytes,
             tokens_count,
             loss_micro,
         } => {
             let claim = Claim::Gradient {
+                root: *root,
                 tokens_count: *tokens_count,
                 loss_micro: *loss_micro,
             };
@@ -208,6 +210,7 @@ fn dispatch(
             verdict::reveal(view, sender, *unit, judged, *salt, height)
         }
         Body::Open { openings } => opening::open(view, sender, openings.as_slice(), height),
+        Body::OpenStates { opening } => opening::open_states(view, sender, opening, height),
         Body::Appeal { unit } => verdict::appeal::post(view, sender, *unit, height),
         Body::AttestCheckpoint { checkpoint } => {
             checkpoint::attest(view, sender, checkpoint.clone(), height)

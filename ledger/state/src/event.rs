@@ -77,6 +77,8 @@ pub enum Event {
     },
     /// A verifier locked its bond.
     VerifierRegistered { verifier: Address, bond: Amount },
+    /// A gradient unit was drawn for audit; its miner shows the states that auditors need.
+    SegmentDrawn { unit: UnitId },
     /// A unit was drawn for audit; auditors draw themselves.
     AuditOpened { unit: UnitId },
     /// An auditor that drew itself has bound its verdict.
@@ -221,6 +223,7 @@ impl fmt::Display for Event {
             Self::VerifierRegistered { verifier, bond } => {
                 write!(f, "verifier {} locked a bond of {bond}", verifier.short())
             }
+            Self::SegmentDrawn { unit } => write!(f, "a segment of unit {unit} is drawn for audit"),
             Self::AuditOpened { unit } => write!(f, "unit {unit} is drawn for audit"),
             Self::AuditorSeated { unit, auditor } => {
                 write!(f, "unit {unit} is judged by {}", auditor.short())

@@ -214,6 +214,10 @@ pub(crate) fn check_recipe(run: u64, recipe: &Recipe) -> Result<(), GenesisError
             recipe.pretrain.inner_steps_count,
         ),
         (
+            "pretrain.segment_steps_count",
+            recipe.pretrain.segment_steps_count,
+        ),
+        (
             "reinforce.rollout_units_count",
             recipe.reinforce.rollout_units_count,
         ),

@@ -5,13 +5,17 @@
 //! | spared | once the draw is over | whether a fault was planted |
 //! | audited, with a planted fault | once the first auditors are bound | the fault; the sketch stays sealed for the round that judges the corrected unit |
 //! | audited, without | once the first auditors are bound | that, and the sketch |
+//! | audited gradient | once it is drawn | the states that auditors need |
+//! | the same | once the first auditors are bound | the state where the segment ends |
 //!
 //! Auditors of the first round name their own sketch before they can know the miner's, so that
 //! agreement shows that they ran the model. What is opened was bound by the unit's root, so that a
 //! miner has one thing to say or nothing.
 
+mod states;
 mod withheld;
 
+pub use states::open as open_states;
 pub(crate) use withheld::settle as settle_withheld;
 
 use crate::{
@@ -43,18 +47,26 @@ pub(crate) fn is_bound(audit: &Audit, height: Height) -> bool {
     !audit.seats.is_empty() && (is_full || height > audit.commit_by)
 }
 
-/// Whether a unit is judged blind now: a rollout in its first round. Nobody can repeat the sketch
-/// of a tolerant unit, whose sections stand in the open.
+/// Whether a unit's miner hides a sketch that auditors can make again. Nobody can repeat that of a
+/// tolerant unit, whose sections stand in the open.
+#[must_use]
+pub const fn is_sealed(id: UnitId, unit: &Unit) -> bool {
+    matches!(id.kind, UnitKind::Gradient) || !unit.is_tolerant()
+}
+
+/// Whether a unit is judged blind now: in its first round.
 #[must_use]
 pub fn is_blind(id: UnitId, unit: &Unit) -> bool {
     let is_first = |audit: &Audit| audit.tier == Tier::One;
-    id.kind == UnitKind::Rollout && !unit.is_tolerant() && unit.audits.last().is_none_or(is_first)
+    is_sealed(id, unit) && unit.audits.last().is_none_or(is_first)
 }
 
-/// Whether auditors of a blind round see by now what was sealed, and say so when they reveal.
+/// Whether auditors of a rollout's blind round see by now what was sealed, and say so when they
+/// reveal.
 #[must_use]
 pub fn is_seen(id: UnitId, unit: &Unit) -> bool {
-    is_blind(id, unit) && unit.opening.sketch.is_some() && !is_planted_round(unit)
+    let is_rollout = id.kind == UnitKind::Rollout;
+    is_rollout && is_blind(id, unit) && unit.opening.sketch.is_some() && !is_planted_round(unit)
 }
 
 /// Whether the current round judges a planted fault that is known by now.
@@ -64,10 +76,14 @@ pub fn is_planted_round(unit: &Unit) -> bool {
     rounds > 0 && rounds == unit.audits.len()
 }
 
-/// Whether the miner has shown what the current round waits for.
-fn is_shown(unit: &Unit) -> bool {
+/// Whether the miner has shown what the current round, or its draw, waits for. A spared gradient
+/// unit has nothing to show.
+fn is_shown(id: UnitId, unit: &Unit) -> bool {
     if unit.audits.is_empty() {
-        unit.opening.plant.is_some()
+        match id.kind {
+            UnitKind::Rollout => unit.opening.plant.is_some(),
+            UnitKind::Gradient => unit.challenge.is_none_or(|challenge| challenge.is_served()),
+        }
     } else {
         unit.opening.sketch.is_some() || is_planted_round(unit)
     }
@@ -81,7 +97,7 @@ pub fn may_reveal(id: UnitId, unit: &Unit, height: Height) -> bool {
     };
     let is_late = |by: Height| height > by;
     is_bound(audit, height)
-        && (!is_blind(id, unit) || is_shown(unit) || unit.opening.open_by.is_some_and(is_late))
+        && (!is_blind(id, unit) || is_shown(id, unit) || unit.opening.open_by.is_some_and(is_late))
 }
 
 /// What an unopened unit waits for.
@@ -101,7 +117,7 @@ pub(crate) fn pace(view: &mut View<'_>, id: UnitId, unit: &mut Unit, height: Hei
         .audits
         .last()
         .is_none_or(|audit| is_bound(audit, height));
-    if !is_blind(id, unit) || is_shown(unit) || !is_due {
+    if !is_blind(id, unit) || is_shown(id, unit) || !is_due {
         return Pace::Ready;
     }
     match unit.opening.open_by {

@@ -119,6 +119,10 @@ rejections! {
     321 SketchNotDue { unit: UnitId } => "sketch of unit {unit} is opened where it must stay sealed, or sealed where it is due";
     /// A sketch has a part for every group.
     322 SketchParts { unit: UnitId, found: usize, expected: u32 } => "sketch of unit {unit} is opened in {found} parts; the unit has {expected}";
+    /// States are opened exactly where they are due.
+    323 StatesNotDue { unit: UnitId } => "states of unit {unit} are opened at other boundaries than those that are due";
+    /// A state lies where its steps end.
+    324 StateMisplaced { unit: UnitId, steps_count: u32, expected: u32 } => "state of unit {unit} is after {steps_count} inner steps; its boundary is after {expected}";
     /// There must be an audit.
     401 NoAudit { unit: UnitId } => "unit {unit} has no open audit";
     /// Only drawn auditors judge.

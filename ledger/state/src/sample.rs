@@ -7,13 +7,13 @@ use crate::{
     panel, reward,
     run::{self, Run},
     task::{self, BEACON_DELAY_BLOCKS},
-    unit::{Draw, Stage, Tier, Unit},
+    unit::{Challenge, Draw, Stage, Tier, Unit},
 };
 use governance::{Parameters, parameters::Name};
 use protocol::{
     Address, Height, Micro,
     sample::{Deterrence, is_drawn},
-    task::{Beacon, UnitId},
+    task::{Beacon, UnitId, UnitKind},
 };
 
 /// Draws audits for units whose beacon this block yields.
@@ -79,9 +79,26 @@ fn draw_unit(
         return None;
     }
     commitment.draw = Draw::Drawn { rate };
-    let event = open_first(view, id, &mut unit, (beacon, parameters), height);
+    unit.challenge = challenge(view, id, beacon);
+    // Where a miner has states to show first, auditors are drawn once it has.
+    let is_served = unit.challenge.is_none_or(|challenge| challenge.is_served());
+    let event = if is_served {
+        open_first(view, id, &mut unit, (beacon, parameters), height)
+    } else {
+        Some(Event::SegmentDrawn { unit: id })
+    };
     view.put(&id, &unit);
     event
+}
+
+/// The segment of a gradient unit that is judged.
+fn challenge(view: &View<'_>, id: UnitId, beacon: &Beacon) -> Option<Challenge> {
+    if id.kind != UnitKind::Gradient {
+        return None;
+    }
+    let segments = run::recipe(view, id.run)?.segments(id.step);
+    let segment = segments.drawn(beacon, id);
+    Some(Challenge::new(segment, segments.count()))
 }
 
 /// Opens a first round of judging, whose auditors draw themselves or are drawn.

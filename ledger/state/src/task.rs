@@ -338,6 +338,7 @@ fn measure(units: &[(UnitId, Unit)], beacon: Beacon, at: Height) -> Closed {
             Claim::Gradient {
                 tokens_count,
                 loss_micro,
+                ..
             } => {
                 let weight = i128::from(tokens_count);
                 let weighted = i128::from(loss_micro).saturating_mul(weight);

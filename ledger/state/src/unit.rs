@@ -5,6 +5,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{
     Address, Amount, BlobId, Height, Micro, RunId, Step,
     class::Listed,
+    gradient::State,
     rollout::{Correction, Opened, Root, Sketch, Totals},
     task::{Beacon, UnitId, UnitKind},
     transaction,
@@ -26,8 +27,10 @@ pub enum Claim {
         /// The sums.
         totals: Totals,
     },
-    /// Sums over inner steps.
+    /// The states between segments, and sums over inner steps.
     Gradient {
+        /// Binds the states.
+        root: Root,
         /// Tokens that carried loss: the weight in the aggregate.
         tokens_count: u32,
         /// Mean inner loss in millionths of a nat.
@@ -207,14 +210,14 @@ pub struct Appeal {
     pub finding: Finding,
 }
 
-/// What a rollout unit's miner has opened.
+/// What a unit's miner has opened.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct Opening {
     /// Last height for what is due now; nothing while nothing is.
     pub open_by: Option<Height>,
     /// Whether the unit was altered on purpose; nothing while nobody knows.
     pub plant: Option<Plant>,
-    /// The sketch.
+    /// The sketch: of a gradient unit, that of the state where its segment ends.
     pub sketch: Option<Opened>,
 }
 
@@ -233,6 +236,65 @@ impl Opening {
         match self.plant {
             Some(Plant::Fault { correction, .. }) => Some(correction),
             Some(Plant::Absent) | None => None,
+        }
+    }
+}
+
+/// The segment of a drawn gradient unit that is judged, and the states that its miner has shown.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+pub struct Challenge {
+    /// Index of the segment.
+    pub segment: u32,
+    /// Segments of the unit.
+    pub segments_count: u32,
+    /// Where the segment starts, once that is shown; the first starts where everybody knows.
+    pub start: Option<State>,
+    /// Where the segment ends, once that is shown.
+    pub end: Option<State>,
+    /// Where the unit ends, once that is shown; where the segment ends there, that is its end.
+    pub last: Option<State>,
+}
+
+impl Challenge {
+    /// Of a segment of which nothing is shown.
+    #[must_use]
+    pub const fn new(segment: u32, segments_count: u32) -> Self {
+        Self {
+            segment,
+            segments_count,
+            start: None,
+            end: None,
+            last: None,
+        }
+    }
+    /// The boundaries whose states auditors need before they begin, ascending.
+    #[must_use]
+    pub fn needed(&self) -> Vec<u32> {
+        let is_inner = |boundary: &u32| *boundary > 0 && *boundary != self.ends_at();
+        let needed = [self.segment, self.segments_count].into_iter();
+        needed.filter(is_inner).collect()
+    }
+    /// The boundary at which the segment ends.
+    #[must_use]
+    pub const fn ends_at(&self) -> u32 {
+        self.segment.saturating_add(1)
+    }
+    /// Whether auditors have what they need.
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        let shown = [self.start, self.last].into_iter().flatten();
+        shown.count() == self.needed().len()
+    }
+    /// Notes the state at a boundary.
+    pub const fn show(&mut self, boundary: u32, state: State) {
+        if boundary == self.ends_at() {
+            self.end = Some(state);
+        } else if boundary == self.segment {
+            self.start = Some(state);
+        } else {
+            self.last = Some(state);
         }
     }
 }
@@ -391,6 +453,8 @@ pub struct Unit {
     pub plant_rate: Micro,
     /// What its miner has opened.
     pub opening: Opening,
+    /// The part of a gradient unit that is judged, once it is drawn.
+    pub challenge: Option<Challenge>,
     /// By which limits it is judged; nothing where every difference is proof.
     pub class: Option<Listed>,
 }
@@ -423,6 +487,7 @@ impl Unit {
                 plant: None,
                 sketch: None,
             },
+            challenge: None,
             class,
         }
     }

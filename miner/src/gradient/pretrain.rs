@@ -7,27 +7,30 @@
 //! three seeds: 45, 61 and 45 % of held-out prompts answered exactly, against 20, 5 and 2 % with
 //! loss on all tokens.
 
-use super::{GradientInputs, Learned};
+use super::{GradientInputs, Keep, Learned, Stretch, segments};
 use crate::{
     ExecuteError, World,
     model::{ADAM_EPSILON, BETA1, micro_of, number},
 };
 use engine::{
-    Device,
-    trainer::{AdamW, Batch, InnerOptions},
+    Device, Parameters, Training,
+    trainer::{AdamW, AdamWState, Batch, InnerOptions, InnerState, file},
 };
 use environment::{END_OF_SEQUENCE, Split};
 use protocol::{
+    BlobId,
+    gradient::{Moments, State},
     recipe::Pretrain,
     task::{RowSource, row_seed},
 };
+use std::ops::Range;
 
 /// The parts of one inner batch; empty parts are left out.
 pub type Parts = Vec<Batch>;
 
-/// The batches that the beacon assigns to the unit, in the order of inner steps.
-pub fn assigned(inputs: &GradientInputs<'_>, world: &World) -> Vec<Parts> {
-    (0..inputs.recipe.pretrain.inner_steps_count)
+/// The batches that the beacon assigns to some of the unit's inner steps, in their order.
+pub fn assigned(inputs: &GradientInputs<'_>, world: &World, steps: Range<u32>) -> Vec<Parts> {
+    steps
         .map(|inner_step| parts(inputs, world, inner_step))
         .collect()
 }
@@ -83,28 +86,130 @@ pub fn tokens_count(parts: &Parts) -> u32 {
     u32::try_from(weights.filter(|weight| **weight > 0.0).count()).unwrap_or(u32::MAX)
 }
 
-/// Takes one inner step on every batch and gives `theta_0 - theta_H`.
+/// Takes one inner step on every batch and gives `theta_0 - theta_H`, and the states between.
 ///
 /// # Errors
-/// A batch that the model cannot take, or a loss that is not finite.
+/// A batch that the model cannot take, a loss that is not finite, or a file that is not kept.
 pub fn learn(
     inputs: &GradientInputs<'_>,
     batches: impl IntoIterator<Item = Parts>,
+    keep: &mut Keep<'_>,
     device: &Device,
 ) -> Result<Learned, ExecuteError> {
     let options = options(&inputs.recipe.pretrain);
+    let segments = segments(inputs);
     let mut training = device.train(inputs.model);
-    let mut losses_micro = Vec::new();
+    let (mut losses_micro, mut states) = (Vec::new(), Vec::new());
     let mut tokens = 0_u32;
-    for (inner_step, parts) in batches.into_iter().enumerate() {
+    for (inner_step, parts) in (0..).zip(batches) {
         tokens = tokens.saturating_add(tokens_count(&parts));
-        let loss = training.step(parts, &options)?;
-        losses_micro.push(micro_of(loss.mean()).ok_or(ExecuteError::LossNotFinite { inner_step })?);
+        losses_micro.push(step(&mut training, (inner_step, parts), &options)?);
+        let steps_count = inner_step.saturating_add(1);
+        if segments.is_boundary(steps_count) {
+            let is_last = steps_count == inputs.recipe.pretrain.inner_steps_count;
+            states.push(kept(&*training.state()?, is_last, keep)?);
+        }
     }
     Ok(Learned {
         values: training.pseudo_gradient()?,
         tokens_count: tokens,
         losses_micro,
+        states,
+    })
+}
+
+/// Takes the steps of one segment.
+///
+/// # Errors
+/// As [`learn`].
+pub fn replay(
+    inputs: &GradientInputs<'_>,
+    (segment, start): (u32, Option<&InnerState>),
+    batches: impl IntoIterator<Item = Parts>,
+    device: &Device,
+) -> Result<Stretch, ExecuteError> {
+    let options = options(&inputs.recipe.pretrain);
+    let segments = segments(inputs);
+    let mut training = match start {
+        Some(state) => device.resume(state),
+        None => device.train(inputs.model),
+    };
+    let first = segments.steps(segment).start;
+    let steps = (first..).zip(batches);
+    let losses = steps.map(|assigned| step(&mut training, assigned, &options));
+    let losses_micro = losses.collect::<Result<_, _>>()?;
+    let end = training.state()?;
+    let is_last = segment.saturating_add(1) == segments.count();
+    Ok(Stretch {
+        losses_micro,
+        state: name(&end),
+        values: is_last.then(|| difference(inputs, end.parameters.as_slice())),
+    })
+}
+
+/// `theta_0 - theta_H`, flat, of a unit whose last weights these are.
+#[must_use]
+pub fn difference(inputs: &GradientInputs<'_>, last: &[f32]) -> Vec<f32> {
+    let pairs = inputs.model.as_slice().iter().zip(last);
+    pairs.map(|(before, after)| before - after).collect()
+}
+
+fn step(
+    training: &mut Training<'_>,
+    (inner_step, parts): (u32, Parts),
+    options: &InnerOptions,
+) -> Result<i64, ExecuteError> {
+    let loss = training.step(parts, options)?;
+    let inner_step = inner_step as usize;
+    micro_of(loss.mean()).ok_or(ExecuteError::LossNotFinite { inner_step })
+}
+
+/// What names a state.
+#[must_use]
+pub fn name(state: &InnerState) -> State {
+    let name = |values: &[f32]| BlobId::from_bytes(file::name(values));
+    State {
+        steps_count: u32::try_from(state.moments.step_count).unwrap_or(u32::MAX),
+        weights: name(state.parameters.as_slice()),
+        moments: Some(Moments {
+            first: name(&state.moments.m),
+            second: name(&state.moments.v),
+        }),
+    }
+}
+
+/// Names a state and keeps its files. Of the last state nobody asks for the moments.
+fn kept(state: &InnerState, is_last: bool, keep: &mut Keep<'_>) -> Result<State, ExecuteError> {
+    let weights = state.parameters.as_slice();
+    let files: &[&[f32]] = if is_last {
+        &[weights]
+    } else {
+        &[weights, &state.moments.m, &state.moments.v]
+    };
+    for values in files {
+        keep(&file::write(values)).map_err(|error| ExecuteError::Keep {
+            reason: error.to_string(),
+        })?;
+    }
+    Ok(name(state))
+}
+
+/// The state that files hold; nothing where they are not those of this model.
+#[must_use]
+pub fn restored(
+    inputs: &GradientInputs<'_>,
+    steps_count: u32,
+    [weights, first, second]: [&[u8]; 3],
+) -> Option<InnerState> {
+    let values =
+        |bytes| file::read(bytes).filter(|values| values.len() == inputs.model.as_slice().len());
+    Some(InnerState {
+        parameters: Parameters::from_values(inputs.model.config(), values(weights)?)?,
+        moments: AdamWState {
+            m: values(first)?,
+            v: values(second)?,
+            step_count: steps_count.into(),
+        },
     })
 }
 

@@ -13,9 +13,9 @@ use crate::{
 };
 use engine::{
     Continuation, Device,
-    trainer::{GrpoOptions, GrpoSequence},
+    trainer::{GrpoOptions, GrpoSequence, file},
 };
-use protocol::{Micro, recipe::Recipe, rollout, task::RolloutTask};
+use protocol::{BlobId, Micro, gradient::State, recipe::Recipe, rollout, task::RolloutTask};
 
 /// Largest norm of a unit's gradient: no element can then leave the range of about 1.98 that the
 /// compressed form has. Gradients of a healthy run are far below.
@@ -136,10 +136,17 @@ pub fn learn(
     gradients.clip_norm(UNIT_NORM_MAX, device.threads());
     let inner_step = 0;
     let loss = micro_of(loss.loss).ok_or(ExecuteError::LossNotFinite { inner_step })?;
+    let values = gradients.into_values();
+    let state = State {
+        steps_count: 1,
+        weights: BlobId::from_bytes(file::name(&values)),
+        moments: None,
+    };
     Ok(Learned {
-        values: gradients.into_values(),
+        values,
         tokens_count,
         losses_micro: vec![loss],
+        states: vec![state],
     })
 }
 

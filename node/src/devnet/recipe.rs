@@ -60,6 +60,7 @@ const fn pretrain() -> Pretrain {
         steps_count: 6,
         units_count: 4,
         inner_steps_count: 10,
+        segment_steps_count: 2,
         corpus_rows_count: 4,
         corpus_row_tokens: 64,
         demonstration_rows_count: 48,

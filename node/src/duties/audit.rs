@@ -110,13 +110,11 @@ impl Duties {
             Seat::Commit { by } => height.saturating_add(WITHHELD_MARGIN_BLOCKS) >= by,
             Seat::Volunteer | Seat::Reveal => false,
         };
-        let here = self
-            .bench
-            .blobs
-            .size(&commitment.blob)
-            .ok()
-            .flatten()
-            .is_some();
+        let mut files = bound.files();
+        self.fetched.insert(part.unit, files.clone());
+        files.push(commitment.blob);
+        let is_here = |id: &BlobId| self.bench.blobs.size(id).ok().flatten().is_some();
+        let here = files.iter().all(is_here);
         if withheld && !here && !self.running.contains(&job) {
             let judged = Judgement::without_sketch(verifier::unavailable());
             self.verdicts.insert(part, judged);
@@ -143,7 +141,7 @@ async fn judge(
     bench: &Workbench,
     chain: &Chain,
     (part, miner, trust): (Part, Address, Trust),
-    (bound, cheat): (Bound, Option<Cheat>),
+    (mut bound, cheat): (Bound, Option<Cheat>),
     (blob, blob_bytes): (BlobId, u64),
 ) -> Result<Outcome> {
     let Part {
@@ -157,6 +155,7 @@ async fn judge(
     let owner = (id, miner);
     let computation =
         Computation::gather(bench, (chain_id, recipe), &context, owner, &inputs).await?;
+    computation.fetch_states(bench, &mut bound).await?;
     let device = bench.device();
     let work = Work::Audit(Sort {
         kind: id.kind,

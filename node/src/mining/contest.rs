@@ -2,12 +2,13 @@
 
 use super::Miner;
 use crate::{
-    computation::{Bound, Computation, Drawing, Product},
+    computation::{Bound, Computation, Drawing, Product, States},
     local::{Sort, Trust, Work as Spent},
     rpc::work::{ConvictedUnit, StepContext, Work},
 };
 use anyhow::{Context as _, Result};
 use protocol::{class::Class, transaction::Body, verdict::Check};
+use std::sync::Arc;
 
 impl Miner {
     /// Appeals against a conviction, if the unit comes out as it was bound when it is computed
@@ -58,8 +59,9 @@ impl Miner {
         let secrets = self.secrets(convicted.plant_rate);
         let (kind, trust) = (convicted.unit.kind, Trust::Newcomer);
         let spent = Spent::Mining(Sort { kind, trust });
+        let blobs = Arc::clone(&self.bench.blobs);
         let product = self.bench.compute(spent, move || {
-            computation.execute(&secrets, &Drawing::Exact, &device)
+            computation.execute((&secrets, &blobs), &Drawing::Exact, &device)
         });
         let Product { blob, .. } = product.await??;
         Ok(protocol::BlobId::of(&blob) == convicted.blob)
@@ -82,6 +84,8 @@ impl Miner {
             opened: None,
             plant: None,
             class: Some(class),
+            challenge: None,
+            states: States::default(),
         };
         let device = self.bench.device();
         let (kind, trust) = (convicted.unit.kind, Trust::Newcomer);

@@ -325,6 +325,7 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         | Event::StepClosed { .. }
         | Event::AuditDrawn { .. }
         | Event::AuditOpened { .. }
+        | Event::SegmentDrawn { .. }
         | Event::AuditorSeated { .. }
         | Event::VerdictRevealed { .. } => return None,
     };

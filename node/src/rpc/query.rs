@@ -8,7 +8,10 @@ use ledger_state::{
     auditor::Verifier,
     bond, class,
     run::{self, Closed, Run},
-    unit::{Appeal, Audit, Commitment, Conviction, Draw, Opening, Opinion, Outcome, Stage, Unit},
+    unit::{
+        Appeal, Audit, Challenge, Commitment, Conviction, Draw, Opening, Opinion, Outcome, Stage,
+        Unit,
+    },
     validator::Validator,
 };
 use protocol::{
@@ -120,6 +123,8 @@ pub struct UnitAnswer {
     pub appeals: Vec<Appeal>,
     /// What its miner opened: the sketch, and whether a fault was planted.
     pub opening: Opening,
+    /// Of a drawn gradient unit: the segment that is judged, and the states shown.
+    pub challenge: Option<Challenge>,
     /// The answer in a sentence.
     pub summary: String,
 }
@@ -234,6 +239,7 @@ pub fn unit(chain: &Chain, id: UnitId) -> Option<UnitAnswer> {
         plant_rate: _,
         class: _,
         opening,
+        challenge,
     } = unit;
     Some(UnitAnswer {
         unit: id,
@@ -245,6 +251,7 @@ pub fn unit(chain: &Chain, id: UnitId) -> Option<UnitAnswer> {
         conviction,
         appeals,
         opening,
+        challenge,
         summary,
     })
 }

@@ -61,6 +61,8 @@ pub struct DueUnit {
     pub is_audited: bool,
     /// Whether it was opened before, so that no fault can come first.
     pub is_known: bool,
+    /// Of a gradient unit, the boundaries whose states must be shown.
+    pub boundaries: Vec<u32>,
 }
 
 /// A unit to do.
@@ -266,6 +268,7 @@ fn step(view: &View<'_>, id: RunId, run: &Run, miner: Address) -> Option<WorkSte
             open_by: opening.open_by?,
             is_audited: !own.1.audits.is_empty(),
             is_known: opening.plant.is_some(),
+            boundaries: boundaries(&own.1),
         })
     });
     let due = due.collect();
@@ -276,6 +279,15 @@ fn step(view: &View<'_>, id: RunId, run: &Run, miner: Address) -> Option<WorkSte
         due,
         convicted,
     })
+}
+
+/// The boundaries whose states the miner of a drawn gradient unit owes.
+fn boundaries(unit: &ledger_state::unit::Unit) -> Vec<u32> {
+    match unit.challenge {
+        Some(challenge) if unit.audits.is_empty() => challenge.needed(),
+        Some(challenge) => vec![challenge.ends_at()],
+        None => Vec::new(),
+    }
 }
 
 fn convicted(

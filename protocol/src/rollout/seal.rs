@@ -22,7 +22,7 @@ identifier!(
     Salt
 );
 identifier!(
-    /// Binds all of a rollout unit: what is shown and what is sealed.
+    /// Binds a unit: all of a rollout, shown or sealed, or the sealed states of a gradient.
     Root
 );
 

@@ -10,6 +10,7 @@ use crate::{
     identifiers::{identifier, tagged_hash},
 };
 use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
 
 identifier!(
     /// A node of the tree, a leaf's hash, or the hash of a leaf's part.
@@ -78,7 +79,7 @@ impl Tree {
 }
 
 /// The neighbours that a leaf meets on its way to the root.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct Inclusion {
     /// Index of the leaf.
     pub index: u32,

@@ -100,6 +100,7 @@ fn work() -> impl Strategy<Value = Body> {
         (unit(), blob, any::<u64>(), any::<u32>(), any::<i64>()).prop_map(
             |(unit, blob, blob_bytes, tokens_count, loss_micro)| Body::CommitGradient {
                 unit,
+                root: Root::from_bytes(*blob.as_bytes()),
                 blob,
                 blob_bytes,
                 tokens_count,
@@ -128,6 +129,9 @@ fn work() -> impl Strategy<Value = Body> {
         checkpoint().prop_map(|checkpoint| Body::AttestCheckpoint { checkpoint }),
         Just(Body::Open {
             openings: BoundedVec::new(vec![crate::values::opening()]).unwrap(),
+        }),
+        Just(Body::OpenStates {
+            opening: crate::values::state_opening(),
         }),
         Just(Body::ReportEquivocation {
             proof: Box::new(crate::values::equivocation()),

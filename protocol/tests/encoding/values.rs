@@ -8,7 +8,7 @@ use protocol::{
     class::{Cell, Class, ClassId, ClassTable, Limits, ProjectionLimits},
     codec::{BoundedVec, Bytes, Text},
     genesis::{Account, Genesis, Governance, Parameter, Run, Validator},
-    gradient,
+    gradient::{self, Moments, OpenedState, State, StateOpening},
     proof::toploc::Thresholds,
     proposal::{Action, Amendment, Artifact, Cohort, Guard, Module, Payload, Track, Weights},
     recipe::{ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
@@ -216,7 +216,48 @@ pub(crate) fn gradient_payload() -> gradient::Payload {
         miner: key(1).address(),
         tokens_count: 2_048,
         losses_micro: BoundedVec::new(vec![2_000_000, -1]).unwrap(),
+        seals: BoundedVec::new(state_seals()).unwrap(),
         update: Bytes::new(vec![0xAB; 5]).unwrap(),
+    }
+}
+
+fn states() -> [State; 2] {
+    let moments = Moments {
+        first: BlobId::of(b"first"),
+        second: BlobId::of(b"second"),
+    };
+    [1, 2].map(|steps_count: u32| State {
+        steps_count,
+        weights: BlobId::of(&steps_count.to_le_bytes()),
+        moments: Some(moments),
+    })
+}
+
+fn state_salts() -> gradient::Salts {
+    gradient::Salts::derive(&key(1), chain(), unit(UnitKind::Gradient))
+}
+
+fn state_seals() -> Vec<Seal> {
+    let (unit, miner) = (unit(UnitKind::Gradient), key(1).address());
+    let states = (1..).zip(states());
+    let seal = |(boundary, state): (u32, State)| {
+        state.seal(unit, miner, boundary, state_salts().at(boundary))
+    };
+    states.map(seal).collect()
+}
+
+/// Both states of a gradient unit, opened.
+pub(crate) fn state_opening() -> StateOpening {
+    let tree = gradient::tree(&state_seals()).unwrap();
+    let states = (1..).zip(states());
+    let open = |(boundary, state): (u32, State)| OpenedState {
+        state,
+        salt: state_salts().at(boundary),
+        inclusion: tree.inclusion(boundary - 1).unwrap(),
+    };
+    StateOpening {
+        unit: unit(UnitKind::Gradient),
+        states: BoundedVec::new(states.map(open).collect()).unwrap(),
     }
 }
 
@@ -259,6 +300,7 @@ pub(crate) fn bodies() -> Vec<Body> {
         },
         Body::CommitGradient {
             unit: unit(UnitKind::Gradient),
+            root: gradient::root(&state_seals()).unwrap(),
             blob: BlobId::of(b"gradient"),
             blob_bytes: 8_192,
             tokens_count: 2_048,
@@ -330,6 +372,9 @@ fn openings_and_reports() -> Vec<Body> {
     vec![
         Body::Open {
             openings: BoundedVec::new(vec![opening(), opening().sealed(key(1).address())]).unwrap(),
+        },
+        Body::OpenStates {
+            opening: state_opening(),
         },
         Body::ReportEquivocation {
             proof: Box::new(equivocation()),
@@ -462,6 +507,7 @@ fn pretrain() -> Pretrain {
         steps_count: 10,
         units_count: 4,
         inner_steps_count: 8,
+        segment_steps_count: 4,
         corpus_rows_count: 4,
         corpus_row_tokens: 64,
         demonstration_rows_count: 12,

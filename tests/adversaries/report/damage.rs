@@ -191,7 +191,7 @@ impl Run<'_> {
                     rollouts: own.cloned().collect(),
                 }),
             };
-            gradient::execute(&inputs, &self.subject.device)
+            gradient::payload(&inputs, &self.subject.device)
         };
         let units = (0..count).filter(|index| (*index as usize) < rollouts.len());
         Ok(units.map(execute).collect::<Result<_, _>>()?)

@@ -21,6 +21,6 @@ mod step;
 
 pub(crate) use chain::Chain;
 pub(crate) use keys::{key, registration};
-pub(crate) use opening::{lie, opening, sketch};
+pub(crate) use opening::{lie, opening, seals, sketch, state_at};
 pub(crate) use setup::Setup;
 pub(crate) use step::{RUN, accepting, audit_bodies, rejecting, sketched_bodies};

@@ -139,7 +139,7 @@ fn pretrained(recipe: &Recipe, device: &Device) -> Result<Parameters> {
                 model: &now.model,
                 generation: None,
             };
-            gradient::execute(&inputs, device)
+            gradient::payload(&inputs, device)
         };
         let updates = units.map(execute).collect::<Result<Vec<_>, _>>()?;
         let (step, Successor { model, outer }) = (Step::new(step), &now);

@@ -1,10 +1,9 @@
 //! An adversary by name, and how often it lies.
 
-use crate::{Adversary, Conduct, Target, Unit, all};
+use crate::{Adversary, Conduct, Seals, Target, Unit, all};
 use engine::Device;
 use miner::{ExecuteError, GradientInputs, RolloutInputs, World, gradient, rollout};
 use protocol::{
-    gradient as gradients,
     identifiers::tagged_hash,
     rollout as rollouts,
     task::{UnitId, UnitKind},
@@ -116,12 +115,14 @@ impl Cheat {
     pub fn gradient(
         &self,
         inputs: &GradientInputs<'_>,
+        seals: Seals<'_, '_>,
         device: &Device,
-    ) -> Result<gradients::Payload, ExecuteError> {
+    ) -> Result<gradient::Work, ExecuteError> {
         if self.lies_in(inputs.unit) {
-            self.adversary.gradient(inputs, device)
+            self.adversary.gradient(inputs, seals, device)
         } else {
-            gradient::execute(inputs, device)
+            let (salts, keep) = seals;
+            gradient::execute(inputs, salts, keep, device)
         }
     }
 

@@ -8,6 +8,15 @@ mod scaled_gradient;
 mod skip_steps;
 
 use crate::Adversary;
+use engine::trainer::file;
+use miner::{
+    ExecuteError, GradientInputs,
+    gradient::{Keep, segments},
+};
+use protocol::{
+    BlobId,
+    gradient::{Moments, State},
+};
 
 /// All of them.
 pub(crate) const ALL: &[&dyn Adversary] = &[
@@ -26,4 +35,43 @@ fn scale(values: &mut [f32], factor: f32) {
     for value in values {
         *value = (*value * factor).clamp(-VALUE_MAX, VALUE_MAX);
     }
+}
+
+/// Goes on from the last state that there is, or from the checkpoint, as if no step changed it, so
+/// that there is a state at every boundary, with files that can be had.
+fn made_up(
+    inputs: &GradientInputs<'_>,
+    states: &mut Vec<State>,
+    keep: &mut Keep<'_>,
+) -> Result<(), ExecuteError> {
+    let segments = segments(inputs);
+    let mut file = |values: &[f32]| -> Result<BlobId, ExecuteError> {
+        let bytes = file::write(values);
+        keep(&bytes).map_err(|error| ExecuteError::Keep {
+            reason: error.to_string(),
+        })?;
+        Ok(BlobId::of(&bytes))
+    };
+    let length = inputs.model.as_slice().len();
+    let (weights, zeros) = (file(inputs.model.as_slice())?, file(&vec![0.0; length])?);
+    let first = State {
+        steps_count: 0,
+        weights,
+        moments: Some(Moments {
+            first: zeros,
+            second: zeros,
+        }),
+    };
+    let whole = segments.count() as usize;
+    while states.len() < whole {
+        let boundary = u32::try_from(states.len())
+            .unwrap_or(u32::MAX)
+            .saturating_add(1);
+        let before = states.last().copied().unwrap_or(first);
+        states.push(State {
+            steps_count: segments.steps_at(boundary),
+            ..before
+        });
+    }
+    Ok(())
 }

@@ -50,7 +50,7 @@ pub use conduct::Conduct;
 pub use unit::Unit;
 
 use engine::{Device, Generation};
-use miner::{ExecuteError, GradientInputs, rollout::Draw};
+use miner::{ExecuteError, GradientInputs, gradient as gradient_units, rollout::Draw};
 use protocol::{gradient as gradients, rollout as rollouts, task::UnitId, verdict::Verdict};
 use std::fmt::Debug;
 
@@ -66,6 +66,9 @@ pub enum Target {
     /// What it tells the network about honest work, or keeps from it.
     Conduct,
 }
+
+/// How the states of a gradient unit are sealed, and where their files go.
+pub type Seals<'a, 'b> = (&'a gradients::Salts, &'a mut gradient_units::Keep<'b>);
 
 /// A participant that is honest in all stages but those it replaces.
 ///
@@ -132,9 +135,10 @@ pub trait Adversary: Debug + Send + Sync {
     fn gradient(
         &self,
         inputs: &GradientInputs<'_>,
+        (salts, keep): Seals<'_, '_>,
         device: &Device,
-    ) -> Result<gradients::Payload, ExecuteError> {
-        miner::gradient::execute(inputs, device)
+    ) -> Result<gradient_units::Work, ExecuteError> {
+        gradient_units::execute(inputs, salts, keep, device)
     }
 
     /// What it keeps from the network, or tells it twice.

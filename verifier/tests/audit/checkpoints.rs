@@ -62,7 +62,7 @@ fn the_outer_state_starts_afresh_at_the_change_of_parts() {
 #[test]
 fn a_reinforcement_step_moves_the_model_by_its_rate() {
     let beacon = beacon(4);
-    let update = gradient::execute(&SCENE.reinforce_inputs(&beacon), &device()).unwrap();
+    let update = gradient::payload(&SCENE.reinforce_inputs(&beacon), &device()).unwrap();
     let now = Successor {
         model: SCENE.model.clone(),
         outer: SCENE.outer.clone(),

@@ -1,6 +1,6 @@
 //! Bytes that a miner might send instead of a payload.
 
-use crate::scene::{NO_ROOT, SCENE, beacon, device, judge_gradient, reason, salts, unit};
+use crate::scene::{NO_ROOT, SCENE, beacon, device, judge_bare, reason, salts, unit};
 use miner::{GradientInputs, RolloutInputs, gradient, rollout};
 use proptest::prelude::*;
 use protocol::{
@@ -81,16 +81,19 @@ fn mutated_rollout_payloads_are_never_accepted() {
 fn mutated_gradient_payloads_are_never_accepted() {
     let beacon = beacon(4);
     let inputs = SCENE.reinforce_inputs(&beacon);
-    let payload = gradient::execute(&inputs, &device()).unwrap();
-    let honest = encode(&payload);
+    let honest_work = crate::scene::honest(&inputs);
+    let payload = &honest_work.work.payload;
+    let honest = encode(payload);
     let mut chance = Chance(43);
     for round in 0..100 {
         let bytes = chance.mutate(&honest);
-        let (tokens, loss) = GradientPayload::decode(&bytes)
-            .map_or((payload.tokens_count, payload.loss_micro()), |payload| {
-                (payload.tokens_count, payload.loss_micro())
-            });
-        let verdict = verifier::gradient::judge(&inputs, tokens, loss, &bytes, &device());
+        let lied = GradientPayload::decode(&bytes).unwrap_or(payload.clone());
+        let claimed = verifier::gradient::Claimed {
+            tokens_count: lied.tokens_count,
+            loss_micro: lied.loss_micro(),
+            ..honest_work.claimed(&inputs, 0)
+        };
+        let verdict = verifier::gradient::judge(&inputs, &claimed, &bytes, &device()).verdict;
         assert!(!verdict.accepts(), "round {round}");
         drop(SCENE.admit(inputs.unit, NO_ROOT, &bytes));
     }
@@ -109,7 +112,7 @@ fn mutated_rollouts_that_were_accepted_do_not_stop_a_gradient() {
                 *payload = hostile;
             }
         }
-        learned += usize::from(gradient::execute(&inputs, &device()).is_ok());
+        learned += usize::from(gradient::payload(&inputs, &device()).is_ok());
     }
     assert!(learned > 30, "only {learned} of 60 units learned anything");
 }
@@ -144,13 +147,13 @@ fn a_model_that_left_the_numbers_is_judged_like_any_other() {
             generation,
             ..SCENE.pretrain_inputs(&beacon)
         };
-        let payload = gradient::execute(&honest, &device()).unwrap();
+        let payload = gradient::payload(&honest, &device()).unwrap();
         let inputs = GradientInputs {
             model: &broken,
             ..honest
         };
-        assert!(gradient::execute(&inputs, &device()).is_err());
-        let verdict = judge_gradient(&inputs, &payload);
+        assert!(gradient::payload(&inputs, &device()).is_err());
+        let verdict = judge_bare(&inputs, &payload);
         assert_eq!(reason(&verdict), Some(Check::Commitment));
     }
 }
@@ -170,7 +173,16 @@ proptest! {
         let inputs = SCENE.pretrain_inputs(&beacon);
         prop_assert!(SCENE.admit(inputs.unit, NO_ROOT, &bytes).is_err());
         prop_assert!(SCENE.admit(task.unit, NO_ROOT, &bytes).is_err());
-        let verdict = verifier::gradient::judge(&inputs, 1, 0, &bytes, &device());
-        prop_assert!(!verdict.accepts());
+        let claimed = verifier::gradient::Claimed {
+            root: NO_ROOT,
+            tokens_count: 1,
+            loss_micro: 0,
+            segment: 0,
+            start: None,
+            last: None,
+            opened: None,
+        };
+        let judged = verifier::gradient::judge(&inputs, &claimed, &bytes, &device());
+        prop_assert!(!judged.verdict.accepts());
     }
 }

@@ -2,19 +2,27 @@
 
 use engine::{Device, Parameters, trainer::OuterState};
 use miner::{
-    Generation, GradientInputs, RolloutInputs, World, gradient, initial_model, initial_outer,
-    rollout::Work,
+    ExecuteError, Generation, GradientInputs, RolloutInputs, World, gradient, initial_model,
+    initial_outer, rollout::Work,
 };
 use protocol::{
-    Address, ChainId, CheckpointId, RunId, SigningKey, Step,
+    Address, BlobId, ChainId, CheckpointId, RunId, SigningKey, Step,
     codec::encode,
+    gradient as gradients,
     recipe::Recipe,
     rollout::{self, Opened, Parts, Salts},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
     verdict::{Check, Verdict},
 };
-use std::sync::{LazyLock, OnceLock};
-use verifier::{AdmitError, Bound, Successor, checkpoint, rollout::Claimed};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{LazyLock, OnceLock},
+};
+use verifier::{
+    AdmitError, Bound, Successor, checkpoint,
+    rollout::{Claimed, Judgement},
+};
 
 /// Everything the tests need, computed once.
 pub(crate) struct Scene {
@@ -79,7 +87,7 @@ pub(crate) fn pretrain_updates(
             model,
             generation: None,
         };
-        gradient::execute(&inputs, &device()).unwrap()
+        gradient::payload(&inputs, &device()).unwrap()
     };
     units.map(execute).collect()
 }
@@ -237,13 +245,88 @@ pub(crate) fn salts(task: &RolloutTask) -> Salts {
 /// What a commitment binds if nothing can be bound.
 pub(crate) const NO_ROOT: rollout::Root = rollout::Root::from_bytes([0; 32]);
 
-/// What an auditor finds when the miner commits to its payload as it is.
-pub(crate) fn judge_gradient(
+/// A gradient unit as its miner has it, files included.
+pub(crate) struct Done {
+    pub(crate) work: gradient::Work,
+    files: BTreeMap<BlobId, Vec<u8>>,
+}
+
+/// The miner's salts of a gradient unit.
+pub(crate) fn state_salts(inputs: &GradientInputs<'_>) -> gradients::Salts {
+    let chain = ChainId::from_bytes([1; 32]);
+    gradients::Salts::derive(&SigningKey::from_seed([3; 32]), chain, inputs.unit)
+}
+
+/// Does a gradient unit, somehow.
+pub(crate) fn done(
     inputs: &GradientInputs<'_>,
-    payload: &protocol::gradient::Payload,
-) -> Verdict {
-    let (tokens, loss) = (payload.tokens_count, payload.loss_micro());
-    verifier::gradient::judge(inputs, tokens, loss, &encode(payload), &device())
+    execute: impl FnOnce(
+        &gradients::Salts,
+        &mut gradient::Keep<'_>,
+    ) -> Result<gradient::Work, ExecuteError>,
+) -> Done {
+    let mut files = BTreeMap::new();
+    let mut keep = |file: &[u8]| {
+        files.insert(BlobId::of(file), file.to_vec());
+        Ok(())
+    };
+    let work = execute(&state_salts(inputs), &mut keep).unwrap();
+    Done { work, files }
+}
+
+/// Does a gradient unit as it is assigned.
+pub(crate) fn honest(inputs: &GradientInputs<'_>) -> Done {
+    done(inputs, |salts, keep| {
+        gradient::execute(inputs, salts, keep, &device())
+    })
+}
+
+impl Done {
+    /// What the miner has bound, and shown once a segment is judged by those who know its end.
+    pub(crate) fn claimed(
+        &self,
+        inputs: &GradientInputs<'_>,
+        segment: u32,
+    ) -> verifier::gradient::Claimed {
+        let file = |file: &BlobId| self.files.get(file).map(Vec::as_slice);
+        verifier::gradient::Claimed::of(inputs, &self.work, segment, file).unwrap()
+    }
+    /// What an auditor of one segment finds.
+    pub(crate) fn judge(&self, inputs: &GradientInputs<'_>, segment: u32) -> Judgement {
+        let claimed = self.claimed(inputs, segment);
+        let blob = encode(&self.work.payload);
+        verifier::gradient::judge(inputs, &claimed, &blob, &device())
+    }
+}
+
+/// The unit's segments.
+pub(crate) fn segments(inputs: &GradientInputs<'_>) -> Range<u32> {
+    0..gradient::segments(inputs).count()
+}
+
+/// What an auditor of the first segment finds when the miner commits to a payload, with the states
+/// of honest work.
+pub(crate) fn judge_gradient(inputs: &GradientInputs<'_>, payload: &gradients::Payload) -> Verdict {
+    let honest = honest(inputs);
+    let work = gradient::Work {
+        payload: payload.clone(),
+        ..honest.work
+    };
+    Done { work, ..honest }.judge(inputs, 0).verdict
+}
+
+/// What an auditor finds in the first segment of a miner that shows no state.
+pub(crate) fn judge_bare(inputs: &GradientInputs<'_>, payload: &gradients::Payload) -> Verdict {
+    let claimed = verifier::gradient::Claimed {
+        root: payload.root().unwrap_or(NO_ROOT),
+        tokens_count: payload.tokens_count,
+        loss_micro: payload.loss_micro(),
+        segment: 0,
+        start: None,
+        last: None,
+        opened: None,
+    };
+    verifier::gradient::judge(inputs, &claimed, &encode(payload), &device()).verdict
 }
 
 /// The check that decides a verdict.

@@ -9,13 +9,13 @@
 
 use crate::{
     opening,
-    unit::{Audit, Opinion, Seat, Tier, Unit, VoidReason},
+    unit::{Audit, Challenge, Opinion, Seat, Tier, Unit, VoidReason},
     validator::TWO_THIRDS,
 };
 use protocol::{
     Height,
     rollout::Sketch,
-    task::{UnitId, UnitKind},
+    task::UnitId,
     verdict::{Check, Finding, Verdict},
 };
 
@@ -112,9 +112,7 @@ pub(super) fn decide(id: UnitId, unit: &Unit, audit: &Audit, height: Height) -> 
     let is_closed = is_closed(audit, count.spoken_count, height);
     match audit.tier {
         Tier::One | Tier::Three if !is_closed => Decision::Wait,
-        Tier::One if id.kind == UnitKind::Rollout && !unit.is_tolerant() => {
-            decide_blind(unit, audit, &count)
-        }
+        Tier::One if opening::is_sealed(id, unit) => decide_blind(unit, audit, &count),
         Tier::One => accept_or_climb(count.accepting > 0 && count.rejecting_count == 0),
         Tier::Three => match count.heaviest {
             None if count.accepting == count.total && count.total > 0 => Decision::Accept,
@@ -123,16 +121,18 @@ pub(super) fn decide(id: UnitId, unit: &Unit, audit: &Audit, height: Height) -> 
             }
             None | Some(_) => Decision::Climb,
         },
-        Tier::Committee => by_quorum(&count, Decision::Convict).unwrap_or(if is_closed {
+        Tier::Committee => by_quorum(unit, &count, Decision::Convict).unwrap_or(if is_closed {
             Decision::Climb
         } else {
             Decision::Wait
         }),
-        Tier::Everyone { .. } => by_quorum(&count, Decision::Execute).unwrap_or(if is_closed {
-            Decision::Void(VoidReason::NoQuorum)
-        } else {
-            Decision::Wait
-        }),
+        Tier::Everyone { .. } => {
+            by_quorum(unit, &count, Decision::Execute).unwrap_or(if is_closed {
+                Decision::Void(VoidReason::NoQuorum)
+            } else {
+                Decision::Wait
+            })
+        }
     }
 }
 
@@ -169,7 +169,7 @@ const fn accuses(finding: Finding) -> bool {
     !matches!(finding.check, Check::Availability)
 }
 
-fn by_quorum(count: &Count, convict: fn(Finding) -> Decision) -> Option<Decision> {
+fn by_quorum(unit: &Unit, count: &Count, convict: fn(Finding) -> Decision) -> Option<Decision> {
     let is_quorum = |weight| TWO_THIRDS.is_exceeded_by(weight, count.total);
     if is_quorum(count.accepting) {
         return Some(Decision::Accept);
@@ -178,6 +178,17 @@ fn by_quorum(count: &Count, convict: fn(Finding) -> Decision) -> Option<Decision
     Some(if accuses(finding) {
         convict(finding)
     } else {
-        Decision::Void(VoidReason::Lost)
+        Decision::Void(missing(unit))
     })
+}
+
+/// Why a unit is void whose blobs a quorum could not have. Validators had attested that they hold
+/// the unit's own; the states of a gradient unit only its miner has, and must serve.
+fn missing(unit: &Unit) -> VoidReason {
+    let has_states = |challenge: &Challenge| !challenge.needed().is_empty();
+    if unit.challenge.as_ref().is_some_and(has_states) {
+        VoidReason::Withheld
+    } else {
+        VoidReason::Lost
+    }
 }

@@ -4,13 +4,13 @@ use super::tolerant;
 use crate::{
     View,
     event::Event,
-    slash,
+    opening, slash,
     unit::{Audit, AuditFault, Opinion, Seat, Tier, Unit},
 };
 use protocol::{
     Address, Height,
     rollout::{Opened, Sketch},
-    task::{UnitId, UnitKind},
+    task::UnitId,
     verdict::{Check, Finding},
 };
 use std::collections::BTreeMap;
@@ -67,7 +67,7 @@ pub(super) fn overturned(view: &mut View<'_>, id: UnitId, unit: &Unit, truth: Tr
     let agreed = tolerant::agreed(unit);
     // Rounds that judged a planted fault were about another unit.
     for audit in unit.rounds() {
-        let is_blind = id.kind == UnitKind::Rollout && !unit.is_tolerant();
+        let is_blind = opening::is_sealed(id, unit);
         let opened = unit.opening.sketch.as_ref();
         let opened = opened.filter(|_| is_blind && audit.tier == Tier::One);
         let blind = opened.map(Opened::sketch);
@@ -99,7 +99,7 @@ fn fault(
     let named_other = blind.is_some_and(|sketch| seat.sketch() != Some(sketch));
     match (truth, verdict.contradiction()) {
         (Truth::Right, None) if named_other => Some(AuditFault::Overturned),
-        (Truth::Wrong(Check::Activations), None) if named_other => None,
+        (Truth::Wrong(Check::Activations | Check::State), None) if named_other => None,
         (Truth::Right, Some(finding)) if finding.check == Check::Availability => {
             Some(AuditFault::Silent)
         }

@@ -13,6 +13,7 @@ mod openings;
 mod plants;
 mod proposals;
 mod rejections;
+mod segments;
 mod selection;
 mod simulation;
 mod steps;

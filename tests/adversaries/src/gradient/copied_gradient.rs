@@ -1,10 +1,13 @@
 //! The neighbouring unit's result. In reinforcement learning it is the miner's own: what a
 //! neighbour learns from is not among the inputs.
 
-use crate::{Adversary, Target};
+use crate::{Adversary, Seals, Target};
 use engine::Device;
-use miner::{ExecuteError, GradientInputs, gradient};
-use protocol::{gradient::Payload, task::UnitId};
+use miner::{
+    ExecuteError, GradientInputs, World,
+    gradient::{self, Work},
+};
+use protocol::task::UnitId;
 
 /// See the module.
 #[derive(Debug)]
@@ -23,8 +26,9 @@ impl Adversary for CopiedGradient {
     fn gradient(
         &self,
         inputs: &GradientInputs<'_>,
+        (salts, keep): Seals<'_, '_>,
         device: &Device,
-    ) -> Result<Payload, ExecuteError> {
+    ) -> Result<Work, ExecuteError> {
         let neighbour = GradientInputs {
             unit: UnitId {
                 index: inputs.unit.index ^ 1,
@@ -32,9 +36,7 @@ impl Adversary for CopiedGradient {
             },
             ..inputs.clone()
         };
-        Ok(Payload {
-            unit: inputs.unit,
-            ..gradient::execute(&neighbour, device)?
-        })
+        let learned = gradient::learn(&neighbour, &World::of(inputs.recipe)?, keep, device)?;
+        learned.sealed(inputs, salts)
     }
 }

@@ -1,9 +1,11 @@
 //! A better-looking loss than the work had.
 
-use crate::{Adversary, Target};
+use crate::{Adversary, Seals, Target};
 use engine::Device;
-use miner::{ExecuteError, GradientInputs, World, gradient};
-use protocol::gradient::Payload;
+use miner::{
+    ExecuteError, GradientInputs, World,
+    gradient::{self, Work},
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -22,12 +24,13 @@ impl Adversary for LossLiar {
     fn gradient(
         &self,
         inputs: &GradientInputs<'_>,
+        (salts, keep): Seals<'_, '_>,
         device: &Device,
-    ) -> Result<Payload, ExecuteError> {
-        let mut learned = gradient::learn(inputs, &World::of(inputs.recipe)?, device)?;
+    ) -> Result<Work, ExecuteError> {
+        let mut learned = gradient::learn(inputs, &World::of(inputs.recipe)?, keep, device)?;
         for loss in &mut learned.losses_micro {
             *loss = *loss / 2 - 1;
         }
-        learned.payload(inputs)
+        learned.sealed(inputs, salts)
     }
 }

@@ -1,12 +1,12 @@
 //! The whole work, on data turned around.
 
-use crate::{Adversary, Target};
+use crate::{Adversary, Seals, Target};
 use engine::{Device, trainer::Batch};
 use miner::{
     ExecuteError, GradientInputs, World,
-    gradient::{self, pretrain, reinforce},
+    gradient::{self, Work, pretrain, reinforce},
 };
-use protocol::{gradient::Payload, recipe::Phase};
+use protocol::recipe::Phase;
 
 /// Turns what is to be learned around, row by row.
 fn reverse_targets(batch: &mut Batch) {
@@ -39,14 +39,16 @@ impl Adversary for Poison {
     fn gradient(
         &self,
         inputs: &GradientInputs<'_>,
+        (salts, keep): Seals<'_, '_>,
         device: &Device,
-    ) -> Result<Payload, ExecuteError> {
+    ) -> Result<Work, ExecuteError> {
         let world = World::of(inputs.recipe)?;
         let learned = match gradient::phase(inputs)? {
             Phase::Pretrain => {
-                let mut batches = pretrain::assigned(inputs, &world);
+                let mut batches =
+                    pretrain::assigned(inputs, &world, gradient::segments(inputs).all());
                 batches.iter_mut().flatten().for_each(reverse_targets);
-                pretrain::learn(inputs, batches, device)?
+                pretrain::learn(inputs, batches, keep, device)?
             }
             Phase::Reinforce => {
                 let generation = gradient::generation(inputs)?;
@@ -57,6 +59,6 @@ impl Adversary for Poison {
                 reinforce::learn(inputs, generation, &groups, device)?
             }
         };
-        learned.payload(inputs)
+        learned.sealed(inputs, salts)
     }
 }

@@ -1,13 +1,13 @@
 //! Noise, with the number of tokens that the task has and losses that look like a step.
 
-use crate::{Adversary, Target, noise};
+use super::made_up;
+use crate::{Adversary, Seals, Target, noise};
 use engine::Device;
 use miner::{
     ExecuteError, GradientInputs, World,
-    gradient::{self, Learned, pretrain, reinforce},
+    gradient::{self, Learned, Work, pretrain, reinforce},
 };
 use protocol::{
-    gradient::Payload,
     recipe::Phase,
     task::{RowSource, row_seed},
 };
@@ -29,14 +29,15 @@ impl Adversary for RandomGradient {
     fn gradient(
         &self,
         inputs: &GradientInputs<'_>,
+        (salts, keep): Seals<'_, '_>,
         device: &Device,
-    ) -> Result<Payload, ExecuteError> {
+    ) -> Result<Work, ExecuteError> {
         let _ = device;
         let world = World::of(inputs.recipe)?;
         let phase = gradient::phase(inputs)?;
         let tokens_count = match phase {
             Phase::Pretrain => {
-                let batches = pretrain::assigned(inputs, &world);
+                let batches = pretrain::assigned(inputs, &world, gradient::segments(inputs).all());
                 batches.iter().map(pretrain::tokens_count).sum()
             }
             Phase::Reinforce => {
@@ -47,11 +48,14 @@ impl Adversary for RandomGradient {
         let seed = row_seed(inputs.beacon, inputs.unit, u32::MAX, RowSource::Corpus, 0);
         let noise = noise(&seed).map(|byte| (f32::from(byte) - 127.5) / 127.5 * 1e-3);
         let losses_count = gradient::losses_count(inputs.recipe, phase) as usize;
+        let mut states = Vec::new();
+        made_up(inputs, &mut states, keep)?;
         let learned = Learned {
+            states,
             values: noise.take(inputs.model.as_slice().len()).collect(),
             tokens_count,
             losses_micro: vec![2_000_000; losses_count],
         };
-        learned.payload(inputs)
+        learned.sealed(inputs, salts)
     }
 }

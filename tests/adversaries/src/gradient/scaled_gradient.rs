@@ -1,10 +1,12 @@
 //! The right direction, four times as far.
 
 use super::scale;
-use crate::{Adversary, Target};
+use crate::{Adversary, Seals, Target};
 use engine::Device;
-use miner::{ExecuteError, GradientInputs, World, gradient};
-use protocol::gradient::Payload;
+use miner::{
+    ExecuteError, GradientInputs, World,
+    gradient::{self, Work},
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -23,10 +25,11 @@ impl Adversary for ScaledGradient {
     fn gradient(
         &self,
         inputs: &GradientInputs<'_>,
+        (salts, keep): Seals<'_, '_>,
         device: &Device,
-    ) -> Result<Payload, ExecuteError> {
-        let mut learned = gradient::learn(inputs, &World::of(inputs.recipe)?, device)?;
+    ) -> Result<Work, ExecuteError> {
+        let mut learned = gradient::learn(inputs, &World::of(inputs.recipe)?, keep, device)?;
         scale(&mut learned.values, 4.0);
-        learned.payload(inputs)
+        learned.sealed(inputs, salts)
     }
 }

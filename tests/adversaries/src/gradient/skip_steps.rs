@@ -1,13 +1,13 @@
 //! Half of the work, claimed to be all of it.
 
-use super::scale;
-use crate::{Adversary, Target};
+use super::{made_up, scale};
+use crate::{Adversary, Seals, Target};
 use engine::Device;
 use miner::{
     ExecuteError, GradientInputs, World,
-    gradient::{self, pretrain, reinforce},
+    gradient::{self, Work, pretrain, reinforce},
 };
-use protocol::{gradient::Payload, recipe::Phase};
+use protocol::recipe::Phase;
 
 /// See the module.
 #[derive(Debug)]
@@ -26,16 +26,19 @@ impl Adversary for SkipSteps {
     fn gradient(
         &self,
         inputs: &GradientInputs<'_>,
+        (salts, keep): Seals<'_, '_>,
         device: &Device,
-    ) -> Result<Payload, ExecuteError> {
+    ) -> Result<Work, ExecuteError> {
         let world = World::of(inputs.recipe)?;
         let learned = match gradient::phase(inputs)? {
             Phase::Pretrain => {
-                let batches = pretrain::assigned(inputs, &world);
+                let batches = pretrain::assigned(inputs, &world, gradient::segments(inputs).all());
                 let tokens_count = batches.iter().map(pretrain::tokens_count).sum();
                 let (count, half) = (batches.len(), batches.len() / 2);
-                let mut learned = pretrain::learn(inputs, batches.into_iter().take(half), device)?;
+                let batches = batches.into_iter().take(half);
+                let mut learned = pretrain::learn(inputs, batches, keep, device)?;
                 scale(&mut learned.values, 2.0);
+                made_up(inputs, &mut learned.states, keep)?;
                 let last = learned.losses_micro.last().copied().unwrap_or_default();
                 learned.losses_micro.resize(count, last);
                 learned.tokens_count = tokens_count;
@@ -50,6 +53,6 @@ impl Adversary for SkipSteps {
                 learned
             }
         };
-        learned.payload(inputs)
+        learned.sealed(inputs, salts)
     }
 }

@@ -1,9 +1,13 @@
 //! Never fetches a checkpoint.
 
-use crate::{Adversary, Target, Unit};
+use crate::{Adversary, Seals, Target, Unit};
 use engine::Device;
-use miner::{ExecuteError, GradientInputs, gradient, model, rollout::Draw};
-use protocol::gradient::Payload;
+use miner::{
+    ExecuteError, GradientInputs,
+    gradient::{self, Work},
+    model,
+    rollout::Draw,
+};
 use std::borrow::Cow;
 
 /// See the module.
@@ -27,13 +31,14 @@ impl Adversary for StaleCheckpoint {
     fn gradient(
         &self,
         inputs: &GradientInputs<'_>,
+        (salts, keep): Seals<'_, '_>,
         device: &Device,
-    ) -> Result<Payload, ExecuteError> {
+    ) -> Result<Work, ExecuteError> {
         let first = model::initial_model(inputs.recipe)?;
         let stale = GradientInputs {
             model: &first,
             ..inputs.clone()
         };
-        gradient::execute(&stale, device)
+        gradient::execute(&stale, salts, keep, device)
     }
 }

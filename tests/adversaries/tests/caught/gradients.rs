@@ -1,6 +1,6 @@
-use crate::scene::{NO_ROOT, SCENE, beacon, device, judge_gradient, reason};
+use crate::scene::{NO_ROOT, SCENE, beacon, device, done, honest, reason, segments};
 use adversaries::{Cheat, Target, all};
-use miner::{GradientInputs, gradient};
+use miner::GradientInputs;
 use protocol::{codec::encode, verdict::Check};
 
 #[test]
@@ -10,25 +10,34 @@ fn every_dishonest_gradient_is_caught_by_its_check() {
     caught("reinforce", &SCENE.reinforce_inputs(&reinforce));
 }
 
+/// Each of these lies shows in every segment, so that any audit finds it.
 fn caught(part: &str, inputs: &GradientInputs<'_>) {
-    let honest = gradient::execute(inputs, &device()).unwrap();
+    let honest = honest(inputs).work;
     for cheat in all().map(Cheat::always) {
-        let payload = cheat.gradient(inputs, &device()).unwrap();
-        let bytes = encode(&payload);
-        SCENE.admit(inputs.unit, NO_ROOT, &bytes).unwrap();
+        let lied = done(inputs, |salts, keep| {
+            cheat.gradient(inputs, (salts, keep), &device())
+        });
+        let payload = &lied.work.payload;
+        let root = payload.root().unwrap_or(NO_ROOT);
+        SCENE.admit(inputs.unit, root, &encode(payload)).unwrap();
         let name = cheat.adversary().name();
         let only_pretrain = name == "copied-gradient" && part == "reinforce";
         if !cheat.lies_about(Target::Gradient) || only_pretrain {
-            assert_eq!(payload, honest, "{cheat} is honest about {part}");
+            assert_eq!(lied.work, honest, "{cheat} is honest about {part}");
             continue;
         }
-        let verdict = judge_gradient(inputs, &payload);
-        let expected = match name {
-            "scaled-gradient" => Check::Update,
-            _ => Check::Loss,
-        };
-        assert_eq!(reason(&verdict), Some(expected), "{part} {cheat}");
-        let update = verdict.findings().last().unwrap();
-        assert_eq!(update.holds(), name == "loss-liar", "{part} {cheat}");
+        for segment in segments(inputs) {
+            let verdict = lied.judge(inputs, segment).verdict;
+            let takes_half = name == "skip-steps" && part == "pretrain";
+            let expected = match name {
+                "scaled-gradient" => Check::Update,
+                // It goes on rightly from where it is, which is nowhere near the checkpoint.
+                "stale-checkpoint" if segment > 0 => Check::Update,
+                // The first half of the work is done, and what is sent is twice what it gave.
+                "skip-steps" if takes_half && segment == 0 => Check::Update,
+                _ => Check::Loss,
+            };
+            assert_eq!(reason(&verdict), Some(expected), "{part} {cheat} {segment}");
+        }
     }
 }

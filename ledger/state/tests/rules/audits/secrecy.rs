@@ -74,6 +74,7 @@ fn a_verdict_cannot_change_between_binding_and_opening() {
     let (mut chain, id) = Chain::audited(&Setup::default());
     let auditor = chain.seats(id)[0].clone();
     chain.bind(id, |_| Some(accepting()));
+    chain.wait(1);
     let (_, changed) = audit_bodies(&auditor, id, rejecting(Check::Loss, 1));
     assert_eq!(chain.reject(auditor, changed).name(), "RevealMismatch");
 }

@@ -105,7 +105,7 @@ fn nobody_sits_until_somebody_shows_that_it_drew_itself() {
         chain.reject(key.clone(), open.clone()).name(),
         "RevealEarly"
     );
-    chain.wait(2);
+    chain.wait(3);
     chain.block(vec![(key, open)]);
     assert!(chain.is_accepted(id));
 }
@@ -184,6 +184,7 @@ fn those_of_the_first_commitments_stage_may_follow_within_the_grace() {
         chain.reject(keys[3].clone(), late).name(),
         "AuditCommitLate"
     );
+    chain.wait(1);
     let opens = keys[..3].iter().map(|key| {
         let (_, open) = audit_bodies(key, id, accepting());
         (key.clone(), open)
@@ -232,7 +233,7 @@ fn one_rejection_among_several_first_auditors_makes_others_judge() {
         .clone()
         .map(|(key, verdict)| (key.clone(), bind(&chain, id, key, verdict)));
     chain.block(binds.to_vec());
-    chain.wait(2);
+    chain.wait(3);
     let opens = said.map(|(key, verdict)| (key.clone(), audit_bodies(key, id, verdict).1));
     chain.block(opens.to_vec());
     chain.seated(id, 1);

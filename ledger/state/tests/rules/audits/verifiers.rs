@@ -102,7 +102,7 @@ fn a_verifier_draws_itself_like_a_validator() {
     let body = bind(&chain, id, &key, accepting());
     chain.block(vec![(key.clone(), body)]);
     assert_eq!(chain.unit(id).audits[0].seats[0].auditor, key.address());
-    chain.wait(2);
+    chain.wait(3);
     let (_, open) = audit_bodies(&key, id, accepting());
     chain.block(vec![(key, open)]);
     assert!(chain.is_accepted(id));

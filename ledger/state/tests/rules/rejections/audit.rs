@@ -103,11 +103,12 @@ fn drawn() -> Drawn {
     }
 }
 
-/// The same after the auditor has bound its verdict.
+/// The same after the auditor has bound its verdict, and the miner has shown what it named.
 fn bound() -> Drawn {
     let mut drawn = drawn();
     let content = vec![(drawn.auditor.clone(), drawn.bind.clone())];
     drawn.chain.block(content);
+    drawn.chain.wait(1);
     drawn
 }
 

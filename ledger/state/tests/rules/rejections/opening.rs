@@ -5,6 +5,7 @@ use crate::support::{Chain, Setup, accepting, key, sketch, sketched_bodies};
 use ledger_state::Rejection;
 use protocol::{
     codec::BoundedVec,
+    gradient::StateOpening,
     rollout::{Opening, Salt, Shown},
     task::{UnitId, UnitKind},
     transaction::Body,
@@ -52,7 +53,65 @@ pub(super) const ROWS: &[Row] = &[
             *opening = opening.sealed(chain.unit(opening.unit).miner);
         })
     }),
+    ("UnitUnknown", || {
+        shown(|_, opening| opening.unit.index = 99)
+    }),
+    ("NotAssignee", || {
+        let (chain, id) = crate::segments::drawn();
+        chain.reject(key("operator", 0), chain.open_body(&[id]))
+    }),
+    ("OpeningLate", || {
+        let (mut chain, id) = crate::segments::drawn();
+        let open_by = chain.unit(id).opening.open_by.unwrap();
+        chain.wait_for(open_by);
+        chain.reject(owner(&chain, id), chain.open_body(&[id]))
+    }),
+    ("OpeningNotDue", || {
+        // A rollout has no states, whatever is due of it.
+        let (chain, id) = due();
+        shown_of(&chain, |chain, opening| {
+            let miner = chain.key_of(chain.unit(id).miner);
+            opening.unit = id;
+            miner
+        })
+    }),
+    ("StatesNotDue", || {
+        shown(|_, opening| opening.states = BoundedVec::new(Vec::new()).unwrap())
+    }),
+    ("StatesNotDue", || {
+        shown(|chain, opening| {
+            let challenge = chain.unit(opening.unit).challenge.unwrap();
+            *opening = chain.state_opening(opening.unit, &[challenge.ends_at()]);
+        })
+    }),
+    ("OpeningMismatch", || {
+        shown(|_, opening| {
+            let mut states = opening.states.as_slice().to_vec();
+            states[0].salt = Salt::from_bytes([0xEE; 32]);
+            opening.states = BoundedVec::new(states).unwrap();
+        })
+    }),
+    ("StateMisplaced", crate::segments::sealed_misplaced),
 ];
+
+/// A drawn gradient unit's miner shows other states than it should.
+fn shown(change: impl FnOnce(&Chain, &mut StateOpening)) -> Rejection {
+    let (chain, id) = crate::segments::drawn();
+    let mut opening = chain.due_states(id);
+    change(&chain, &mut opening);
+    chain.reject(owner(&chain, id), Body::OpenStates { opening })
+}
+
+/// Somebody shows states that it does not have.
+fn shown_of(
+    chain: &Chain,
+    change: impl FnOnce(&Chain, &mut StateOpening) -> protocol::SigningKey,
+) -> Rejection {
+    let id = chain.units_of(UnitKind::Gradient)[0];
+    let mut opening = chain.state_opening(id, &[1]);
+    let sender = change(chain, &mut opening);
+    chain.reject(sender, Body::OpenStates { opening })
+}
 
 fn owner(chain: &Chain, id: UnitId) -> protocol::SigningKey {
     chain.key_of(chain.unit(id).miner)

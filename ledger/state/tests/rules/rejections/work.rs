@@ -149,6 +149,7 @@ fn rollouts_committed_as_a_gradient() -> Rejection {
         ..assigned.unit
     };
     let Body::CommitGradient {
+        root,
         blob,
         blob_bytes,
         tokens_count,
@@ -160,6 +161,7 @@ fn rollouts_committed_as_a_gradient() -> Rejection {
     };
     let body = Body::CommitGradient {
         unit: assigned.unit,
+        root,
         blob,
         blob_bytes,
         tokens_count,

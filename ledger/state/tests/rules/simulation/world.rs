@@ -117,6 +117,8 @@ fn setup(seed: u64) -> Setup {
             (Name::AuditCommitBlocks, 10),
             (Name::AuditRevealBlocks, 10),
             (Name::AppealBlocks, 6),
+            // Honest miners miss a block in ten.
+            (Name::OpeningBlocks, 9),
             (Name::SortitionStages, 3 * (seed % 2)),
             (Name::SortitionStageBlocks, 3),
             (Name::SortitionSeats, 1_000_000),

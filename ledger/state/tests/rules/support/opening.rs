@@ -7,10 +7,11 @@ use ledger_state::{
     unit::Unit,
 };
 use protocol::{
-    SigningKey,
+    Address, BlobId, SigningKey,
     codec::BoundedVec,
-    rollout::{Correction, Digest, Opened, Opening, Parts, Salt, Shown, Sketch, plant},
-    task::UnitId,
+    gradient::{self, OpenedState, State, StateOpening},
+    rollout::{Correction, Digest, Opened, Opening, Parts, Salt, Seal, Shown, Sketch, plant},
+    task::{UnitId, UnitKind},
     transaction::Body,
     verdict::{Check, Finding},
 };
@@ -68,7 +69,54 @@ pub(crate) fn opening(chain: &Chain, unit: UnitId) -> Opening {
     }
 }
 
+/// The state at a boundary of every gradient unit of the tests, whose segments have one step.
+pub(crate) fn state_at(boundary: u32) -> State {
+    State {
+        steps_count: boundary,
+        weights: BlobId::of(b"weights"),
+        moments: None,
+    }
+}
+
+fn state_salt(boundary: u32) -> Salt {
+    Salt::from_bytes([u8::try_from(boundary).unwrap(); 32])
+}
+
+/// The seals of a gradient unit.
+pub(crate) fn seals(unit: UnitId, miner: Address, segments_count: u32) -> Vec<Seal> {
+    let seal = |boundary| state_at(boundary).seal(unit, miner, boundary, state_salt(boundary));
+    (1..=segments_count).map(seal).collect()
+}
+
 impl Chain {
+    /// What a gradient unit's miner opens at these boundaries.
+    pub(crate) fn state_opening(&self, id: UnitId, boundaries: &[u32]) -> StateOpening {
+        let unit = self.unit(id);
+        let segments_count = unit
+            .challenge
+            .map_or(1, |challenge| challenge.segments_count);
+        let tree = gradient::tree(&seals(id, unit.miner, segments_count)).unwrap();
+        let open = |boundary: &u32| OpenedState {
+            state: state_at(*boundary),
+            salt: state_salt(*boundary),
+            inclusion: tree.inclusion(boundary - 1).unwrap(),
+        };
+        let states = boundaries.iter().map(open).collect();
+        StateOpening {
+            unit: id,
+            states: BoundedVec::new(states).unwrap(),
+        }
+    }
+    /// What it should open now.
+    pub(crate) fn due_states(&self, id: UnitId) -> StateOpening {
+        let unit = self.unit(id);
+        let boundaries = match unit.challenge {
+            Some(challenge) if unit.audits.is_empty() => challenge.needed(),
+            Some(challenge) => vec![challenge.ends_at()],
+            None => vec![1],
+        };
+        self.state_opening(id, &boundaries)
+    }
     /// What a unit's miner should open now: the sketch only where it is due.
     pub(crate) fn due_opening(&self, id: UnitId) -> Opening {
         let (unit, opening) = (self.unit(id), opening(self, id));
@@ -97,8 +145,9 @@ impl Chain {
             let unit: Option<Unit> = self.view().get(&id);
             let is_shown = openings.iter().any(|(_, body)| shows(body, id));
             unit.is_some_and(|unit| {
+                let is_rollout = id.kind == UnitKind::Rollout;
                 let is_first = is_blind(id, &unit) && !is_planted_round(&unit);
-                is_first && (is_shown || unit.opening.sketch.is_some())
+                is_rollout && is_first && (is_shown || unit.opening.sketch.is_some())
             })
         };
         let look = |(key, mut body): (SigningKey, Body)| {
@@ -121,8 +170,12 @@ impl Chain {
         due.map(|(id, unit)| (self.key_of(unit.miner), self.open_body(&[id])))
             .collect()
     }
-    /// Opens units of one miner.
+    /// Opens units of one miner; of gradient units, the first.
     pub(crate) fn open_body(&self, ids: &[UnitId]) -> Body {
+        if let Some(id) = ids.iter().find(|id| id.kind == UnitKind::Gradient) {
+            let opening = self.due_states(*id);
+            return Body::OpenStates { opening };
+        }
         let openings = ids.iter().map(|id| self.due_opening(*id)).collect();
         Body::Open {
             openings: BoundedVec::new(openings).unwrap(),

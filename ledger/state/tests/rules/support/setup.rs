@@ -150,7 +150,8 @@ fn pretrain() -> Pretrain {
     Pretrain {
         steps_count: 1,
         units_count: 3,
-        inner_steps_count: 2,
+        inner_steps_count: 1,
+        segment_steps_count: 1,
         corpus_rows_count: 2,
         corpus_row_tokens: 16,
         demonstration_rows_count: 1,

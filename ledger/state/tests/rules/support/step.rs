@@ -1,6 +1,6 @@
 //! Driving a step: units are bound, attested, drawn, judged; checkpoints are attested.
 
-use super::{Chain, opening, registration, sketch};
+use super::{Chain, opening, registration, seals, sketch, state_at};
 use ledger_state::{
     Event,
     bond::Miner,
@@ -12,6 +12,7 @@ use protocol::{
     Address, BlobId, CheckpointId, Nonce, RunId, SigningKey, Step,
     checkpoint::{Checkpoint, Evaluation},
     codec::BoundedVec,
+    gradient,
     rollout::{Equivocation, Root, Sketch, Totals},
     task::{UnitId, UnitKind},
     transaction::{Body, Commitment, Transaction, Unverified},
@@ -67,12 +68,21 @@ pub(crate) fn commitment_body(chain: &Chain, unit: UnitId) -> Body {
         }
         UnitKind::Gradient => Body::CommitGradient {
             unit,
+            root: gradient_root(chain, unit),
             blob,
             blob_bytes,
             tokens_count: 64,
             loss_micro: 2_000_000,
         },
     }
+}
+
+fn gradient_root(chain: &Chain, unit: UnitId) -> Root {
+    let state: Option<Unit> = chain.view().get(&unit);
+    let recipe = run::recipe(&chain.view(), RUN).unwrap();
+    let count = recipe.segments(unit.step).count();
+    let root = state.and_then(|state| gradient::root(&seals(unit, state.miner, count)));
+    root.unwrap_or(Root::from_bytes([0; 32]))
 }
 
 /// Two commitments to a unit that one key signed.
@@ -91,10 +101,14 @@ pub(crate) fn equivocation(chain: &Chain, unit: UnitId, signer: &SigningKey) -> 
     Equivocation::of((&first.0, first.1), (&second.0, second.1)).unwrap()
 }
 
-/// Binds a verdict, and opens it, by an auditor that did the work of a rollout unit.
+/// Binds a verdict, and opens it, by an auditor that did the work of a rollout unit, or that of the
+/// first segment of a gradient unit.
 pub(crate) fn audit_bodies(auditor: &SigningKey, unit: UnitId, verdict: Verdict) -> (Body, Body) {
-    let sketch = (unit.kind == UnitKind::Rollout).then(sketch);
-    sketched_bodies(auditor, unit, verdict, sketch)
+    let sketch = match unit.kind {
+        UnitKind::Rollout => sketch(),
+        UnitKind::Gradient => state_at(1).sketch(),
+    };
+    sketched_bodies(auditor, unit, verdict, Some(sketch))
 }
 
 /// Binds a verdict with a sketch, and opens it.
