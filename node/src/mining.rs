@@ -1,28 +1,32 @@
 //! `cairn miner`: asks what to compute, computes it, binds it, is paid.
 //!
 //! Level-triggered: it asks a node for its [`Work`], registers if it is not registered, computes
-//! the units listed, and submits a commitment until the unit is no longer listed.
+//! the units listed, and submits a commitment until the unit is no longer listed. It computes
+//! beside this loop, which goes on opening what is due and contesting what is wrong.
 
 mod contest;
+mod making;
+mod misconduct;
 mod trajectories;
 
 use crate::{
-    computation::{Computation, Drawing, Product, Secrets},
+    computation::{Drawing, Secrets},
     home::{Config, Home, write_atomically},
-    local::{Local, Report, Sort, Trust, Work as Spent},
+    local::{Local, Report},
     other_engine::OtherEngine,
     outbox::Outbox,
     rpc::{
         client::{Client, ClientError},
         query::{ClassRow, ClassesAnswer, RunAnswer},
         server::StatusAnswer,
-        work::{Input, Standing, StepContext, Work, WorkStep, WorkUnit},
+        work::{Standing, Work, WorkStep},
     },
     workbench::Workbench,
 };
 use adversaries::{Cheat, Conduct};
 use anyhow::{Context as _, Result, bail};
 use engine::DeviceChoice;
+use making::Making;
 use network::{FolderStore, Network, NetworkConfig, NetworkEvent};
 use protocol::{
     Address, ChainId, Micro, RunId, SigningKey, Step,
@@ -30,9 +34,9 @@ use protocol::{
     codec::{BoundedVec, encode},
     genesis::Genesis,
     recipe::Recipe,
-    rollout::{OPENINGS_BYTES_MAX, OPENINGS_COUNT_MAX, Opening, Root},
+    rollout::{OPENINGS_BYTES_MAX, OPENINGS_COUNT_MAX, Opening},
     task::{UnitId, UnitKind},
-    transaction::{Body, Transaction},
+    transaction::Body,
     vrf::Public,
 };
 use serde::{Deserialize, Serialize};
@@ -104,6 +108,7 @@ struct Miner {
     products: BTreeMap<UnitId, Body>,
     openings: BTreeMap<UnitId, Opening>,
     trajectories: Trajectories,
+    making: Making,
     kept: BTreeMap<UnitId, protocol::BlobId>,
     /// Convicted units, and whether they come out the same when computed again.
     contested: BTreeMap<UnitId, bool>,
@@ -210,6 +215,7 @@ async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
         recipes: BTreeMap::new(),
         products: BTreeMap::new(),
         openings: BTreeMap::new(),
+        making: Making::default(),
         kept: BTreeMap::new(),
         contested: BTreeMap::new(),
         reported: BTreeSet::new(),
@@ -313,7 +319,10 @@ impl Miner {
                     return Ok(());
                 }
             }
-            tokio::time::sleep(ASK_INTERVAL).await;
+            tokio::select! {
+                () = tokio::time::sleep(ASK_INTERVAL) => {}
+                made = self.making.next() => self.take(made).await,
+            }
         }
     }
     async fn register(&mut self, work: &Work) -> Result<()> {
@@ -344,20 +353,17 @@ impl Miner {
                 self.contest(&step.context, unit, work).await?;
             }
             for unit in &step.units {
-                if !self.products.contains_key(&unit.unit)
-                    && let Err(error) = self.compute(&step.context, unit).await
-                {
-                    tracing::warn!(unit = %unit.unit, "{error:#}");
+                let Some(body) = self.products.get(&unit.unit).cloned() else {
+                    self.compute(&step.context, unit).await;
                     continue;
+                };
+                if self.conduct(unit.unit) == Conduct::Equivocates {
+                    self.equivocate(&body, work).await;
                 }
-                if let Some(body) = self.products.get(&unit.unit).cloned() {
-                    if self.conduct(unit.unit) == Conduct::Equivocates {
-                        self.equivocate(&body, work).await;
-                    }
-                    self.submit(&body, work).await?;
-                }
+                self.submit(&body, work).await?;
             }
         }
+        self.making.try_again();
         Ok(())
     }
     /// Opens what is due. Units of an earlier life of this process are computed again.
@@ -383,13 +389,8 @@ impl Miner {
             if flying.contains(&unit) || ready.len() == OPENINGS_COUNT_MAX || is_silent {
                 continue;
             }
-            if !self.openings.contains_key(&unit)
-                && let Err(error) = self.compute(&step.context, &due.unit).await
-            {
-                tracing::warn!(%unit, "{error:#}");
-                continue;
-            }
             let Some(opening) = self.openings.get(&unit) else {
+                self.compute(&step.context, &due.unit).await;
                 continue;
             };
             let is_fault_first = opening.plant.is_some() && !due.is_known;
@@ -408,66 +409,6 @@ impl Miner {
             return Ok(());
         }
         self.submit(&Body::Open { openings }, work).await
-    }
-    async fn gather(
-        &mut self,
-        context: &StepContext,
-        unit: UnitId,
-        inputs: &[Input],
-    ) -> Result<Computation> {
-        let recipe = self.recipe(context.run).await?;
-        let owner = (unit, self.address);
-        Computation::gather(&self.bench, (self.chain, recipe), context, owner, inputs).await
-    }
-    async fn compute(&mut self, context: &StepContext, unit: &WorkUnit) -> Result<()> {
-        let computation = self.gather(context, unit.unit, &unit.inputs).await?;
-        let secrets = self.secrets(unit.plant_rate);
-        let (drawing, device) = (self.drawing.clone(), self.bench.device());
-        let (kind, trust) = (unit.unit.kind, Trust::of(unit.audit_rate));
-        let spent = Spent::Mining(Sort { kind, trust });
-        let blobs = Arc::clone(&self.bench.blobs);
-        let product = self.bench.compute(spent, move || {
-            computation.execute((&secrets, &blobs), &drawing, &device)
-        });
-        let Product {
-            blob,
-            body,
-            opening,
-            states,
-        } = product.await??;
-        if !states.is_empty() {
-            self.trajectories.keep(unit.unit, states)?;
-        }
-        if let Some(opening) = opening {
-            self.openings.insert(unit.unit, opening);
-        }
-        if self.conduct(unit.unit) != Conduct::WithholdsBlob {
-            let id = self.bench.keep(&blob).await?;
-            self.kept.insert(unit.unit, id);
-        }
-        self.products.insert(unit.unit, body);
-        self.units_count += 1;
-        self.tell(&format!("computed unit {}", unit.unit))
-    }
-    /// How it behaves about a unit.
-    fn conduct(&self, unit: UnitId) -> Conduct {
-        match &self.drawing {
-            Drawing::Cheat(cheat) => cheat.conduct(unit),
-            Drawing::Exact | Drawing::Worker(_) => Conduct::Honest,
-        }
-    }
-    /// Shows the last of its nodes another root than the others.
-    async fn equivocate(&self, body: &Body, work: &Work) {
-        let mut other = body.clone();
-        if let (Body::CommitRollouts { root, .. }, Some(node)) =
-            (&mut other, self.client.nodes().last())
-        {
-            *root = Root::from_bytes([0x2e; 32]);
-            let content = Transaction::new(self.chain, self.address, work.nonce, other);
-            let client = Client::new(vec![node.clone()]);
-            // Whether it is taken or refused, the node has seen it.
-            drop(client.submit(&content.sign(&self.key)).await);
-        }
     }
     fn secrets(&self, plant_rate: Micro) -> Secrets {
         Secrets {

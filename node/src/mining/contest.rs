@@ -1,13 +1,17 @@
 //! Contesting convictions: a miner computes the unit again before it stakes a bond on being right.
 
-use super::Miner;
+use super::{
+    Miner,
+    making::{Made, execute},
+};
 use crate::{
-    computation::{Bound, Computation, Drawing, Product, States},
+    computation::{Bound, Computation, Drawing, Product, Secrets, States},
     local::{Sort, Trust, Work as Spent},
     rpc::work::{ConvictedUnit, StepContext, Work},
+    workbench::Workbench,
 };
 use anyhow::{Context as _, Result};
-use protocol::{class::Class, transaction::Body, verdict::Check};
+use protocol::{BlobId, transaction::Body, verdict::Check};
 use std::sync::Arc;
 
 impl Miner {
@@ -20,17 +24,10 @@ impl Miner {
         work: &Work,
     ) -> Result<()> {
         let unit = convicted.unit;
-        let is_right = match self.contested.get(&unit) {
-            Some(is_right) => *is_right,
-            None => match self.is_reproduced(context, convicted).await {
-                Ok(is_right) => is_right,
-                Err(error) => {
-                    tracing::warn!(%unit, "{error:#}");
-                    return Ok(());
-                }
-            },
+        let Some(&is_right) = self.contested.get(&unit) else {
+            self.examine(context, convicted).await;
+            return Ok(());
         };
-        self.contested.insert(unit, is_right);
         let (finding, bond) = (convicted.finding, convicted.bond);
         if !is_right {
             return self.tell(&format!("unit {unit} was convicted: {finding}"));
@@ -44,55 +41,66 @@ impl Miner {
         tracing::warn!(%unit, "convicted wrongly ({finding}); an appeal stakes {bond}");
         self.submit(&Body::Appeal { unit }, work).await
     }
-    async fn is_reproduced(
-        &mut self,
-        context: &StepContext,
-        convicted: &ConvictedUnit,
-    ) -> Result<bool> {
-        let computation = self
-            .gather(context, convicted.unit, &convicted.inputs)
-            .await?;
-        let device = self.bench.device();
-        if let Some(class) = convicted.limits.clone() {
-            return self.is_misjudged(computation, convicted, class).await;
+    /// Begins to find out whether a convicted unit is right, if its turn has come.
+    async fn examine(&mut self, context: &StepContext, convicted: &ConvictedUnit) {
+        let unit = convicted.unit;
+        if !self.making.wants(unit) {
+            return;
         }
-        let secrets = self.secrets(convicted.plant_rate);
-        let (kind, trust) = (convicted.unit.kind, Trust::Newcomer);
-        let spent = Spent::Mining(Sort { kind, trust });
-        let blobs = Arc::clone(&self.bench.blobs);
-        let product = self.bench.compute(spent, move || {
-            computation.execute((&secrets, &blobs), &Drawing::Exact, &device)
-        });
-        let Product { blob, .. } = product.await??;
-        Ok(protocol::BlobId::of(&blob) == convicted.blob)
-    }
-    /// Whether the exact engine, here, measures something else in a tolerant unit than auditors
-    /// did. Units that were right one by one are not measured again.
-    async fn is_misjudged(
-        &self,
-        computation: Computation,
-        convicted: &ConvictedUnit,
-        class: Class,
-    ) -> Result<bool> {
-        if convicted.finding.check == Check::Lifetime {
-            return Ok(false);
-        }
-        let blob = self.bench.blobs.get(&convicted.blob)?;
-        let blob = blob.context("the unit's blob is gone")?;
-        let bound = Bound {
-            claim: convicted.claim,
-            opened: None,
-            plant: None,
-            class: Some(class),
-            challenge: None,
-            states: States::default(),
+        let Some(computation) = self.gathered(context, unit, &convicted.inputs).await else {
+            return;
         };
-        let device = self.bench.device();
-        let (kind, trust) = (convicted.unit.kind, Trust::Newcomer);
-        let spent = Spent::Mining(Sort { kind, trust });
-        let judged = self.bench.compute(spent, move || {
-            computation.judge(&bound, &blob, None, &device)
+        let (bench, convicted) = (Arc::clone(&self.bench), convicted.clone());
+        let secrets = self.secrets(convicted.plant_rate);
+        self.making.begin(unit, async move {
+            let computation = computation.await?;
+            let is_right = if convicted.limits.is_some() {
+                is_misjudged(&bench, computation, convicted).await?
+            } else {
+                is_reproduced(&bench, computation, convicted, secrets).await?
+            };
+            Ok(Made::IsRight(is_right))
         });
-        Ok(judged.await?.verdict.contradiction() != Some(convicted.finding))
     }
+}
+
+/// Whether a convicted unit comes out as it was bound when it is computed again.
+async fn is_reproduced(
+    bench: &Workbench,
+    computation: Computation,
+    convicted: ConvictedUnit,
+    secrets: Secrets,
+) -> Result<bool> {
+    let sort = (convicted.unit.kind, Trust::Newcomer);
+    let Product { blob, .. } = execute(bench, sort, computation, (secrets, Drawing::Exact)).await?;
+    Ok(BlobId::of(&blob) == convicted.blob)
+}
+
+/// Whether the exact engine, here, measures something else in a tolerant unit than auditors did.
+/// Units that were right one by one are not measured again.
+async fn is_misjudged(
+    bench: &Workbench,
+    computation: Computation,
+    convicted: ConvictedUnit,
+) -> Result<bool> {
+    if convicted.finding.check == Check::Lifetime {
+        return Ok(false);
+    }
+    let blob = bench.blobs.get(&convicted.blob)?;
+    let blob = blob.context("the unit's blob is gone")?;
+    let bound = Bound {
+        claim: convicted.claim,
+        opened: None,
+        plant: None,
+        class: convicted.limits,
+        challenge: None,
+        states: States::default(),
+    };
+    let device = bench.device();
+    let (kind, trust) = (convicted.unit.kind, Trust::Newcomer);
+    let spent = Spent::Mining(Sort { kind, trust });
+    let judged = bench.compute(spent, move || {
+        computation.judge(&bound, &blob, None, &device)
+    });
+    Ok(judged.await?.verdict.contradiction() != Some(convicted.finding))
 }

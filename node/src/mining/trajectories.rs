@@ -121,10 +121,8 @@ impl Miner {
         work: &Work,
     ) -> Result<()> {
         let unit = due.unit.unit;
-        if !self.trajectories.has(unit)
-            && let Err(error) = self.compute(context, &due.unit).await
-        {
-            tracing::warn!(%unit, "{error:#}");
+        if !self.trajectories.has(unit) {
+            self.compute(context, &due.unit).await;
             return Ok(());
         }
         let salts = Salts::derive(&self.key, self.chain, unit);
