@@ -27,6 +27,7 @@ async fn holders_decide_at_the_command_line() {
     let file = file.to_str().unwrap();
     nothing_is_signed_unseen(&devnet, file);
     bad_proposals_are_refused_with_their_codes(&devnet);
+    a_class_is_proposed_from_its_file(&devnet);
 
     // One puts down a tenth, another fills it, and voting begins.
     act(
@@ -98,6 +99,27 @@ fn nothing_is_signed_unseen(devnet: &Devnet, file: &str) {
     ];
     let words = text(&gov(devnet, &arguments));
     assert!(words.contains("!! PERMISSION"), "{words}");
+}
+
+/// What `cairn calibrate` writes stands beside the proposal; nobody copies its hundred limits.
+fn a_class_is_proposed_from_its_file(devnet: &Devnet) {
+    let limits = include_str!("classes/bf16-weights.json");
+    proposal_file(devnet, "bf16-weights.json", limits);
+    let action = "action = \"set-class\"\nclass = \"bf16-weights.json\"\n";
+    let toml = format!("title = \"List bf16\"\n[[actions]]\n{action}");
+    let file = proposal_file(devnet, "class.toml", &toml);
+    let (file, holder) = (file.to_str().unwrap(), home(devnet, "validator-0"));
+    let output = gov(devnet, &["propose", file, "--home", &holder, "--dry-run"]);
+    let words = text(&output);
+    assert!(words.contains("exact engine, bf16 weights"), "{words}");
+    let broken = limits.replace("\"units_count\": 15675", "\"units_count\": -1");
+    proposal_file(devnet, "bf16-weights.json", &broken);
+    let output = gov(devnet, &["propose", file, "--home", &holder, "--dry-run"]);
+    assert!(
+        complaint(&output).contains("is not a proposal"),
+        "{}",
+        complaint(&output)
+    );
 }
 
 fn bad_proposals_are_refused_with_their_codes(devnet: &Devnet) {

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use std::{fs, path::Path};
 use toml::Value;
 
-/// Reads a proposal. An action's `recipe` may be the path of a recipe in JSON or TOML, relative to
-/// the file.
+/// What an action may name by the path of a file, in JSON or TOML, relative to the proposal's.
+const IN_FILES: [&str; 2] = ["recipe", "class"];
+
+/// Reads a proposal. An action's `recipe` or `class` may be the path of a file.
 ///
 /// # Errors
 /// When the file is not a proposal, with the line that is not.
@@ -17,10 +19,12 @@ pub(super) fn payload(path: &Path) -> Result<Payload> {
     let mut value: Value = toml::from_str(&text).with_context(|| format!("{name} is not TOML"))?;
     let actions = value.get_mut("actions").and_then(Value::as_array_mut);
     for action in actions.into_iter().flatten() {
-        if let Some(recipe) = action.get_mut("recipe")
-            && let Some(file) = recipe.as_str()
-        {
-            *recipe = read_recipe(&path.with_file_name(file))?;
+        for field in IN_FILES {
+            if let Some(value) = action.get_mut(field)
+                && let Some(file) = value.as_str()
+            {
+                *value = read_value(&path.with_file_name(file), field)?;
+            }
         }
     }
     let payload: Payload = value
@@ -52,14 +56,14 @@ fn no_more_than(written: &Value, payload: &Payload) -> Result<()> {
     Ok(())
 }
 
-fn read_recipe(path: &Path) -> Result<Value> {
+fn read_value(path: &Path, what: &str) -> Result<Value> {
     let name = path.display();
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read recipe {name}"))?;
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {what} {name}"))?;
     let parsed = match path.extension().and_then(|extension| extension.to_str()) {
         Some("toml") => toml::from_str(&text).map_err(anyhow::Error::from),
         _ => serde_json::from_str(&text).map_err(anyhow::Error::from),
     };
-    parsed.with_context(|| format!("{name} is not a recipe"))
+    parsed.with_context(|| format!("{name} is not a {what}"))
 }
 
 /// A signed transaction in a file: bytes in hexadecimal digits, and nothing else that counts.
