@@ -186,7 +186,10 @@ async fn the_page_draws_the_curve_and_says_why_a_miner_was_slashed() {
         .until("document.querySelectorAll('[data-voter]').length >= 4", log)
         .await;
     let approval = "document.querySelector('[data-vote-curve=approval]')?.dataset.value";
-    assert_eq!(browser.until(approval, log).await, "750000");
+    let approval = browser.until(approval, log).await;
+    let approval: u64 = approval.as_str().unwrap().parse().unwrap();
+    // Three of four said yes; on a slow machine one of them may have been fined a little before.
+    assert!((745_000..=755_000).contains(&approval), "{approval}");
     let gates = "document.querySelectorAll('[data-gate][data-holds=false]').length >= 1";
     browser.until(gates, log).await;
     let outside = "performance.getEntriesByType('resource')

@@ -106,9 +106,8 @@ impl Miner {
         let (bench, chain) = (Arc::clone(&self.bench), self.chain);
         let (context, inputs) = (context.clone(), inputs.to_vec());
         let owner = (unit, self.address);
-        Some(
-            async move { Computation::gather(&bench, (chain, recipe), &context, owner, &inputs).await },
-        )
+        let chain = (chain, recipe);
+        Some(async move { Computation::gather(&bench, chain, &context, owner, &inputs).await })
     }
     /// Takes in what came of a computation.
     pub(super) async fn take(&mut self, made: Result<(UnitId, Result<Made>)>) {
