@@ -1,8 +1,8 @@
 //! Squares of 16 values a side, transposed in registers.
 //!
-//! Interleaving the values of two rows turns the bits of a value's place, four of its row and four
-//! of its column, by one. Sixteen vectors take the place of sixteen times sixteen loads; what is
-//! moved is never computed with, so there is nothing here that could change a bit.
+//! Four rounds of shuffles, of which each doubles the side of the blocks that are in place: sixteen
+//! vectors take the place of sixteen times sixteen loads. What is moved is never computed with, so
+//! there is nothing here that could change a bit.
 
 #![expect(
     unsafe_code,
