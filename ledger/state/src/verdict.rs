@@ -138,29 +138,18 @@ fn execute(
     finding: Finding,
     height: Height,
 ) -> Vec<Event> {
-    if finding.level() == Level::Slash {
-        return slash(view, id, unit, finding, height);
-    }
     let mut events = fines::overturned(view, id, &unit, Truth::of(finding));
+    if finding.level() == Level::Slash {
+        let finders = fines::finders(&unit, finding);
+        let proof = (finding, &finders[..]);
+        events.extend(task::settle_slashed(view, id, unit, proof, height));
+        return events;
+    }
     tolerant::record(view, &unit);
     let outcome = Outcome::Void {
         reason: tolerant::void_reason(finding),
         finding: Some(finding),
     };
     events.extend(task::settle(view, id, unit, outcome, height));
-    events
-}
-
-fn slash(
-    view: &mut View<'_>,
-    id: UnitId,
-    unit: Unit,
-    finding: Finding,
-    height: Height,
-) -> Vec<Event> {
-    let mut events = fines::overturned(view, id, &unit, Truth::of(finding));
-    let finders = fines::finders(&unit, finding);
-    let proof = (finding, &finders[..]);
-    events.extend(task::settle_slashed(view, id, unit, proof, height));
     events
 }
