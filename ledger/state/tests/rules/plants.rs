@@ -2,7 +2,7 @@
 
 use crate::{
     openings::judge_blind,
-    support::{Chain, Setup, accepting, correction, lie, opening, rejecting, sketch},
+    support::{Chain, Setup, accepting, bind, correction, lie, opening, rejecting, sketch},
 };
 use governance::parameters::Name;
 use ledger_state::{
@@ -118,15 +118,7 @@ fn contradicting(is_planted: bool) -> (Chain, UnitId, Opening) {
     let honest = opening(&chain, id);
     let plant = honest.plant.is_none().then(correction);
     let lie = Opening { plant, ..honest };
-    let miner = chain.unit(id).miner;
-    let mut body = crate::support::commitment_body(&chain, id);
-    if let Body::CommitRollouts { root, .. } = &mut body {
-        *root = lie.root(miner);
-    }
-    chain.block(vec![(chain.key_of(miner), body)]);
-    chain.attest_by_all(&[id]);
-    chain.draw(&[id]);
-    chain.opens = false;
+    bind(&mut chain, &lie);
     (chain, id, lie)
 }
 

@@ -10,7 +10,7 @@ mod step;
 pub(crate) use ballot::{payload, propose, propose_by, set, vote};
 pub(crate) use chain::Chain;
 pub(crate) use keys::{key, registration};
-pub(crate) use opening::{correction, lie, opening, seals, sketch, state_at};
+pub(crate) use opening::{bind, correction, lie, opening, seals, sketch, state_at};
 pub(crate) use setup::{Setup, recipe};
 pub(crate) use step::{
     RUN, accepting, audit_bodies, commitment_body, equivocation, rejecting, sketched_bodies,

@@ -1,7 +1,7 @@
 //! Openings that are not due, or do not open what was bound.
 
 use super::Row;
-use crate::support::{Chain, Setup, accepting, key, sketch, sketched_bodies};
+use crate::support::{Chain, Setup, accepting, bind, key, sketch, sketched_bodies};
 use ledger_state::Rejection;
 use protocol::{
     codec::BoundedVec,
@@ -127,8 +127,8 @@ fn due() -> (Chain, UnitId) {
     let (mut chain, id) = unbound();
     assert_eq!(id.kind, UnitKind::Rollout);
     let auditor = chain.seats(id)[0].clone();
-    let (bind, _) = sketched_bodies(&auditor, id, accepting(), Some(sketch()));
-    chain.block(vec![(auditor, bind)]);
+    let (commit, _) = sketched_bodies(&auditor, id, accepting(), Some(sketch()));
+    chain.block(vec![(auditor, commit)]);
     (chain, id)
 }
 
@@ -146,18 +146,10 @@ fn in_parts(parts_count: usize) -> (Chain, UnitId) {
     let id = chain.units_of(UnitKind::Rollout)[0];
     let mut lie = crate::support::opening(&chain, id);
     shorten(&mut lie, parts_count);
-    let miner = chain.unit(id).miner;
-    let mut body = crate::support::commitment_body(&chain, id);
-    if let Body::CommitRollouts { root, .. } = &mut body {
-        *root = lie.root(miner);
-    }
-    chain.block(vec![(chain.key_of(miner), body)]);
-    chain.attest_by_all(&[id]);
-    chain.draw(&[id]);
-    chain.opens = false;
+    bind(&mut chain, &lie);
     let auditor = chain.seats(id)[0].clone();
-    let (bind, _) = sketched_bodies(&auditor, id, accepting(), Some(sketch()));
-    chain.block(vec![(auditor, bind)]);
+    let (commit, _) = sketched_bodies(&auditor, id, accepting(), Some(sketch()));
+    chain.block(vec![(auditor, commit)]);
     (chain, id)
 }
 

@@ -31,6 +31,20 @@ pub(crate) fn lie() -> Sketch {
     Sketch::from_bytes([0x11; 32])
 }
 
+/// Binds a unit by the root of another opening than its own, and has it drawn; nobody opens it.
+pub(crate) fn bind(chain: &mut Chain, other: &Opening) {
+    let id = other.unit;
+    let miner = chain.unit(id).miner;
+    let mut body = super::commitment_body(chain, id);
+    if let Body::CommitRollouts { root, .. } = &mut body {
+        *root = other.root(miner);
+    }
+    chain.block(vec![(chain.key_of(miner), body)]);
+    chain.attest_by_all(&[id]);
+    chain.draw(&[id]);
+    chain.opens = false;
+}
+
 /// What undoes the fault in a unit that must have one.
 pub(crate) fn correction() -> Correction {
     Correction {
