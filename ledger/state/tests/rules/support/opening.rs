@@ -1,6 +1,9 @@
 //! What miners of the tests seal, and how they open it.
 
-use super::{Chain, RUN, step::totals};
+use super::{
+    Chain, RUN,
+    step::{commitment_body, totals},
+};
 use ledger_state::{
     opening::{is_blind, is_planted_round},
     run,
@@ -35,7 +38,7 @@ pub(crate) fn lie() -> Sketch {
 pub(crate) fn bind(chain: &mut Chain, other: &Opening) {
     let id = other.unit;
     let miner = chain.unit(id).miner;
-    let mut body = super::commitment_body(chain, id);
+    let mut body = commitment_body(chain, id);
     if let Body::CommitRollouts { root, .. } = &mut body {
         *root = other.root(miner);
     }
