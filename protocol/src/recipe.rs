@@ -110,8 +110,8 @@ pub struct Schedule {
     pub miners_at_start_count: u32,
     /// Blocks from assignment until units not yet committed count as missed.
     pub deadline_blocks: u64,
-    /// Blocks after the deadline until a step settles whatever audits still miss.
-    pub settlement_blocks: u64,
+    /// Blocks after a unit's commitment in which validators must come to hold its blob.
+    pub availability_blocks: u64,
     /// Gradient units that must be accepted for the model to move.
     pub gradient_units_min: u32,
     /// Held-out greedy evaluation happens when a step's number is a multiple of this.

@@ -249,12 +249,18 @@ pub(crate) fn check_recipe(run: u64, recipe: &Recipe) -> Result<(), GenesisError
             });
         }
     }
-    if recipe.schedule.deadline_blocks == 0 {
-        let what = "schedule.deadline_blocks";
+    let windows = [
+        ("schedule.deadline_blocks", recipe.schedule.deadline_blocks),
+        (
+            "schedule.availability_blocks",
+            recipe.schedule.availability_blocks,
+        ),
+    ];
+    if let Some((what, found)) = windows.into_iter().find(|(_, blocks)| *blocks == 0) {
         return Err(GenesisError::Recipe {
             run,
             what,
-            found: 0,
+            found,
             limit: "at least 1",
         });
     }

@@ -170,7 +170,9 @@ pub fn units(view: &View<'_>, run: RunId, step: Step) -> Vec<(UnitId, Unit)> {
     view.scan::<Unit>(&(run, step))
 }
 
-/// Settles what its miner, or the network, let pass.
+/// Settles what its miner, or the network, let pass. A step waits for every unit, so each thing
+/// that a miner may keep back has a time of its own: the commitment the step's deadline, the blob
+/// the blocks after its commitment, what is sealed the window of its opening.
 fn expire(
     view: &mut View<'_>,
     id: RunId,
@@ -178,21 +180,19 @@ fn expire(
     height: Height,
     deadline: Height,
 ) -> Vec<Event> {
-    if height <= deadline {
-        return Vec::new();
-    }
     let Some(recipe) = run::recipe(view, id) else {
         return Vec::new();
     };
-    let settle_by = deadline.saturating_add(recipe.schedule.settlement_blocks);
     let mut events = Vec::new();
     for (unit_id, unit) in units(view, id, run.step) {
         let outcome = match unit.stage {
-            unit::Stage::Assigned => Outcome::Missed,
-            unit::Stage::Committed if height > settle_by && !is_available(&unit) => {
+            unit::Stage::Assigned if height > deadline => Outcome::Missed,
+            unit::Stage::Committed if is_withheld(&unit, &recipe, height) => {
                 VoidReason::Unavailable.outcome()
             }
-            unit::Stage::Committed | unit::Stage::Settled { .. } => continue,
+            unit::Stage::Assigned | unit::Stage::Committed | unit::Stage::Settled { .. } => {
+                continue;
+            }
         };
         events.extend(settle(view, unit_id, unit, outcome, height));
     }
@@ -203,9 +203,12 @@ fn expire(
     events
 }
 
-fn is_available(unit: &Unit) -> bool {
-    let commitment = unit.commitment.as_ref();
-    commitment.is_some_and(|commitment| commitment.available_at.is_some())
+/// Whether validators should hold a unit's blob by now, and do not.
+fn is_withheld(unit: &Unit, recipe: &Recipe, height: Height) -> bool {
+    let blocks = recipe.schedule.availability_blocks;
+    unit.commitment.as_ref().is_some_and(|commitment| {
+        commitment.available_at.is_none() && height > commitment.at.saturating_add(blocks)
+    })
 }
 
 /// Writes an outcome, counts it for the miner, and ends its appeals.

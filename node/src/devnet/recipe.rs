@@ -28,7 +28,7 @@ pub fn recipe(seed: u64, miners_count: u32) -> Recipe {
         schedule: Schedule {
             miners_at_start_count: miners_count,
             deadline_blocks: 150,
-            settlement_blocks: 400,
+            availability_blocks: 160,
             gradient_units_min: 1,
             evaluation_every_steps: 6,
             evaluation_prompts_count: 128,

@@ -489,7 +489,7 @@ fn recipe() -> Recipe {
         schedule: Schedule {
             miners_at_start_count: 3,
             deadline_blocks: 30,
-            settlement_blocks: 20,
+            availability_blocks: 20,
             gradient_units_min: 1,
             evaluation_every_steps: 5,
             evaluation_prompts_count: 64,

@@ -4,3 +4,4 @@ mod absence;
 mod availability;
 mod progress;
 mod quota;
+mod withholding;

@@ -78,7 +78,7 @@ fn a_newcomer_is_always_audited_and_then_by_what_it_can_lose() {
 fn a_void_for_fault_makes_a_newcomer_again() {
     let mut setup = setup();
     setup.parameters = vec![(Name::NewcomerUnits, 2), (Name::AuditRate, 10_000)];
-    setup.recipe.schedule.settlement_blocks = 1;
+    setup.recipe.schedule.availability_blocks = 1;
     let mut chain = Chain::working(&setup);
     let own = chain.units_of_miner(0);
     accept(&mut chain, own[0]);

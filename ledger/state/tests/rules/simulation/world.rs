@@ -106,7 +106,7 @@ fn setup(seed: u64) -> Setup {
     recipe.reinforce.rollout_units_count = 10;
     recipe.reinforce.gradient_units_count = 4;
     recipe.schedule.deadline_blocks = 10;
-    recipe.schedule.settlement_blocks = 8;
+    recipe.schedule.availability_blocks = 8;
     Setup {
         stakes: vec![100_000, 100_000, 100_000, 90_000],
         miners_count: 8,

@@ -137,14 +137,14 @@ fn a_miner_that_missed_only_some_units_stays_active() {
 }
 
 #[test]
-fn audits_outstanding_past_the_settlement_are_still_judged() {
+fn audits_outstanding_past_the_deadline_are_still_judged() {
     let mut setup = Setup::default();
-    setup.recipe.schedule.settlement_blocks = 1;
+    setup.recipe.schedule.availability_blocks = 1;
     let (mut chain, id) = Chain::audited(&setup);
-    let settle_by = deadline(&chain).saturating_add(1);
+    let by = deadline(&chain).saturating_add(1);
     // The first auditor is silent until three are asked; they answer late.
     chain.seated(id, 1);
-    chain.wait_for(settle_by.next());
+    chain.wait_for(by.next());
     assert_eq!(chain.outcome(id), None);
     assert_eq!(chain.unit(id).audits[1].tier, Tier::Three);
     assert!(chain.is_working());

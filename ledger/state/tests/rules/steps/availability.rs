@@ -2,7 +2,7 @@
 
 use crate::support::{Chain, Setup, rejecting};
 use ledger_state::unit::{Draw, Outcome, VoidReason};
-use protocol::{task::UnitKind, verdict::Check};
+use protocol::{Height, task::UnitKind, verdict::Check};
 
 const UNAVAILABLE: Outcome = VoidReason::Unavailable.outcome();
 
@@ -78,8 +78,9 @@ fn a_blob_that_became_available_in_the_last_block_is_judged() {
     let mut chain = Chain::working(&Setup::default());
     let id = chain.units_of(UnitKind::Gradient)[0];
     chain.commit(&[id]);
-    let settle_by = chain.unit(id).deadline.saturating_add(6);
-    chain.wait_for(settle_by);
+    let committed_at = chain.unit(id).commitment.unwrap().at;
+    // The window of the tests' recipe; the attestations are in its last block.
+    chain.wait_for(Height::new(committed_at.get() + 6 - 1));
     assert_eq!(chain.outcome(id), None);
     chain.attest_by_all(&[id]);
     chain.draw(&[id]);

@@ -119,7 +119,7 @@ pub(crate) fn recipe() -> Recipe {
         schedule: Schedule {
             miners_at_start_count: 3,
             deadline_blocks: 8,
-            settlement_blocks: 6,
+            availability_blocks: 6,
             gradient_units_min: 1,
             evaluation_every_steps: 2,
             evaluation_prompts_count: 4,
