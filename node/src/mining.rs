@@ -346,6 +346,7 @@ impl Miner {
         .await
     }
     async fn do_units(&mut self, work: &Work) -> Result<()> {
+        self.note(work);
         for step in &work.steps {
             self.drop_old(step.context.run, step.context.step)?;
             self.open(step, work).await?;

@@ -5,7 +5,7 @@ use crate::{
     computation::Drawing,
     rpc::{client::Client, work::Work},
 };
-use adversaries::Conduct;
+use adversaries::{Conduct, Past};
 use protocol::{
     rollout::Root,
     task::UnitId,
@@ -13,6 +13,16 @@ use protocol::{
 };
 
 impl Miner {
+    /// Notes what became of its units, for one that lies until somebody notices.
+    pub(super) fn note(&mut self, work: &Work) {
+        if let Drawing::Cheat(cheat) = &mut self.drawing {
+            let past = Past {
+                unpaid_count: self.reported.len() as u64,
+                is_convicted: work.steps.iter().any(|step| !step.convicted.is_empty()),
+            };
+            *cheat = cheat.having_seen(past);
+        }
+    }
     /// How it behaves about a unit.
     pub(super) fn conduct(&self, unit: UnitId) -> Conduct {
         match &self.drawing {

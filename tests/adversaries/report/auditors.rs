@@ -6,18 +6,20 @@
 //! dishonest one earns after fines and costs, minus what an honest one does on average.
 
 use crate::{
-    economy_chain::{Chain, Setup, accepting, lie, opening, rejecting, sketch, sketched_bodies},
+    economy_chain::{
+        Chain, Setup, accepting, lie, opening, registration, rejecting, sketch, sketched_bodies,
+    },
     statistics::Mean,
 };
 use adversaries::{Cheat, Target};
 use governance::parameters::Name;
 use ledger_state::{
-    bond::Status,
+    bond::{Miner, Status},
     unit::{Opinion, Unit},
     validator::Validator,
 };
 use protocol::{
-    Address, EnvironmentHash,
+    Address, EnvironmentHash, SigningKey,
     identifiers::tagged_hash,
     task::{UnitId, UnitKind},
     verdict::{Check, Verdict},
@@ -29,6 +31,7 @@ const COST: f64 = 0.9;
 /// Steps of a life.
 const STEPS: u64 = 8;
 const VALIDATORS: usize = 8;
+const BOND: u64 = 10_000;
 
 /// Lives of one dishonest auditor.
 #[derive(Clone, Debug, Serialize)]
@@ -47,6 +50,10 @@ pub(crate) struct Auditors {
     /// Lies that were paid for, of all.
     pub(crate) lies_paid: u64,
     pub(crate) lies: u64,
+    /// Seats that it had on units of its own holder.
+    pub(crate) own_seats: u64,
+    /// In tokens: what the lying miner's bond and pay came to, minus the bond.
+    pub(crate) liar_earned: Mean,
 }
 
 /// What one life gave.
@@ -60,6 +67,8 @@ struct Life {
     honest_harmed: u64,
     lies_paid: u64,
     lies: u64,
+    own_seats: u64,
+    liar_earned: f64,
 }
 
 pub(crate) fn auditors(cheat: Cheat, lives: u32) -> Auditors {
@@ -77,6 +86,8 @@ pub(crate) fn auditors(cheat: Cheat, lives: u32) -> Auditors {
         honest_harmed: sum(|life| life.honest_harmed),
         lies_paid: sum(|life| life.lies_paid),
         lies: sum(|life| life.lies),
+        own_seats: sum(|life| life.own_seats),
+        liar_earned: mean(|life| life.liar_earned),
     }
 }
 
@@ -93,9 +104,9 @@ fn life(cheat: Cheat, seed: u32) -> Life {
     setup.recipe.reinforce.steps_count = STEPS;
     setup.recipe.reinforce.rollout_units_count = 24;
     let mut chain = Chain::start(&setup);
-    chain.register_miners();
+    let liar = liar(&mut chain, cheat);
     let mut scene = Scene {
-        liar: chain.miner(0).address(),
+        liar,
         auditor: chain.operator(0).address(),
         cheat,
         looks: 0,
@@ -111,6 +122,20 @@ fn life(cheat: Cheat, seed: u32) -> Life {
     life
 }
 
+/// The lying miner: the auditor's own holder, if that lies about rollouts as well.
+fn liar(chain: &mut Chain, cheat: Cheat) -> Address {
+    if !cheat.lies_about(Target::Rollout) {
+        chain.register_miners();
+        return chain.miner(0).address();
+    }
+    let own = chain.holder(0);
+    chain.fund(&own, BOND);
+    let miners = [chain.miner(1), chain.miner(2), own.clone()];
+    let register = |key: &SigningKey| (key.clone(), registration(key, BOND));
+    chain.block(miners.iter().map(register).collect());
+    own.address()
+}
+
 struct Scene {
     liar: Address,
     auditor: Address,
@@ -121,6 +146,11 @@ struct Scene {
 }
 
 impl Scene {
+    /// Whether a miner is the auditor's own holder.
+    fn is_own(&self, chain: &Chain, miner: Address) -> bool {
+        let own = chain.view().get::<Validator>(&self.auditor);
+        own.is_some_and(|own| own.holder == miner)
+    }
     fn is_lie(&self, id: UnitId, miner: Address) -> bool {
         let [first, ..] = tagged_hash("cairn/auditors-liar/v1", &(id, self.seed));
         id.kind == UnitKind::Rollout && miner == self.liar && first < 26
@@ -142,6 +172,10 @@ fn step(chain: &mut Chain, scene: &mut Scene, life: &mut Life) {
     }
     for id in ids {
         let unit = chain.unit(id);
+        let is_own = scene.is_own(chain, unit.miner);
+        let seats = unit.audits.iter().flat_map(|audit| &audit.seats);
+        let seats = seats.filter(|seat| is_own && seat.auditor == scene.auditor);
+        life.own_seats += seats.count() as u64;
         if scene.is_lie(id, unit.miner) {
             life.lies += 1;
             life.lies_paid += u64::from(unit.is_accepted());
@@ -226,6 +260,14 @@ fn account(chain: &Chain, scene: &Scene, life: &mut Life) {
         }
     }
     life.gain -= honest / (VALIDATORS - 1) as f64;
+    if let Some(miner) = chain.view().get::<Miner>(&scene.liar) {
+        life.liar_earned = miner.bond.get() as f64 + miner.earned.get() as f64 - BOND as f64;
+        if let Status::Slashed(slashed) = miner.status {
+            // What had vested before is its own.
+            let lost = slashed.burned.get() as f64 + slashed.bounty.get() as f64;
+            life.liar_earned = miner.earned.get() as f64 - lost;
+        }
+    }
     for index in 1..3 {
         let is_slashed = matches!(chain.miner_record(index).status, Status::Slashed(_));
         life.honest_harmed += u64::from(is_slashed);

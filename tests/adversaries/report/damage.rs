@@ -2,19 +2,25 @@
 //!
 //! The run goes on from the subject's model: rollouts, gradients from the accepted ones of the step
 //! before, aggregation, evaluation, all by the production code. Two of six miners lie about every
-//! rollout unit. They are no newcomers any more, so each of their units is audited at the floor
-//! rate only; with the first lie that is drawn a miner loses its units of the step and is out.
+//! rollout unit; each is out with the first lie that is drawn for audit, and with it are its other
+//! units of that step. Newcomers are audited always. Vested miners are audited at the rate that
+//! their bond and price give, by the production rule: the floor. Every seed deals other prompts and
+//! draws other audits, and has an honest run to compare with.
 
-use crate::{statistics, subject::Subject};
+use crate::{
+    statistics::{self, Mean},
+    subject::Subject,
+};
 use adversaries::Cheat;
 use anyhow::Result;
 use engine::{Device, Parameters};
 use governance::parameters::Name;
 use miner::{Generation, GradientInputs, gradient, initial_outer, parallel};
 use protocol::{
-    Address, CheckpointId, RunId, SigningKey, Step,
+    Address, Amount, CheckpointId, Micro, RunId, SigningKey, Step,
     identifiers::tagged_hash,
     rollout::{Payload, Salts},
+    sample::Deterrence,
     task::{Beacon, RolloutTask, UnitId, UnitKind},
 };
 use serde::Serialize;
@@ -24,59 +30,155 @@ use verifier::{Successor, checkpoint};
 const MINERS: u32 = 6;
 const LIARS: u32 = 2;
 
-/// How a run with liars went, beside the same run without.
+/// How long the liars have been there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Standing {
+    Newcomers,
+    Vested,
+}
+
+/// How runs with liars went, beside the same runs without.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Damage {
     pub(crate) name: String,
-    /// Steps after which the liars were out: the last one's.
-    pub(crate) removed_after: Option<u64>,
-    /// Units with lies that were learned from.
-    pub(crate) lies_used: u64,
-    /// Share of held-out prompts answered exactly, after every step.
-    pub(crate) curve: Vec<f64>,
-    /// Mean over all steps of the honest curve minus this one.
-    pub(crate) lost_mean: f64,
-    /// The same at the end.
-    pub(crate) lost_at_end: f64,
+    pub(crate) standing: Standing,
+    /// Probability that one of their units is audited, in millionths.
+    pub(crate) rate_micro: u64,
+    pub(crate) steps: u64,
+    /// The step with which both liars were out, in each run.
+    pub(crate) removed_after: Vec<Option<u64>>,
+    /// Lies a run that were accepted and learned from.
+    pub(crate) lies_used: Mean,
+    /// Share of held-out prompts answered exactly after the last step, without liars and with.
+    pub(crate) honest_at_end: f64,
+    pub(crate) at_end: f64,
+    /// The honest curve minus this one: at the end, on average over the steps that ended with a
+    /// liar still there, and over those after.
+    pub(crate) lost_at_end: Mean,
+    pub(crate) lost_before: Mean,
+    pub(crate) lost_after: Mean,
+}
+
+/// One run.
+struct Course {
+    removed_after: Option<u64>,
+    lies_used: u64,
+    curve: Vec<f64>,
 }
 
 type Rollouts = Vec<(RolloutTask, Payload)>;
 
 struct Run<'a> {
     subject: &'a Subject,
-    cheat: Option<Cheat>,
+    scene: Scene,
     now: Successor,
     before: Option<(Parameters, Rollouts)>,
     caught: [bool; LIARS as usize],
     lies_used: u64,
 }
 
-/// The runs of these cheats, over this many steps.
-pub(crate) fn damages(subject: &Subject, cheats: &[Cheat], steps: u64) -> Result<Vec<Damage>> {
-    // Each run has one thread.
-    let runs: Vec<Option<Cheat>> = std::iter::once(None)
-        .chain(cheats.iter().copied().map(Some))
-        .collect();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let device = Device::cpu(threads);
-    let found = parallel::map(&runs, device.threads(), |cheat| run(subject, *cheat, steps));
-    let mut all: Vec<Damage> = found.into_iter().collect::<Result<_>>()?;
-    let honest = all
-        .first()
-        .map_or_else(Vec::new, |honest| honest.curve.clone());
-    for damage in all.iter_mut().skip(1) {
-        let lost: Vec<f64> = honest
-            .iter()
-            .zip(&damage.curve)
-            .map(|(a, b)| a - b)
-            .collect();
-        damage.lost_mean = statistics::mean(&lost);
-        damage.lost_at_end = lost.last().copied().unwrap_or(0.0);
-    }
-    Ok(all)
+/// Who lies, how closely it is watched, and what chance gives.
+#[derive(Clone, Copy, Debug)]
+struct Scene {
+    cheat: Option<Cheat>,
+    standing: Standing,
+    seed: u64,
 }
 
-fn run(subject: &Subject, cheat: Option<Cheat>, steps: u64) -> Result<Damage> {
+/// Runs with these cheats when all are vested, and with the first as newcomers: who is caught with
+/// its first unit leaves nothing to learn from, whatever it did.
+pub(crate) fn damages(
+    subject: &Subject,
+    cheats: &[Cheat],
+    (steps, seeds): (u64, u64),
+) -> Result<Vec<Damage>> {
+    let mut kinds = vec![(None, Standing::Vested)];
+    kinds.extend(
+        cheats
+            .first()
+            .map(|cheat| (Some(*cheat), Standing::Newcomers)),
+    );
+    kinds.extend(cheats.iter().map(|cheat| (Some(*cheat), Standing::Vested)));
+    let scenes = kinds.iter().flat_map(|(cheat, standing)| {
+        (0..seeds).map(|seed| Scene {
+            cheat: *cheat,
+            standing: *standing,
+            seed,
+        })
+    });
+    let scenes: Vec<Scene> = scenes.collect();
+    // Each run has one thread.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let device = Device::cpu(threads);
+    let found = parallel::map(&scenes, device.threads(), |scene| {
+        run(subject, *scene, steps)
+    });
+    let all: Vec<Course> = found.into_iter().collect::<Result<_>>()?;
+    let mut courses = all.chunks(seeds.max(1) as usize);
+    let honest = courses.next().unwrap_or_default();
+    let rows = kinds.iter().skip(1).zip(courses);
+    Ok(rows
+        .map(|((cheat, standing), courses)| Damage {
+            name: cheat.map_or("honest".to_owned(), |cheat| cheat.to_string()),
+            standing: *standing,
+            rate_micro: rate(subject, *standing).get(),
+            steps,
+            ..compared(honest, courses)
+        })
+        .collect())
+}
+
+/// Runs with liars beside those without.
+fn compared(honest: &[Course], courses: &[Course]) -> Damage {
+    let last = |course: &Course| course.curve.last().copied().unwrap_or(0.0);
+    let lost = |wanted: &dyn Fn(&Course, usize) -> bool| {
+        let pairs = honest.iter().zip(courses);
+        let means = pairs.filter_map(|(honest, course)| {
+            let steps = honest.curve.iter().zip(&course.curve).enumerate();
+            let steps = steps.filter(|(step, _)| wanted(course, *step));
+            let lost: Vec<f64> = steps.map(|(_, (a, b))| a - b).collect();
+            (!lost.is_empty()).then(|| statistics::mean(&lost))
+        });
+        Mean::new(&means.collect::<Vec<_>>())
+    };
+    // The step in which the last liar is found already learns from nothing of its.
+    let is_before =
+        |course: &Course, step: usize| course.removed_after.is_none_or(|by| step as u64 + 1 < by);
+    let all = |value: &dyn Fn(&Course) -> f64| -> Vec<f64> { courses.iter().map(value).collect() };
+    Damage {
+        name: String::new(),
+        standing: Standing::Vested,
+        rate_micro: 0,
+        steps: 0,
+        removed_after: courses.iter().map(|course| course.removed_after).collect(),
+        lies_used: Mean::new(&all(&|course| course.lies_used as f64)),
+        honest_at_end: statistics::mean(&honest.iter().map(last).collect::<Vec<_>>()),
+        at_end: statistics::mean(&all(&last)),
+        lost_at_end: lost(&|course, step| step + 1 == course.curve.len()),
+        lost_before: lost(&is_before),
+        lost_after: lost(&|course, step| !is_before(course, step)),
+    }
+}
+
+/// The probability that a liar's unit is audited, in millionths.
+fn rate(subject: &Subject, standing: Standing) -> Micro {
+    let default = |name: Name| Micro::new(name.bounds().default);
+    let deterrence = Deterrence {
+        margin: default(Name::AuditMargin),
+        gain: default(Name::AuditGain),
+        power: default(Name::AuditPower),
+        honest_share: default(Name::AuditHonestShare),
+        floor: default(Name::AuditRate),
+    };
+    let bond = Amount::new(Name::MinerBondMin.bounds().default);
+    match standing {
+        Standing::Newcomers => Micro::ONE,
+        Standing::Vested => deterrence.rate(subject.recipe.pay.rollout_unit, bond),
+    }
+}
+
+fn run(subject: &Subject, scene: Scene, steps: u64) -> Result<Course> {
     let (recipe, first) = (&subject.recipe, subject.recipe.pretrain.steps_count);
     let steps = steps.min(recipe.reinforce.steps_count);
     let outer = initial_outer(recipe)?;
@@ -90,7 +192,7 @@ fn run(subject: &Subject, cheat: Option<Cheat>, steps: u64) -> Result<Damage> {
     };
     let mut run = Run {
         subject,
-        cheat,
+        scene,
         now,
         before: None,
         caught: [false; LIARS as usize],
@@ -105,19 +207,19 @@ fn run(subject: &Subject, cheat: Option<Cheat>, steps: u64) -> Result<Damage> {
         let found = checkpoint::evaluate(&subject.recipe, &run.now.model, &subject.device)?;
         curve.push(f64::from(found.exact_count) / f64::from(found.prompts_count.max(1)));
     }
-    Ok(Damage {
-        name: cheat.map_or("honest".to_owned(), |cheat| cheat.to_string()),
-        removed_after: removed_after.filter(|_| cheat.is_some()),
+    Ok(Course {
+        removed_after: removed_after.filter(|_| scene.cheat.is_some()),
         lies_used: run.lies_used,
         curve,
-        lost_mean: 0.0,
-        lost_at_end: 0.0,
     })
 }
 
 impl Run<'_> {
     fn step(&mut self, step: Step) -> Result<()> {
-        let beacon = Beacon::from_bytes(tagged_hash("cairn/damage-report/v1", &step));
+        let beacon = Beacon::from_bytes(tagged_hash(
+            "cairn/damage-report/v1",
+            &(step, self.scene.seed),
+        ));
         let rollouts = self.rollouts(step, beacon)?;
         let updates = self.gradients(step, beacon)?;
         let Successor { model, outer } = &self.now;
@@ -135,7 +237,7 @@ impl Run<'_> {
         let mut made = Vec::new();
         for index in 0..subject.recipe.reinforce.rollout_units_count {
             let miner = (index + u32::try_from(step.get()).unwrap_or(0)) % MINERS;
-            let liar = self.cheat.filter(|_| miner < LIARS);
+            let liar = self.scene.cheat.filter(|_| miner < LIARS);
             if liar.is_some() && self.caught[miner as usize] {
                 continue;
             }
@@ -160,13 +262,14 @@ impl Run<'_> {
             let is_lie = liar.is_some_and(|cheat| cheat.lies_in(task.unit));
             made.push((miner, is_lie, (task, work.payload)));
         }
+        let rate = rate(subject, self.scene.standing);
         for (miner, is_lie, (task, _)) in &made {
-            if *is_lie && is_drawn(task.unit) {
+            if *is_lie && is_drawn(task.unit, rate, self.scene.seed) {
                 self.caught[*miner as usize] = true;
             }
         }
         let is_out =
-            |miner: u32| self.cheat.is_some() && miner < LIARS && self.caught[miner as usize];
+            |miner: u32| self.scene.cheat.is_some() && miner < LIARS && self.caught[miner as usize];
         made.retain(|(miner, ..)| !is_out(*miner));
         self.lies_used += made.iter().filter(|(_, is_lie, _)| *is_lie).count() as u64;
         Ok(made.into_iter().map(|(_, _, rollout)| rollout).collect())
@@ -207,9 +310,8 @@ fn unit(step: Step, kind: UnitKind, index: u32) -> UnitId {
     }
 }
 
-/// Whether a unit is audited at the floor rate.
-fn is_drawn(unit: UnitId) -> bool {
-    let beacon = Beacon::from_bytes(tagged_hash("cairn/damage-draw/v1", &unit.step));
-    let rate = protocol::Micro::new(Name::AuditRate.bounds().default);
-    protocol::sample::is_drawn(&beacon, unit, rate)
+/// Whether a unit is audited.
+fn is_drawn(unit: UnitId, rate: Micro, seed: u64) -> bool {
+    let hash = tagged_hash("cairn/damage-draw/v1", &(unit.step, seed));
+    protocol::sample::is_drawn(&Beacon::from_bytes(hash), unit, rate)
 }

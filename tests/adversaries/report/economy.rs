@@ -32,7 +32,7 @@ use protocol::{
 use serde::Serialize;
 
 /// What honest work costs, as a share of its price.
-const COST: f64 = 0.9;
+pub(crate) const COST: f64 = 0.9;
 /// Most rollout units in a life.
 const UNITS_MAX: u64 = 600;
 /// Most steps in a life.
@@ -46,6 +46,13 @@ pub(crate) enum Caution {
     None,
     /// Only while its units are sampled: never as a newcomer, all of whose units are audited.
     OnceSampled,
+    /// Until an auditor rejected one of its units, or one was void: never after that.
+    UntilNoticed,
+}
+
+impl Caution {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::None, Self::OnceSampled, Self::UntilNoticed];
 }
 
 /// Lives of miners that lie about the same share of their units.
@@ -118,9 +125,9 @@ pub(crate) fn lives(caution: Caution, share_micro: u32, count: u32) -> Lives {
         .map(|seed| life(caution, share_micro, seed))
         .collect();
     let sum = |value: fn(&Life) -> u64| all.iter().map(value).sum::<u64>();
-    let quantiles = |value: fn(&Life) -> u64| {
+    let until = |value: fn(&Life) -> u64| {
         let times: Vec<(u64, bool)> = all.iter().map(|life| (value(life), life.slashed)).collect();
-        [0.5, 0.99].map(|part| survival_quantile(&times, part))
+        quantiles(&times)
     };
     let share = f64::from(share_micro) / 1e6;
     let slashed = sum(|life| u64::from(life.slashed));
@@ -131,8 +138,8 @@ pub(crate) fn lives(caution: Caution, share_micro: u32, count: u32) -> Lives {
         slashed: Share::new(slashed, all.len() as u64),
         per_audit: Share::new(slashed, sum(|life| life.audits)),
         audits_predicted: [0.5, 0.99].map(|part| geometric_quantile(share, part)),
-        audits: quantiles(|life| life.audits),
-        units: quantiles(|life| life.units),
+        audits: until(|life| life.audits),
+        units: until(|life| life.units),
         lies_used: sum(|life| life.lies_used),
         income: Mean::new(&[]),
         gain: Mean::new(&gains),
@@ -142,6 +149,11 @@ pub(crate) fn lives(caution: Caution, share_micro: u32, count: u32) -> Lives {
     };
     lives.income = lives.money(1.0)[0];
     lives
+}
+
+/// Median and 99th percentile of times after which something happened, or did not.
+pub(crate) fn quantiles(times: &[(u64, bool)]) -> [Option<u64>; 2] {
+    [0.5, 0.99].map(|part| survival_quantile(times, part))
 }
 
 fn setup(seed: u32) -> Setup {
@@ -163,12 +175,18 @@ struct Liar {
     caution: Caution,
     share_micro: u32,
     seed: u32,
+    /// Whether one of its units was rejected or void.
+    is_noticed: bool,
 }
 
 impl Liar {
     /// Whether lies are drawn from a unit that is audited at this rate.
     fn dares(&self, rate: Micro) -> bool {
-        self.caution == Caution::None || rate < Micro::ONE
+        match self.caution {
+            Caution::None => true,
+            Caution::OnceSampled => rate < Micro::ONE,
+            Caution::UntilNoticed => !self.is_noticed,
+        }
     }
     fn lies(&self, unit: UnitId, rate: Micro) -> bool {
         let [a, b, c, d, ..] = tagged_hash("cairn/liar/v1", &(unit, self.seed));
@@ -182,15 +200,16 @@ impl Liar {
 fn life(caution: Caution, share_micro: u32, seed: u32) -> Life {
     let mut chain = Chain::start(&setup(seed));
     chain.register_miners();
-    let liar = Liar {
+    let mut liar = Liar {
         address: chain.miner(0).address(),
         caution,
         share_micro,
         seed,
+        is_noticed: false,
     };
     let mut life = Life::default();
     while !life.slashed && life.units < UNITS_MAX && chain.run().step.get() < STEPS_MAX {
-        step(&mut chain, &liar, &mut life);
+        step(&mut chain, &mut liar, &mut life);
         if !life.slashed {
             chain.wait_until("the end of the step", Chain::is_attesting);
             chain.attest_checkpoint();
@@ -202,7 +221,7 @@ fn life(caution: Caution, share_micro: u32, seed: u32) -> Life {
     life
 }
 
-fn step(chain: &mut Chain, liar: &Liar, life: &mut Life) {
+fn step(chain: &mut Chain, liar: &mut Liar, life: &mut Life) {
     chain.open_step();
     let ids = chain.commit_all();
     // The rate that a liar sees when it has to decide; the draw's may differ by what happens until
@@ -249,6 +268,17 @@ fn step(chain: &mut Chain, liar: &Liar, life: &mut Life) {
         .filter(|id| chain.unit(**id).miner != liar.address);
     life.honest_harmed += honest.filter(|id| !chain.unit(**id).is_accepted()).count() as u64;
     life.slashed = matches!(chain.miner_record(0).status, Status::Slashed(_));
+    liar.is_noticed |= chain.miner_record(0).units.void > 0 || is_rejected(chain, liar.address);
+}
+
+/// Whether an auditor rejected a unit of this miner in the current step.
+fn is_rejected(chain: &Chain, miner: Address) -> bool {
+    let units = chain.units().into_iter();
+    let mut seats = units
+        .filter(|(_, unit)| unit.miner == miner)
+        .flat_map(|(_, unit)| unit.audits)
+        .flat_map(|audit| audit.seats);
+    seats.any(|seat| seat.verdict().is_some_and(|verdict| !verdict.accepts()))
 }
 
 /// Answers every audit of these units truthfully until all of them are over.

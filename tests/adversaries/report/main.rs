@@ -20,6 +20,7 @@
 
 mod auditors;
 mod baseline;
+mod conduct;
 mod damage;
 mod economy;
 mod economy_chain;
@@ -78,8 +79,11 @@ struct Arguments {
     #[arg(long, default_value_t = 20)]
     lives: u32,
     /// Steps of training with liars, for each adversary.
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 24)]
     damage_steps: u64,
+    /// Runs of so many steps for each, of other chance.
+    #[arg(long, default_value_t = 2)]
+    damage_seeds: u64,
     /// Honest units of each tolerant class, the second control.
     #[arg(long, default_value_t = 100)]
     tolerant_units: u32,
@@ -111,6 +115,7 @@ struct Report {
     lives: Vec<economy::Lives>,
     damages: Vec<damage::Damage>,
     auditors: Vec<auditors::Auditors>,
+    conducts: Vec<conduct::Conducts>,
     sortition: Vec<sortition::Draws>,
     compute: Compute,
     bots: Vec<Bot>,
@@ -211,9 +216,12 @@ fn main() -> Result<()> {
         Ok(bot)
     });
     let bots: Vec<Bot> = bots.collect::<Result<_>>()?;
-    let damages = damage::damages(&subject, &cheats, arguments.damage_steps)?;
+    let extent = (arguments.damage_steps, arguments.damage_seeds);
+    let damages = damage::damages(&subject, &cheats, extent)?;
     damages.iter().for_each(say::damage);
     let auditors = all_auditors(arguments.bot, arguments.lives);
+    let conducts = conduct::conducts(arguments.bot, arguments.lives);
+    conducts.iter().for_each(say::conduct);
     let sortition = sortition::draws();
     sortition.iter().for_each(say::draws);
     let compute = Compute::of(&honest, &sortition);
@@ -223,6 +231,7 @@ fn main() -> Result<()> {
         lives,
         damages,
         auditors,
+        conducts,
         sortition,
         compute,
         bots,
@@ -260,7 +269,7 @@ fn all_lives(bot: Option<Cheat>, count: u32) -> Vec<economy::Lives> {
     if bot.is_some_and(|cheat| !cheat.lies_about(Target::Rollout)) {
         return all;
     }
-    for caution in [economy::Caution::None, economy::Caution::OnceSampled] {
+    for caution in economy::Caution::ALL {
         for share_micro in [1_000_000, 100_000, 50_000, 10_000] {
             let lives = economy::lives(caution, share_micro, count);
             say::lives(&lives);
@@ -315,6 +324,11 @@ fn judge(report: &Report) -> Result<()> {
     for auditors in &report.auditors {
         if auditors.gain.mean > auditors.gain.half || auditors.honest_harmed > 0 {
             bail!("{} pays, or harms the honest: {auditors:?}", auditors.name);
+        }
+    }
+    for conduct in &report.conducts {
+        if conduct.gain.mean > conduct.gain.half || conduct.honest_harmed > 0 {
+            bail!("{} pays, or harms the honest: {conduct:?}", conduct.name);
         }
     }
     for bot in &report.bots {

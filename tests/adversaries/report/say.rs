@@ -1,8 +1,8 @@
 //! The report in words.
 
 use crate::{
-    Bot, Compute, auditors::Auditors, damage::Damage, economy::Lives, exact, roc::Roc,
-    sortition::Draws, statistics::Mean, tolerant,
+    Bot, Compute, auditors::Auditors, conduct::Conducts, damage::Damage, economy::Lives, exact,
+    roc::Roc, sortition::Draws, statistics::Mean, tolerant,
 };
 
 fn tokens(mean: Mean) -> String {
@@ -37,7 +37,8 @@ pub(crate) fn lives(lives: &Lives) {
 pub(crate) fn auditors(lives: &Auditors) {
     println!(
         "{:18} {} audits in {} lives ({} of others); fined {}, gain over honesty {}; {} of {} lies \
-         paid for; honest auditors fined {}, honest miners harmed {}",
+         paid for, which earned their miner {}; {} seats on own units; honest auditors fined {}, \
+         honest miners harmed {}",
         lives.name,
         lives.audits,
         lives.lives,
@@ -46,22 +47,48 @@ pub(crate) fn auditors(lives: &Auditors) {
         tokens(lives.gain),
         lives.lies_paid,
         lives.lies,
+        tokens(lives.liar_earned),
+        lives.own_seats,
         lives.honest_fined,
         lives.honest_harmed
     );
 }
 
-pub(crate) fn damage(damage: &Damage) {
+pub(crate) fn conduct(lives: &Conducts) {
     println!(
-        "{:18} removed after {:?} of {} steps, {} lies learned from; held-out exact match {:.3} at \
-         the end, {:+.3} against honest, {:+.3} over the curve",
+        "{:18} about {:.2}: {}/{} lives removed, after {:?} units (median, p99); {:.1} misdeeds a \
+         life, {} paid in all; dealt {:.2} of its share in the last step; gain over honesty {}; \
+         the longest step took {} blocks more than the shortest; {} honest units harmed",
+        lives.name,
+        f64::from(lives.share_micro) / 1e6,
+        lives.removed.count,
+        lives.removed.of,
+        lives.units,
+        lives.misdeeds,
+        lives.misdeeds_paid,
+        lives.dealt_last,
+        tokens(lives.gain),
+        lives.held_blocks_max,
+        lives.honest_harmed
+    );
+}
+
+pub(crate) fn damage(damage: &Damage) {
+    let share = |mean: Mean| format!("{:+.3} ± {:.3}", -mean.mean, mean.half);
+    println!(
+        "{:18} {:?}, audited at {:.3}: out after {:?} of {} steps, {:.1} lies learned from; \
+         held-out exact match {:.3} at the end, {} against honest; {} while they were there, {} \
+         after",
         damage.name,
+        damage.standing,
+        damage.rate_micro as f64 / 1e6,
         damage.removed_after,
-        damage.curve.len(),
-        damage.lies_used,
-        damage.curve.last().copied().unwrap_or(0.0),
-        -damage.lost_at_end,
-        -damage.lost_mean
+        damage.steps,
+        damage.lies_used.mean,
+        damage.at_end,
+        share(damage.lost_at_end),
+        share(damage.lost_before),
+        share(damage.lost_after)
     );
 }
 

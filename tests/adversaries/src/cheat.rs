@@ -1,6 +1,6 @@
 //! An adversary by name, and how often it lies.
 
-use crate::{Adversary, Conduct, Seals, Target, Unit, all};
+use crate::{Adversary, Conduct, Past, Seals, Target, Unit, all};
 use engine::Device;
 use miner::{ExecuteError, GradientInputs, RolloutInputs, World, gradient, rollout};
 use protocol::{
@@ -19,6 +19,7 @@ const ONE_MICRO: u32 = 1_000_000;
 pub struct Cheat {
     adversary: &'static dyn Adversary,
     share_micro: u32,
+    past: Past,
 }
 
 impl Cheat {
@@ -28,6 +29,10 @@ impl Cheat {
         Self {
             adversary,
             share_micro: ONE_MICRO,
+            past: Past {
+                unpaid_count: 0,
+                is_convicted: false,
+            },
         }
     }
 
@@ -38,6 +43,12 @@ impl Cheat {
             share_micro: share_micro.min(ONE_MICRO),
             ..self
         }
+    }
+
+    /// The same adversary, having seen this become of its units.
+    #[must_use]
+    pub const fn having_seen(self, past: Past) -> Self {
+        Self { past, ..self }
     }
 
     /// The adversary.
@@ -65,7 +76,7 @@ impl Cheat {
             UnitKind::Rollout => Target::Rollout,
             UnitKind::Gradient => Target::Gradient,
         };
-        self.lies_about(target) && self.is_drawn(unit)
+        self.lies_about(target) && self.adversary.dares(self.past) && self.is_drawn(unit)
     }
 
     fn is_drawn(&self, unit: UnitId) -> bool {

@@ -67,6 +67,15 @@ pub enum Target {
     Conduct,
 }
 
+/// What a miner has seen become of its units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Those that were not paid.
+    pub unpaid_count: u64,
+    /// Whether one is convicted, and the conviction is not final.
+    pub is_convicted: bool,
+}
+
 /// How the states of a gradient unit are sealed, and where their files go.
 pub type Seals<'a, 'b> = (&'a gradients::Salts, &'a mut gradient_units::Keep<'b>);
 
@@ -84,6 +93,12 @@ pub trait Adversary: Debug + Send + Sync {
 
     /// What it lies about.
     fn targets(&self) -> &'static [Target];
+
+    /// Whether it still lies about its units, having seen this of them.
+    fn dares(&self, past: Past) -> bool {
+        let _ = past;
+        true
+    }
 
     /// Decides how a rollout unit is drawn; `draw` is what the task assigns.
     ///

@@ -12,6 +12,7 @@ mod greedy;
 mod low_precision;
 mod own_seed;
 mod padder;
+mod penitent;
 mod prompt_swap;
 mod quant_4;
 mod quant_8;
@@ -42,6 +43,7 @@ pub(crate) const ALL: &[&dyn Adversary] = &[
     &temperature::Temperature,
     &quant_8::Quant8,
     &quant_4::Quant4,
+    &penitent::Penitent,
     &low_precision::LowPrecision,
     &stale_checkpoint::StaleCheckpoint,
     &prompt_swap::PromptSwap,

@@ -1,4 +1,4 @@
-use adversaries::{Adversary, Cheat, CheatParseError, Conduct, Target, all};
+use adversaries::{Adversary, Cheat, CheatParseError, Conduct, Past, Target, all};
 use protocol::{
     RunId, Step,
     task::{UnitId, UnitKind},
@@ -75,4 +75,26 @@ fn a_share_is_the_share_of_units() {
         .filter(|index| cheat.lies_in(unit(*index)))
         .count();
     assert!((900..1100).contains(&lies), "{lies} of 10000");
+}
+
+#[test]
+fn who_repents_lies_no_more_once_a_unit_was_convicted_or_not_paid() {
+    let unit = UnitId {
+        run: RunId::ZERO,
+        step: Step::ZERO,
+        kind: UnitKind::Rollout,
+        index: 0,
+    };
+    let noticed = [(1, false), (0, true), (3, true)].map(|(unpaid_count, is_convicted)| Past {
+        unpaid_count,
+        is_convicted,
+    });
+    let penitent: Cheat = "penitent".parse().unwrap();
+    assert!(penitent.lies_in(unit));
+    assert!(penitent.having_seen(Past::default()).lies_in(unit));
+    for past in noticed {
+        assert!(!penitent.having_seen(past).lies_in(unit), "{past:?}");
+        let stubborn: Cheat = "quant-4".parse().unwrap();
+        assert!(stubborn.having_seen(past).lies_in(unit), "{past:?}");
+    }
 }

@@ -28,7 +28,7 @@ fn every_dishonest_payload_is_caught_by_its_check() {
         "reward-liar" | "prompt-swap" => Check::Reward,
         "drop-low" => Check::Completeness,
         "zero-sketch" | "constant-sketch" | "copied-sketch" | "forged-sketch" => Check::Activations,
-        "low-precision" | "quant-8" | "quant-4" => Check::Activations,
+        "low-precision" | "quant-8" | "quant-4" | "penitent" => Check::Activations,
         _ => Check::Sampling,
     };
     for cheat in liars() {

@@ -12,9 +12,10 @@ use ledger_state::{
 use protocol::{
     Address, Amount, ChainId, Height, Nonce, SigningKey, StateRoot,
     block::{self, Block, Header},
+    task::UnitId,
     transaction::{self, Body, Transaction},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A chain in memory.
 pub(crate) struct Chain {
@@ -34,6 +35,8 @@ pub(crate) struct Chain {
     pub(crate) log: Vec<(Height, Event)>,
     /// Whether miners open what is due, first thing in every block.
     pub(crate) opens: bool,
+    /// Units whose miners never open them.
+    pub(crate) silent: BTreeSet<UnitId>,
 }
 
 impl Chain {
@@ -52,6 +55,7 @@ impl Chain {
             keys: Vec::new(),
             log: Vec::new(),
             opens: true,
+            silent: BTreeSet::new(),
         }
     }
     /// A view of the state.

@@ -184,6 +184,7 @@ impl Chain {
         let due = due.filter(|(_, unit)| {
             unit.outcome().is_none() && unit.opening.open_by.is_some_and(|by| self.height() < by)
         });
+        let due = due.filter(|(id, _)| !self.silent.contains(id));
         due.map(|(id, unit)| (self.key_of(unit.miner), self.open_body(&[id])))
             .collect()
     }
