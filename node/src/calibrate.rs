@@ -122,11 +122,15 @@ fn measure(
         let started = Instant::now();
         let before = calibration.tokens_count();
         for index in 0..u32::MAX {
-            let unit = tasks.measure(index, &device, |requests, options| {
+            // One unit a batch, as its miners will draw.
+            let one = index..index.saturating_add(1);
+            let units = tasks.measure(one, &device, |requests, options| {
                 anyhow::Ok(worker.generate(requests, options)?)
             })?;
-            strangers_count += unit.strangers_count;
-            calibration.add_unit(&unit);
+            for unit in &units {
+                strangers_count += unit.strangers_count;
+                calibration.add_unit(unit);
+            }
             let (tokens, units) = (calibration.tokens_count(), calibration.units_count());
             if index % 50 == 49 {
                 let per_second = u128::from(tokens - before) * 1000 / elapsed_ms(started);

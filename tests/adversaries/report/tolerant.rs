@@ -15,11 +15,15 @@ use engine_worker::Worker;
 use miner::model::number;
 use protocol::class::{Class, ClassId, Level, Lifetime};
 use serde::Serialize;
+use std::ops::Range;
 use verifier::tolerant::{
     Margins, Response,
     calibrate::{CLIP_MICRO, Calibration},
     measure::{Distance, Tasks},
 };
+
+/// Units that another engine draws together.
+const BATCH_UNITS: u32 = 64;
 
 /// How one adversary fares in a class.
 #[derive(Clone, Debug, Serialize)]
@@ -61,11 +65,13 @@ pub(crate) struct Honest {
 pub(crate) fn calibrate(subject: &Subject, worker: &mut Worker, tokens: u64) -> Result<Class> {
     let mut calibration = Calibration::default();
     let tasks = tasks(subject, 0);
-    for index in 0.. {
-        calibration.add_unit(&measured(subject, &tasks, worker, index)?);
-        if calibration.tokens_count() >= tokens {
-            break;
+    let mut begin = 0;
+    while calibration.tokens_count() < tokens {
+        let end = begin + BATCH_UNITS;
+        for unit in measured(subject, &tasks, worker, begin..end)? {
+            calibration.add_unit(&unit);
         }
+        begin = end;
     }
     Ok(calibration.class(ClassId::new(1), worker.description())?)
 }
@@ -94,13 +100,19 @@ pub(crate) fn honest(
     };
     let tasks = tasks(subject, 1);
     let mut lifetime = Lifetime::default();
-    for index in 0..units {
+    let batches = (0..units).step_by(BATCH_UNITS as usize);
+    let batches = batches.map(|begin| {
+        let end = units.min(begin + BATCH_UNITS);
+        measured(subject, &tasks, worker, begin..end)
+    });
+    let batches: Vec<Vec<Distance>> = batches.collect::<Result<_>>()?;
+    for unit in batches.into_iter().flatten() {
         let Distance {
             margins,
             responses,
             proofs,
             ..
-        } = measured(subject, &tasks, worker, index)?;
+        } = unit;
         honest.scores.add(&margins, &responses);
         honest.units += 1;
         honest.rollouts += responses.len() as u64;
@@ -139,9 +151,9 @@ fn measured(
     subject: &Subject,
     tasks: &Tasks<'_>,
     worker: &mut Worker,
-    index: u32,
-) -> Result<Distance> {
-    tasks.measure(index, &subject.device, |requests, options| {
+    indexes: Range<u32>,
+) -> Result<Vec<Distance>> {
+    tasks.measure(indexes, &subject.device, |requests, options| {
         anyhow::Ok(worker.generate(requests, options)?)
     })
 }

@@ -12,6 +12,7 @@ use protocol::{
     rollout::{PROOF_CHUNK_TOKENS, PROOF_TOP_COUNT},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
 };
+use std::ops::Range;
 
 /// Everything agrees well enough to be told how far.
 const ANY: Rule = Rule::Tolerant(Thresholds {
@@ -112,27 +113,50 @@ pub struct Tasks<'a> {
 }
 
 impl Tasks<'_> {
-    /// Has unit `index` drawn by `other`, and measures it.
+    /// Has units drawn by `other`, all in one batch, and measures each.
     ///
     /// # Errors
     /// What `other` says, or a recipe that cannot be executed.
     pub fn measure<E: From<ExecuteError>>(
         &self,
-        index: u32,
+        indexes: Range<u32>,
         device: &Device,
         other: impl FnOnce(&[GenerationRequest], &GenerationOptions) -> Result<Vec<Generation>, E>,
-    ) -> Result<Distance, E> {
+    ) -> Result<Vec<Distance>, E> {
         let world = World::of(self.recipe)?;
-        let task = self.task(index);
-        let inputs = RolloutInputs {
-            task: &task,
+        let tasks: Vec<RolloutTask> = indexes.map(|index| self.task(index)).collect();
+        let inputs: Vec<RolloutInputs<'_>> = tasks.iter().map(|task| self.inputs(task)).collect();
+        let draws = inputs.iter().map(|inputs| Draw::assigned(inputs, &world));
+        let draws: Vec<Draw<'_>> = draws.collect();
+        let mut requests = Vec::new();
+        let mut counts = Vec::new();
+        let mut options = None;
+        for draw in &draws {
+            let (own, same) = draw.requests(&world);
+            counts.push(own.len());
+            requests.extend(own);
+            options = Some(same);
+        }
+        let Some(options) = options else {
+            return Ok(Vec::new());
+        };
+        let generations = other(&requests, &options)?;
+        let mut rest = generations.as_slice();
+        let mut distances = Vec::with_capacity(draws.len());
+        for ((inputs, draw), count) in inputs.iter().zip(&draws).zip(counts) {
+            let (own, others) = rest.split_at(count.min(rest.len()));
+            rest = others;
+            distances.push(distance(inputs, draw, own, device)?);
+        }
+        Ok(distances)
+    }
+
+    fn inputs<'b>(&'b self, task: &'b RolloutTask) -> RolloutInputs<'b> {
+        RolloutInputs {
+            task,
             recipe: self.recipe,
             model: self.model,
-        };
-        let draw = Draw::assigned(&inputs, &world);
-        let (requests, options) = draw.requests(&world);
-        let generations = other(&requests, &options)?;
-        Ok(distance(&inputs, &draw, &generations, device)?)
+        }
     }
 
     /// The task of a unit, with a beacon of its own.

@@ -2,6 +2,7 @@
 
 mod appeals;
 mod committee;
+mod endings;
 mod everyone;
 mod fines;
 mod one;

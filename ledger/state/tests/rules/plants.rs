@@ -24,7 +24,7 @@ fn setup() -> Setup {
 }
 
 /// A unit in its first round that must have, or must not have, a planted fault.
-fn drawn(is_planted: bool) -> (Chain, UnitId) {
+pub(crate) fn drawn(is_planted: bool) -> (Chain, UnitId) {
     let mut chain = Chain::working(&setup());
     let mut ids = chain.units_of(UnitKind::Rollout).into_iter();
     let id = ids.find(|id| opening(&chain, *id).plant.is_some() == is_planted);
@@ -36,7 +36,7 @@ fn drawn(is_planted: bool) -> (Chain, UnitId) {
     (chain, id)
 }
 
-fn finish(chain: &mut Chain, id: UnitId, verdict: &Verdict) {
+pub(crate) fn finish(chain: &mut Chain, id: UnitId, verdict: &Verdict) {
     chain.wait_until("a fresh round", |chain| {
         let unit = chain.unit(id);
         unit.waiting.is_none() && unit.audits.len() == 2

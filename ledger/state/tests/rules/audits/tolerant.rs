@@ -63,6 +63,7 @@ fn setup(second_looks: u64) -> Setup {
     };
     setup.recipe.pretrain.steps_count = 0;
     setup.recipe.reinforce.steps_count = 3;
+    setup.recipe.schedule.deadline_blocks = 60;
     setup.parameters = vec![
         (Name::AuditCommitBlocks, 100),
         (Name::AuditRevealBlocks, 100),
@@ -137,9 +138,7 @@ fn a_registration_fixes_the_class_and_a_unit_the_version_of_its_limits() {
 
 #[test]
 fn a_vote_sets_limits_for_units_that_are_assigned_afterwards() {
-    let mut setup = setup(0);
-    setup.recipe.schedule.deadline_blocks = 60;
-    let mut chain = started(&setup);
+    let mut chain = working(0);
     let before = chain.units_of(UnitKind::Rollout)[0];
     let mut class = table().classes.into_vec().remove(0);
     class.margin_micro = limits(7, 8);
@@ -348,15 +347,21 @@ fn units_that_hold_one_by_one_are_void_once_their_evidence_adds_up() {
     );
 }
 
-#[test]
-pub(super) fn evidence_beyond_the_second_limit_slashes_and_accuses_no_auditor() {
+/// A unit in its first round, of a class in which the second score is so much evidence.
+pub(super) fn one_of_evidence(evidence_micro: i64) -> (Chain, UnitId) {
     let mut setup = setup(0);
     let mut class = table().classes.into_vec().remove(0);
-    class.evidence_micro = BoundedVec::new(vec![0, 5_000_000]).unwrap();
+    class.evidence_micro = BoundedVec::new(vec![0, evidence_micro]).unwrap();
     setup.classes.classes = BoundedVec::new(vec![class]).unwrap();
     let mut chain = started(&setup);
     let id = chain.units_of(UnitKind::Rollout)[0];
     drawn(&mut chain, id);
+    (chain, id)
+}
+
+#[test]
+pub(super) fn evidence_beyond_the_second_limit_slashes_and_accuses_no_auditor() {
+    let (mut chain, id) = one_of_evidence(5_000_000);
     chain.convict(id, &measured(40));
     let Some(Outcome::Slashed { finding }) = chain.outcome(id) else {
         panic!("{:?}", chain.outcome(id));
