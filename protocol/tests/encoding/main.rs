@@ -6,6 +6,7 @@
 
 mod arbitrary;
 mod assignment;
+mod draws;
 mod hostile;
 mod round_trip;
 mod values;

@@ -80,7 +80,7 @@ fn blob(name: &str, bytes: &[u8]) -> Value {
     )
 }
 
-fn table_row(name: &str, input: Value, expect: Value) -> Value {
+pub(crate) fn table_row(name: &str, input: Value, expect: Value) -> Value {
     json!({"name": name, "input": input, "expect": expect})
 }
 
@@ -353,7 +353,7 @@ fn rollout_bindings_equal_the_pinned_ones() {
 }
 
 /// Compares rows with the table, or writes it when `UPDATE_VECTORS` is set.
-fn check(file: &str, rows: &[Value]) {
+pub(crate) fn check(file: &str, rows: &[Value]) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../spec/vectors")
         .join(file);

@@ -9,6 +9,7 @@ mod audits;
 mod beacons;
 mod equivocation;
 mod life_of_a_contribution;
+mod money;
 mod openings;
 mod plants;
 mod proposals;
