@@ -13,6 +13,7 @@ pub mod grpo;
 pub mod inner;
 pub mod loss;
 pub mod outer;
+pub mod sparse;
 
 use crate::InputError;
 use crate::arithmetic::elementwise::{add, sum_of_squares};
