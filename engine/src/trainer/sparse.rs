@@ -314,28 +314,32 @@ impl Chunk {
                 .map(|offset| bit(first + offset) << offset)
                 .sum()
         };
-        let ones = (0..SHARE + count).filter(|at| get(*at, 1) == 1);
+        let ones: Vec<usize> = (0..SHARE + count).filter(|at| get(*at, 1) == 1).collect();
+        let misplaced = SparseError::Indices {
+            chunk,
+            count,
+            limit,
+        };
+        if ones.len() != count {
+            return Err(misplaced);
+        }
         let values: Vec<(u16, i8)> = ones
+            .into_iter()
             .zip(0..)
             .map(|(at, place): (usize, usize)| {
                 let low: usize = get(SHARE + count + place * LOW_BITS as usize, LOW_BITS as usize);
                 let code: usize = get(SHARE + count * (1 + LOW_BITS as usize) + 2 * place, 2);
                 let level = if code & 2 == 0 { 1 } else { 2 };
-                let index = (at - place.min(at)) * SHARE + low;
+                let index = (at - place) * SHARE + low;
                 (index as u16, if code & 1 == 0 { level } else { -level })
             })
-            .take(count + 1)
             .collect();
         let ascends = values.windows(2).all(|pair| pair[0].0 < pair[1].0);
         let ends = values
             .last()
             .is_none_or(|(index, _)| usize::from(*index) < limit);
-        if values.len() != count || !ascends || !ends {
-            return Err(SparseError::Indices {
-                chunk,
-                count,
-                limit,
-            });
+        if !ascends || !ends {
+            return Err(misplaced);
         }
         let used = SHARE + count * (1 + LOW_BITS as usize + 2);
         if get(used, bits.len() * 8 - used) != 0 {

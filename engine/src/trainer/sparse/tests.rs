@@ -107,11 +107,12 @@ fn what_is_lost_is_sent_later() {
             *sum += f64::from(value);
         }
     }
-    // Everything arrives in the end, but for what is under way.
+    // Everything arrives in the end, but for what is under way: a value is sent once it is among
+    // the four largest, and four of about a twelfth a round carry what all 256 bring.
     for (index, sum) in sent.iter().enumerate() {
         let expected = 2000.0 * f64::from(update[index]);
         assert!(
-            (sum / expected - 1.0).abs() < 0.2,
+            (sum - expected).abs() < 0.25,
             "{index}: {sum} of {expected}"
         );
     }
