@@ -1,0 +1,171 @@
+//! What compression costs: the same rounds of `DiLoCo` with uncompressed, 8-bit and sparse updates.
+//!
+//! Run with `cargo run --release -p miner --example compression -- SEEDS ROUNDS`. Four workers take
+//! twenty inner steps of 8 × 64 bytes each round, on the shipped corpus; the table shows bits a
+//! value and the loss on the validation part in nats a byte, for each seed.
+#![expect(clippy::print_stdout, reason = "a table is what this program is for")]
+
+use engine::trainer::{
+    AdamW, Batch, CompressedUpdate, Gradients, InnerOptions, OuterOptimizer, OuterState, Workspace,
+    cross_entropy, pseudo_gradient, sparse::Feedback,
+};
+use engine::{Family, ModelConfig, Parameters, RopeScaling, Threads};
+use environment::{Corpus, Split};
+use std::error::Error;
+
+const WORKERS: usize = 4;
+const INNER_STEPS: u64 = 20;
+const ROWS: u64 = 8;
+const ROW_TOKENS: usize = 64;
+const VALIDATION_ROWS: usize = 256;
+
+/// How updates travel.
+#[derive(Clone, Copy)]
+enum Codec {
+    Uncompressed,
+    Dense,
+    /// The decay of what was lost, and the outer optimiser's learning rate and momentum.
+    Sparse(f32, f32, f32),
+}
+
+impl Codec {
+    fn name(self) -> String {
+        match self {
+            Self::Uncompressed => "f32".into(),
+            Self::Dense => "int8".into(),
+            Self::Sparse(decay, lr, momentum) => {
+                format!("sparse, decay {decay}, outer {lr} / {momentum}")
+            }
+        }
+    }
+    fn outer(self) -> OuterOptimizer {
+        let (lr, momentum) = match self {
+            Self::Uncompressed | Self::Dense => (0.7, 0.9),
+            Self::Sparse(_, lr, momentum) => (lr, momentum),
+        };
+        OuterOptimizer::Nesterov { lr, momentum }
+    }
+    /// What arrives of an update, and its bytes.
+    fn send(
+        self,
+        feedback: &mut Feedback,
+        update: &[f32],
+    ) -> Result<(Vec<f32>, usize), Box<dyn Error>> {
+        Ok(match self {
+            Self::Uncompressed => (update.to_vec(), 4 * update.len()),
+            Self::Dense => {
+                let sent = CompressedUpdate::compress(update)?;
+                (sent.decompress(), sent.encode().len())
+            }
+            Self::Sparse(decay, ..) => {
+                let sent = feedback.compress(update, decay)?;
+                (sent.decompress(), sent.encode().len())
+            }
+        })
+    }
+}
+
+fn config() -> ModelConfig {
+    ModelConfig {
+        family: Family::Llama,
+        vocab_size: 256,
+        hidden_size: 128,
+        intermediate_size: 352,
+        num_hidden_layers: 4,
+        num_attention_heads: 4,
+        num_key_value_heads: 2,
+        head_dim: 32,
+        rms_norm_eps: 1e-5,
+        rope_theta: 10_000.0,
+        rope_scaling: RopeScaling::Default,
+        max_position_embeddings: 128,
+        tie_word_embeddings: true,
+    }
+}
+
+fn batch(seed: u64, round: u64, worker: u64, step: u64) -> Batch {
+    let rows = (0..ROWS).flat_map(|row| {
+        let place = [seed, round, worker, step * ROWS + row];
+        let mut slice = [0; 32];
+        for (bytes, number) in slice.chunks_mut(8).zip(place) {
+            bytes.copy_from_slice(&number.to_le_bytes());
+        }
+        Corpus::shakespeare().tokens(&slice, ROW_TOKENS + 1, Split::Train)
+    });
+    Batch::next_token(&rows.collect::<Vec<_>>(), ROW_TOKENS)
+}
+
+fn validation(model: &Parameters, threads: &Threads) -> Result<f64, Box<dyn Error>> {
+    let rows = Corpus::shakespeare().validation_rows(ROW_TOKENS + 1);
+    let tokens: Vec<u32> = rows.take(VALIDATION_ROWS).flatten().collect();
+    let batch = Batch::next_token(&tokens, ROW_TOKENS);
+    let (mut gradients, mut workspace) = (Gradients::zeros(model), Workspace::new());
+    let loss = cross_entropy(model, &batch, &mut gradients, &mut workspace, threads)?;
+    Ok(loss.mean())
+}
+
+/// Bits a value and round, and the validation loss after all rounds.
+fn run(
+    codec: Codec,
+    seed: u64,
+    rounds: u64,
+    threads: &Threads,
+) -> Result<(f64, f64), Box<dyn Error>> {
+    let mut start = [0; 32];
+    start[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut model = Parameters::initialize(&config(), start);
+    let count = model.as_slice().len();
+    let optimizer = codec.outer();
+    let mut outer = OuterState::new(&optimizer, &config());
+    let mut feedbacks = vec![Feedback::new(count); WORKERS];
+    let mut bytes = 0;
+    for round in 0..rounds {
+        let options = InnerOptions {
+            adamw: AdamW {
+                lr: 2e-3,
+                ..AdamW::default()
+            },
+            warmup_steps: 40,
+            first_step: round * INNER_STEPS,
+            clip_norm: 1.0,
+        };
+        let mut mean = vec![0.0_f32; count];
+        for (worker, feedback) in (0..).zip(&mut feedbacks) {
+            let batches = (0..INNER_STEPS).map(|step| batch(seed, round, worker, step));
+            let update = pseudo_gradient(&model, batches, &options, threads)?.values;
+            let (sent, length) = codec.send(feedback, &update)?;
+            bytes += length;
+            for (mean, sent) in mean.iter_mut().zip(sent) {
+                *mean += sent / WORKERS as f32;
+            }
+        }
+        outer.step(&optimizer, &mut model, &mean, threads)?;
+    }
+    let bits = 8.0 * bytes as f64 / (count as f64 * WORKERS as f64 * rounds as f64);
+    Ok((bits, validation(&model, threads)?))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let seeds: u64 = arguments.next().map_or(Ok(3), |text| text.parse())?;
+    let rounds: u64 = arguments.next().map_or(Ok(14), |text| text.parse())?;
+    let threads = Threads::new(1);
+    println!("| updates | bits a value | validation loss of each seed | mean |\n|---|---|---|---|");
+    let codecs = [
+        Codec::Uncompressed,
+        Codec::Dense,
+        Codec::Sparse(0.95, 0.7, 0.9),
+        Codec::Sparse(0.95, 1.0, 0.0),
+        Codec::Sparse(1.0, 0.7, 0.5),
+    ];
+    for codec in codecs {
+        let runs = (1..=seeds).map(|seed| run(codec, seed, rounds, &threads));
+        let runs = runs.collect::<Result<Vec<_>, _>>()?;
+        let losses: Vec<String> = runs.iter().map(|(_, loss)| format!("{loss:.4}")).collect();
+        let mean = runs.iter().map(|(_, loss)| loss).sum::<f64>() / runs.len() as f64;
+        let bits = runs.first().map_or(0.0, |(bits, _)| *bits);
+        let losses = losses.join(", ");
+        println!("| {} | {bits:.3} | {losses} | {mean:.4} |", codec.name());
+    }
+    Ok(())
+}
