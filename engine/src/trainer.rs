@@ -14,6 +14,7 @@ pub mod inner;
 pub mod loss;
 pub mod outer;
 pub mod sparse;
+pub mod update;
 
 use crate::InputError;
 use crate::arithmetic::elementwise::{add, sum_of_squares};
@@ -28,12 +29,14 @@ use crate::transformer::{embedding, head};
 use std::ops::Range;
 
 pub use adamw::{AdamW, AdamWState};
-pub use aggregate::{AggregateError, aggregate};
+pub use aggregate::{AggregateError, Part, Robustness, aggregate};
 pub use compress::{CompressError, CompressedUpdate, DecodeError};
 pub use grpo::{GrpoLoss, GrpoOptions, GrpoSequence, grpo};
 pub use inner::{InnerOptions, InnerState, PseudoGradient, pseudo_gradient};
 pub use loss::{Batch, Loss, cross_entropy};
 pub use outer::{OuterOptimizer, OuterState};
+pub use sparse::{Feedback, SparseError, SparseUpdate};
+pub use update::Update;
 
 /// Gradients of all parameters: one flat vector in the parameters' layout.
 #[derive(Clone, Debug, PartialEq)]

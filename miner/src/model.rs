@@ -3,11 +3,11 @@
 use crate::ExecuteError;
 use engine::{
     Family, Layout, ModelConfig, Parameters, RopeScaling,
-    trainer::{OuterOptimizer, OuterState},
+    trainer::{OuterOptimizer, OuterState, Robustness},
 };
 use protocol::{
     Micro, Step,
-    recipe::{ModelShape, Phase, Recipe},
+    recipe::{Aggregation, ModelShape, Phase, Recipe},
 };
 
 /// Added to the mean square of the normalisation.
@@ -111,6 +111,25 @@ pub fn outer_optimizer(recipe: &Recipe, step: Step) -> OuterOptimizer {
             weight_decay: 0.0,
             clip_norm: number(recipe.reinforce.gradient_norm_max),
         },
+    }
+}
+
+/// How far an update may pull the aggregate.
+#[must_use]
+pub const fn robustness(recipe: &Recipe) -> Robustness {
+    let Aggregation {
+        norm_max,
+        norm_ratio,
+        weight_cap,
+        center_ratio,
+        center_rounds_count,
+    } = &recipe.aggregation;
+    Robustness {
+        norm_max: norm_max.get(),
+        norm_ratio: norm_ratio.get(),
+        weight_cap: weight_cap.get(),
+        center_ratio: center_ratio.get(),
+        center_rounds_count: *center_rounds_count,
     }
 }
 

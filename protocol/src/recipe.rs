@@ -102,6 +102,34 @@ pub struct Reinforce {
     pub gradient_norm_max: Micro,
 }
 
+/// How far accepted updates may pull the model, whatever they say: some may be lies that no audit
+/// drew. Spec: arithmetic §8.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Aggregation {
+    /// Largest norm of an update.
+    pub norm_max: Micro,
+    /// The same as a multiple of the median norm.
+    pub norm_ratio: Micro,
+    /// Largest share of the weight that the updates of one bonded account have together.
+    pub weight_cap: Micro,
+    /// How far an update pulls at most, as a multiple of the median distance from the centre.
+    pub center_ratio: Micro,
+    /// Times that the centre moves; with 0, clipped updates are averaged.
+    pub center_rounds_count: u32,
+}
+
+impl Aggregation {
+    /// What fits every recipe: one and a half times the median, and four tenths of the weight.
+    pub const DEFAULT: Self = Self {
+        norm_max: Micro::new(1_000_000_000),
+        norm_ratio: Micro::new(1_500_000),
+        weight_cap: Micro::new(400_000),
+        center_ratio: Micro::new(1_500_000),
+        center_rounds_count: 3,
+    };
+}
+
 /// When steps close and what is measured.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -148,6 +176,8 @@ pub struct Recipe {
     pub pretrain: Pretrain,
     /// Second part.
     pub reinforce: Reinforce,
+    /// From updates to one.
+    pub aggregation: Aggregation,
     /// Deadlines and evaluation.
     pub schedule: Schedule,
     /// Prices.

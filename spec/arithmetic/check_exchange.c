@@ -34,19 +34,24 @@ void check_decode(const row *r)
 void check_aggregate(const row *r)
 {
     json *list = field(r->input, "updates");
-    weighted *updates = allocate(list->count, sizeof *updates);
-    size_t count = 0;
+    given *updates = allocate(list->count + 1, sizeof *updates);
+    floats centre = floats_of(r->input, "centre");
+    if (!encode(centre, &updates[0].update))
+        fail("the centre does not fit");
     for (size_t i = 0; i < list->count; i++) {
         list->items[i].read = true;
         floats values = floats_of(&list->items[i], "values");
-        updates[i].weight = integer_of(&list->items[i], "weight");
-        if (!encode(values, &updates[i].update) || (i > 0 && values.count != count))
+        updates[i + 1].tokens = integer_of(&list->items[i], "tokens");
+        updates[i + 1].cluster = integer_of(&list->items[i], "cluster");
+        if (!encode(values, &updates[i + 1].update) || values.count != centre.count)
             fail("update %zu does not fit", i);
-        count = values.count;
     }
-    floats values = new_floats(count);
-    aggregate(updates, list->count, values.at, count);
-    expect_floats(r, "values", values.at, count);
+    robustness limits = {integer_of(r->input, "norm_max"), integer_of(r->input, "norm_ratio"),
+                         integer_of(r->input, "weight_cap"), integer_of(r->input, "center_ratio"),
+                         integer_of(r->input, "center_rounds")};
+    floats values = new_floats(centre.count);
+    aggregate(updates, list->count, &limits, values.at, values.count);
+    expect_floats(r, "values", values.at, values.count);
 }
 
 void check_checkpoint(const row *r)

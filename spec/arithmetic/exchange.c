@@ -96,49 +96,6 @@ void decompress(bytes update, size_t count, float *values)
     }
 }
 
-__extension__ typedef __int128 wide;
-__extension__ typedef unsigned __int128 unsigned_wide;
-
-/* numerator / (denominator 2^38), rounded once to nearest, ties to even. */
-static float quotient(wide numerator, uint64_t denominator)
-{
-    if (numerator == 0)
-        return 0.0f;
-    unsigned_wide rest = (unsigned_wide)(numerator < 0 ? -numerator : numerator);
-    unsigned_wide divisor = denominator;
-    /* 24 bits: 2^23 <= rest / divisor < 2^24. */
-    int exponent = -38;
-    for (; rest < divisor << 23; exponent--)
-        rest <<= 1;
-    for (; rest >= divisor << 24; exponent++)
-        divisor <<= 1;
-    uint32_t mantissa = (uint32_t)(rest / divisor);
-    unsigned_wide twice = 2 * (rest % divisor);
-    if (twice > divisor || (twice == divisor && mantissa % 2 == 1))
-        mantissa++;
-    float magnitude = ldexpf((float)mantissa, exponent);
-    return numerator < 0 ? -magnitude : magnitude;
-}
-
-void aggregate(const weighted *updates, size_t update_count, float *values, size_t count)
-{
-    wide *sums = allocate(count, sizeof *sums);
-    uint64_t total = 0;
-    for (size_t u = 0; u < update_count; u++) {
-        const uint8_t *block = updates[u].update.at;
-        for (size_t first = 0; first < count; first += BLOCK_VALUES) {
-            size_t own = in_block(first, count);
-            for (size_t i = 0; i < own; i++)
-                sums[first + i] +=
-                    (wide)updates[u].weight * code_of(block[4 + i]) * (wide)scale_at(block);
-            block += 4 + own;
-        }
-        total += updates[u].weight;
-    }
-    for (size_t i = 0; i < count; i++)
-        values[i] = quotient(sums[i], total);
-}
-
 /* ---- 9 files ---- */
 
 /* A growing run of bytes. */

@@ -15,9 +15,14 @@ void decompress(bytes update, size_t count, float *values);
 
 typedef struct {
     bytes update;
-    uint64_t weight;
-} weighted;
-void aggregate(const weighted *updates, size_t update_count, float *values, size_t count);
+    uint64_t tokens, cluster;
+} given;
+/* How far one update may pull, in millionths. */
+typedef struct {
+    uint64_t norm_max, norm_ratio, weight_cap, center_ratio, center_rounds;
+} robustness;
+/* The aggregate of updates 1 … n around updates[0], the centre. */
+void aggregate(const given *updates, size_t n, const robustness *r, float *values, size_t count);
 
 /* The text of config.json. */
 char *config_text(const config *c);

@@ -3,7 +3,8 @@
 use engine::{
     Device, GenerationOptions, GenerationRequest, Parameters, Sampling, Threads,
     trainer::{
-        AggregateError, CompressedUpdate, OuterState, aggregate, compress, outer::OuterError,
+        AggregateError, CompressedUpdate, OuterState, Part, Robustness, Update, aggregate,
+        compress, outer::OuterError,
     },
 };
 use environment::{END_OF_SEQUENCE, Split};
@@ -16,6 +17,7 @@ use protocol::{
     recipe::{Phase, Recipe},
     task::UnitId,
 };
+use std::collections::BTreeMap;
 
 /// What the next step starts from.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,9 +80,10 @@ pub fn advance(
         outer: outer.clone(),
     };
     if updates.len() >= recipe.schedule.gradient_units_min.max(1) as usize {
-        let gradient = mean(model, updates)?;
         let rule = model::outer_optimizer(recipe, step);
         let threads = Threads::new(1);
+        let robustness = model::robustness(recipe);
+        let gradient = combine(&outer.centre(&rule), updates, &robustness, &threads)?;
         next.outer
             .step(&rule, &mut next.model, &gradient, &threads)?;
     }
@@ -91,22 +94,30 @@ pub fn advance(
     Ok(next)
 }
 
-/// The mean of the updates, each weighted by the tokens it was computed from; the same bits in
-/// any order.
-fn mean(model: &Parameters, updates: &[Payload]) -> Result<Vec<f32>, AdvanceError> {
-    let length = model.as_slice().len();
-    let mut decoded = Vec::with_capacity(updates.len());
+/// The updates around what the network did lately: the same bits in any order.
+///
+/// An update's cluster is its miner: the account whose bond answers for it. Work is dealt by
+/// bond, so whoever splits a bond gains no weight but what the cap would have taken.
+fn combine(
+    centre: &CompressedUpdate,
+    updates: &[Payload],
+    robustness: &Robustness,
+    threads: &Threads,
+) -> Result<Vec<f32>, AdvanceError> {
+    let mut clusters = BTreeMap::new();
+    let mut parts = Vec::with_capacity(updates.len());
     for payload in updates {
         let unit = payload.unit;
-        let update = CompressedUpdate::decode(payload.update.as_slice(), length)
+        let update = Update::dense(payload.update.as_slice(), centre.value_count())
             .map_err(|source| AdvanceError::Update { unit, source })?;
-        decoded.push((update, u64::from(payload.tokens_count)));
+        let count = clusters.len();
+        parts.push(Part {
+            update,
+            tokens: u64::from(payload.tokens_count),
+            cluster: *clusters.entry(payload.miner).or_insert(count),
+        });
     }
-    let weighted: Vec<_> = decoded
-        .iter()
-        .map(|(update, weight)| (update, *weight))
-        .collect();
-    Ok(aggregate(&weighted)?)
+    Ok(aggregate(&parts, centre, robustness, threads)?)
 }
 
 /// Answers the recipe's held-out prompts greedily and counts the exactly right answers.

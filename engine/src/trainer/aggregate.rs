@@ -1,19 +1,75 @@
-//! Weighted means of compressed updates, exact and in any order.
+//! One update out of many, none of which is trusted: exact, and in any order.
 //!
 //! ```text
-//! value = round( Σ_i weight_i code_i scale_i / (Σ_i weight_i) 2^-38 )
+//! weight    w_k ∝ tokens, capped for each cluster                      (weights)
+//! clip      f_k = min(1, limit / |x_k|),  limit = min(c, ratio · median |x|)   (influence)
+//! centre    v ← v + Σ_k w_k min(1, τ / |f_k x_k - v|) (f_k x_k - v),  a few times
+//! value     round( Σ_k a_k x_k ),  x_0 the centre that v began at
 //! ```
 //!
-//! The sums are integers, so their order cannot matter; the quotient is rounded to f32 once, to
-//! nearest with ties to even.
+//! Updates that were accepted may still be lies that no audit drew. Norms are clipped so that none
+//! of them counts for more than it may, and `CenteredClip` (arXiv:2012.10333) moves from what the
+//! network did lately towards each update by at most τ, which is a multiple of the median distance:
+//! honest updates that lie about as far from it as others give their weighted mean, to the bit of
+//! the coefficients.
+//!
+//! Everything is integers. Updates have the grid 2^-38, so their inner products are exact
+//! ([`gram`]); all of the above happens on these n² numbers, and gives one coefficient of 22
+//! binary digits for every update. The sum is in i64, cannot overflow, and is rounded to f32 once.
+//!
+//! Spec: arithmetic §8
 
-#![expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    reason = "the one rounding of the quotient, on bounded integers"
-)]
+use super::compress::CompressedUpdate;
+use super::update::{CHUNK_VALUES, Update};
+use crate::arithmetic::threads::Threads;
 
-use super::compress::{CompressedUpdate, SCALE_BITS};
+mod gram;
+mod influence;
+mod weights;
+
+/// Binary digits of a coefficient after the point.
+const COEFFICIENT_BITS: u32 = 22;
+/// Binary digits of a clip factor after the point.
+const FACTOR_BITS: u32 = 16;
+/// A coefficient of one.
+const ONE: u64 = 1 << COEFFICIENT_BITS;
+
+/// How far one update may pull. Real numbers are in millionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Robustness {
+    /// Largest norm of an update, c.
+    pub norm_max: u64,
+    /// The same as a multiple of the median norm.
+    pub norm_ratio: u64,
+    /// Largest share of the weight that one cluster has.
+    pub weight_cap: u64,
+    /// τ as a multiple of the median distance from the centre.
+    pub center_ratio: u64,
+    /// Times that the centre moves. With 0 the clipped updates are averaged.
+    pub center_rounds_count: u32,
+}
+
+impl Robustness {
+    /// The weighted mean, whatever the updates say.
+    pub const NONE: Self = Self {
+        norm_max: u64::MAX,
+        norm_ratio: u64::MAX,
+        weight_cap: 1_000_000,
+        center_ratio: u64::MAX,
+        center_rounds_count: 0,
+    };
+}
+
+/// An update, and what it counts for.
+#[derive(Clone, Debug)]
+pub struct Part<'a> {
+    /// The update.
+    pub update: Update<'a>,
+    /// Tokens that it was computed from.
+    pub tokens: u64,
+    /// Whose it is: updates with the same number share one cap.
+    pub cluster: usize,
+}
 
 /// Why updates cannot be aggregated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,13 +78,13 @@ pub enum AggregateError {
     #[error("aggregate has no weight")]
     NoWeight,
     /// Updates of different lengths.
-    #[error("update {index} has {value_count} values; the first has {expected}")]
+    #[error("update {index} has {value_count} values; the centre has {expected}")]
     Length {
         /// Index of the update.
         index: usize,
         /// Its number of values.
         value_count: usize,
-        /// The number of values of the first.
+        /// The number of values of the centre.
         expected: usize,
     },
     /// Weights whose sum overflows.
@@ -39,26 +95,22 @@ pub enum AggregateError {
     },
 }
 
-/// Largest sum of weights: leaves every intermediate inside 128 bits.
-const WEIGHT_SUM_MAX: u64 = 1 << 48;
+/// Largest sum of tokens: leaves every intermediate inside 128 bits.
+const TOKENS_SUM_MAX: u64 = 1 << 48;
 
-/// The weighted mean of the updates, the same bits in any order.
+/// The aggregate of the updates around `centre`, `[values]` f32: the same bits in any order.
 ///
 /// # Errors
-/// Nothing to aggregate, lengths that differ, or weights above 2^48 in all.
-pub fn aggregate(updates: &[(&CompressedUpdate, u64)]) -> Result<Vec<f32>, AggregateError> {
-    let limit = WEIGHT_SUM_MAX;
-    let total = updates
-        .iter()
-        .try_fold(0_u64, |sum, (_, weight)| sum.checked_add(*weight))
-        .filter(|total| *total <= limit)
-        .ok_or(AggregateError::Weight { limit })?;
-    let Some((first, _)) = updates.first().filter(|_| total > 0) else {
-        return Err(AggregateError::NoWeight);
-    };
-    let expected = first.value_count();
-    for (index, (update, _)) in updates.iter().enumerate() {
-        let value_count = update.value_count();
+/// Nothing to aggregate, lengths that differ, or more than 2^48 tokens in all.
+pub fn aggregate(
+    parts: &[Part<'_>],
+    centre: &CompressedUpdate,
+    robustness: &Robustness,
+    threads: &Threads,
+) -> Result<Vec<f32>, AggregateError> {
+    let expected = centre.value_count();
+    for (index, part) in parts.iter().enumerate() {
+        let value_count = part.update.value_count();
         if value_count != expected {
             return Err(AggregateError::Length {
                 index,
@@ -67,38 +119,33 @@ pub fn aggregate(updates: &[(&CompressedUpdate, u64)]) -> Result<Vec<f32>, Aggre
             });
         }
     }
-    let mut sums = vec![0_i128; expected];
-    for (update, weight) in updates {
-        let blocks = update.blocks().flat_map(|(scale, codes)| {
-            let unit = i128::from(scale) * i128::from(*weight);
-            codes.iter().map(move |&code| i128::from(code) * unit)
-        });
-        // |code scale weight| summed is below 2^7 2^32 2^48: no overflow.
-        for (sum, term) in sums.iter_mut().zip(blocks) {
-            *sum += term;
-        }
-    }
-    Ok(sums.into_iter().map(|sum| quotient(sum, total)).collect())
+    let weights = weights::weights(parts, robustness.weight_cap)?;
+    let bytes = centre.encode();
+    let mut updates = vec![Update::of_canonical(&bytes, expected)];
+    updates.extend(parts.iter().map(|part| part.update.clone()));
+    let gram = gram::Gram::of(&updates, threads);
+    let coefficients = influence::coefficients(&gram, &weights, robustness);
+    Ok(combine(&updates, &coefficients, threads))
 }
 
-/// `numerator / denominator * 2^-38` rounded to nearest, ties to even.
-///
-/// The quotient is computed to at least 30 bits with every lost bit gathered in the last one, so
-/// the conversion to f32 rounds as if it saw the exact quotient.
-fn quotient(numerator: i128, denominator: u64) -> f32 {
-    let magnitude = numerator.unsigned_abs();
-    let denominator = u128::from(denominator);
-    if magnitude == 0 {
-        return 0.0;
-    }
-    let mut shift = 0;
-    while (magnitude << shift) / denominator < 1 << 30 {
-        shift += 1;
-    }
-    let scaled = magnitude << shift;
-    let lost = u128::from(!scaled.is_multiple_of(denominator));
-    let rounded = ((scaled / denominator) | lost) as u64 as f32;
-    let exponent = SCALE_BITS + shift;
-    let value = (0..exponent).fold(rounded, |value, _| value * 0.5);
-    if numerator < 0 { -value } else { value }
+/// `Σ_k coefficient_k x_k`, rounded to f32 once.
+fn combine(updates: &[Update<'_>], coefficients: &[u64], threads: &Threads) -> Vec<f32> {
+    let count = updates.first().map_or(0, Update::value_count);
+    let mut values = vec![0.0; count];
+    let cost = count.saturating_mul(updates.len());
+    let chunks = values.chunks_mut(CHUNK_VALUES).enumerate();
+    threads.for_parts(cost, chunks, |(chunk, values)| {
+        let mut sums = [0_i64; CHUNK_VALUES];
+        for (update, &coefficient) in updates.iter().zip(coefficients) {
+            if coefficient > 0 {
+                // Values are below 2^40 units and coefficients add up to at most 2^22.
+                update.add(chunk, coefficient.cast_signed(), &mut sums, threads);
+            }
+        }
+        gram::round(threads.kernels(), &sums, values);
+    });
+    values
 }
+
+#[cfg(test)]
+mod tests;

@@ -165,45 +165,15 @@ impl CompressedUpdate {
     /// # Errors
     /// Bytes that no encoder writes.
     pub fn decode(bytes: &[u8], value_count: usize) -> Result<Self, DecodeError> {
-        let blocks = value_count.div_ceil(BLOCK_VALUES);
-        let expected = blocks
-            .checked_mul(4)
-            .and_then(|scales| scales.checked_add(value_count));
-        if expected != Some(bytes.len()) {
-            let expected = expected.unwrap_or(usize::MAX);
-            return Err(DecodeError::Length {
-                length: bytes.len(),
-                value_count,
-                expected,
-            });
-        }
+        check(bytes, value_count)?;
         let mut update = Self {
-            scales: Vec::with_capacity(blocks),
+            scales: Vec::with_capacity(value_count.div_ceil(BLOCK_VALUES)),
             codes: Vec::with_capacity(value_count),
         };
-        for (block, bytes) in bytes.chunks(4 + BLOCK_VALUES).enumerate() {
-            let Some((scale, codes)) = bytes.split_first_chunk::<4>() else {
-                break;
-            };
-            let scale = u32::from_le_bytes(*scale);
-            update
-                .codes
-                .extend(codes.iter().map(|code| code.cast_signed()));
-            let codes = &update.codes[block * BLOCK_VALUES..];
-            if let Some(offset) = codes.iter().position(|&code| code == i8::MIN) {
-                return Err(DecodeError::Code {
-                    index: block * BLOCK_VALUES + offset,
-                });
-            }
-            let code = codes
-                .iter()
-                .map(|code| code.unsigned_abs())
-                .max()
-                .unwrap_or(0);
-            if !is_canonical(scale, code) {
-                return Err(DecodeError::Scale { block, scale, code });
-            }
+        for (scale, codes) in blocks(bytes) {
             update.scales.push(scale);
+            let codes = codes.iter().map(|code| code.cast_signed());
+            update.codes.extend(codes);
         }
         Ok(update)
     }
@@ -227,6 +197,45 @@ impl CompressedUpdate {
             .copied()
             .zip(self.codes.chunks(BLOCK_VALUES))
     }
+}
+
+/// Checks the canonical bytes of `value_count` values.
+///
+/// # Errors
+/// Bytes that no encoder writes.
+pub fn check(bytes: &[u8], value_count: usize) -> Result<(), DecodeError> {
+    let scales = value_count.div_ceil(BLOCK_VALUES).checked_mul(4);
+    let expected = scales.and_then(|scales| scales.checked_add(value_count));
+    if expected != Some(bytes.len()) {
+        let expected = expected.unwrap_or(usize::MAX);
+        return Err(DecodeError::Length {
+            length: bytes.len(),
+            value_count,
+            expected,
+        });
+    }
+    for (block, (scale, codes)) in blocks(bytes).enumerate() {
+        let magnitudes = codes.iter().map(|code| code.cast_signed().unsigned_abs());
+        let code = magnitudes.fold(0, u8::max);
+        if code == i8::MIN.unsigned_abs() {
+            let offset = codes.iter().position(|code| code.cast_signed() == i8::MIN);
+            let index = block * BLOCK_VALUES + offset.unwrap_or(0);
+            return Err(DecodeError::Code { index });
+        }
+        if !is_canonical(scale, code) {
+            return Err(DecodeError::Scale { block, scale, code });
+        }
+    }
+    Ok(())
+}
+
+/// Scale and codes of every block.
+pub(crate) fn blocks(bytes: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
+    let blocks = bytes.chunks(4 + BLOCK_VALUES);
+    blocks.filter_map(|block| {
+        let (scale, codes) = block.split_first_chunk::<4>()?;
+        Some((u32::from_le_bytes(*scale), codes))
+    })
 }
 
 /// Whether an encoder can have chosen `scale` for a block whose largest magnitude is `code`.

@@ -9,6 +9,7 @@
 //! reinforcement learning aggregates plain gradients and uses `AdamW`.
 
 use super::adamw::{AdamW, AdamWState};
+use super::compress::CompressedUpdate;
 use super::{clip_gradient_norm, state_sources};
 use crate::arithmetic::elementwise::nesterov;
 use crate::arithmetic::threads::Threads;
@@ -57,6 +58,8 @@ pub(crate) enum Buffers {
     AdamW(AdamWState),
 }
 
+/// Largest magnitude of a centre's values.
+const CENTRE_MAX: f32 = 1.984;
 /// The metadata key of the kind of state.
 const KIND: &str = "optimizer";
 /// The metadata key of the step count.
@@ -87,6 +90,33 @@ impl OuterState {
             Buffers::Nesterov { step_count, .. } => *step_count,
             Buffers::AdamW(state) => state.step_count,
         }
+    }
+
+    /// What the network did lately, around which the next updates are aggregated: the mean of past
+    /// aggregates, `(1 - μ) b`, or the first moment. Zero where the state is of the other
+    /// optimiser.
+    ///
+    /// Values beyond what an update can say are the largest that it can.
+    #[must_use]
+    pub fn centre(&self, optimizer: &OuterOptimizer) -> CompressedUpdate {
+        let (values, factor) = match (optimizer, &self.buffers) {
+            (OuterOptimizer::Nesterov { momentum, .. }, Buffers::Nesterov { momentum: b, .. }) => {
+                (b, 1.0 - momentum)
+            }
+            (OuterOptimizer::AdamW { .. }, Buffers::AdamW(state)) => (&state.m, 1.0),
+            (
+                OuterOptimizer::AdamW { .. },
+                Buffers::Nesterov {
+                    momentum: values, ..
+                },
+            ) => (values, 0.0),
+            (OuterOptimizer::Nesterov { .. }, Buffers::AdamW(state)) => (&state.m, 0.0),
+        };
+        let limited = values
+            .iter()
+            .map(|value| (value * factor).clamp(-CENTRE_MAX, CENTRE_MAX));
+        CompressedUpdate::compress(&limited.collect::<Vec<_>>())
+            .expect("invariant: states have finite values, and these are within the limit")
     }
 
     /// Applies one aggregated pseudo-gradient (or gradient) to `model`.

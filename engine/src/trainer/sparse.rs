@@ -216,13 +216,13 @@ impl SparseUpdate {
         values
     }
 
-    /// What is sent: index, and value in units of 2^-38.
-    pub(crate) fn terms(&self) -> impl Iterator<Item = (usize, i64)> {
-        self.chunks.iter().enumerate().flat_map(|(index, chunk)| {
-            let first = index * CHUNK_VALUES;
-            let unit = i64::from(chunk.scale) << (SCALE_BITS - SPARSE_SCALE_BITS);
-            let values = chunk.values.iter();
-            values.map(move |&(offset, code)| (first + usize::from(offset), i64::from(code) * unit))
+    /// The scale of a chunk in units of 2^-38, and what it sends: indices in the chunk and codes.
+    /// Nothing after the last chunk.
+    pub(crate) fn chunk(&self, index: usize) -> (u64, &[(u16, i8)]) {
+        let chunk = self.chunks.get(index);
+        chunk.map_or((0, &[]), |chunk| {
+            let unit = u64::from(chunk.scale) << (SCALE_BITS - SPARSE_SCALE_BITS);
+            (unit, chunk.values.as_slice())
         })
     }
 }

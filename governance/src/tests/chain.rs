@@ -14,7 +14,7 @@ use protocol::{
     Address, Amount, EnvironmentHash, Height, Micro, ProposalId, RunId,
     codec::{BoundedVec, Text},
     proposal::{Action, Guard, Payload, Track, Weights},
-    recipe::{ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
+    recipe::{Aggregation, ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
 };
 
 /// The account with a number.
@@ -259,6 +259,7 @@ pub(crate) fn recipe() -> Box<Recipe> {
             beta2: Micro::new(990_000),
             gradient_norm_max: Micro::ONE,
         },
+        aggregation: Aggregation::DEFAULT,
         schedule: Schedule {
             miners_at_start_count: 3,
             deadline_blocks: 8,

@@ -17,7 +17,7 @@ use protocol::{
     Address, Amount, Height, RunId, Step,
     class::ClassTableError,
     genesis::Genesis,
-    recipe::{ModelShape, Recipe},
+    recipe::{Aggregation, ModelShape, Recipe},
     task::Beacon,
     vrf::Public,
 };
@@ -264,8 +264,66 @@ pub(crate) fn check_recipe(run: u64, recipe: &Recipe) -> Result<(), GenesisError
             limit: "at least 1",
         });
     }
+    check_aggregation(run, &recipe.aggregation)?;
     check_model(run, &recipe.model)
 }
+
+fn check_aggregation(run: u64, aggregation: &Aggregation) -> Result<(), GenesisError> {
+    let Aggregation {
+        norm_max,
+        norm_ratio,
+        weight_cap,
+        center_ratio,
+        center_rounds_count,
+    } = aggregation;
+    let rounds = u64::from(*center_rounds_count);
+    let bounds = [
+        (
+            "aggregation.norm_max",
+            norm_max.get(),
+            1..=1_000_000_000_000,
+            "between 1 and 10^12",
+        ),
+        (
+            "aggregation.norm_ratio",
+            norm_ratio.get(),
+            1_000_000..=1_000_000_000,
+            RATIO,
+        ),
+        (
+            "aggregation.weight_cap",
+            weight_cap.get(),
+            10_000..=1_000_000,
+            "between 10000 and 1000000",
+        ),
+        (
+            "aggregation.center_ratio",
+            center_ratio.get(),
+            1_000_000..=1_000_000_000,
+            RATIO,
+        ),
+        (
+            "aggregation.center_rounds_count",
+            rounds,
+            0..=16,
+            "at most 16",
+        ),
+    ];
+    for (what, found, allowed, limit) in bounds {
+        if !allowed.contains(&found) {
+            return Err(GenesisError::Recipe {
+                run,
+                what,
+                found,
+                limit,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Bounds of a multiple of a median.
+const RATIO: &str = "between 10^6 and 10^9";
 
 fn check_model(run: u64, model: &ModelShape) -> Result<(), GenesisError> {
     let heads_fit = model.heads_count.checked_rem(model.key_value_heads_count) == Some(0);

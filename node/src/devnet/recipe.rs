@@ -4,7 +4,7 @@
 
 use protocol::{
     Amount, EnvironmentHash, Micro,
-    recipe::{ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
+    recipe::{Aggregation, ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
 };
 
 /// The recipe of a devnet with this many miners, whose model starts from this seed.
@@ -25,6 +25,7 @@ pub fn recipe(seed: u64, miners_count: u32) -> Recipe {
         corpus: EnvironmentHash::from_bytes(corpus.hash()),
         pretrain: pretrain(),
         reinforce: reinforce(),
+        aggregation: Aggregation::DEFAULT,
         schedule: Schedule {
             miners_at_start_count: miners_count,
             deadline_blocks: 150,

@@ -11,7 +11,7 @@ use protocol::{
     gradient::{self, Moments, OpenedState, State, StateOpening},
     proof::toploc::Thresholds,
     proposal::{Action, Amendment, Artifact, Cohort, Guard, Module, Payload, Track, Weights},
-    recipe::{ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
+    recipe::{Aggregation, ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
     reward::Payout,
     rollout::{
         self, Correction, Equivocation, Finish, Group, Opened, Opening, Root, Salts, Sample, Seal,
@@ -486,6 +486,7 @@ fn recipe() -> Recipe {
         corpus: EnvironmentHash::from_bytes([3; 32]),
         pretrain: pretrain(),
         reinforce: reinforce(),
+        aggregation: Aggregation::DEFAULT,
         schedule: Schedule {
             miners_at_start_count: 3,
             deadline_blocks: 30,

@@ -123,3 +123,50 @@ fn pre_training_reduces_the_loss() {
     let (first, last) = (losses[0], losses[losses.len() - 1]);
     assert!(last * 10 < first * 7, "{losses:?}");
 }
+
+#[test]
+fn a_lie_pulls_the_checkpoint_less_than_without_limits() {
+    let mut recipe = recipe();
+    recipe.pretrain.units_count = 5;
+    let now = start(&recipe);
+    let mut updates = pretrain_updates(&recipe, &now.model, 0);
+    for (update, miner) in updates.iter_mut().zip(1_u8..) {
+        update.miner = protocol::Address::from_bytes([miner; 32]);
+    }
+    let bomb = vec![1.5; now.model.as_slice().len()];
+    let bomb = engine::trainer::CompressedUpdate::compress(&bomb).unwrap();
+    let mut with_lie = updates.clone();
+    with_lie[4].update = Bytes::new(bomb.encode()).unwrap();
+    let mut credulous = recipe.clone();
+    credulous.aggregation.norm_max = protocol::Micro::new(u64::MAX);
+    credulous.aggregation.norm_ratio = protocol::Micro::new(u64::MAX);
+    credulous.aggregation.center_rounds_count = 0;
+    let moved = |recipe: &Recipe| {
+        let clean = advance(recipe, 0, &now, &updates[..4]);
+        let lied = advance(recipe, 0, &now, &with_lie);
+        let pairs = clean.model.as_slice().iter().zip(lied.model.as_slice());
+        let squares = pairs.map(|(a, b)| f64::from(a - b).powi(2));
+        let start = clean.model.as_slice().iter().zip(now.model.as_slice());
+        let honest = start.map(|(a, b)| f64::from(a - b).powi(2));
+        (squares.sum::<f64>() / honest.sum::<f64>()).sqrt()
+    };
+    let (robust, plain) = (moved(&recipe), moved(&credulous));
+    assert!(robust < 1.0 && plain > 10.0, "{robust}, {plain}");
+}
+
+#[test]
+fn one_miner_has_no_more_weight_than_the_cap() {
+    let mut recipe = recipe();
+    recipe.aggregation.weight_cap = protocol::Micro::new(500_000);
+    let now = start(&recipe);
+    let mut updates = pretrain_updates(&recipe, &now.model, 0);
+    updates.truncate(2);
+    updates[0].miner = protocol::Address::from_bytes([1; 32]);
+    updates[1].miner = protocol::Address::from_bytes([2; 32]);
+    updates[1].tokens_count = updates[0].tokens_count;
+    let equal = advance(&recipe, 0, &now, &updates);
+    updates[1].tokens_count *= 9;
+    assert_eq!(advance(&recipe, 0, &now, &updates), equal);
+    recipe.aggregation.weight_cap = protocol::Micro::ONE;
+    assert_ne!(advance(&recipe, 0, &now, &updates), equal);
+}

@@ -4,11 +4,6 @@ use super::super::*;
 use crate::testing::{config, model};
 use proptest::prelude::*;
 
-#[expect(clippy::cast_possible_truncation, reason = "rounding is the point")]
-fn rounded(x: f64) -> f32 {
-    x as f32
-}
-
 fn values(length: usize, scale: f32, seed: u8) -> Vec<f32> {
     let words = crate::testing::tokens(length, 1 << 24, seed);
     words
@@ -100,60 +95,7 @@ fn hostile_updates_are_refused() {
     ));
 }
 
-#[test]
-fn an_aggregate_is_rounded_once() {
-    // One block each: codes 127 of scale 1 and -127 of scale 2^20, weights 1 and 2.
-    let one = CompressedUpdate::compress(&[127.0 / compress::SCALE_ONE as f32]).unwrap();
-    let large = 127.0 * (1 << 20) as f32 / compress::SCALE_ONE as f32;
-    let two = CompressedUpdate::compress(&[-large]).unwrap();
-    let mean = aggregate(&[(&one, 1), (&two, 2)]).unwrap();
-    let exact = (127.0 - 2.0 * 127.0 * f64::from(1 << 20)) / 3.0 / compress::SCALE_ONE as f64;
-    assert_eq!(mean[0].to_bits(), rounded(exact).to_bits());
-}
-
-#[test]
-fn aggregates_of_nothing_or_of_unequal_updates_are_errors() {
-    let a = CompressedUpdate::compress(&[1.0, 0.5]).unwrap();
-    let b = CompressedUpdate::compress(&[1.0]).unwrap();
-    assert_eq!(aggregate(&[]).unwrap_err(), AggregateError::NoWeight);
-    assert_eq!(aggregate(&[(&a, 0)]).unwrap_err(), AggregateError::NoWeight);
-    assert!(matches!(
-        aggregate(&[(&a, 1), (&b, 1)]).unwrap_err(),
-        AggregateError::Length {
-            index: 1,
-            value_count: 1,
-            expected: 2
-        }
-    ));
-    let weights = [(&a, u64::MAX), (&a, 1)];
-    assert!(matches!(
-        aggregate(&weights).unwrap_err(),
-        AggregateError::Weight { .. }
-    ));
-}
-
 proptest! {
-    #[test]
-    fn aggregation_does_not_depend_on_order(
-        parts in prop::collection::vec((any::<u8>(), 0_u64..1 << 40, -20_i32..1), 1..6),
-        rotation in 0_usize..6,
-    ) {
-        let updates: Vec<_> = parts
-            .iter()
-            .map(|(seed, weight, power)| {
-                let values = values(300, 2.0_f32.powi(*power), *seed);
-                (CompressedUpdate::compress(&values).unwrap(), *weight + 1)
-            })
-            .collect();
-        let mut views: Vec<_> = updates.iter().map(|(update, weight)| (update, *weight)).collect();
-        let forward = aggregate(&views).unwrap();
-        views.rotate_left(rotation % parts.len());
-        views.reverse();
-        prop_assert_eq!(&aggregate(&views).unwrap(), &forward);
-        let (update, _) = &updates[0];
-        prop_assert_eq!(aggregate(&[(update, 12345)]).unwrap(), update.decompress());
-    }
-
     #[test]
     fn compressed_bytes_are_canonical(
         values in prop::collection::vec(-1.9_f32..1.9, 0..600),

@@ -7,7 +7,7 @@ use protocol::{
     class::ClassTable,
     codec::Text,
     genesis::{self, Genesis},
-    recipe::{ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
+    recipe::{Aggregation, ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
 };
 
 /// What a test may choose.
@@ -116,6 +116,7 @@ pub(crate) fn recipe() -> Recipe {
         corpus: hash(3),
         pretrain: pretrain(),
         reinforce: reinforce(),
+        aggregation: Aggregation::DEFAULT,
         schedule: Schedule {
             miners_at_start_count: 3,
             deadline_blocks: 8,
