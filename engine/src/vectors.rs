@@ -12,6 +12,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod aggregates;
 mod blocks;
 mod elementary;
 mod exchange;

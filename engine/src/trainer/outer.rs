@@ -97,6 +97,9 @@ impl OuterState {
     /// optimiser.
     ///
     /// Values beyond what an update can say are the largest that it can.
+    ///
+    /// # Panics
+    /// Never: states have finite values.
     #[must_use]
     pub fn centre(&self, optimizer: &OuterOptimizer) -> CompressedUpdate {
         let (values, factor) = match (optimizer, &self.buffers) {

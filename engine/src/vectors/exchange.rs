@@ -3,16 +3,14 @@
 use super::models::{Case, cases};
 use super::values::{Noise, bytes_result, noise, result, row, written};
 use crate::testing::config;
-use crate::trainer::{
-    CompressedUpdate, OuterOptimizer, OuterState, Part, Robustness, Update, aggregate,
-};
+use crate::trainer::{CompressedUpdate, OuterOptimizer, OuterState};
 use crate::{ModelConfig, Threads};
 use serde_json::{Value, json};
 
 pub(super) fn rows(threads: &Threads) -> Vec<Value> {
     let mut rows = compressions();
     rows.extend(refusals());
-    rows.extend(aggregates(threads));
+    rows.extend(super::aggregates::rows(threads));
     for case in cases() {
         rows.push(file(&case));
     }
@@ -23,7 +21,7 @@ pub(super) fn rows(threads: &Threads) -> Vec<Value> {
     rows
 }
 
-fn explicit(values: &[f32]) -> Noise {
+pub(super) fn explicit(values: &[f32]) -> Noise {
     Noise {
         values: values.to_vec(),
         name: written(values),
@@ -31,7 +29,7 @@ fn explicit(values: &[f32]) -> Noise {
 }
 
 /// One unit of a scale.
-const UNIT: f32 = 1.0 / (1_u64 << 38) as f32;
+pub(super) const UNIT: f32 = 1.0 / (1_u64 << 38) as f32;
 
 /// What an encoder writes, and what a decoder reads back.
 fn compressions() -> Vec<Value> {
@@ -139,221 +137,6 @@ fn decode(name: &str, count: usize, hexadecimal: &str) -> Value {
         &format!("decode: {name}"),
         input,
         json!({"accepted": accepted}),
-    )
-}
-
-/// One of the updates of a case: its values, tokens and cluster.
-type Given = (Noise, u64, usize);
-
-fn aggregates(threads: &Threads) -> Vec<Value> {
-    let mut rows = plain_means(threads);
-    rows.extend(robust_aggregates(threads));
-    rows
-}
-
-/// Sums and their one rounding, without any limit.
-fn plain_means(threads: &Threads) -> Vec<Value> {
-    let halves = explicit(&[33_292_414.0 * UNIT]);
-    let other_halves = explicit(&[-33_292_668.0 * UNIT]);
-    let unit = |code: f32| explicit(&[127.0 * UNIT, code * UNIT]);
-    let far = |power: i32| explicit(&[127.0 * 2.0_f32.powi(power - 38)]);
-    let cases: [(&str, Vec<Given>); 8] = [
-        (
-            "one update",
-            vec![(noise("aggregate one", 300, 0.125), 12_345, 0)],
-        ),
-        (
-            "halves",
-            vec![(unit(1.0), 1, 0), (unit(2.0), 1, 0), (unit(127.0), 0, 0)],
-        ),
-        ("thirds", vec![(unit(1.0), 1, 0), (unit(-3.0), 2, 0)]),
-        ("a tie, upwards to even", vec![(halves, 3, 0)]),
-        ("a tie, downwards to even", vec![(other_halves, 1, 0)]),
-        ("far apart", vec![(far(0), 1, 0), (far(31), 1, 0)]),
-        (
-            "cancelling to +0",
-            vec![(unit(5.0), 7, 0), (unit(-5.0), 7, 0), (unit(0.0), 1, 0)],
-        ),
-        (
-            "the largest weights",
-            vec![(far(31), (1 << 47) - 1, 0), (far(0), (1 << 47) + 1, 0)],
-        ),
-    ];
-    let cases = cases.into_iter();
-    let mut rows: Vec<Value> = cases
-        .map(|(name, updates)| {
-            let centre = explicit(&vec![0.0; updates[0].0.values.len()]);
-            aggregated(name, &centre, updates, Robustness::NONE, threads)
-        })
-        .collect();
-    let centre = noise("aggregate centre", 300, 0.125);
-    rows.push(aggregated(
-        "four updates",
-        &centre,
-        four(),
-        Robustness::NONE,
-        threads,
-    ));
-    rows
-}
-
-fn four() -> Vec<Given> {
-    let parts = [
-        ("a", 0.125, 7, 0),
-        ("b", 0.015_625, 1 << 30, 1),
-        ("c", 0.0625, 3, 2),
-        ("d", 0.125, 999, 0),
-    ];
-    let of = |(part, scale, tokens, cluster)| {
-        (
-            noise(&format!("aggregate {part}"), 300, scale),
-            tokens,
-            cluster,
-        )
-    };
-    parts.map(of).into()
-}
-
-/// Limits of every kind.
-fn robust_aggregates(threads: &Threads) -> Vec<Value> {
-    let robust = Robustness {
-        norm_max: 1_000_000_000,
-        norm_ratio: 1_500_000,
-        weight_cap: 400_000,
-        center_ratio: 1_500_000,
-        center_rounds_count: 3,
-    };
-    // Ten that agree but for noise, of one chunk and some; and others among them.
-    let similar = |scale: f32| -> Vec<Given> {
-        let update = |index: u64| {
-            let text = format!("aggregate similar {index}");
-            (noise(&text, 4500, scale), 1000 + index, index as usize)
-        };
-        (0..10).map(update).collect()
-    };
-    let with = |scale: f32, noise: Noise| {
-        let mut updates = similar(scale);
-        updates.push((noise, 1000, 10));
-        updates
-    };
-    let centre = |scale: f32| noise("aggregate centre", 4500, scale);
-    let zeros = || explicit_zeros(4500);
-    let bomb = noise("aggregate bomb", 4500, 0.1875);
-    let cases = [
-        ("around zero", zeros(), similar(0.001), robust),
-        ("around what was", centre(0.001), similar(0.001), robust),
-        (
-            "around what was far away",
-            centre(0.2),
-            similar(0.001),
-            robust,
-        ),
-        ("with a norm bomb", centre(0.001), with(0.001, bomb), robust),
-        ("with a zero", centre(0.001), with(0.001, zeros()), robust),
-        ("of tiny values", centre(1e-9), similar(1e-9), robust),
-        (
-            "of large values",
-            centre(0.1875),
-            similar(0.1875),
-            Robustness {
-                norm_max: 4_000_000,
-                ..robust
-            },
-        ),
-        (
-            "without a centre",
-            centre(0.001),
-            with(0.001, noise("aggregate other", 4500, 0.01)),
-            Robustness {
-                center_rounds_count: 0,
-                ..robust
-            },
-        ),
-        (
-            "with a close centre",
-            centre(0.001),
-            similar(0.001),
-            Robustness {
-                center_ratio: 1_000_000,
-                center_rounds_count: 1,
-                ..robust
-            },
-        ),
-    ];
-    let mut rows: Vec<Value> = cases
-        .into_iter()
-        .map(|(name, centre, updates, robustness)| {
-            aggregated(
-                &format!("robust, {name}"),
-                &centre,
-                updates,
-                robustness,
-                threads,
-            )
-        })
-        .collect();
-    for cap in [1_000_000, 400_000, 10_000] {
-        let robustness = Robustness {
-            weight_cap: cap,
-            ..robust
-        };
-        let name = format!("robust, four updates with a cap of {cap}");
-        let centre = noise("aggregate centre", 300, 0.125);
-        rows.push(aggregated(&name, &centre, four(), robustness, threads));
-    }
-    rows
-}
-
-fn explicit_zeros(count: usize) -> Noise {
-    noise("aggregate nothing", count, 0.0)
-}
-
-fn aggregated(
-    name: &str,
-    centre: &Noise,
-    parts: Vec<Given>,
-    robustness: Robustness,
-    threads: &Threads,
-) -> Value {
-    let encode = |noise: &Noise| CompressedUpdate::compress(&noise.values).unwrap().encode();
-    let bytes: Vec<Vec<u8>> = parts.iter().map(|(noise, ..)| encode(noise)).collect();
-    let views: Vec<Part<'_>> = parts
-        .iter()
-        .zip(&bytes)
-        .map(|((noise, tokens, cluster), bytes)| Part {
-            update: Update::dense(bytes, noise.values.len()).unwrap(),
-            tokens: *tokens,
-            cluster: *cluster,
-        })
-        .collect();
-    let compressed = CompressedUpdate::compress(&centre.values).unwrap();
-    let values = aggregate(&views, &compressed, &robustness, threads).unwrap();
-    let updates: Value = parts
-        .into_iter()
-        .map(|(noise, tokens, cluster)| {
-            json!({"values": noise.name, "tokens": tokens, "cluster": cluster})
-        })
-        .collect();
-    let Robustness {
-        norm_max,
-        norm_ratio,
-        weight_cap,
-        center_ratio,
-        center_rounds_count,
-    } = robustness;
-    let input = json!({
-        "updates": updates,
-        "centre": centre.name,
-        "norm_max": norm_max,
-        "norm_ratio": norm_ratio,
-        "weight_cap": weight_cap,
-        "center_ratio": center_ratio,
-        "center_rounds": center_rounds_count,
-    });
-    row(
-        &format!("aggregate: {name}"),
-        input,
-        json!({"values": result(&values)}),
     )
 }
 

@@ -1,5 +1,7 @@
 //! The aggregate is the same in any order and on every path, and nobody pulls it far.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use super::*;
 use crate::arithmetic::cpu::KernelPath;
 use crate::trainer::{SparseUpdate, compress};

@@ -1,5 +1,7 @@
 //! Sparse updates: what is sent, its bytes, and what hostile bytes give.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use super::*;
 use proptest::prelude::*;
 

@@ -13,6 +13,7 @@ mod money;
 mod openings;
 mod plants;
 mod proposals;
+mod recipes;
 mod rejections;
 mod segments;
 mod selection;
