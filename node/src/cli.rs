@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::{
-    calibrate, devnet, export, gov, joining, mining, model, query, replay,
+    calibrate, checkpoint, devnet, export, gov, joining, mining, model, query, replay,
     rpc::client::Client,
     validator::{self, Role},
     wallet,
@@ -48,7 +48,10 @@ enum Command {
     Export(ExportArguments),
     /// Derive every checkpoint again from blocks and blobs, and compare.
     Replay(ReplayArguments),
-    /// Ask a node about a block, account, miner, run, unit or proposal.
+    /// Compare checkpoints.
+    #[command(subcommand)]
+    Checkpoint(checkpoint::Command),
+    /// Ask a node about a block, account, miner, run, step, unit or proposal.
     Query(query::Arguments),
     /// Send tokens.
     Transfer(TransferArguments),
@@ -284,6 +287,7 @@ impl Arguments {
             Command::Calibrate(arguments) => calibrate::run(&arguments),
             Command::Export(arguments) => export::run(&arguments.home, &arguments.out),
             Command::Replay(arguments) => replay::run(&arguments.home, arguments.json),
+            Command::Checkpoint(command) => checkpoint::run(command).await,
             Command::Query(arguments) => query::run(arguments).await,
             Command::Transfer(arguments) => transfer(arguments).await,
             Command::Gov(arguments) => gov::run(arguments).await,

@@ -14,6 +14,7 @@
 
 pub mod calibrate;
 pub mod chain;
+pub mod checkpoint;
 pub mod cli;
 pub mod computation;
 pub mod devnet;
@@ -28,6 +29,7 @@ pub mod mining;
 pub mod model;
 pub mod other_engine;
 pub mod outbox;
+pub mod pieces;
 pub mod query;
 pub mod replay;
 pub mod rpc;

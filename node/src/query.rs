@@ -3,7 +3,9 @@
 use crate::rpc::{client::Client, query::ClassesAnswer};
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
-use protocol::{Address, Height, ProposalId, RunId, rollout::Opened, task::UnitId, verdict::Check};
+use protocol::{
+    Address, Height, ProposalId, RunId, Step, rollout::Opened, task::UnitId, verdict::Check,
+};
 use serde_json::Value;
 
 /// What to ask.
@@ -44,6 +46,14 @@ enum What {
         #[arg(default_value = "0")]
         run: RunId,
     },
+    /// A step's units by their miners, and which gradient units it closed without.
+    Step {
+        /// Its number.
+        step: Step,
+        /// The run's.
+        #[arg(default_value = "0")]
+        run: RunId,
+    },
     /// Why a unit was paid, or not: every check, measured value, limit, verdict, auditor, payout.
     Unit {
         /// Its id, such as 0.12.rollout.3.
@@ -68,6 +78,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         What::Miner { address } => format!("/v1/miners/{address}"),
         What::Classes => "/v1/classes".to_owned(),
         What::Run { run } => format!("/v1/runs/{run}"),
+        What::Step { step, run } => format!("/v1/steps/{run}/{step}"),
         What::Unit { unit } => format!("/v1/units/{unit}"),
         What::Proposal { id } => format!("/v1/proposals/{id}"),
     };
@@ -83,6 +94,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
             | What::Account { .. }
             | What::Miner { .. }
             | What::Run { .. }
+            | What::Step { .. }
             | What::Proposal { .. } => describe(&answer, 0, &mut text),
         }
         text.trim_end().to_owned()

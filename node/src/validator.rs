@@ -77,7 +77,12 @@ pub async fn run(path: &Path, role: Role, cheat: Option<Cheat>) -> Result<()> {
     tracing::info!(chain = %chain.id(), %operator, http = %config.http, cheat = named, "{what} is up");
 
     let device = config.open_device()?;
-    let bench = Workbench::new(blobs, network.clone(), Arc::clone(&local), device);
+    let bench = Workbench::new(
+        Arc::clone(&blobs),
+        network.clone(),
+        Arc::clone(&local),
+        device,
+    );
     let (duties, jobs) = Duties::new(
         Arc::clone(&chain),
         Arc::new(bench),
@@ -92,7 +97,7 @@ pub async fn run(path: &Path, role: Role, cheat: Option<Cheat>) -> Result<()> {
         events,
         Arc::clone(&local),
     ));
-    let served = Arc::new(Served::new(Arc::clone(&chain), genesis, local));
+    let served = Arc::new(Served::new(Arc::clone(&chain), genesis, local, blobs));
     let server = tokio::spawn(async move { axum::serve(http, router(served)).await });
 
     let stopped = tokio::select! {

@@ -206,4 +206,44 @@ async fn checkpoint(devnet: &Devnet) {
     let bytes = blob(devnet, model.blob());
     assert_eq!(CheckpointId::of(&bytes), model);
     assert!(engine::Parameters::from_safetensors(&bytes).is_ok());
+    compared(devnet, model, &bytes);
+    told(devnet, step);
+}
+
+/// One command says that a file is the agreed checkpoint, or where it differs first.
+fn compared(devnet: &Devnet, model: CheckpointId, bytes: &[u8]) {
+    let node = format!("http://127.0.0.1:{}", devnet.port);
+    let file = devnet.home().join("mine.safetensors");
+    let own = file.to_string_lossy().into_owned();
+    let diff = || {
+        let model = model.to_string();
+        devnet.command(&["checkpoint", "diff", &own, &model, "--with", &node])
+    };
+    std::fs::write(&file, bytes).unwrap();
+    let output = diff();
+    assert!(output.status.success(), "{}", complaint(&output));
+    assert_eq!(text(&output).trim(), "equal");
+    let mut changed = bytes.to_vec();
+    *changed.last_mut().unwrap() ^= 1;
+    std::fs::write(&file, changed).unwrap();
+    let output = diff();
+    assert!(!output.status.success());
+    let said = complaint(&output);
+    assert!(
+        said.contains("differ first in piece") && said.contains("weight"),
+        "{said}"
+    );
+}
+
+/// A step says what became of its gradient units.
+fn told(devnet: &Devnet, step: protocol::Step) {
+    let node = format!("http://127.0.0.1:{}", devnet.port);
+    let before = step.saturating_sub(1).to_string();
+    let output = devnet.command(&["query", "--node", &node, "step", &before]);
+    assert!(output.status.success(), "{}", complaint(&output));
+    let said = text(&output);
+    assert!(
+        said.contains("gradient units") && said.contains("closed_at"),
+        "{said}"
+    );
 }

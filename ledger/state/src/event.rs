@@ -8,6 +8,62 @@ use protocol::{
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// The gradient units of a step: those that were accepted, and who is missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GradientUnits {
+    /// Dealt.
+    pub assigned_count: u32,
+    /// Accepted.
+    pub accepted_count: u32,
+    /// That must be accepted for the model to move.
+    pub minimum_count: u32,
+    /// Dealt and not accepted, as far as they are over.
+    pub missing: Vec<MissingUnit>,
+}
+
+/// A gradient unit that a step closed without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingUnit {
+    /// The unit.
+    pub unit: UnitId,
+    /// Who was to compute it.
+    pub miner: Address,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// Missing units that a sentence names.
+const NAMED_COUNT_MAX: usize = 8;
+
+impl fmt::Display for GradientUnits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            assigned_count,
+            accepted_count,
+            minimum_count,
+            missing,
+        } = self;
+        write!(f, "{accepted_count} of {assigned_count} gradient units")?;
+        if accepted_count < minimum_count {
+            write!(f, ", below the least of {minimum_count}: the model stays")?;
+        }
+        for (index, one) in missing.iter().take(NAMED_COUNT_MAX).enumerate() {
+            let before = if index == 0 { "; missing: " } else { ", " };
+            let why = match one.outcome {
+                Outcome::Accepted { .. } => "accepted",
+                Outcome::Void { .. } => "void",
+                Outcome::Slashed { .. } => "slashed",
+                Outcome::Missed => "missed",
+            };
+            write!(f, "{before}{} of {} ({why})", one.unit, one.miner.short())?;
+        }
+        match missing.len().saturating_sub(NAMED_COUNT_MAX) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
 /// Something that happened in a block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -74,6 +130,7 @@ pub enum Event {
         run: RunId,
         step: Step,
         accepted_count: u64,
+        gradients: GradientUnits,
     },
     /// A verifier locked its bond.
     VerifierRegistered { verifier: Address, bond: Amount },
@@ -216,9 +273,13 @@ impl fmt::Display for Event {
             Self::StepClosed {
                 step,
                 accepted_count,
+                gradients,
                 ..
             } => {
-                write!(f, "step {step} closed with {accepted_count} units accepted")
+                write!(
+                    f,
+                    "step {step} closed with {accepted_count} units accepted; {gradients}"
+                )
             }
             Self::VerifierRegistered { verifier, bond } => {
                 write!(f, "verifier {} locked a bond of {bond}", verifier.short())

@@ -4,7 +4,7 @@ use crate::{
     View, bond,
     bond::Miner,
     class,
-    event::Event,
+    event::{Event, GradientUnits, MissingUnit},
     proposal,
     run::{self, Closed, Run, Stage},
     slash,
@@ -312,7 +312,38 @@ fn close(
         run: id,
         step: run.step,
         accepted_count: closed.units.accepted,
+        gradients: gradients(view, id, &units),
     }]
+}
+
+/// What became of the gradient units among a step's units.
+#[must_use]
+pub fn gradients(view: &View<'_>, run: RunId, units: &[(UnitId, Unit)]) -> GradientUnits {
+    let recipe = run::recipe(view, run);
+    let mut gradients = GradientUnits {
+        assigned_count: 0,
+        accepted_count: 0,
+        minimum_count: recipe.map_or(1, |recipe| recipe.schedule.gradient_units_min.max(1)),
+        missing: Vec::new(),
+    };
+    for (id, unit) in units {
+        if id.kind != UnitKind::Gradient {
+            continue;
+        }
+        gradients.assigned_count = gradients.assigned_count.saturating_add(1);
+        match unit.outcome() {
+            Some(Outcome::Accepted { .. }) => {
+                gradients.accepted_count = gradients.accepted_count.saturating_add(1);
+            }
+            Some(outcome) => gradients.missing.push(MissingUnit {
+                unit: *id,
+                miner: unit.miner,
+                outcome,
+            }),
+            None => {}
+        }
+    }
+    gradients
 }
 
 fn measure(units: &[(UnitId, Unit)], beacon: Beacon, at: Height) -> Closed {

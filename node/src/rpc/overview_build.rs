@@ -316,13 +316,14 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
             contradiction: Some(_),
             ..
         } => "bad",
+        Event::StepClosed { gradients, .. } if !gradients.missing.is_empty() => "info",
         Event::Transferred { .. }
+        | Event::StepClosed { .. }
         | Event::UnitCommitted { .. }
         | Event::UnitOpened {
             correction: None, ..
         }
         | Event::UnitSettled { .. }
-        | Event::StepClosed { .. }
         | Event::AuditDrawn { .. }
         | Event::AuditOpened { .. }
         | Event::SegmentDrawn { .. }

@@ -7,7 +7,9 @@ use ledger_state::{
     account,
     auditor::Verifier,
     bond, class,
+    event::GradientUnits,
     run::{self, Closed, Run},
+    task,
     unit::{
         Appeal, Audit, Challenge, Commitment, Conviction, Draw, Opening, Opinion, Outcome, Stage,
         Unit,
@@ -82,6 +84,36 @@ pub struct RunAnswer {
     pub recipe: Recipe,
     /// Steps closed.
     pub closed_steps_count: usize,
+}
+
+/// A step: who was to do what, and what became of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StepAnswer {
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: Step,
+    /// When its last unit settled.
+    pub closed_at: Option<Height>,
+    /// The checkpoint that it led to.
+    pub checkpoint: Option<Checkpoint>,
+    /// Its gradient units, and who is missing.
+    pub gradients: GradientUnits,
+    /// That in a sentence.
+    pub summary: String,
+    /// All its units.
+    pub units: Vec<StepUnit>,
+}
+
+/// A unit of a step.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StepUnit {
+    /// The unit.
+    pub unit: UnitId,
+    /// Whose it is.
+    pub miner: Address,
+    /// Where it is, in a sentence.
+    pub summary: String,
 }
 
 /// Engines besides the exact one that miners may draw rollouts with.
@@ -218,6 +250,35 @@ pub fn run(chain: &Chain, id: RunId) -> Option<RunAnswer> {
             checkpoint: run::agreed(view, id, run.step).map(|agreed| agreed.checkpoint),
             recipe: run::recipe(view, id)?,
             closed_steps_count: view.scan::<Closed>(&id).len(),
+        })
+    })
+}
+
+/// A step of a run that has begun.
+#[must_use]
+pub fn step(chain: &Chain, id: RunId, step: Step) -> Option<StepAnswer> {
+    chain.view(|view| {
+        let run: Run = view.get(&id)?;
+        if step > run.step {
+            return None;
+        }
+        let units = task::units(view, id, step);
+        let gradients = task::gradients(view, id, &units);
+        Some(StepAnswer {
+            run: id,
+            step,
+            closed_at: view.get::<Closed>(&(id, step)).map(|closed| closed.at),
+            checkpoint: run::agreed(view, id, step.next()).map(|agreed| agreed.checkpoint),
+            summary: gradients.to_string(),
+            gradients,
+            units: units
+                .iter()
+                .map(|(unit, record)| StepUnit {
+                    unit: *unit,
+                    miner: record.miner,
+                    summary: summary(record),
+                })
+                .collect(),
         })
     })
 }

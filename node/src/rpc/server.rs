@@ -4,6 +4,7 @@ use super::{governance, overview::Overview, overview_build, preview, query, work
 use crate::{
     chain::{Chain, SubmitError},
     local::Local,
+    pieces::Pieces,
 };
 use axum::{
     Json, Router,
@@ -17,8 +18,9 @@ use axum::{
     routing::{get, post},
 };
 use futures::{Stream, StreamExt as _, stream};
+use network::FolderStore;
 use protocol::{
-    Address, Height, ProposalId, RunId, TransactionId,
+    Address, BlobId, Height, ProposalId, RunId, Step, TransactionId,
     codec::decode,
     genesis::Genesis,
     task::UnitId,
@@ -43,18 +45,28 @@ pub struct Served {
     cached: Mutex<Option<(Height, Arc<Overview>)>>,
     /// Held while a preview is computed.
     previews: tokio::sync::Mutex<()>,
+    blobs: Arc<FolderStore>,
+    /// Held while a file is cut into pieces.
+    listings: tokio::sync::Mutex<()>,
 }
 
 impl Served {
     /// Shares a chain.
     #[must_use]
-    pub const fn new(chain: Arc<Chain>, genesis: Genesis, local: Arc<Local>) -> Self {
+    pub const fn new(
+        chain: Arc<Chain>,
+        genesis: Genesis,
+        local: Arc<Local>,
+        blobs: Arc<FolderStore>,
+    ) -> Self {
         Self {
             chain,
             genesis,
             local,
             cached: Mutex::new(None),
             previews: tokio::sync::Mutex::const_new(()),
+            blobs,
+            listings: tokio::sync::Mutex::const_new(()),
         }
     }
     /// The overview, built once a height.
@@ -190,7 +202,9 @@ pub fn router(served: Arc<Served>) -> Router {
         .route("/v1/accounts/{address}", get(account))
         .route("/v1/miners/{address}", get(miner))
         .route("/v1/runs/{run}", get(run))
+        .route("/v1/steps/{run}/{step}", get(step))
         .route("/v1/units/{unit}", get(unit))
+        .route("/v1/pieces/{blob}", get(pieces))
         .route("/v1/proposals", get(proposals))
         .route("/v1/proposals/{id}", get(proposal))
         .route("/v1/proposals/{id}/preview", get(preview))
@@ -324,6 +338,33 @@ async fn miner(State(served): Shared, Path(address): Path<Address>) -> Response 
 
 async fn run(State(served): Shared, Path(id): Path<RunId>) -> Response {
     found("run", id, query::run(&served.chain, id))
+}
+
+async fn step(State(served): Shared, Path((run, step)): Path<(RunId, Step)>) -> Response {
+    let name = format!("{run}.{step}");
+    found("step", name, query::step(&served.chain, run, step))
+}
+
+/// Reads a whole file, so one at a time, and not on the threads that serve others.
+async fn pieces(State(served): Shared, Path(id): Path<BlobId>) -> Response {
+    let _turn = served.listings.lock().await;
+    let blobs = Arc::clone(&served.blobs);
+    let listed = tokio::task::spawn_blocking(move || {
+        blobs
+            .get(&id)
+            .map(|file| file.map(|file| Pieces::of(&file)))
+    });
+    let message = match listed.await {
+        Ok(Ok(pieces)) => return found("blob", id, pieces),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    let problem = Problem {
+        code: None,
+        name: None,
+        message,
+    };
+    problem.response(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 async fn unit(State(served): Shared, Path(id): Path<UnitId>) -> Response {

@@ -93,6 +93,25 @@ fn a_step_closes_without_an_absent_miner_which_rests_until_it_resumes() {
         chain.count(|event| matches!(event, Event::MinerIdle { .. })),
         1
     );
+    let closed = chain.log.iter().find_map(|(_, event)| match event {
+        Event::StepClosed { gradients, .. } => Some(gradients.clone()),
+        _ => None,
+    });
+    let closed = closed.unwrap();
+    let missed: Vec<_> = closed.missing.iter().map(|one| one.unit).collect();
+    let absent_gradients = absent.iter().filter(|id| id.kind == UnitKind::Gradient);
+    assert_eq!(missed, absent_gradients.copied().collect::<Vec<_>>());
+    let miner = chain.miner(2).address();
+    assert!(closed.missing.iter().all(|one| one.miner == miner));
+    assert_eq!(
+        closed.accepted_count + u32::try_from(missed.len()).unwrap(),
+        closed.assigned_count
+    );
+    let text = closed.to_string();
+    assert!(
+        text.contains(&miner.short()) && text.contains("missed"),
+        "{text}"
+    );
 
     chain.attest_checkpoint();
     chain.open_step();
