@@ -11,7 +11,7 @@
 //! [`cpu`] chooses among three instruction sets that all obey them.
 
 pub mod cpu;
-pub mod elementary;
+pub use engine_trace::elementary;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
 mod lines;

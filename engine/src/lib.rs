@@ -112,6 +112,7 @@ pub mod sampler;
 mod testing;
 #[cfg(feature = "tokenizer")]
 pub mod tokenizer;
+pub mod trace;
 pub mod trainer;
 mod transformer;
 #[cfg(test)]

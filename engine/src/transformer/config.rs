@@ -3,6 +3,7 @@
 //! Three families share one decoder and differ in two details: Qwen2 adds biases to queries,
 //! keys and values; Qwen3 normalises every query head and key head before it is rotated.
 
+pub use engine_trace::RopeScaling;
 use serde::{Deserialize, Serialize};
 
 /// Which of the related decoders a model is.
@@ -15,25 +16,6 @@ pub enum Family {
     Qwen2,
     /// `Qwen3ForCausalLM`: an RMS norm on every query head and every key head.
     Qwen3,
-}
-
-/// How the rotary frequencies differ from powers of `rope_theta`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum RopeScaling {
-    /// They do not.
-    #[default]
-    Default,
-    /// Llama 3.1's: long waves are stretched, short ones kept, those between interpolated.
-    Llama3 {
-        /// By how much long waves are stretched.
-        factor: f32,
-        /// Waves longer than the original context divided by this are stretched in full.
-        low_freq_factor: f32,
-        /// Waves shorter than the original context divided by this are kept.
-        high_freq_factor: f32,
-        /// Context in tokens before the stretching.
-        original_max_position_embeddings: usize,
-    },
 }
 
 /// The shape of a model of one of the [families](Family).
@@ -171,7 +153,7 @@ impl ModelConfig {
         self.validate_sizes()?;
         positive("rms_norm_eps", self.rms_norm_eps)?;
         at_least_one("rope_theta", self.rope_theta)?;
-        self.rope_scaling.validate()?;
+        validate_scaling(self.rope_scaling)?;
         let countable = |count: usize| count <= PARAMETERS_MAX;
         if !self.parameter_count().is_some_and(countable) {
             return Err(ConfigError::Parameters {
@@ -241,32 +223,30 @@ impl ModelConfig {
     }
 }
 
-impl RopeScaling {
-    fn validate(&self) -> Result<(), ConfigError> {
-        let &Self::Llama3 {
-            factor,
-            low_freq_factor,
-            high_freq_factor,
-            original_max_position_embeddings: original,
-        } = self
-        else {
-            return Ok(());
-        };
-        at_least_one("rope_scaling.factor", factor)?;
-        positive("rope_scaling.low_freq_factor", low_freq_factor)?;
-        positive("rope_scaling.high_freq_factor", high_freq_factor)?;
-        let field = "rope_scaling.original_max_position_embeddings";
-        size(field, original, SIZE_MAX)?;
-        if low_freq_factor >= high_freq_factor {
-            return Err(ConfigError::Order {
-                low: "rope_scaling.low_freq_factor",
-                low_value: low_freq_factor.to_string(),
-                high: "rope_scaling.high_freq_factor",
-                high_value: high_freq_factor.to_string(),
-            });
-        }
-        Ok(())
+fn validate_scaling(scaling: RopeScaling) -> Result<(), ConfigError> {
+    let RopeScaling::Llama3 {
+        factor,
+        low_freq_factor,
+        high_freq_factor,
+        original_max_position_embeddings: original,
+    } = scaling
+    else {
+        return Ok(());
+    };
+    at_least_one("rope_scaling.factor", factor)?;
+    positive("rope_scaling.low_freq_factor", low_freq_factor)?;
+    positive("rope_scaling.high_freq_factor", high_freq_factor)?;
+    let field = "rope_scaling.original_max_position_embeddings";
+    size(field, original, SIZE_MAX)?;
+    if low_freq_factor >= high_freq_factor {
+        return Err(ConfigError::Order {
+            low: "rope_scaling.low_freq_factor",
+            low_value: low_freq_factor.to_string(),
+            high: "rope_scaling.high_freq_factor",
+            high_value: high_freq_factor.to_string(),
+        });
     }
+    Ok(())
 }
 
 fn size(field: &'static str, value: usize, limit: usize) -> Result<(), ConfigError> {

@@ -283,24 +283,23 @@ impl RopeFile {
     }
 }
 
-impl From<RopeScaling> for Option<RopeFile> {
-    fn from(scaling: RopeScaling) -> Self {
-        match scaling {
-            RopeScaling::Default => None,
-            RopeScaling::Llama3 {
-                factor,
-                low_freq_factor,
-                high_freq_factor,
-                original_max_position_embeddings,
-            } => Some(RopeFile {
-                rope_type: Some("llama3".to_owned()),
-                factor: Some(factor),
-                low_freq_factor: Some(low_freq_factor),
-                high_freq_factor: Some(high_freq_factor),
-                original_max_position_embeddings: Some(original_max_position_embeddings),
-                ..RopeFile::default()
-            }),
-        }
+/// What the file says of it; nothing where frequencies are not changed.
+fn rope_file(scaling: RopeScaling) -> Option<RopeFile> {
+    match scaling {
+        RopeScaling::Default => None,
+        RopeScaling::Llama3 {
+            factor,
+            low_freq_factor,
+            high_freq_factor,
+            original_max_position_embeddings,
+        } => Some(RopeFile {
+            rope_type: Some("llama3".to_owned()),
+            factor: Some(factor),
+            low_freq_factor: Some(low_freq_factor),
+            high_freq_factor: Some(high_freq_factor),
+            original_max_position_embeddings: Some(original_max_position_embeddings),
+            ..RopeFile::default()
+        }),
     }
 }
 
@@ -334,7 +333,7 @@ impl From<ModelConfig> for ConfigFile {
             head_dim: Some(head_dim),
             rms_norm_eps: Some(rms_norm_eps),
             rope_theta: Some(rope_theta),
-            rope_scaling: rope_scaling.into(),
+            rope_scaling: rope_file(rope_scaling),
             max_position_embeddings: Some(max_position_embeddings),
             tie_word_embeddings: Some(tie_word_embeddings),
             foreign: Foreign::default(),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::RopeScaling;
 use crate::testing::config;
 
 /// Llama 3.2's settings, against the formula in f32.

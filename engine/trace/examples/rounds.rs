@@ -1,0 +1,219 @@
+//! The longest dispute that a step of a model can have: rounds, and bytes on the chain.
+//!
+//! ```text
+//! cargo run --release -p engine-trace --example rounds
+//! ```
+//!
+//! A round is one answer and the question that follows it. Every tensor is looked at: how deep
+//! its tree is, how long the longest fold of its numbers, how many bytes its operands take.
+
+#![allow(clippy::print_stdout, reason = "a report")]
+
+use engine_trace::dispute::Stretch;
+use engine_trace::tree::{LEVELS, PIECE_BYTES, Span};
+use engine_trace::{Defined, Model, Optimiser, Part, Program, RopeScaling, Source, Step, Tensor};
+use std::collections::BTreeSet;
+
+/// A model, and the tokens of the batch: sequences and their length.
+struct Case {
+    name: &'static str,
+    model: Model,
+    part: Part,
+}
+
+const fn model(sizes: [u64; 7], layers_count: u32) -> Model {
+    let [
+        vocab_size,
+        hidden_size,
+        intermediate_size,
+        heads,
+        key_heads,
+        head_dim,
+        tied,
+    ] = sizes;
+    Model {
+        vocab_size,
+        hidden_size,
+        intermediate_size,
+        layers_count,
+        heads_count: heads,
+        key_heads_count: key_heads,
+        head_dim,
+        eps: 1e-5,
+        rope_theta: 10_000.0,
+        rope_scaling: RopeScaling::Default,
+        has_biases: false,
+        has_head_norms: true,
+        is_tied: tied == 1,
+    }
+}
+
+const fn batch(sequences_count: u64, length: u64) -> Part {
+    Part {
+        sequences_count,
+        length,
+    }
+}
+
+const CASES: [Case; 4] = [
+    Case {
+        name: "devnet, 0.6 M",
+        model: model([99, 128, 352, 4, 2, 32, 1], 3),
+        part: batch(16, 128),
+    },
+    Case {
+        name: "1 B",
+        model: model([32_768, 2048, 5632, 16, 4, 128, 1], 20),
+        part: batch(64, 2048),
+    },
+    Case {
+        name: "10 B",
+        model: model([128_256, 4096, 14_336, 32, 8, 128, 0], 40),
+        part: batch(128, 4096),
+    },
+    Case {
+        name: "72 B",
+        model: model([128_256, 8192, 28_672, 64, 8, 128, 0], 80),
+        part: batch(256, 4096),
+    },
+];
+
+/// Levels of the tree of a file.
+fn depth(bytes: u64) -> u32 {
+    bytes
+        .div_ceil(PIECE_BYTES)
+        .next_power_of_two()
+        .trailing_zeros()
+}
+
+/// Rounds and bytes of a walk down a file, to the entry of a piece.
+fn walk(bytes: u64) -> (u64, u64) {
+    let mut span = Span::file(bytes);
+    let (mut rounds, mut shown) = (1, span.length.min(PIECE_BYTES) + 4);
+    while !span.is_piece() {
+        let below = span.below();
+        rounds += 1;
+        shown += 32 * below.len() as u64 + 4;
+        // The left parts are the deepest.
+        span = below[0];
+    }
+    (rounds, shown)
+}
+
+/// Rounds and bytes until one step of a fold is left.
+fn cut(steps: u64, width: u64) -> (u64, u64) {
+    let (mut rounds, mut shown) = (0, 0);
+    let mut length = steps;
+    while length > 1 {
+        let stretch = Stretch {
+            from: 0,
+            to: length,
+            before: None,
+            after: 0,
+        };
+        let cuts = stretch.cuts();
+        let ends = cuts.iter().copied().chain([length]);
+        let starts = [0].into_iter().chain(cuts.iter().copied());
+        shown += width * cuts.len() as u64 + 4;
+        length = starts
+            .zip(ends)
+            .map(|(start, end)| end - start)
+            .max()
+            .unwrap_or(1);
+        rounds += 1;
+    }
+    (rounds, shown)
+}
+
+/// Notes what an operation reads.
+#[derive(Default)]
+struct Reads(BTreeSet<(Tensor, u64)>);
+
+impl Source for Reads {
+    fn number(&mut self, tensor: Tensor, index: u64) -> Option<f64> {
+        let piece = index * tensor.kind.encoding().width() / PIECE_BYTES;
+        self.0.insert((tensor, piece));
+        Some(1.0)
+    }
+}
+
+/// Bytes of the operands of a number's last operation, and of the entries that name them.
+fn operands(program: &Program, tensor: Tensor, index: u64) -> u64 {
+    let mut reads = Reads::default();
+    match program.defined(tensor, index) {
+        Defined::Given => None,
+        Defined::Map => program.map(tensor, index, &mut reads),
+        Defined::Fold(steps) => {
+            program.start(tensor, index, &mut reads);
+            program.step_of((tensor, index), steps.saturating_sub(1), 0.0, &mut reads)
+        }
+    };
+    let piece = |bytes| PIECE_BYTES.min(bytes) + 32 * u64::from(depth(bytes)) + 20;
+    let pieces: u64 = reads
+        .0
+        .iter()
+        .map(|(tensor, _)| piece(program.bytes(*tensor)))
+        .sum();
+    let places = reads
+        .0
+        .iter()
+        .filter_map(|(tensor, _)| program.place(*tensor));
+    let places = places.filter(|place| program.table().contains(place));
+    let entries = places.map(|place| 32 * (place - program.table().start) as u64 / PIECE_BYTES);
+    let entries: BTreeSet<u64> = entries.collect();
+    pieces + entries.len() as u64 * piece(32 * program.table().len() as u64)
+}
+
+/// The most rounds and bytes that a number of a tensor takes, of its first and its last.
+fn longest(program: &Program, tensor: Tensor) -> (u64, u64) {
+    let (walked, walk_bytes) = walk(program.bytes(tensor));
+    let ends = [0, program.length(tensor) - 1].map(|index| {
+        let steps = match program.defined(tensor, index) {
+            Defined::Fold(steps) => steps,
+            Defined::Given | Defined::Map => 0,
+        };
+        let (folded, fold_bytes) = cut(steps, tensor.kind.encoding().width());
+        (folded, fold_bytes + operands(program, tensor, index))
+    });
+    let rounds = ends.iter().map(|(rounds, _)| *rounds).max().unwrap_or(0);
+    let bytes = ends.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0);
+    (walked + rounds + 1, walk_bytes + bytes)
+}
+
+fn main() {
+    println!("names a turn: {}", 1 << LEVELS);
+    println!(
+        "{:<14} {:>8} {:>8} {:>8}",
+        "model", "tensors", "rounds", "bytes"
+    );
+    for Case { name, model, part } in CASES {
+        let optimiser = Optimiser {
+            lr: 0.0,
+            beta1: 0.9,
+            beta2: 0.95,
+            eps: 1e-8,
+            decay: 0.0,
+            correction1: 1.0,
+            correction2: 1.0,
+            norm_max: 1.0,
+        };
+        let program = Program::new(Step {
+            model,
+            parts: vec![part],
+            optimiser,
+        });
+        let (table_rounds, table_bytes) = walk(32 * program.table().len() as u64);
+        let tensors = program.tensors().iter();
+        let longest = tensors.map(|tensor| longest(&program, *tensor));
+        let (mut rounds, mut bytes) = (0, 0);
+        for (own_rounds, own_bytes) in longest {
+            rounds = rounds.max(own_rounds);
+            bytes = bytes.max(own_bytes);
+        }
+        let (rounds, bytes) = (rounds + table_rounds + 1, bytes + table_bytes + 36);
+        println!(
+            "{name:<14} {:>8} {rounds:>8} {bytes:>8}",
+            program.tensors().len()
+        );
+    }
+}

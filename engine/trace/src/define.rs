@@ -1,0 +1,215 @@
+//! What every number of a step is.
+//!
+//! The formulas of arithmetic §4 and §7, one number at a time. A number is *given*, or a *map* of a
+//! few numbers of earlier tensors, or a *fold*: from a start, steps that each read a few numbers.
+//! The definitions ask a [`Source`] for what they read, so the same lines compute a trace, find out
+//! what a number depends on, and check it against shown bytes.
+
+mod backward;
+mod forward;
+mod update;
+
+use crate::program::{Kind, Program, Tensor, single, word};
+
+/// Where the numbers of earlier tensors come from.
+pub trait Source {
+    /// One number, widened to f64; nothing if it is not to be had.
+    fn number(&mut self, tensor: Tensor, index: u64) -> Option<f64>;
+}
+
+/// How a number comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defined {
+    /// From outside: weights and moments before the step, and the batch.
+    Given,
+    /// At once.
+    Map,
+    /// In so many steps, in order.
+    Fold(u64),
+}
+
+/// Lanes of a reduction (arithmetic §2).
+pub(crate) const LANES: u64 = LANES_COUNT as u64;
+/// The same, to count arrays with.
+pub(crate) const LANES_COUNT: usize = 16;
+
+/// Elements that a lane of a reduction of `length` elements takes in.
+pub(crate) const fn lane_length(length: u64, lane: u64) -> u64 {
+    (length + LANES - 1).saturating_sub(lane) / LANES
+}
+
+/// Reads numbers of the part and block of the number that is defined.
+pub(crate) struct Reader<'a> {
+    pub(crate) program: &'a Program,
+    pub(crate) tensor: Tensor,
+    source: &'a mut dyn Source,
+}
+
+impl Reader<'_> {
+    fn from(&mut self, part: usize, layer: u32, kind: Kind, index: u64) -> Option<f64> {
+        self.source.number(Tensor { part, layer, kind }, index)
+    }
+    /// Of this part and block.
+    pub(crate) fn at(&mut self, kind: Kind, index: u64) -> Option<f32> {
+        let Tensor { part, layer, .. } = self.tensor;
+        self.from(part, layer, kind, index).map(single)
+    }
+    /// Of this part, once a part.
+    pub(crate) fn of_part(&mut self, kind: Kind, index: u64) -> Option<f32> {
+        self.from(self.tensor.part, 0, kind, index).map(single)
+    }
+    /// Of another block of this part.
+    pub(crate) fn of_layer(&mut self, layer: u32, kind: Kind, index: u64) -> Option<f32> {
+        self.from(self.tensor.part, layer, kind, index).map(single)
+    }
+    /// Once a step.
+    pub(crate) fn of_step(&mut self, kind: Kind, index: u64) -> Option<f32> {
+        self.from(0, 0, kind, index).map(single)
+    }
+    pub(crate) fn double(&mut self, part: usize, kind: Kind, index: u64) -> Option<f64> {
+        self.from(part, 0, kind, index)
+    }
+    pub(crate) fn token(&mut self, kind: Kind, row: u64) -> Option<u64> {
+        let number = self.from(self.tensor.part, 0, kind, row)?;
+        Some(word(number).into())
+    }
+    pub(crate) fn weight(&mut self, place: u64) -> Option<f32> {
+        self.of_step(Kind::Weights, place)
+    }
+    /// What the gradient of the same tensor held before this part: +0 before the first.
+    pub(crate) fn before(&mut self, kind: Kind, index: u64) -> Option<f32> {
+        match self.tensor.part.checked_sub(1) {
+            None => Some(0.0),
+            Some(part) => self.from(part, self.tensor.layer, kind, index).map(single),
+        }
+    }
+    /// The tree over the lanes of a row.
+    pub(crate) fn tree(&mut self, kind: Kind, row: u64) -> Option<f32> {
+        let mut lanes = [0.0_f32; LANES_COUNT];
+        for (lane, at) in lanes.iter_mut().zip(row * LANES..) {
+            *lane = self.at(kind, at)?;
+        }
+        Some(joined(lanes))
+    }
+}
+
+/// Lane `j` takes in lane `j + 8`, `j + 4`, `j + 2`, `j + 1`.
+pub(crate) fn joined<T: Copy + std::ops::Add<Output = T>>(mut lanes: [T; LANES_COUNT]) -> T {
+    for width in [8, 4, 2, 1] {
+        for lane in 0..width {
+            lanes[lane] = lanes[lane] + lanes[lane + width];
+        }
+    }
+    lanes[0]
+}
+
+impl Program {
+    /// How number `index` of a tensor comes about.
+    #[must_use]
+    pub fn defined(&self, tensor: Tensor, index: u64) -> Defined {
+        let (_, columns) = self.shape(tensor);
+        let at = At::new(self, tensor, index / columns, index % columns);
+        let folds = forward::folds(self, tensor.kind, at)
+            .or_else(|| backward::folds(self, tensor.kind, at))
+            .or_else(|| update::folds(self, tensor.kind, at));
+        match tensor.kind {
+            Kind::Weights
+            | Kind::FirstMoment
+            | Kind::SecondMoment
+            | Kind::Tokens
+            | Kind::Targets
+            | Kind::RowWeights => Defined::Given,
+            _ => folds.map_or(Defined::Map, Defined::Fold),
+        }
+    }
+    /// The value of a map; nothing if something it reads is not to be had.
+    pub fn map(&self, tensor: Tensor, index: u64, source: &mut dyn Source) -> Option<f64> {
+        let (at, mut reader) = self.reader(tensor, index, source);
+        forward::map(&mut reader, at)
+            .or_else(|| backward::map(&mut reader, at))
+            .or_else(|| update::map(&mut reader, at))?
+    }
+    /// What a fold starts from.
+    pub fn start(&self, tensor: Tensor, index: u64, source: &mut dyn Source) -> Option<f64> {
+        let (at, mut reader) = self.reader(tensor, index, source);
+        match tensor.kind {
+            Kind::ScoreMax | Kind::LogitMax => Some(f64::NEG_INFINITY),
+            kind if backward::accumulates(kind) => backward::start(&mut reader, at),
+            _ => Some(0.0),
+        }
+    }
+    /// Step `k` of a fold that has come to `value`.
+    pub fn step_of(
+        &self,
+        (tensor, index): (Tensor, u64),
+        k: u64,
+        value: f64,
+        source: &mut dyn Source,
+    ) -> Option<f64> {
+        let (at, mut reader) = self.reader(tensor, index, source);
+        forward::step(&mut reader, at, k, value)
+            .or_else(|| backward::step(&mut reader, at, k, value))
+            .or_else(|| update::step(&mut reader, at, k, value))?
+    }
+
+    fn reader<'a>(
+        &'a self,
+        tensor: Tensor,
+        index: u64,
+        source: &'a mut dyn Source,
+    ) -> (At, Reader<'a>) {
+        let (_, columns) = self.shape(tensor);
+        let at = At::new(self, tensor, index / columns, index % columns);
+        let reader = Reader {
+            program: self,
+            tensor,
+            source,
+        };
+        (at, reader)
+    }
+}
+
+/// Where a number is: in its tensor, and in its sequence.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At {
+    /// Row of the tensor.
+    pub(crate) row: u64,
+    /// Column of the tensor.
+    pub(crate) column: u64,
+    /// The row's token among all of the part, where rows are tokens or heads of tokens.
+    pub(crate) token: u64,
+    /// The row's head, where rows are heads of tokens.
+    pub(crate) head: u64,
+    /// Index of the token in its sequence.
+    pub(crate) position: u64,
+    /// The first token of its sequence.
+    pub(crate) first: u64,
+    /// Tokens of the sequence.
+    pub(crate) length: u64,
+    /// Tokens of the part.
+    pub(crate) tokens_count: u64,
+}
+
+impl At {
+    fn new(program: &Program, tensor: Tensor, row: u64, column: u64) -> Self {
+        let (rows, _) = program.shape(tensor);
+        let part = program.part_of(tensor);
+        let heads = (rows / part.rows_count().max(1)).max(1);
+        let token = row / heads;
+        let length = part.length.max(1);
+        let position = token % length;
+        Self {
+            row,
+            column,
+            token,
+            head: row % heads,
+            position,
+            first: token - position,
+            length,
+            tokens_count: part.rows_count(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

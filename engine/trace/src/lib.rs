@@ -1,0 +1,37 @@
+//! Every number of a training step by itself, and the dispute that finds a wrong one.
+//!
+//! Two parties took the same step and hold different weights. Who is right can be settled without
+//! taking it again: if they disagree about the end and agree about the start, there is a first
+//! tensor on the way about which they disagree, in it one number, and in the fold that gives this
+//! number one multiplication. That one is checked by reading three numbers.
+//!
+//! ```text
+//! end state ─▶ table of all tensors ─▶ one tensor ─▶ one number ─▶ one step of its fold
+//! ```
+//!
+//! - [`elementary`]: exp, log, sin and cos, which the engine's kernels are made of as well;
+//! - [`Model`], [`Step`]: what a step computes with;
+//! - [`Program`]: the list of all tensors of a step, and for each number of each what it is: given,
+//!   a [map](Defined::Map) of a few earlier numbers, or a left [fold](Defined::Fold) over them.
+//!   That a matrix product is one left fold (the engine's first rule) is what makes this exact;
+//! - [`tree`]: a tensor's name is the plain BLAKE3 hash of its numbers, whose tree a dispute walks;
+//! - [`Trace`]: all tensors of a step, computed one number after the other;
+//! - [`dispute`]: the game, pure, whose referee computes a dozen operations.
+//!
+//! Nothing here is fast. The engine computes the same bits, and its tests compare both.
+//!
+//! Spec: trace, arithmetic
+
+mod define;
+pub mod dispute;
+pub mod elementary;
+mod model;
+mod program;
+pub mod rope;
+mod trace;
+pub mod tree;
+
+pub use define::{Defined, Source};
+pub use model::{Model, Optimiser, Part, Places, RopeScaling, Step};
+pub use program::{Encoding, Kind, Program, RESULTS_COUNT, Tensor};
+pub use trace::{Numbers, Shortcuts, Trace, TraceError};

@@ -1,0 +1,207 @@
+//! All tensors of a step in the order in which they are computed.
+//!
+//! What the step starts from comes first, what it ends with last; everything between is nobody's
+//! but the one's who computed it, and is named in a table of its own.
+
+mod kind;
+
+pub use kind::{Encoding, Kind, RESULTS_COUNT};
+pub(crate) use kind::{single, word};
+
+use crate::model::{Model, Part, Step};
+use kind::{AFTER, BACKWARD, BATCH, BEFORE, END, FORWARD, GIVEN_COUNT, HEAD};
+use std::collections::BTreeMap;
+
+/// One tensor of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tensor {
+    /// Index of the part of the batch; 0 for what there is once a step.
+    pub part: usize,
+    /// Index of the block; 0 for what there is once a part.
+    pub layer: u32,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// The tensors of a step.
+#[derive(Clone, Debug)]
+pub struct Program {
+    step: Step,
+    tensors: Vec<Tensor>,
+    places: BTreeMap<Tensor, usize>,
+}
+
+impl Program {
+    /// The program of a step.
+    #[must_use]
+    pub fn new(step: Step) -> Self {
+        let mut tensors = Vec::new();
+        let mut push = |part, layer, kinds: &[Kind]| {
+            let kinds = kinds.iter().filter(|kind| kind.is_of(&step.model));
+            tensors.extend(kinds.map(|&kind| Tensor { part, layer, kind }));
+        };
+        push(0, 0, &BEFORE);
+        for part in 0..step.parts.len() {
+            push(part, 0, &BATCH);
+            push(part, 0, &[Kind::Embedded]);
+            for layer in 0..step.model.layers_count {
+                push(part, layer, &FORWARD);
+            }
+            push(part, 0, &HEAD);
+            for layer in (0..step.model.layers_count).rev() {
+                push(part, layer, &BACKWARD);
+            }
+            push(part, 0, &END);
+        }
+        push(0, 0, &AFTER);
+        let places = tensors.iter().enumerate();
+        let places = places.map(|(place, tensor)| (*tensor, place)).collect();
+        Self {
+            step,
+            tensors,
+            places,
+        }
+    }
+    /// The step.
+    #[must_use]
+    pub const fn step(&self) -> &Step {
+        &self.step
+    }
+    pub(crate) const fn model(&self) -> &Model {
+        &self.step.model
+    }
+    /// The part that a tensor belongs to.
+    pub(crate) fn part_of(&self, tensor: Tensor) -> Part {
+        let nothing = Part {
+            sequences_count: 0,
+            length: 0,
+        };
+        self.step.parts.get(tensor.part).copied().unwrap_or(nothing)
+    }
+    /// All tensors, in the order in which they are computed.
+    #[must_use]
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+    /// The place of a tensor among all.
+    #[must_use]
+    pub fn place(&self, tensor: Tensor) -> Option<usize> {
+        self.places.get(&tensor).copied()
+    }
+    /// The places of the tensors that the table names: all but what is given and what results.
+    #[must_use]
+    pub fn table(&self) -> std::ops::Range<usize> {
+        GIVEN_COUNT..self.tensors.len() - RESULTS_COUNT
+    }
+    /// Rows and columns of a tensor.
+    #[must_use]
+    pub fn shape(&self, tensor: Tensor) -> (u64, u64) {
+        let part = self.part_of(tensor);
+        let of_rows = self.shape_of_rows(tensor.kind, part);
+        of_rows.unwrap_or_else(|| self.shape_of_weights(tensor.kind))
+    }
+
+    /// Of what has a row for each token, or for each head of a token.
+    fn shape_of_rows(&self, kind: Kind, part: Part) -> Option<(u64, u64)> {
+        let model = self.model();
+        let (d, ff) = (model.hidden_size, model.intermediate_size);
+        let (q, w) = (model.query_width(), model.qkv_width());
+        let r = part.rows_count();
+        let by_head = r * model.heads_count;
+        let by_turned = r * model.turned_heads_count();
+        Some(match kind {
+            Kind::Tokens
+            | Kind::Targets
+            | Kind::RowWeights
+            | Kind::Norm1Root
+            | Kind::Norm2Root
+            | Kind::FinalRoot
+            | Kind::LogitMax
+            | Kind::LogitSum
+            | Kind::LogProbability
+            | Kind::FinalMean
+            | Kind::Norm1Mean
+            | Kind::Norm2Mean => (r, 1),
+            Kind::Norm1Lanes
+            | Kind::Norm2Lanes
+            | Kind::FinalLanes
+            | Kind::LogitLanes
+            | Kind::FinalDotLanes
+            | Kind::Norm1DotLanes
+            | Kind::Norm2DotLanes => (r, 16),
+            Kind::Embedded
+            | Kind::Norm1
+            | Kind::AttentionOut
+            | Kind::Middle
+            | Kind::Norm2
+            | Kind::Down
+            | Kind::Residual
+            | Kind::Hidden
+            | Kind::HiddenSlope
+            | Kind::TopSlope
+            | Kind::Norm2Slope
+            | Kind::MiddleSlope
+            | Kind::Norm1Slope
+            | Kind::ResidualSlope => (r, d),
+            Kind::Qkv
+            | Kind::Biased
+            | Kind::HeadNormed
+            | Kind::Rotated
+            | Kind::RotatedSlope
+            | Kind::UnrotatedSlope
+            | Kind::ProjectedSlope => (r, w),
+            Kind::HeadLanes | Kind::HeadDotLanes => (by_turned, 16),
+            Kind::HeadRoot | Kind::HeadMean => (by_turned, 1),
+            Kind::Scores
+            | Kind::Exponentials
+            | Kind::Probabilities
+            | Kind::ProbabilitySlope
+            | Kind::ScoreSlope => (by_head, part.length),
+            Kind::ScoreMax | Kind::Reciprocal | Kind::SoftmaxMean => (by_head, 1),
+            Kind::ExponentialLanes | Kind::SoftmaxLanes => (by_head, 16),
+            Kind::Mixed | Kind::MixedSlope | Kind::KeySlopes | Kind::ValueSlopes => (r, q),
+            Kind::GateUp | Kind::GateUpSlope => (r, 2 * ff),
+            Kind::Gated | Kind::GatedSlope => (r, ff),
+            Kind::Logits | Kind::LogitExponentials | Kind::Slope => (r, model.vocab_size),
+            _ => return None,
+        })
+    }
+
+    /// Of what has the shape of weights, and of what is one number.
+    const fn shape_of_weights(&self, kind: Kind) -> (u64, u64) {
+        let model = self.model();
+        let (d, ff) = (model.hidden_size, model.intermediate_size);
+        match kind {
+            Kind::Weights
+            | Kind::FirstMoment
+            | Kind::SecondMoment
+            | Kind::Mean
+            | Kind::NewFirstMoment
+            | Kind::NewSecondMoment
+            | Kind::NewWeights => (1, model.parameters_count()),
+            Kind::HeadGradient | Kind::EmbeddingSum | Kind::EmbeddingGradient => {
+                (model.vocab_size, d)
+            }
+            Kind::FinalGain | Kind::Norm1Gain | Kind::Norm2Gain => (1, d),
+            Kind::DownGradient => (d, ff),
+            Kind::GateUpGradient => (2 * ff, d),
+            Kind::OutGradient => (d, model.query_width()),
+            Kind::QueryGain | Kind::KeyGain => (1, model.head_dim),
+            Kind::BiasGradient => (1, model.qkv_width()),
+            Kind::QkvGradient => (model.qkv_width(), d),
+            Kind::SquareLanes => (1, 16),
+            _ => (1, 1),
+        }
+    }
+    /// Numbers in a tensor.
+    #[must_use]
+    pub fn length(&self, tensor: Tensor) -> u64 {
+        let (rows, columns) = self.shape(tensor);
+        rows * columns
+    }
+    /// Bytes of a tensor.
+    #[must_use]
+    pub fn bytes(&self, tensor: Tensor) -> u64 {
+        self.length(tensor) * tensor.kind.encoding().width()
+    }
+}

@@ -1,0 +1,386 @@
+//! What the tensors of a step are, in the order in which they are computed.
+
+use crate::model::Model;
+
+/// How the numbers of a tensor are written: little-endian, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// f32, 4 bytes; a NaN as `0x7fc00000`.
+    Single,
+    /// f64, 8 bytes; a NaN as `0x7ff8000000000000`.
+    Double,
+    /// u32, 4 bytes.
+    Word,
+}
+
+impl Encoding {
+    /// Bytes of a number.
+    #[must_use]
+    pub const fn width(self) -> u64 {
+        match self {
+            Self::Single | Self::Word => 4,
+            Self::Double => 8,
+        }
+    }
+    /// A number as its bytes.
+    #[must_use]
+    pub fn encode(self, number: f64) -> Vec<u8> {
+        match self {
+            Self::Single if number.is_nan() => 0x7fc0_0000_u32.to_le_bytes().to_vec(),
+            Self::Single => single(number).to_le_bytes().to_vec(),
+            Self::Double if number.is_nan() => (0x7ff8_u64 << 48).to_le_bytes().to_vec(),
+            Self::Double => number.to_le_bytes().to_vec(),
+            Self::Word => word(number).to_le_bytes().to_vec(),
+        }
+    }
+    /// The number that bytes hold; nothing if they are not as many as it has.
+    #[must_use]
+    pub fn decode(self, bytes: &[u8]) -> Option<f64> {
+        Some(match self {
+            Self::Single => f32::from_le_bytes(bytes.try_into().ok()?).into(),
+            Self::Double => f64::from_le_bytes(bytes.try_into().ok()?),
+            Self::Word => u32::from_le_bytes(bytes.try_into().ok()?).into(),
+        })
+    }
+}
+
+/// An f32 that was widened.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "exact: it was widened before"
+)]
+pub(crate) const fn single(number: f64) -> f32 {
+    number as f32
+}
+
+/// A u32 that was widened.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "exact: it was widened before; what never was one becomes some word"
+)]
+pub(crate) const fn word(number: f64) -> u32 {
+    number as u32
+}
+
+/// What a tensor is. In shapes, R are the rows (tokens) of a part, T its length in tokens, H the
+/// query heads, U the heads that are rotated, W the width of queries, keys and values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `[N]` weights before the step.
+    Weights,
+    /// `[N]` first moments before the step.
+    FirstMoment,
+    /// `[N]` second moments before the step.
+    SecondMoment,
+    /// `[R]` token ids.
+    Tokens,
+    /// `[R]` ids of the tokens to be predicted.
+    Targets,
+    /// `[R]` weights of the rows' losses.
+    RowWeights,
+
+    /// `[R, d]` embedded tokens.
+    Embedded,
+    /// `[R, 16]` lanes of the squares of what enters a block.
+    Norm1Lanes,
+    /// `[R]` reciprocal roots.
+    Norm1Root,
+    /// `[R, d]` after the first norm.
+    Norm1,
+    /// `[R, W]` queries, keys and values.
+    Qkv,
+    /// `[R, W]` after the biases.
+    Biased,
+    /// `[R U, 16]` lanes of the squares of a head.
+    HeadLanes,
+    /// `[R U]` reciprocal roots.
+    HeadRoot,
+    /// `[R, W]` after the head norms.
+    HeadNormed,
+    /// `[R, W]` after the rotation.
+    Rotated,
+    /// `[R H, T]` scores.
+    Scores,
+    /// `[R H]` the largest score.
+    ScoreMax,
+    /// `[R H, T]` exponentials.
+    Exponentials,
+    /// `[R H, 16]` lanes of their sum.
+    ExponentialLanes,
+    /// `[R H]` the sum's reciprocal.
+    Reciprocal,
+    /// `[R H, T]` probabilities.
+    Probabilities,
+    /// `[R, H D]` mixed values.
+    Mixed,
+    /// `[R, d]` output of the attention.
+    AttentionOut,
+    /// `[R, d]` the residual stream between attention and gated layer.
+    Middle,
+    /// `[R, 16]` lanes of its squares.
+    Norm2Lanes,
+    /// `[R]` reciprocal roots.
+    Norm2Root,
+    /// `[R, d]` after the second norm.
+    Norm2,
+    /// `[R, 2 ff]` gate, then up.
+    GateUp,
+    /// `[R, ff]` the gated layer.
+    Gated,
+    /// `[R, d]` its output.
+    Down,
+    /// `[R, d]` the residual stream after the block.
+    Residual,
+    /// `[R, 16]` lanes of the squares of what the last block gives.
+    FinalLanes,
+    /// `[R]` reciprocal roots.
+    FinalRoot,
+    /// `[R, d]` after the final norm.
+    Hidden,
+    /// `[R, V]` logits.
+    Logits,
+    /// `[R]` the largest logit.
+    LogitMax,
+    /// `[R, V]` exponentials.
+    LogitExponentials,
+    /// `[R, 16]` lanes of their sum.
+    LogitLanes,
+    /// `[R]` their sum.
+    LogitSum,
+    /// `[R]` log-probability of the target.
+    LogProbability,
+    /// `[1]` f64: the part's loss.
+    Loss,
+    /// `[1]` f64: the part's weight.
+    Weight,
+    /// `[R, V]` gradient of the logits.
+    Slope,
+
+    /// `[V, d]` gradient of the output head.
+    HeadGradient,
+    /// `[R, d]` gradient of the hidden states.
+    HiddenSlope,
+    /// `[R, 16]` lanes of the final norm's product of slopes and inputs.
+    FinalDotLanes,
+    /// `[R]` their sum's share.
+    FinalMean,
+    /// `[R, d]` gradient of what the last block gives.
+    TopSlope,
+    /// `[d]` gradient of the final norm's gain.
+    FinalGain,
+    /// `[R, ff]` gradient of the gated layer.
+    GatedSlope,
+    /// `[d, ff]` gradient of its last matrix.
+    DownGradient,
+    /// `[R, 2 ff]` gradient of gate and up.
+    GateUpSlope,
+    /// `[2 ff, d]` gradient of their matrices.
+    GateUpGradient,
+    /// `[R, d]` gradient of the second norm's output.
+    Norm2Slope,
+    /// `[R, 16]` as in the final norm.
+    Norm2DotLanes,
+    /// `[R]` as in the final norm.
+    Norm2Mean,
+    /// `[R, d]` gradient of the residual stream between attention and gated layer.
+    MiddleSlope,
+    /// `[d]` gradient of the second norm's gain.
+    Norm2Gain,
+    /// `[R, H D]` gradient of the mixed values.
+    MixedSlope,
+    /// `[d, H D]` gradient of the attention's last matrix.
+    OutGradient,
+    /// `[R H, T]` gradient of the probabilities.
+    ProbabilitySlope,
+    /// `[R H, 16]` lanes of the softmax's product.
+    SoftmaxLanes,
+    /// `[R H]` their sum.
+    SoftmaxMean,
+    /// `[R H, T]` gradient of the scores.
+    ScoreSlope,
+    /// `[R, H D]` each query head's part of the gradient of its key head.
+    KeySlopes,
+    /// `[R, H D]` each query head's part of the gradient of its value head.
+    ValueSlopes,
+    /// `[R, W]` gradient of what was rotated.
+    RotatedSlope,
+    /// `[R, W]` gradient of what went into the rotation.
+    UnrotatedSlope,
+    /// `[R U, 16]` as in the final norm, of heads.
+    HeadDotLanes,
+    /// `[R U]` as in the final norm, of heads.
+    HeadMean,
+    /// `[R, W]` gradient of what went into the head norms.
+    ProjectedSlope,
+    /// `[D]` gradient of the gain of query heads.
+    QueryGain,
+    /// `[D]` gradient of the gain of key heads.
+    KeyGain,
+    /// `[W]` gradient of the biases.
+    BiasGradient,
+    /// `[W, d]` gradient of the matrices of queries, keys and values.
+    QkvGradient,
+    /// `[R, d]` gradient of the first norm's output.
+    Norm1Slope,
+    /// `[R, 16]` as in the final norm.
+    Norm1DotLanes,
+    /// `[R]` as in the final norm.
+    Norm1Mean,
+    /// `[R, d]` gradient of what enters the block.
+    ResidualSlope,
+    /// `[d]` gradient of the first norm's gain.
+    Norm1Gain,
+    /// `[V, d]` what the tokens add to the gradient of the embedding.
+    EmbeddingSum,
+    /// `[V, d]` gradient of the embedding.
+    EmbeddingGradient,
+
+    /// `[1]` by which the gradient is multiplied to be that of the mean.
+    MeanFactor,
+    /// `[N]` gradient of the mean.
+    Mean,
+    /// `[16]` f64: lanes of its squares.
+    SquareLanes,
+    /// `[1]` by which it is clipped.
+    ClipFactor,
+    /// `[1]` f64: the mean loss in millionths of a nat.
+    LossMicro,
+    /// `[N]` first moments after the step.
+    NewFirstMoment,
+    /// `[N]` second moments after the step.
+    NewSecondMoment,
+    /// `[N]` weights after the step.
+    NewWeights,
+}
+
+/// What there is once a step.
+pub(super) const BEFORE: [Kind; 3] = [Kind::Weights, Kind::FirstMoment, Kind::SecondMoment];
+/// The batch, once a part.
+pub(super) const BATCH: [Kind; 3] = [Kind::Tokens, Kind::Targets, Kind::RowWeights];
+/// Once a block, on the way forward.
+pub(super) const FORWARD: [Kind; 25] = [
+    Kind::Norm1Lanes,
+    Kind::Norm1Root,
+    Kind::Norm1,
+    Kind::Qkv,
+    Kind::Biased,
+    Kind::HeadLanes,
+    Kind::HeadRoot,
+    Kind::HeadNormed,
+    Kind::Rotated,
+    Kind::Scores,
+    Kind::ScoreMax,
+    Kind::Exponentials,
+    Kind::ExponentialLanes,
+    Kind::Reciprocal,
+    Kind::Probabilities,
+    Kind::Mixed,
+    Kind::AttentionOut,
+    Kind::Middle,
+    Kind::Norm2Lanes,
+    Kind::Norm2Root,
+    Kind::Norm2,
+    Kind::GateUp,
+    Kind::Gated,
+    Kind::Down,
+    Kind::Residual,
+];
+/// Once a part, after the blocks.
+pub(super) const HEAD: [Kind; 17] = [
+    Kind::FinalLanes,
+    Kind::FinalRoot,
+    Kind::Hidden,
+    Kind::Logits,
+    Kind::LogitMax,
+    Kind::LogitExponentials,
+    Kind::LogitLanes,
+    Kind::LogitSum,
+    Kind::LogProbability,
+    Kind::Loss,
+    Kind::Weight,
+    Kind::Slope,
+    Kind::HeadGradient,
+    Kind::HiddenSlope,
+    Kind::FinalDotLanes,
+    Kind::FinalMean,
+    Kind::TopSlope,
+];
+/// Once a block, on the way back, from the last.
+pub(super) const BACKWARD: [Kind; 31] = [
+    Kind::GatedSlope,
+    Kind::DownGradient,
+    Kind::GateUpSlope,
+    Kind::GateUpGradient,
+    Kind::Norm2Slope,
+    Kind::Norm2DotLanes,
+    Kind::Norm2Mean,
+    Kind::MiddleSlope,
+    Kind::Norm2Gain,
+    Kind::MixedSlope,
+    Kind::OutGradient,
+    Kind::ProbabilitySlope,
+    Kind::SoftmaxLanes,
+    Kind::SoftmaxMean,
+    Kind::ScoreSlope,
+    Kind::KeySlopes,
+    Kind::ValueSlopes,
+    Kind::RotatedSlope,
+    Kind::UnrotatedSlope,
+    Kind::HeadDotLanes,
+    Kind::HeadMean,
+    Kind::ProjectedSlope,
+    Kind::QueryGain,
+    Kind::KeyGain,
+    Kind::BiasGradient,
+    Kind::QkvGradient,
+    Kind::Norm1Slope,
+    Kind::Norm1DotLanes,
+    Kind::Norm1Mean,
+    Kind::ResidualSlope,
+    Kind::Norm1Gain,
+];
+/// Once a part, at its end.
+pub(super) const END: [Kind; 3] = [Kind::FinalGain, Kind::EmbeddingSum, Kind::EmbeddingGradient];
+/// Once a step, after the parts; the last four are what it ends with.
+pub(super) const AFTER: [Kind; 8] = [
+    Kind::MeanFactor,
+    Kind::Mean,
+    Kind::SquareLanes,
+    Kind::ClipFactor,
+    Kind::LossMicro,
+    Kind::NewFirstMoment,
+    Kind::NewSecondMoment,
+    Kind::NewWeights,
+];
+/// Tensors that everybody knows before.
+pub(crate) const GIVEN_COUNT: usize = BEFORE.len();
+/// Tensors that a step ends with: the loss, both moments, the weights.
+pub const RESULTS_COUNT: usize = 4;
+
+impl Kind {
+    /// Whether a model has it.
+    pub(super) const fn is_of(self, model: &Model) -> bool {
+        match self {
+            Self::Biased | Self::BiasGradient => model.has_biases,
+            Self::HeadLanes
+            | Self::HeadRoot
+            | Self::HeadNormed
+            | Self::HeadDotLanes
+            | Self::HeadMean
+            | Self::ProjectedSlope
+            | Self::QueryGain
+            | Self::KeyGain => model.has_head_norms,
+            _ => true,
+        }
+    }
+    /// How its numbers are written.
+    #[must_use]
+    pub const fn encoding(self) -> Encoding {
+        match self {
+            Self::Tokens | Self::Targets => Encoding::Word,
+            Self::Loss | Self::Weight | Self::SquareLanes | Self::LossMicro => Encoding::Double,
+            _ => Encoding::Single,
+        }
+    }
+}
