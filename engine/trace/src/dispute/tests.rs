@@ -387,7 +387,10 @@ proptest! {
             }
             prop_assert_eq!(&dispute, &before);
             match side {
-                Side::Defendant => dispute.answer(honest.program(), &answer(&dispute, honest).unwrap()).unwrap(),
+                Side::Defendant => {
+                    let answer = answer(&dispute, honest).unwrap();
+                    dispute.answer(honest.program(), &answer).unwrap();
+                }
                 Side::Challenger => {
                     let question = anywhere(&dispute, honest, &mut chance);
                     dispute.question(honest.program(), &question).unwrap();

@@ -50,7 +50,8 @@ proptest! {
         let byte = byte.index(length) as u64;
         let opening = Opening::of(&bytes, byte);
         prop_assert!(opening.opens(&name, length as u64));
-        prop_assert_eq!(opening.bytes_at(byte, 1).unwrap(), &bytes[usize::try_from(byte).unwrap()..][..1]);
+        let at = usize::try_from(byte).unwrap();
+        prop_assert_eq!(opening.bytes_at(byte, 1).unwrap(), &bytes[at..=at]);
         prop_assert!(!opening.opens(&[7; 32], length as u64));
 
         let mut other = opening.clone();
