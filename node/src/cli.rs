@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::{
-    calibrate, checkpoint, devnet, export, gov, joining, mining, model, query, replay,
+    calibrate, checkpoint, devnet, export, gov, joining, mining, model, plot, query, replay,
     rpc::client::Client,
     validator::{self, Role},
     wallet,
@@ -51,6 +51,8 @@ enum Command {
     /// Compare checkpoints.
     #[command(subcommand)]
     Checkpoint(checkpoint::Command),
+    /// Draw how runs went, as a picture.
+    Plot(plot::Arguments),
     /// Ask a node about a block, account, miner, run, step, unit or proposal.
     Query(query::Arguments),
     /// Send tokens.
@@ -288,6 +290,7 @@ impl Arguments {
             Command::Export(arguments) => export::run(&arguments.home, &arguments.out),
             Command::Replay(arguments) => replay::run(&arguments.home, arguments.json),
             Command::Checkpoint(command) => checkpoint::run(command).await,
+            Command::Plot(arguments) => plot::run(arguments).await,
             Command::Query(arguments) => query::run(arguments).await,
             Command::Transfer(arguments) => transfer(arguments).await,
             Command::Gov(arguments) => gov::run(arguments).await,

@@ -30,6 +30,7 @@ pub mod model;
 pub mod other_engine;
 pub mod outbox;
 pub mod pieces;
+pub mod plot;
 pub mod query;
 pub mod replay;
 pub mod rpc;

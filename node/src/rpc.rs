@@ -1,6 +1,7 @@
 //! The HTTP interface: JSON for programs, the page for people. Localhost unless configured.
 
 pub mod client;
+pub mod curves;
 pub mod governance;
 pub mod overview;
 pub mod overview_build;

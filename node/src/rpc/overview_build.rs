@@ -233,7 +233,7 @@ fn step_units(view: &View<'_>, id: RunId, step: Step) -> StepUnits {
     sum
 }
 
-fn points(view: &View<'_>, id: RunId, recipe: &Recipe) -> Vec<StepPoint> {
+pub(super) fn points(view: &View<'_>, id: RunId, recipe: &Recipe) -> Vec<StepPoint> {
     let closed = view.scan::<Closed>(&id);
     closed
         .into_iter()

@@ -1,6 +1,6 @@
 //! Serves the page and the JSON interface.
 
-use super::{governance, overview::Overview, overview_build, preview, query, work};
+use super::{curves, governance, overview::Overview, overview_build, preview, query, work};
 use crate::{
     chain::{Chain, SubmitError},
     local::Local,
@@ -202,6 +202,7 @@ pub fn router(served: Arc<Served>) -> Router {
         .route("/v1/accounts/{address}", get(account))
         .route("/v1/miners/{address}", get(miner))
         .route("/v1/runs/{run}", get(run))
+        .route("/v1/curves/{run}", get(curves))
         .route("/v1/steps/{run}/{step}", get(step))
         .route("/v1/units/{unit}", get(unit))
         .route("/v1/pieces/{blob}", get(pieces))
@@ -338,6 +339,14 @@ async fn miner(State(served): Shared, Path(address): Path<Address>) -> Response 
 
 async fn run(State(served): Shared, Path(id): Path<RunId>) -> Response {
     found("run", id, query::run(&served.chain, id))
+}
+
+async fn curves(State(served): Shared, Path(run): Path<RunId>) -> Response {
+    found(
+        "run",
+        run,
+        served.chain.view(|view| curves::curves(view, run)),
+    )
 }
 
 async fn step(State(served): Shared, Path((run, step)): Path<(RunId, Step)>) -> Response {
