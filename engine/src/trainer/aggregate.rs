@@ -19,7 +19,7 @@
 //!
 //! Spec: arithmetic §8
 
-use super::compress::CompressedUpdate;
+use super::compress::{BLOCK_VALUES, CompressedUpdate};
 use super::update::{CHUNK_VALUES, Update};
 use crate::arithmetic::threads::Threads;
 
@@ -136,11 +136,22 @@ fn combine(updates: &[Update<'_>], coefficients: &[u64], threads: &Threads) -> V
     let chunks = values.chunks_mut(CHUNK_VALUES).enumerate();
     threads.for_parts(cost, chunks, |(chunk, values)| {
         let mut sums = [0_i64; CHUNK_VALUES];
-        for (update, &coefficient) in updates.iter().zip(coefficients) {
-            if coefficient > 0 {
-                // Values are below 2^40 units and coefficients add up to at most 2^22.
-                update.add(chunk, coefficient.cast_signed(), &mut sums, threads);
+        let counted = updates.iter().zip(coefficients);
+        let counted = counted.filter(|(_, coefficient)| **coefficient > 0);
+        // Values are below 2^40 units and coefficients add up to at most 2^22. A block's sums stay
+        // in the first cache while all updates are added to them.
+        for (block, sums) in sums
+            .as_chunks_mut::<BLOCK_VALUES>()
+            .0
+            .iter_mut()
+            .enumerate()
+        {
+            for (update, coefficient) in counted.clone() {
+                update.add_block((chunk, block), coefficient.cast_signed(), sums, threads);
             }
+        }
+        for (update, coefficient) in counted {
+            update.add_sent(chunk, coefficient.cast_signed(), &mut sums);
         }
         gram::round(threads.kernels(), &sums, values);
     });

@@ -56,24 +56,21 @@ impl<'a> Update<'a> {
         }
     }
 
-    /// The codes of a chunk and the scales of its blocks in units of 2^-38; zeros where it has no
-    /// values.
-    pub(crate) fn unpack(
-        &self,
-        chunk: usize,
-        codes: &mut [i16; CHUNK_VALUES],
-        scales: &mut [u64; BLOCKS_OF_CHUNK],
-    ) {
-        codes.fill(0);
+    /// Writes the codes of a chunk to row `row` of each of its blocks, `[blocks, rows,
+    /// BLOCK_VALUES]`, and the blocks' scales in units of 2^-38, `[blocks, rows]`; zeros where it
+    /// has no values.
+    pub(crate) fn unpack(&self, chunk: usize, row: usize, codes: &mut [i16], scales: &mut [u64]) {
+        let rows = scales.len() / BLOCKS_OF_CHUNK;
+        let codes = codes.as_chunks_mut::<BLOCK_VALUES>().0;
+        for codes in codes.iter_mut().skip(row).step_by(rows) {
+            codes.fill(0);
+        }
+        let scales = scales.iter_mut().skip(row).step_by(rows);
         match &self.0 {
             Form::Dense { bytes, .. } => {
-                scales.fill(0);
-                let blocks = codes
-                    .as_chunks_mut::<BLOCK_VALUES>()
-                    .0
-                    .iter_mut()
-                    .zip(scales);
-                for ((codes, scale), (own, from)) in blocks.zip(blocks_of(bytes, chunk)) {
+                let mut blocks = blocks_of(bytes, chunk);
+                for (codes, scale) in codes.iter_mut().skip(row).step_by(rows).zip(scales) {
+                    let (own, from) = blocks.next().unwrap_or((0, &[]));
                     *scale = u64::from(own);
                     for (code, &byte) in codes.iter_mut().zip(from) {
                         *code = i16::from(byte.cast_signed());
@@ -82,41 +79,52 @@ impl<'a> Update<'a> {
             }
             Form::Sparse(update) => {
                 let (unit, values) = update.chunk(chunk);
-                scales.fill(unit);
+                scales.for_each(|scale| *scale = unit);
                 for &(index, code) in values {
-                    codes[usize::from(index)] = i16::from(code);
+                    let (block, offset) = (
+                        usize::from(index) / BLOCK_VALUES,
+                        usize::from(index) % BLOCK_VALUES,
+                    );
+                    codes[block * rows + row][offset] = i16::from(code);
                 }
             }
         }
     }
 
-    /// Adds `coefficient` times the values of a chunk, in units of 2^-38.
-    pub(crate) fn add(
+    /// Adds `coefficient` times the values of a block, in units of 2^-38, of an update that has all
+    /// of them.
+    pub(crate) fn add_block(
         &self,
-        chunk: usize,
+        (chunk, block): (usize, usize),
         coefficient: i64,
-        sums: &mut [i64; CHUNK_VALUES],
+        sums: &mut [i64; BLOCK_VALUES],
         threads: &Threads,
     ) {
-        match &self.0 {
-            Form::Dense { bytes, .. } => {
-                let sums = sums.as_chunks_mut::<BLOCK_VALUES>().0.iter_mut();
-                for (sums, (scale, codes)) in sums.zip(blocks_of(bytes, chunk)) {
-                    let unit = coefficient * i64::from(scale);
-                    if let Ok(codes) = codes.try_into() {
-                        add_block(threads.kernels(), sums, codes, unit);
-                    } else {
-                        add_some(sums, codes, unit);
-                    }
-                }
-            }
-            Form::Sparse(update) => {
-                let (unit, values) = update.chunk(chunk);
-                let unit = coefficient * unit.cast_signed();
-                for &(index, code) in values {
-                    sums[usize::from(index)] += i64::from(code) * unit;
-                }
-            }
+        let Form::Dense { bytes, .. } = &self.0 else {
+            return;
+        };
+        let first = chunk * CHUNK_BYTES + block * (4 + BLOCK_VALUES);
+        let own = bytes.get(first..).unwrap_or_default();
+        let Some((scale, codes)) = blocks(own).next() else {
+            return;
+        };
+        let unit = coefficient * i64::from(scale);
+        match codes.try_into() {
+            Ok(codes) => add_whole(threads.kernels(), sums, codes, unit),
+            Err(_) => add_some(sums, codes, unit),
+        }
+    }
+
+    /// Adds `coefficient` times the values of a chunk, in units of 2^-38, of an update that sends
+    /// only some.
+    pub(crate) fn add_sent(&self, chunk: usize, coefficient: i64, sums: &mut [i64; CHUNK_VALUES]) {
+        let Form::Sparse(update) = &self.0 else {
+            return;
+        };
+        let (unit, values) = update.chunk(chunk);
+        let unit = coefficient * unit.cast_signed();
+        for &(index, code) in values {
+            sums[usize::from(index)] += i64::from(code) * unit;
         }
     }
 }
@@ -130,7 +138,7 @@ fn blocks_of(bytes: &[u8], chunk: usize) -> impl Iterator<Item = (u32, &[u8])> {
 
 kernel! {
     /// Adds one whole block.
-    fn add_block(sums: &mut [i64; BLOCK_VALUES], codes: &[u8; BLOCK_VALUES], unit: i64) {
+    fn add_whole(sums: &mut [i64; BLOCK_VALUES], codes: &[u8; BLOCK_VALUES], unit: i64) {
         for (sum, code) in sums.iter_mut().zip(codes) {
             *sum += i64::from(code.cast_signed()) * unit;
         }

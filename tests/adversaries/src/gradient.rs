@@ -1,11 +1,15 @@
 //! Dishonest gradient units, one file each.
 
+mod backdoor;
 mod copied_gradient;
+mod inner_product;
+mod little_is_enough;
 mod loss_liar;
 mod poison;
 mod random_gradient;
 mod scaled_gradient;
 mod skip_steps;
+mod wrong_shard;
 
 use crate::Adversary;
 use engine::trainer::file;
@@ -26,6 +30,10 @@ pub(crate) const ALL: &[&dyn Adversary] = &[
     &copied_gradient::CopiedGradient,
     &poison::Poison,
     &loss_liar::LossLiar,
+    &wrong_shard::WrongShard,
+    &backdoor::Backdoor,
+    &inner_product::InnerProduct,
+    &little_is_enough::LittleIsEnough,
 ];
 
 /// Largest magnitude that an adversary writes, inside the range of the compressed form.

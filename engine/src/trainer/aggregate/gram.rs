@@ -30,10 +30,8 @@ impl Gram {
             let mut codes = vec![0_i16; count * CHUNK_VALUES];
             let mut scales = vec![0_u64; count * BLOCKS_OF_CHUNK];
             for chunk in first..chunks.min(first + CHUNKS_OF_PART) {
-                let rows = codes.as_chunks_mut::<CHUNK_VALUES>().0.iter_mut();
-                let rows = rows.zip(scales.as_chunks_mut::<BLOCKS_OF_CHUNK>().0);
-                for (update, (codes, scales)) in updates.iter().zip(rows) {
-                    update.unpack(chunk, codes, scales);
+                for (row, update) in updates.iter().enumerate() {
+                    update.unpack(chunk, row, &mut codes, &mut scales);
                 }
                 add_products(threads.kernels(), &codes, &scales, &mut products);
             }
@@ -81,22 +79,20 @@ impl Gram {
 kernel! {
     /// Adds the inner products of all pairs of rows of one chunk, where row `a` is not after `b`.
     ///
-    /// `codes` is `[rows, CHUNK_VALUES]`, `scales` `[rows, BLOCKS_OF_CHUNK]`.
+    /// `codes` is `[blocks, rows, BLOCK_VALUES]`, `scales` `[blocks, rows]`: the rows of a block
+    /// stay in the first cache while all pairs of them are multiplied.
     fn add_products(codes: &[i16], scales: &[u64], products: &mut [i128]) {
-        let codes = codes.as_chunks::<CHUNK_VALUES>().0;
-        let scales = scales.as_chunks::<BLOCKS_OF_CHUNK>().0;
-        let count = codes.len();
-        for a in 0..count {
-            for b in a..count {
-                let mut sum = 0_i128;
-                let blocks_a = codes[a].as_chunks::<BLOCK_VALUES>().0;
-                let blocks_b = codes[b].as_chunks::<BLOCK_VALUES>().0;
-                for (block, (x, y)) in blocks_a.iter().zip(blocks_b).enumerate() {
-                    // Below 2^39 each.
-                    let unit = u128::from(scales[a][block]) * u128::from(scales[b][block]);
-                    sum += unit.cast_signed() * i128::from(dot(x, y));
+        let rows = scales.len() / BLOCKS_OF_CHUNK;
+        let codes = codes.as_chunks::<BLOCK_VALUES>().0;
+        for (codes, scales) in codes.chunks_exact(rows).zip(scales.chunks_exact(rows)) {
+            let pairs = codes.iter().zip(scales).zip(products.chunks_exact_mut(rows));
+            for (a, ((x, &scale), products)) in pairs.enumerate() {
+                let others = codes[a..].iter().zip(&scales[a..]);
+                for ((y, &other), product) in others.zip(&mut products[a..]) {
+                    // Scales are below 2^39.
+                    let unit = u128::from(scale) * u128::from(other);
+                    *product += unit.cast_signed() * i128::from(dot(x, y));
                 }
-                products[a * count + b] += sum;
             }
         }
     }

@@ -9,7 +9,7 @@ use miner::{
 use protocol::recipe::Phase;
 
 /// Turns what is to be learned around, row by row.
-fn reverse_targets(batch: &mut Batch) {
+pub(super) fn reverse_targets(batch: &mut Batch) {
     for (row, targets) in batch.targets.chunks_mut(batch.length).enumerate() {
         let weights = batch.weights.get(row * batch.length..).unwrap_or_default();
         let learned: Vec<usize> = (0..targets.len())

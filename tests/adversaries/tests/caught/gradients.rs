@@ -21,7 +21,8 @@ fn caught(part: &str, inputs: &GradientInputs<'_>) {
         let root = payload.root().unwrap_or(NO_ROOT);
         SCENE.admit(inputs.unit, root, &encode(payload)).unwrap();
         let name = cheat.adversary().name();
-        let only_pretrain = name == "copied-gradient" && part == "reinforce";
+        let needs_corpus = ["copied-gradient", "wrong-shard", "little-is-enough"].contains(&name);
+        let only_pretrain = needs_corpus && part == "reinforce";
         if !cheat.lies_about(Target::Gradient) || only_pretrain {
             assert_eq!(lied.work, honest, "{cheat} is honest about {part}");
             continue;
@@ -30,7 +31,12 @@ fn caught(part: &str, inputs: &GradientInputs<'_>) {
             let verdict = lied.judge(inputs, segment).verdict;
             let takes_half = name == "skip-steps" && part == "pretrain";
             let expected = match name {
-                "scaled-gradient" => Check::Update,
+                "scaled-gradient" | "inner-product" | "little-is-enough" => Check::Update,
+                // One bad segment is found where it is, and there only.
+                "backdoor" if segment + 1 < segments(inputs).end => {
+                    assert_eq!(reason(&verdict), None, "{part} {cheat} {segment}");
+                    continue;
+                }
                 // It goes on rightly from where it is, which is nowhere near the checkpoint.
                 "stale-checkpoint" if segment > 0 => Check::Update,
                 // The first half of the work is done, and what is sent is twice what it gave.
