@@ -5,7 +5,10 @@
 //! mantissa, which are bf16, as the class was measured (`classes/bf16-weights.json`, by
 //! `cairn calibrate` over a million tokens of this recipe), or with one.
 
-use crate::support::{Devnet, PATIENCE, cairn, complaint, text};
+use crate::{
+    holder::{gov, proposal_file, propose, told},
+    support::{Devnet, PATIENCE, cairn, complaint, text},
+};
 use node::rpc::overview::MinerRow;
 use protocol::{Address, SigningKey};
 use std::{
@@ -134,6 +137,38 @@ async fn another_engine_is_paid_within_its_limits_and_another_model_is_slashed()
         &node(&devnet),
     ]);
     assert!(text(&answer).contains(&slash.reason), "{}", text(&answer));
+    wider_limits_are_previewed(&devnet);
+}
+
+/// Whoever proposes limits within which the liar is right is told that a verdict would change.
+fn wider_limits_are_previewed(devnet: &Devnet) {
+    let limits = std::fs::read_to_string(classes()).unwrap();
+    let mut class: serde_json::Value = serde_json::from_str(&limits).unwrap();
+    let widest = serde_json::json!({"void": i64::MAX, "slash": i64::MAX});
+    class["margin_micro"] = widest.clone();
+    for cell in class["cells"].as_array_mut().unwrap() {
+        cell["clipped_sum_micro"] = widest.clone();
+        cell["mismatches_count"] = widest.clone();
+    }
+    proposal_file(devnet, "wide.json", &class.to_string());
+    let action = "action = \"set-class\"\nclass = \"wide.json\"\n";
+    let toml = format!("title = \"Anything goes\"\n[[actions]]\n{action}");
+    let file = proposal_file(devnet, "wide.toml", &toml);
+    let id = propose(devnet, "validator-0", &file);
+    let preview = told(devnet, &["preview", &id]);
+    let rejudged = &preview["classes"][0];
+    let count = |name: &str| rejudged[name].as_u64().unwrap();
+    assert!(count("verdicts_count") >= 3, "{preview}");
+    assert!(
+        count("milder_count") + count("unclear_count") >= 1,
+        "{preview}"
+    );
+    assert_eq!(count("harsher_count"), 0, "{preview}");
+    let words = text(&gov(devnet, &["preview", &id]));
+    assert!(
+        words.contains("judged again by the proposed limits"),
+        "{words}"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::{
         client::Client,
         governance::{GovernanceAnswer, ProposalAnswer, ProposalsAnswer},
         overview::ProposalRow,
-        preview::Preview,
+        preview::{Preview, Rejudged},
     },
 };
 use anyhow::{Context as _, Result};
@@ -155,19 +155,38 @@ pub(super) async fn preview(client: &Client, id: ProposalId, json: bool) -> Resu
             verdicts_lost_count,
             convictions_lost_count,
             verdicts_gained_count,
+            classes,
             changed_count,
         } = preview;
-        format!(
-            "{blocks_count} blocks replayed under the proposed {}\n  \
-             {draws_count} draws made again; today's values repeat {repeated_count} of them\n  \
-             audited: {audited_count} were, {would_be_audited_count} would have been\n  \
-             verdicts that would change: {changed_count}\n  \
-             not given: {verdicts_lost_count}, {convictions_lost_count} of them convictions\n  \
-             given besides: {verdicts_gained_count}",
-            parameters.join(", ")
-        )
+        let mut lines = vec![format!("verdicts that would change: {changed_count}")];
+        if !parameters.is_empty() {
+            lines.extend([
+                format!("{blocks_count} blocks replayed under the proposed {}", parameters.join(", ")),
+                format!("  {draws_count} draws made again; today's values repeat {repeated_count} of them"),
+                format!("  audited: {audited_count} were, {would_be_audited_count} would have been"),
+                format!("  not given: {verdicts_lost_count}, {convictions_lost_count} of them convictions"),
+                format!("  given besides: {verdicts_gained_count}"),
+            ]);
+        }
+        lines.extend(classes.iter().map(rejudged));
+        lines.join("\n")
     })
     .await
+}
+
+fn rejudged(class: &Rejudged) -> String {
+    let Rejudged {
+        class,
+        verdicts_count,
+        milder_count,
+        harsher_count,
+        unclear_count,
+    } = class;
+    format!(
+        "{verdicts_count} verdicts judged again by the proposed limits of class {class}\n  \
+         milder: {milder_count}\n  harsher: {harsher_count}\n  \
+         not to be told without the work itself: {unclear_count}"
+    )
 }
 
 pub(super) async fn stage(client: &Client, json: bool) -> Result<()> {

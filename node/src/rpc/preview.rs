@@ -3,8 +3,13 @@
 //! Every block is applied again. Whenever one drew whether a unit is audited, the draw is made a
 //! second time with the same beacon and the same miner, under the parameters as the proposal would
 //! set them. A draw that comes out differently is a verdict that changes: one that auditors gave
-//! would not have been given, or one that nobody gave would have been. Findings themselves compare
-//! exact results and do not depend on any parameter.
+//! would not have been given, or one that nobody gave would have been. Findings of the exact class
+//! compare exact results and do not depend on any parameter; those of a class that the proposal
+//! changes are judged again by its new limits.
+
+mod classes;
+
+pub use classes::Rejudged;
 
 use crate::chain::Chain;
 use anyhow::{Context as _, Result, bail};
@@ -53,6 +58,8 @@ pub struct Preview {
     pub convictions_lost_count: u64,
     /// Verdicts that would have been given besides.
     pub verdicts_gained_count: u64,
+    /// Verdicts about units of classes that the proposal changes.
+    pub classes: Vec<Rejudged>,
     /// Verdicts that change, in all.
     pub changed_count: u64,
 }
@@ -63,28 +70,44 @@ struct Drawn {
     would_be: bool,
 }
 
-/// Replays the chain under a proposal's parameters.
+/// Replays the chain under a proposal's parameters, and judges again under its classes.
 ///
 /// # Errors
-/// When it sets none that verification depends on, or the chain cannot be read.
+/// When it changes nothing that verification depends on, or the chain cannot be read.
 pub fn preview(chain: &Chain, genesis: &Genesis, id: ProposalId) -> Result<Option<Preview>> {
     let stored = chain.view(|view| proposal::stored(view, id));
     let Some((_, Content(payload))) = stored else {
         return Ok(None);
     };
-    let mut proposed = Vec::new();
+    let (mut proposed, mut classes) = (Vec::new(), Vec::new());
     for action in payload.actions.as_slice() {
-        if let Action::SetParameter { parameter, value } = action {
-            let name: Name = parameter.as_str().parse()?;
-            if VERIFICATION.contains(&name) {
-                proposed.push((name, *value));
+        match action {
+            Action::SetParameter { parameter, value } => {
+                let name: Name = parameter.as_str().parse()?;
+                if VERIFICATION.contains(&name) {
+                    proposed.push((name, *value));
+                }
             }
+            Action::SetClass { class } => {
+                classes.push(chain.view(|view| classes::rejudged(view, class)));
+            }
+            _ => (),
         }
     }
-    if proposed.is_empty() {
-        bail!("proposal {id} sets no parameter on which past draws depend");
+    if proposed.is_empty() && classes.is_empty() {
+        bail!("proposal {id} changes nothing on which past draws and verdicts depend");
     }
-    replay(chain, genesis, &proposed).map(Some)
+    let mut preview = if proposed.is_empty() {
+        Preview::default()
+    } else {
+        replay(chain, genesis, &proposed)?
+    };
+    let changed = classes
+        .iter()
+        .map(|class| class.milder_count + class.harsher_count);
+    preview.changed_count += changed.sum::<u64>();
+    preview.classes = classes;
+    Ok(Some(preview))
 }
 
 fn replay(chain: &Chain, genesis: &Genesis, proposed: &[(Name, u64)]) -> Result<Preview> {
