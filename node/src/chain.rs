@@ -5,10 +5,12 @@
 //! [`Chain::heights`].
 
 pub mod application;
+pub mod curves;
 pub mod mempool;
 pub mod watch;
 
 use crate::rpc::{governance::CurvePoint, overview::EventRow};
+use curves::Curves;
 use ledger_state::{Rejection, State, Transition, run};
 use ledger_store::{Commit, Store, StoreError};
 use mempool::{Mempool, MempoolError};
@@ -30,10 +32,6 @@ use watch::Watch;
 
 /// Lines of history kept for the page.
 const EVENTS_COUNT_MAX: usize = 40;
-/// Proposals whose counts are kept for curves.
-const CURVES_COUNT_MAX: usize = 64;
-/// Points kept of each; a longer history keeps every second.
-const CURVE_POINTS_COUNT_MAX: usize = 64;
 /// Block times kept for the mean interval.
 const TIMES_COUNT_MAX: usize = 32;
 
@@ -89,41 +87,8 @@ struct Shared {
     /// The last block that was checked, so that committing it need not apply it again.
     checked: Option<(block::Verified, Transition)>,
     events: VecDeque<EventRow>,
-    /// How counts of proposals went since this node started.
-    curves: VecDeque<(ProposalId, Vec<CurvePoint>)>,
+    curves: Curves,
     times_ms: VecDeque<u64>,
-}
-
-impl Shared {
-    /// Notes a proposal's count after a block in which somebody voted on it.
-    fn draw_curve(&mut self, id: ProposalId, height: Height) {
-        let Some(proposal) = governance::proposal::find(&self.state.view(), id).ok() else {
-            return;
-        };
-        let point = CurvePoint {
-            height,
-            support: proposal.tally.support_micro(),
-            approval: proposal.tally.approval_micro(),
-        };
-        if !self.curves.iter().any(|(of, _)| *of == id) {
-            self.curves.push_back((id, Vec::new()));
-        }
-        if self.curves.len() > CURVES_COUNT_MAX {
-            self.curves.pop_front();
-        }
-        let Some((_, points)) = self.curves.iter_mut().find(|(of, _)| *of == id) else {
-            return;
-        };
-        points.retain(|before| before.height != height);
-        points.push(point);
-        if points.len() > CURVE_POINTS_COUNT_MAX {
-            let mut is_kept = false;
-            points.retain(|_| {
-                is_kept = !is_kept;
-                is_kept
-            });
-        }
-    }
 }
 
 /// The replicated chain of this node.
@@ -172,7 +137,7 @@ impl Chain {
             mempool: Mempool::default(),
             checked: None,
             events: VecDeque::new(),
-            curves: VecDeque::new(),
+            curves: Curves::recovered(store.as_ref())?,
             times_ms: VecDeque::new(),
         };
         Ok(Arc::new(Self {
@@ -250,12 +215,10 @@ impl Chain {
     pub fn governed(&self) -> broadcast::Receiver<(Height, governance::Event)> {
         self.governed.subscribe()
     }
-    /// How the count of a proposal went, since this node started.
+    /// How the count of a proposal went, since this node has followed the chain.
     #[must_use]
     pub fn curve(&self, id: ProposalId) -> Vec<CurvePoint> {
-        let shared = self.read();
-        let found = shared.curves.iter().find(|(of, _)| *of == id);
-        found.map(|(_, points)| points.clone()).unwrap_or_default()
+        self.read().curves.of(id)
     }
     /// Mean distance of recent blocks in milliseconds; zero before the second.
     #[must_use]
@@ -324,8 +287,15 @@ impl Chain {
             if let ledger_state::Event::Governed { what } = event {
                 // Nobody listens while no wallet does.
                 drop(self.governed.send((height, what.clone())));
-                if let governance::Event::Voted { id, .. } = what {
-                    shared.draw_curve(*id, height);
+                if let governance::Event::Voted { id, .. } = what
+                    && let Ok(proposal) = governance::proposal::find(&shared.state.view(), *id)
+                {
+                    let point = CurvePoint {
+                        height,
+                        support: proposal.tally.support_micro(),
+                        approval: proposal.tally.approval_micro(),
+                    };
+                    shared.curves.note(*id, point, self.store.as_ref());
                 }
             }
             if let Some(row) = crate::rpc::overview_build::event_row(height, event) {

@@ -7,6 +7,7 @@ use super::{
     server::{Problem, problem},
 };
 use crate::chain::Chain;
+use borsh::{BorshDeserialize, BorshSerialize};
 use governance::{
     Rulebook, Stage, action,
     calendar::GATE_DAYS,
@@ -288,12 +289,14 @@ pub struct ProposalAnswer {
     pub votes_count: usize,
     /// The largest of them.
     pub votes: Vec<VoteRow>,
-    /// How the count went, since this node started.
+    /// How the count went, since this node has followed the chain.
     pub curve: Vec<CurvePoint>,
 }
 
 /// The count at a height.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
 pub struct CurvePoint {
     /// After this block.
     pub height: Height,
