@@ -94,6 +94,20 @@ fn play(liar: &Trace, honest: &Trace) -> (Outcome, Taken) {
     (dispute.outcome().unwrap(), taken)
 }
 
+/// Changes one number in the middle of a tensor, and one of the weights that the step ends with,
+/// without computing everything between again.
+fn liar(honest: &Trace, place: usize) -> Trace {
+    let program = honest.program();
+    let index = program.length(program.tensors()[place]) / 2;
+    let mut liar = honest.clone();
+    for (place, index) in [(place, index), (program.tensors().len() - 1, 0)] {
+        let numbers = liar.numbers_mut(place).unwrap();
+        let number = numbers.get(index).unwrap();
+        numbers.set(index, number + 0.5);
+    }
+    liar
+}
+
 fn main() {
     let threads = Threads::new(1);
     let mut state = InnerState::new(Parameters::initialize(&CONFIG, [5; 32]));
@@ -145,16 +159,7 @@ fn main() {
     for kind in kinds {
         let mut places = program.tensors().iter();
         let place = places.position(|tensor| tensor.kind == kind).unwrap();
-        let index = program.length(program.tensors()[place]) / 2;
-        let mut liar = honest.clone();
-        let numbers = liar.numbers_mut(place).unwrap();
-        let number = numbers.get(index).unwrap();
-        numbers.set(index, number + 0.5);
-        let last = liar.program().tensors().len() - 1;
-        // The lie is carried to the end without computing everything between again.
-        let numbers = liar.numbers_mut(last).unwrap();
-        let number = numbers.get(0).unwrap();
-        numbers.set(0, number + 0.5);
+        let liar = liar(&honest, place);
         let (outcome, taken) = play(&liar, &honest);
         let Outcome::DefendantLied { number, .. } = outcome else {
             panic!("{kind:?}: {outcome:?}");
