@@ -23,6 +23,7 @@ mod peers;
 mod rollout_payload;
 mod rollout_sections;
 mod safetensors;
+mod sparse_update;
 mod toploc;
 mod transaction;
 mod vectors;
@@ -51,6 +52,7 @@ pub const ALL: &[Decoder] = &[
     rollout_payload::DECODER,
     rollout_sections::DECODER,
     safetensors::DECODER,
+    sparse_update::DECODER,
     toploc::DECODER,
     transaction::DECODER,
     vrf::DECODER,
