@@ -14,7 +14,7 @@
 //! the coefficients.
 //!
 //! Everything is integers. Updates have the grid 2^-38, so their inner products are exact
-//! ([`gram`]); all of the above happens on these n² numbers, and gives one coefficient of 22
+//! (`gram`); all of the above happens on these n² numbers, and gives one coefficient of 22
 //! binary digits for every update. The sum is in i64, cannot overflow, and is rounded to f32 once.
 //!
 //! Spec: arithmetic §8
