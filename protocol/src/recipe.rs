@@ -120,12 +120,13 @@ pub struct Aggregation {
 }
 
 impl Aggregation {
-    /// What fits every recipe: one and a half times the median, and four tenths of the weight.
+    /// What fits every recipe: norms of one and a half medians, distances of one, and four tenths
+    /// of the weight.
     pub const DEFAULT: Self = Self {
         norm_max: Micro::new(1_000_000_000),
         norm_ratio: Micro::new(1_500_000),
         weight_cap: Micro::new(400_000),
-        center_ratio: Micro::new(1_500_000),
+        center_ratio: Micro::ONE,
         center_rounds_count: 3,
     };
 }
