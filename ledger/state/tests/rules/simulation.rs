@@ -60,7 +60,7 @@ fn random_walks_keep_the_invariants() {
 
 #[test]
 fn more_random_walks_keep_the_invariants() {
-    walks(10..20);
+    walks(10..26);
 }
 
 #[test]
