@@ -49,6 +49,9 @@ const COLUMNS_MIN: u16 = 60;
 /// Rows below which only [`plain_line`] is shown.
 const ROWS_MIN: u16 = 16;
 
+/// Columns before the text of an event: its height and sign.
+const EVENT_INDENT: usize = 11;
+
 /// What is not essential.
 const QUIET: Style = Style::new().add_modifier(Modifier::DIM);
 
@@ -60,7 +63,7 @@ pub fn draw(frame: &mut Frame<'_>, overview: &Overview, extra: &Extra) {
         return frame.render_widget(line, area);
     }
     let proposal = vote::shown(overview);
-    let rows = Rows::share(area.height, overview, extra);
+    let rows = Rows::share(area, overview, extra);
     let [
         top,
         curves,
@@ -98,7 +101,8 @@ struct Rows {
 impl Rows {
     /// Shares the height. The charts take what the rest leaves, between a floor and a ceiling;
     /// above the ceiling the events grow.
-    fn share(height: u16, overview: &Overview, extra: &Extra) -> Self {
+    fn share(area: Rect, overview: &Overview, extra: &Extra) -> Self {
+        let height = area.height;
         let roomy = height >= 36;
         let left = height.saturating_sub(6);
         let vote = match vote::shown(overview) {
@@ -110,7 +114,7 @@ impl Rows {
         let (curves_min, curves_max) = if roomy { (11, 18) } else { (7, 11) };
         let events_min = if roomy { 7 } else { 3 };
         let left = left.saturating_sub(vote).saturating_sub(notes);
-        let miners = miners::rows(&overview.miners)
+        let miners = miners::rows(&overview.miners, area.width)
             .min(left.saturating_sub(curves_min).saturating_sub(events_min))
             .max(4);
         let left = left.saturating_sub(miners);
@@ -167,13 +171,25 @@ fn draw_events(frame: &mut Frame<'_>, area: Rect, overview: &Overview) {
         } else {
             Style::new()
         };
-        Line::from(vec![
-            Span::styled(format!("{:>8} ", event.height), QUIET),
-            Span::styled(format!("{sign} "), style),
-            Span::styled(event.text.as_str(), words),
-        ])
+        // A rule's text is longer than most windows are wide.
+        let room = usize::from(area.width).saturating_sub(EVENT_INDENT);
+        let wrapped = text::wrapped(&event.text, room).into_iter();
+        let wrapped = wrapped.enumerate().map(move |(index, text)| {
+            let (height, sign) = if index == 0 {
+                (event.height.to_string(), sign)
+            } else {
+                (String::new(), " ")
+            };
+            Line::from(vec![
+                Span::styled(format!("{height:>8} "), QUIET),
+                Span::styled(format!("{sign} "), style),
+                Span::styled(text, words),
+            ])
+        });
+        wrapped.collect::<Vec<_>>()
     });
-    let lines: Vec<Line<'_>> = lines.take(usize::from(area.height)).collect();
+    let lines = lines.flatten().take(usize::from(area.height));
+    let lines: Vec<Line<'_>> = lines.collect();
     let block = section(" Events ".bold());
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }
@@ -200,7 +216,10 @@ fn draw_notes(frame: &mut Frame<'_>, area: Rect, extra: &Extra) {
     let first = extra.notes.len().saturating_sub(shown);
     let lines = extra.notes.iter().skip(first);
     let lines: Vec<Line<'_>> = lines
-        .map(|note| Line::styled(note.as_str(), Style::new().fg(Color::Yellow)))
+        .map(|note| {
+            let note = text::shorten(note, area.width.into());
+            Line::styled(note, Style::new().fg(Color::Yellow))
+        })
         .collect();
     frame.render_widget(Paragraph::new(lines), area);
 }

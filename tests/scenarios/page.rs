@@ -133,6 +133,18 @@ impl Browser {
     }
 }
 
+#[test]
+fn the_page_has_words_for_every_check() {
+    for check in protocol::verdict::Check::ALL {
+        let name = check.as_str();
+        let is_named = [format!("  {name}: \""), format!("\"{name}\": \"")]
+            .iter()
+            .chain([&format!("{{ {name}: \"")])
+            .any(|key| explorer::PAGE.contains(key));
+        assert!(is_named, "{name}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_draws_the_curve_and_says_why_a_miner_was_slashed() {
     if !(is_installed("chromium") && is_installed("chromedriver")) {

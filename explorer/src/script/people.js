@@ -12,14 +12,21 @@ const checks = {
   reward: "samples whose claimed reward is not what the environment computes",
   loss: "inner losses that differ from re-execution",
   update: "bytes of the pseudo-gradient that differ from re-execution",
-  equivocation: "signed commitments to one unit beyond the first",
   plant: "planted faults that are missing, not due or made up",
   margin: "millionths of a nat by which a token loses against the seeded draw",
   "margin-sum": "millionths of a nat by which all tokens lose together",
   "projection-peak": "as the distance of a token's projections",
   "projection-bulk": "as the distance that nearly all projections keep",
   lifetime: "millionths of a nat of evidence over all audited units",
+  state: "states at the end of the drawn segment that differ from re-execution",
 };
+
+/** What is not found by doing the work again. */
+const shown = { equivocation: "It signed two commitments to one unit." };
+
+const found = ({ check, measured, limit }) =>
+  shown[check] ??
+  `Re-execution found ${whole(measured)} ${checks[check] ?? "beyond the limit"}; ${limit ? `at most ${whole(limit)}` : "none"} may be.`;
 
 const slashReason = (slash) =>
   html(
@@ -36,7 +43,7 @@ const slashReason = (slash) =>
       "p",
       {},
       html("b", {}, `Slashed: the check “${slash.check}” failed. `),
-      `Re-execution found ${whole(slash.measured)} ${checks[slash.check] ?? "beyond the limit"}; ${whole(slash.limit)} ${slash.limit === 1 ? "is" : "are"} allowed.`,
+      found(slash),
     ),
     html(
       "p",
@@ -69,8 +76,8 @@ const minerRows = (miner) => {
     amountCell(units.void),
     amountCell(units.slashed, "bad"),
     amountCell(units.missed),
-    html("td", { class: "number" }, percent(miner.quota_micro)),
-    html("td", { class: "number" }, percent(miner.audit_rate_micro)),
+    html("td", { class: "number" }, slash ? "–" : percent(miner.quota_micro)),
+    html("td", { class: "number" }, slash ? "–" : percent(miner.audit_rate_micro)),
     amountCell(miner.earned),
     amountCell(miner.vesting),
     amountCell(miner.bond),

@@ -10,10 +10,11 @@ use ratatui::{
     widgets::Paragraph,
 };
 
-/// Rows that all miners need: a rule, the column titles, a row each, and one more for a reason.
-pub(super) fn rows(miners: &[MinerRow]) -> u16 {
-    let reasons = miners.iter().filter(|miner| miner.slash.is_some());
-    let rows = 2 + miners.len().max(1) + reasons.count();
+/// Rows that all miners need at a width: a rule, the column titles, a row each, and the reasons.
+pub(super) fn rows(miners: &[MinerRow], width: u16) -> u16 {
+    let slashes = miners.iter().filter_map(|miner| miner.slash.as_ref());
+    let reasons: usize = slashes.map(|slash| reason_lines(slash, width).len()).sum();
+    let rows = 2 + miners.len().max(1) + reasons;
     u16::try_from(rows).unwrap_or(u16::MAX)
 }
 
@@ -45,7 +46,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, miners: &[MinerRow]) {
     let mut lines: Vec<Line<'_>> = Vec::new();
     for miner in slashed.into_iter().chain(others) {
         lines.push(row(miner));
-        lines.extend(miner.slash.as_ref().map(reason_line));
+        let slashes = miner.slash.iter();
+        lines.extend(slashes.flat_map(|slash| reason_lines(slash, area.width)));
     }
     if lines.is_empty() {
         lines.push(Line::styled("no miner has joined yet", QUIET));
@@ -93,9 +95,16 @@ fn row(miner: &MinerRow) -> Line<'static> {
     ])
 }
 
-fn reason_line(slash: &SlashRow) -> Line<'static> {
-    Line::from(vec![
-        Span::styled(" └ ", QUIET),
-        Span::styled(particulars(slash), Style::new().fg(Color::Red)),
-    ])
+/// What a miner was slashed for, whole at any width.
+fn reason_lines(slash: &SlashRow, width: u16) -> Vec<Line<'static>> {
+    let room = usize::from(width).saturating_sub(3);
+    let lines = text::wrapped(&particulars(slash), room).into_iter();
+    let lines = lines.enumerate().map(|(index, words)| {
+        let sign = if index == 0 { " └ " } else { "   " };
+        Line::from(vec![
+            Span::styled(sign, QUIET),
+            Span::styled(words, Style::new().fg(Color::Red)),
+        ])
+    });
+    lines.collect()
 }

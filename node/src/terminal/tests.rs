@@ -238,6 +238,35 @@ fn what_matters_is_on_a_small_screen() {
     );
 }
 
+/// The screen's words, whatever line they are on.
+fn words(screen: &str) -> String {
+    screen.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_rule_of_a_verdict_is_whole_at_any_width() {
+    let mut now = overview();
+    let text = "miner 3b6a27bc slashed for unit 0.20.rollout.3: check sampling measured 1117, \
+                limit 0: every token is the seeded draw under the assigned checkpoint \
+                (02-rollout §1); 500000 burned, 50000 to its auditors";
+    now.events.insert(
+        0,
+        EventRow {
+            height: Height::new(401),
+            tone: "bad".to_owned(),
+            text: text.to_owned(),
+        },
+    );
+    for width in [60, 80, 120, 200] {
+        let screen = screen(width, 44, &now);
+        let words = words(&screen);
+        assert!(words.contains(text), "{width} columns:\n{screen}");
+        let reason = "sampling measured 1 117, limit 0 · unit 0.20.rollout.3 · height 261 · \
+                      burned 500 000";
+        assert!(words.contains(reason), "{width} columns:\n{screen}");
+    }
+}
+
 #[test]
 fn curves_are_drawn_with_braille() {
     let terminal = terminal(100, 40, &overview());

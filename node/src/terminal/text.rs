@@ -73,6 +73,22 @@ pub(super) fn shorten(text: &str, count: usize) -> String {
     format!("{kept}…")
 }
 
+/// The words of a text in lines of at most `width` characters; a longer word has a line of its own.
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let count = word.chars().count();
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + count <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// One line at the left and one at the right; the right one goes first where both do not fit.
 pub(super) fn draw_ends(frame: &mut Frame<'_>, area: Rect, left: Line<'_>, right: Line<'_>) {
     let wide = |line: &Line<'_>| u16::try_from(line.width()).unwrap_or(u16::MAX);
