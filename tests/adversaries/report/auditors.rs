@@ -15,6 +15,7 @@ use adversaries::{Cheat, Target};
 use governance::parameters::Name;
 use ledger_state::{
     bond::{Miner, Status},
+    opening::may_reveal,
     unit::{Opinion, Unit},
     validator::Validator,
 };
@@ -22,6 +23,7 @@ use protocol::{
     Address, EnvironmentHash, SigningKey,
     identifiers::tagged_hash,
     task::{UnitId, UnitKind},
+    transaction::Body,
     verdict::{Check, Verdict},
 };
 use serde::Serialize;
@@ -110,6 +112,7 @@ fn life(cheat: Cheat, seed: u32) -> Life {
         auditor: chain.operator(0).address(),
         cheat,
         looks: 0,
+        held: Vec::new(),
         seed,
     };
     let mut life = Life::default();
@@ -142,6 +145,8 @@ struct Scene {
     cheat: Cheat,
     /// Audits for which the dishonest one did the work.
     looks: u64,
+    /// Verdicts that are bound and not yet opened.
+    held: Vec<(UnitId, SigningKey, Body)>,
     seed: u32,
 }
 
@@ -185,9 +190,10 @@ fn step(chain: &mut Chain, scene: &mut Scene, life: &mut Life) {
     }
 }
 
-/// Everyone who has a seat binds a verdict, and opens it in the next block.
+/// Everyone who has a seat binds a verdict, and opens it as soon as it may: others of the round may
+/// be silent until their time is over.
 fn round(chain: &mut Chain, scene: &mut Scene, open: &[UnitId]) {
-    let (mut binds, mut reveals) = (Vec::new(), Vec::new());
+    let mut binds = Vec::new();
     for id in open.iter().copied() {
         let unit = chain.unit(id);
         let truth = truth(chain, scene, (id, &unit));
@@ -217,11 +223,19 @@ fn round(chain: &mut Chain, scene: &mut Scene, open: &[UnitId]) {
             let key = chain.key_of(seat.auditor);
             let (bind, reveal) = sketched_bodies(&key, id, verdict, named);
             binds.push((key.clone(), bind));
-            reveals.push((key, reveal));
+            scene.held.push((id, key, reveal));
         }
     }
     chain.block(binds);
-    chain.block(reveals);
+    let next = chain.height().next();
+    let held = std::mem::take(&mut scene.held).into_iter();
+    let (due, later): (Vec<_>, Vec<_>) =
+        held.partition(|(id, _, _)| may_reveal(*id, &chain.unit(*id), next));
+    scene.held = later;
+    let due = due.into_iter().map(|(_, key, reveal)| (key, reveal));
+    chain.block(due.collect());
+    // Whoever has an unopened verdict on a unit that is over need not open it.
+    scene.held.retain(|(id, _, _)| chain.outcome(*id).is_none());
 }
 
 /// What an auditor that looks finds: a lie, or a planted fault that is not known yet.
