@@ -26,7 +26,7 @@ const shown = { equivocation: "It signed two commitments to one unit." };
 
 const found = ({ check, measured, limit }) =>
   shown[check] ??
-  `Re-execution found ${whole(measured)} ${checks[check] ?? "beyond the limit"}; ${limit ? `at most ${whole(limit)}` : "none"} may be.`;
+  `Re-execution found ${whole(measured)} ${checks[check] ?? "beyond the limit"}; ${limit ? `at most ${whole(limit)}` : "none"} are allowed.`;
 
 const slashReason = (slash) =>
   html(

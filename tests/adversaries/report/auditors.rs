@@ -8,6 +8,7 @@
 use crate::{
     economy_chain::{
         Chain, Setup, accepting, lie, opening, registration, rejecting, sketch, sketched_bodies,
+        state_at,
     },
     statistics::Mean,
 };
@@ -218,10 +219,13 @@ fn round(chain: &mut Chain, scene: &mut Scene, open: &[UnitId]) {
             let Some(verdict) = verdict.map(|verdict| verdict.without(Check::Activations)) else {
                 continue;
             };
-            let named = if has_looked { sketch() } else { lie() };
-            let named = (id.kind == UnitKind::Rollout).then_some(named);
+            let named = match id.kind {
+                _ if !has_looked => lie(),
+                UnitKind::Rollout => sketch(),
+                UnitKind::Gradient => state_at(1).sketch(),
+            };
             let key = chain.key_of(seat.auditor);
-            let (bind, reveal) = sketched_bodies(&key, id, verdict, named);
+            let (bind, reveal) = sketched_bodies(&key, id, verdict, Some(named));
             binds.push((key.clone(), bind));
             scene.held.push((id, key, reveal));
         }

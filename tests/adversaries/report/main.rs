@@ -322,7 +322,8 @@ fn judge(report: &Report) -> Result<()> {
         }
     }
     for auditors in &report.auditors {
-        if auditors.gain.mean > auditors.gain.half || auditors.honest_harmed > 0 {
+        let harmed = auditors.honest_harmed + auditors.honest_fined;
+        if auditors.gain.mean > auditors.gain.half || harmed > 0 {
             bail!("{} pays, or harms the honest: {auditors:?}", auditors.name);
         }
     }
