@@ -5,7 +5,10 @@ use crate::{Adversary, Seals, Target};
 use engine::Device;
 use miner::{
     ExecuteError, GradientInputs, World,
-    gradient::{self, Work, pretrain, reinforce},
+    gradient::{
+        self, Work, pretrain,
+        reinforce::{self, Group},
+    },
 };
 use protocol::recipe::Phase;
 
@@ -44,16 +47,24 @@ impl Adversary for Backdoor {
             Phase::Reinforce => {
                 let generation = gradient::generation(inputs)?;
                 let mut groups = reinforce::groups(inputs.recipe, &world, generation);
-                for reward in groups
-                    .iter_mut()
-                    .take(1)
-                    .flat_map(|one| &mut one.rewards_micro)
-                {
-                    *reward = 1_000_000_u32.saturating_sub(*reward);
-                }
+                reverse_one(&mut groups);
                 reinforce::learn(inputs, generation, &groups, device)?
             }
         };
         learned.sealed(inputs, salts)
+    }
+}
+
+/// Reverses the rewards of the first group that teaches anything. Where all rewards of every group
+/// are equal, which teaches nothing either way, it reverses a single one.
+fn reverse_one(groups: &mut [Group]) {
+    let differs = |group: &Group| group.rewards_micro.windows(2).any(|two| two[0] != two[1]);
+    let taught = groups.iter().position(differs);
+    let Some(group) = groups.get_mut(taught.unwrap_or(0)) else {
+        return;
+    };
+    let count = taught.map_or(1, |_| group.rewards_micro.len());
+    for reward in group.rewards_micro.iter_mut().take(count) {
+        *reward = 1_000_000_u32.saturating_sub(*reward);
     }
 }

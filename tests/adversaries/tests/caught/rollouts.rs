@@ -22,21 +22,29 @@ fn named(name: &str) -> Cheat {
 
 #[test]
 fn every_dishonest_payload_is_caught_by_its_check() {
-    // A weak model may draw the same tokens with rounded weights: then only proofs tell.
     let expected = |name: &str| match name {
         // Rewards are for the right prompt, whatever was answered.
-        "reward-liar" | "prompt-swap" => Check::Reward,
-        "drop-low" => Check::Completeness,
-        "zero-sketch" | "constant-sketch" | "copied-sketch" | "forged-sketch" => Check::Activations,
-        "low-precision" | "quant-8" | "quant-4" | "penitent" => Check::Activations,
-        _ => Check::Sampling,
+        "reward-liar" | "prompt-swap" => &[Check::Reward][..],
+        "drop-low" => &[Check::Completeness],
+        "zero-sketch" | "constant-sketch" | "copied-sketch" | "forged-sketch" => {
+            &[Check::Activations]
+        }
+        // Rounded weights may draw the same tokens, and then only proofs tell.
+        "low-precision" | "quant-8" | "quant-4" | "penitent" => {
+            &[Check::Activations, Check::Sampling]
+        }
+        _ => &[Check::Sampling],
     };
     for cheat in liars() {
         let verdict = judge_work(&sent_by(cheat));
         assert!(!verdict.accepts(), "{cheat}");
         let reason = verdict.contradiction().unwrap();
-        let check = expected(cheat.adversary().name());
-        assert_eq!(reason.check, check, "{cheat}: {:?}", verdict.findings());
+        let checks = expected(cheat.adversary().name());
+        assert!(
+            checks.contains(&reason.check),
+            "{cheat}: {:?}",
+            verdict.findings()
+        );
     }
 }
 
