@@ -53,7 +53,9 @@
 //! - `weights`: canonical safetensors files ([`Parameters::to_safetensors`]) and Hugging Face
 //!   directories ([`Parameters::from_directory`]); [`import`] reads GGUF.
 //!
-//! It knows no chain and imports nothing of the project's. `examples/train_tiny.rs` trains a model
+//! It knows no chain and imports nothing of the project's but `engine_trace`, which says what each
+//! number is, one by one, so that two who disagree can find the first wrong one.
+//! `examples/train_tiny.rs` trains a model
 //! in forty lines; this draws from one and audits the draw:
 //!
 //! ```

@@ -26,9 +26,9 @@ impl Table {
     /// Makes the table hold at least `positions` positions of `config`.
     pub(crate) fn cover(&mut self, config: &ModelConfig, positions: usize) {
         let half = config.head_dim / 2;
-        let (theta, scaling) = (config.rope_theta, config.rope_scaling);
+        let (base, scaling) = (rope::base(config.rope_theta), config.rope_scaling);
         let width = config.head_dim as u64;
-        let frequencies = (0..half as u64).map(|pair| rope::frequency(theta, scaling, width, pair));
+        let frequencies = (0..half as u64).map(|pair| rope::frequency(base, scaling, width, pair));
         if !frequencies.clone().eq(self.frequencies.iter().copied()) {
             *self = Self {
                 frequencies: frequencies.collect(),

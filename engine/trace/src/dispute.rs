@@ -16,7 +16,7 @@
 //!
 //! An honest defendant cannot lose: whatever is pointed to, what it gave is what the operation
 //! gives. An honest challenger cannot lose: it points to the first difference, so that all before
-//! is the same in its own trace, which it can therefore show. Who does not answer in time loses.
+//! is the same in its own trace, which it can therefore show. Time is kept by who holds the game.
 //! A number of the batch is not computed from others; the referee leaves it to who knows the task.
 //!
 //! Pure: no clock, no chance. The state is small, and all moves are checked.

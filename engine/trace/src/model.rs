@@ -203,7 +203,8 @@ pub struct Optimiser {
 pub struct Step {
     /// The model.
     pub model: Model,
-    /// The batch; at least one part, none of them empty.
+    /// The batch: one to four parts, none of them empty. More would make the loss read more tensors
+    /// than one move of a dispute asks for.
     pub parts: Vec<Part>,
     /// The optimiser.
     pub optimiser: Optimiser,

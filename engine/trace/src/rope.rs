@@ -15,11 +15,17 @@
 use crate::elementary::wide;
 use crate::model::RopeScaling;
 
+/// `ln theta`, which all frequencies share.
+#[must_use]
+pub fn base(theta: f32) -> f64 {
+    wide::log(f64::from(theta))
+}
+
 /// The frequency of pair `pair` of a head of width `head_dim`, in radians a position.
 #[must_use]
-pub fn frequency(theta: f32, scaling: RopeScaling, head_dim: u64, pair: u64) -> f32 {
+pub fn frequency(base: f64, scaling: RopeScaling, head_dim: u64, pair: u64) -> f32 {
     let exponent = (2 * pair) as f64 / head_dim as f64;
-    scale(scaling, wide::exp(-exponent * wide::log(f64::from(theta)))) as f32
+    scale(scaling, wide::exp(-exponent * base)) as f32
 }
 
 /// Cosine and sine of the angle at a position.

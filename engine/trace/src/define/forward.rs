@@ -321,8 +321,8 @@ pub(super) fn turned(
     }
     let half = model.head_dim / 2;
     let pair = j % half;
-    let (theta, scaling) = (model.rope_theta, model.rope_scaling);
-    let frequency = rope::frequency(theta, scaling, model.head_dim, pair);
+    let (base, scaling) = (rope::base(model.rope_theta), model.rope_scaling);
+    let frequency = rope::frequency(base, scaling, model.head_dim, pair);
     let (cosine, sine) = rope::turn(frequency, at.position);
     let sine = sine * sign;
     if j < half {
