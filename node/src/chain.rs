@@ -341,9 +341,10 @@ impl Chain {
         let Transition {
             writes,
             root: _,
+            tree,
             events,
         } = transition;
-        shared.state.advance(writes);
+        shared.state.advance_to(writes, tree);
         shared.checked = None;
         shared.mempool.retain_valid(&shared.state, header.height);
         self.record(shared, header.height, header.time_ms, &events);

@@ -166,7 +166,7 @@ fn step_block(
         transition.root,
         stored.state_root
     );
-    state.advance(transition.writes);
+    state.advance_to(transition.writes, transition.tree);
     Ok(())
 }
 

@@ -8,7 +8,8 @@ use std::process::Command;
 const ARROWS: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("governance", &["protocol"]),
-    ("ledger-state", &["protocol", "governance"]),
+    ("ledger-tree", &["protocol"]),
+    ("ledger-state", &["protocol", "governance", "ledger-tree"]),
     ("ledger-store", &["protocol", "ledger-state"]),
     ("ledger-consensus", &["protocol"]),
     ("network", &["protocol"]),

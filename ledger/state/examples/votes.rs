@@ -89,7 +89,7 @@ fn step<T>(state: &mut State, change: impl FnOnce(&mut View<'_>) -> T) -> (T, f6
     let mut view = state.view();
     let (result, change_us) = timed(|| change(&mut view));
     let writes = view.into_writes();
-    let (_, root_us) = timed(|| state.root_after(&writes));
+    let (_, root_us) = timed(|| state.tree().after(&writes));
     state.advance(writes);
     (result, change_us, root_us)
 }

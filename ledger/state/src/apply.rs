@@ -18,6 +18,7 @@ use crate::{
     verdict,
 };
 use governance::{council, house, power, stage, submit, upgrade, vote};
+use ledger_tree::Tree;
 use protocol::{
     Address, Height, StateRoot,
     block::{self, Header},
@@ -32,6 +33,8 @@ pub struct Transition {
     pub writes: Writes,
     /// The root afterwards.
     pub root: StateRoot,
+    /// The tree afterwards.
+    pub tree: Tree,
     /// What happened, in order.
     pub events: Vec<Event>,
 }
@@ -62,8 +65,10 @@ pub fn apply(state: &State, block: &block::Verified) -> Result<Transition, Rejec
         ..run::tip(&view)
     };
     view.put(&(), &tip);
+    let tree = view.tree();
     Ok(Transition {
-        root: view.root(),
+        root: tree.root(),
+        tree,
         writes: view.into_writes(),
         events,
     })

@@ -40,7 +40,6 @@ pub mod panel;
 pub mod proposal;
 pub mod rejection;
 pub mod reward;
-pub mod root;
 pub mod run;
 pub mod sample;
 pub mod slash;

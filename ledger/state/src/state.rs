@@ -1,7 +1,7 @@
 //! State as a map of bytes, and typed views that collect writes over it.
 
-use crate::root::Lattice;
 use borsh::{BorshDeserialize, BorshSerialize};
+use ledger_tree::Tree;
 use protocol::{
     Address, Height, ProposalId, RunId, StateRoot, Step,
     codec::encode,
@@ -10,61 +10,54 @@ use protocol::{
 use std::{collections::BTreeMap, fmt};
 
 /// A block's effect on the map: a value, or nothing to delete.
-pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+pub type Writes = ledger_tree::Writes;
 
-/// All entries, and their root.
+/// All entries, and the tree over them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     entries: BTreeMap<Vec<u8>, Vec<u8>>,
-    lattice: Lattice,
+    tree: Tree,
 }
 
 impl State {
     /// State read back from a store.
     #[must_use]
     pub fn from_entries(entries: BTreeMap<Vec<u8>, Vec<u8>>) -> Self {
-        let mut lattice = Lattice::default();
-        for (key, value) in &entries {
-            lattice.insert(key, value);
-        }
-        Self { entries, lattice }
+        let tree = Tree::of(&entries);
+        Self { entries, tree }
     }
     /// All entries.
     #[must_use]
     pub const fn entries(&self) -> &BTreeMap<Vec<u8>, Vec<u8>> {
         &self.entries
     }
+    /// The tree over all entries, which proves them.
+    #[must_use]
+    pub const fn tree(&self) -> &Tree {
+        &self.tree
+    }
     /// The commitment to all entries.
     #[must_use]
     pub fn root(&self) -> StateRoot {
-        self.lattice.root()
-    }
-    /// The root after these writes.
-    #[must_use]
-    pub fn root_after(&self, writes: &Writes) -> StateRoot {
-        self.lattice_after(writes).root()
-    }
-    fn lattice_after(&self, writes: &Writes) -> Lattice {
-        let mut lattice = self.lattice.clone();
-        for (key, value) in writes {
-            if let Some(old) = self.entries.get(key) {
-                lattice.remove(key, old);
-            }
-            if let Some(new) = value {
-                lattice.insert(key, new);
-            }
-        }
-        lattice
+        self.tree.root()
     }
     /// Makes writes permanent.
     pub fn advance(&mut self, writes: Writes) {
-        self.lattice = self.lattice_after(&writes);
-        for (key, value) in writes {
-            match value {
-                Some(value) => self.entries.insert(key, value),
+        let tree = self.tree.after(&writes);
+        self.advance_to(writes, tree);
+    }
+    /// Makes writes permanent whose tree is known, as [`Transition`](crate::Transition) has it.
+    /// Returns what they replaced: applied to the state after, it would give the one before.
+    pub fn advance_to(&mut self, writes: Writes, tree: Tree) -> Writes {
+        self.tree = tree;
+        let replace = |(key, value): (Vec<u8>, Option<Vec<u8>>)| {
+            let replaced = match value {
+                Some(value) => self.entries.insert(key.clone(), value),
                 None => self.entries.remove(&key),
             };
-        }
+            (key, replaced)
+        };
+        writes.into_iter().map(replace).collect()
     }
     /// A view without writes, for reading.
     #[must_use]
@@ -184,7 +177,8 @@ impl Key for UnitId {
     }
 }
 
-fn key_bytes<R: Record>(key: &impl Key) -> Vec<u8> {
+/// Where a record lies in the state, and in the tree over it.
+pub fn key_bytes<R: Record>(key: &impl Key) -> Vec<u8> {
     let mut bytes = vec![R::TABLE];
     key.write(&mut bytes);
     bytes
@@ -292,10 +286,15 @@ impl View<'_> {
     pub fn into_writes(self) -> Writes {
         self.writes
     }
+    /// The tree after the writes so far.
+    #[must_use]
+    pub fn tree(&self) -> Tree {
+        self.base.tree.after(&self.writes)
+    }
     /// The root after the writes so far.
     #[must_use]
     pub fn root(&self) -> StateRoot {
-        self.base.root_after(&self.writes)
+        self.tree().root()
     }
 }
 

@@ -176,7 +176,7 @@ impl Chain {
         let again = apply(&self.replica, &received).unwrap();
         assert_eq!(again, transition, "the replica differs at height {height}");
 
-        self.state.advance(transition.writes);
+        self.state.advance_to(transition.writes, transition.tree);
         self.replica.advance(again.writes);
         assert_eq!(self.state.root(), transition.root);
         // Reading everything back takes longest, so not at every height.
