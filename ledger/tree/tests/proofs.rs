@@ -62,7 +62,7 @@ proptest! {
         write(&mut entries, &all);
         let tree = Tree::of(&entries);
         let proof = prove(&tree, &entries, &keys);
-        prop_assert_eq!(Proof::decode(&proof.encode()).unwrap(), proof.clone());
+        prop_assert_eq!(&Proof::decode(&proof.encode()).unwrap(), &proof);
         let proven = proof.verify(tree.root()).unwrap();
         for key in &keys {
             prop_assert_eq!(proven.get(key).unwrap(), entries.get(key).map(Vec::as_slice));
