@@ -9,7 +9,10 @@ use crate::{
 };
 use libp2p::{Multiaddr, PeerId};
 use protocol::BlobId;
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// What the driver can be asked to do.
@@ -65,15 +68,57 @@ pub(crate) enum Command {
     },
 }
 
+/// Blob bytes that went through this node since it started, with all peers together.
+#[derive(Debug, Clone, Default)]
+pub struct Traffic(Arc<Totals>);
+
+#[derive(Debug, Default)]
+struct Totals {
+    received_bytes: AtomicU64,
+    sent_bytes: AtomicU64,
+}
+
+impl Traffic {
+    /// Verified blob bytes that peers sent.
+    #[must_use]
+    pub fn received_bytes(&self) -> u64 {
+        self.0.received_bytes.load(Ordering::Relaxed)
+    }
+    /// Encoded blob bytes that were sent to peers.
+    #[must_use]
+    pub fn sent_bytes(&self) -> u64 {
+        self.0.sent_bytes.load(Ordering::Relaxed)
+    }
+    fn count(&self, command: &Command) {
+        let (total, bytes) = match command {
+            Command::Received { bytes, .. } => (&self.0.received_bytes, bytes),
+            Command::Sent { bytes, .. } => (&self.0.sent_bytes, bytes),
+            _ => return,
+        };
+        total.fetch_add(*bytes, Ordering::Relaxed);
+    }
+}
+
 /// The bounded way to the driver.
 #[derive(Debug, Clone)]
-pub(crate) struct CommandSender(pub(crate) mpsc::Sender<Command>);
+pub(crate) struct CommandSender {
+    pub(crate) queue: mpsc::Sender<Command>,
+    traffic: Traffic,
+}
 
 impl CommandSender {
+    pub(crate) fn new(queue: mpsc::Sender<Command>) -> Self {
+        Self {
+            queue,
+            traffic: Traffic::default(),
+        }
+    }
+
     /// Sends without waiting; a full queue loses the message, which only statistics, judgements
     /// and lookups can afford.
     pub(crate) fn tell(&self, command: Command) {
-        if let Err(error) = self.0.try_send(command) {
+        self.traffic.count(&command);
+        if let Err(error) = self.queue.try_send(command) {
             tracing::debug!(%error, "network command dropped");
         }
     }
@@ -84,7 +129,7 @@ impl CommandSender {
         command: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        self.0.send(command(reply)).await.ok()?;
+        self.queue.send(command(reply)).await.ok()?;
         answer.await.ok()
     }
 }
@@ -146,7 +191,7 @@ impl NetworkHandle {
         }
         let sent = self
             .commands
-            .0
+            .queue
             .send(Command::Publish { topic, bytes })
             .await;
         sent.map_err(|_| PublishError::Stopped)
@@ -158,7 +203,7 @@ impl NetworkHandle {
         // A stopped network has nothing left to forward.
         drop(
             self.commands
-                .0
+                .queue
                 .send(Command::Judge { token, judgement })
                 .await,
         );
@@ -168,13 +213,18 @@ impl NetworkHandle {
     /// starts are provided without asking.
     pub async fn provide(&self, id: BlobId) {
         // A stopped network provides nothing.
-        drop(self.commands.0.send(Command::Provide { id }).await);
+        drop(self.commands.queue.send(Command::Provide { id }).await);
     }
 
     /// Stops renewing the claim to have a blob.
     pub async fn stop_providing(&self, id: BlobId) {
         // A stopped network provides nothing.
-        drop(self.commands.0.send(Command::StopProviding { id }).await);
+        drop(
+            self.commands
+                .queue
+                .send(Command::StopProviding { id })
+                .await,
+        );
     }
 
     /// Brings a blob of a known size into the store; ready when it is whole and verified.
@@ -192,6 +242,12 @@ impl NetworkHandle {
         hints: Vec<String>,
     ) -> Result<(), FetchError> {
         self.fetcher.fetch(id, bytes, hints).await
+    }
+
+    /// Blob bytes that went through this node, as they are counted.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.commands.traffic.clone()
     }
 
     /// Connected peers, ascending by peer id; empty after shutdown.

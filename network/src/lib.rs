@@ -77,7 +77,7 @@ pub use blob::{
 };
 pub use error::{PublishError, StartError};
 pub use event::{Judgement, MessageToken, NetworkEvent, PeerStatus};
-pub use handle::NetworkHandle;
+pub use handle::{NetworkHandle, Traffic};
 pub use libp2p::PeerId;
 pub use reputation::Offence;
 pub use start::{Network, NetworkConfig};

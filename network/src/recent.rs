@@ -122,7 +122,7 @@ async fn receive(mut stream: Stream, peer: PeerId, commands: &CommandSender) -> 
         let mut bytes = vec![0; length];
         timeout(SILENCE_MAX, stream.read_exact(&mut bytes)).await??;
         if commands
-            .0
+            .queue
             .send(Command::Missed { peer, bytes })
             .await
             .is_err()

@@ -86,7 +86,7 @@ impl Network {
         let (sender, commands) = mpsc::channel(COMMAND_COUNT_MAX);
         let (events, received_events) = mpsc::channel(EVENT_COUNT_MAX);
         let (alive, handles_gone) = oneshot::channel();
-        let sender = CommandSender(sender);
+        let sender = CommandSender::new(sender);
         let blob_protocol = protocol(&config.chain, "blob")?;
         let incoming = accept(&mut swarm, &blob_protocol)?;
         let control = swarm.behaviour().stream.new_control();

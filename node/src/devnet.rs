@@ -14,18 +14,17 @@ pub mod vote;
 
 use crate::{
     home::key_file,
-    local::{Report, Spent, Work},
+    local::Report,
     mining::MinerStatus,
     rpc::{client::Client, overview::Overview},
 };
 use adversaries::Cheat;
 use anyhow::{Context as _, Result};
-use layout::{Layout, Role};
+use layout::{Layout, Participant, Role};
 use process::{Change, Process};
 use protocol::{Height, StateRoot};
 use screen::Screen;
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -236,7 +235,7 @@ impl Devnet {
         self.look_at_chain().await;
         let overview = self.overview.clone()?;
         self.measured.state_roots_agree = self.state_roots_agree(overview.height).await;
-        self.measured.spent = self.spent().await;
+        self.measured.reports = self.reports().await;
         let cheats = self.cheats().ok()?;
         Some(Summary::new(&overview, &cheats, &self.measured))
     }
@@ -272,20 +271,14 @@ impl Devnet {
         }
         height > Height::ZERO
     }
-    /// What all processes spent, by sort of work.
-    async fn spent(&self) -> BTreeMap<Work, Spent> {
-        let mut spent: BTreeMap<Work, Spent> = BTreeMap::new();
-        let mut add = |report: Report| {
-            for (work, more) in report.spent {
-                let sum = spent.entry(work).or_default();
-                sum.us += more.us;
-                sum.count += more.count;
-            }
-        };
-        for node in self.client.nodes() {
+    /// What every process that answers says of itself.
+    async fn reports(&self) -> Vec<(Participant, Report)> {
+        let mut reports = Vec::new();
+        let validators = self.layout.of(Role::Validator);
+        for (node, participant) in self.client.nodes().iter().zip(validators) {
             let client = Client::new(vec![node.clone()]);
             if let Ok(report) = client.get::<Report>("/v1/local").await {
-                add(report);
+                reports.push((participant.clone(), report));
             }
         }
         for participant in self.layout.of(Role::Miner) {
@@ -294,10 +287,10 @@ impl Devnet {
                 continue;
             };
             if let Ok(status) = serde_json::from_slice::<MinerStatus>(&bytes) {
-                add(status.local);
+                reports.push((participant.clone(), status.local));
             }
         }
-        spent
+        reports
     }
     fn conclude(&self, summary: Option<Summary>) -> Result<()> {
         let Some(summary) = summary else {

@@ -9,7 +9,7 @@
 //! * [`rpc`]: the HTTP interface and the page;
 //!
 //! a miner is [`mining`]; both compute through [`computation`] on a [`workbench`] and sign through
-//! an [`outbox`]. [`devnet`] starts them all as processes on one machine. [`model`] runs language
+//! an [`outbox`]. Who does not compute checkpoints for the chain is [`following`] them. [`devnet`] starts them all as processes on one machine. [`model`] runs language
 //! models of the world outside on the same engine, and [`calibrate`] compares it with others.
 
 pub mod calibrate;
@@ -20,6 +20,7 @@ pub mod computation;
 pub mod devnet;
 pub mod duties;
 pub mod export;
+pub mod following;
 pub mod gossip;
 pub mod gov;
 pub mod home;

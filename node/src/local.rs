@@ -1,14 +1,18 @@
 //! What a process knows about itself: compute spent, memory, peers. Never part of the chain.
 
+pub mod timeline;
+
+use network::Traffic;
 use protocol::{Micro, task::UnitKind};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
+use timeline::{Activity, Busy, Timeline, Times};
 
 /// Counters of this process.
 #[derive(Debug, Default)]
@@ -17,6 +21,8 @@ pub struct Local {
     addresses: Mutex<Vec<String>>,
     consensus: Mutex<Vec<String>>,
     spent: Mutex<BTreeMap<Work, Spent>>,
+    timeline: Timeline,
+    traffic: OnceLock<Traffic>,
 }
 
 /// What was spent on one sort of work.
@@ -39,6 +45,12 @@ pub struct Report {
     pub checkpoint_us: u64,
     /// The same by sort of work.
     pub spent: Vec<(Work, Spent)>,
+    /// Where its time went.
+    pub times: Times,
+    /// Blob bytes that peers sent.
+    pub received_bytes: u64,
+    /// Blob bytes that were sent to peers.
+    pub sent_bytes: u64,
     /// Largest resident memory so far, in KiB.
     pub rss_kib_max: u64,
     /// Peers of the blob and gossip network.
@@ -128,6 +140,15 @@ impl Local {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = addresses;
     }
+    /// Reports from now on what this network carries.
+    pub fn count_traffic(&self, traffic: Traffic) {
+        // Only the first one is reported: a process has one network.
+        drop(self.traffic.set(traffic));
+    }
+    /// Notes that it is busy until what is returned is dropped.
+    pub fn busy(&self, activity: Activity) -> Busy<'_> {
+        self.timeline.begin(activity)
+    }
     /// Runs a computation on this thread and counts the processor time it took.
     pub fn timed<T>(&self, work: Work, compute: impl FnOnce() -> T) -> T {
         let started = thread_time_us();
@@ -154,6 +175,9 @@ impl Local {
             audit_us: sum(|work| matches!(work, Work::Audit(_))),
             checkpoint_us: sum(|work| matches!(work, Work::Checkpoint)),
             spent: spent.iter().map(|(work, spent)| (*work, *spent)).collect(),
+            times: self.timeline.times(),
+            received_bytes: self.traffic.get().map_or(0, Traffic::received_bytes),
+            sent_bytes: self.traffic.get().map_or(0, Traffic::sent_bytes),
             rss_kib_max: rss_kib_max(),
             peers_count: self.peers_count(),
         }

@@ -44,7 +44,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use trajectories::Trajectories;
 
@@ -52,6 +52,8 @@ use trajectories::Trajectories;
 const ASK_INTERVAL: Duration = Duration::from_millis(150);
 /// How long it waits before asking again when no node answers.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How often its counters are written down while nothing else is to be said.
+const STATUS_INTERVAL: Duration = Duration::from_secs(2);
 /// Politeness towards the machine's other processes, as for `nice`.
 const NICENESS: i32 = 10;
 /// Steps after which old blobs are dropped.
@@ -98,7 +100,7 @@ struct Miner {
     address: Address,
     vrf: Public,
     key: SigningKey,
-    client: Client,
+    client: Arc<Client>,
     chain: ChainId,
     bench: Arc<Workbench>,
     outbox: Outbox,
@@ -117,6 +119,10 @@ struct Miner {
     units_count: u64,
     /// The step of each run at which old blobs were last removed.
     swept: BTreeMap<RunId, Step>,
+    /// The step of each run whose checkpoint it got without a unit to do.
+    kept_up: BTreeMap<RunId, Step>,
+    /// When it last wrote `status.json`.
+    written: Option<Instant>,
     /// What it said last.
     told: String,
 }
@@ -169,7 +175,7 @@ pub async fn run(path: &Path, options: Options) -> Result<()> {
 async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
     let device = config.open_device()?;
     let key = home.key("operator.key")?;
-    let client = Client::new(config.nodes.clone());
+    let client = Arc::new(Client::new(config.nodes.clone()));
     let genesis: Genesis = patiently(|| client.get("/v1/genesis")).await?;
     home.write_genesis(&genesis)?;
     let chain = genesis.chain_id();
@@ -199,7 +205,7 @@ async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
     };
     let (address, vrf) = (key.address(), key.vrf().public());
     tracing::info!(%chain, %address, cheat = cheat.map(|cheat| cheat.to_string()), "miner is up");
-    let bench = Workbench::new(blobs, network.clone(), local, device);
+    let bench = Workbench::new(blobs, network.clone(), local, device).following();
     let mut miner = Miner {
         trajectories: Trajectories::open(home.join("trajectories"))?,
         home,
@@ -221,6 +227,8 @@ async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
         reported: BTreeSet::new(),
         units_count: 0,
         swept: BTreeMap::new(),
+        kept_up: BTreeMap::new(),
+        written: None,
         told: String::new(),
     };
     let ended = miner.work().await;
@@ -319,6 +327,9 @@ impl Miner {
                     return Ok(());
                 }
             }
+            if self.written.is_none_or(|at| at.elapsed() > STATUS_INTERVAL) {
+                self.write_status()?;
+            }
             tokio::select! {
                 () = tokio::time::sleep(ASK_INTERVAL) => {}
                 made = self.making.next() => self.take(made).await,
@@ -362,6 +373,9 @@ impl Miner {
                     self.equivocate(&body, work).await;
                 }
                 self.submit(&body, work).await?;
+            }
+            if step.units.is_empty() {
+                self.keep_up(&step.context).await;
             }
         }
         self.making.try_again();
@@ -489,10 +503,14 @@ impl Miner {
             tracing::info!("{doing}");
             doing.clone_into(&mut self.told);
         }
+        self.write_status()
+    }
+    fn write_status(&mut self) -> Result<()> {
+        self.written = Some(Instant::now());
         let status = MinerStatus {
             address: self.address,
             units_count: self.units_count,
-            doing: doing.to_owned(),
+            doing: self.told.clone(),
             local: self.bench.local.report(),
         };
         let text = serde_json::to_vec(&status).context("cannot encode status.json")?;

@@ -77,12 +77,13 @@ pub async fn run(path: &Path, role: Role, cheat: Option<Cheat>) -> Result<()> {
     tracing::info!(chain = %chain.id(), %operator, http = %config.http, cheat = named, "{what} is up");
 
     let device = config.open_device()?;
-    let bench = Workbench::new(
-        Arc::clone(&blobs),
-        network.clone(),
-        Arc::clone(&local),
-        device,
-    );
+    let held = Arc::clone(&blobs);
+    let bench = Workbench::new(held, network.clone(), Arc::clone(&local), device);
+    let bench = match role {
+        // It computes every checkpoint itself.
+        Role::Validator => bench,
+        Role::Verifier { .. } => bench.following(),
+    };
     let (duties, jobs) = Duties::new(
         Arc::clone(&chain),
         Arc::new(bench),

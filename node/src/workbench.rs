@@ -1,6 +1,9 @@
 //! What both miners and validators compute with: blobs, models, and one computation at a time.
 
-use crate::local::{Local, Work};
+use crate::{
+    following::Following,
+    local::{Local, Work, timeline::Activity},
+};
 use anyhow::{Context as _, Result, anyhow};
 use engine::{Device, Parameters, trainer::OuterState};
 use network::{FolderStore, NetworkHandle};
@@ -43,6 +46,8 @@ pub struct Workbench {
     said: AtomicBool,
     turn: Semaphore,
     models: Mutex<VecDeque<Arc<Model>>>,
+    /// How it gets from checkpoint to checkpoint, if the node does not compute them for the chain.
+    pub(crate) following: Option<Following>,
 }
 
 impl Workbench {
@@ -54,6 +59,7 @@ impl Workbench {
         local: Arc<Local>,
         device: Device,
     ) -> Self {
+        local.count_traffic(network.traffic());
         let turn = Semaphore::new(1);
         let models = Mutex::default();
         Self {
@@ -64,6 +70,15 @@ impl Workbench {
             said: AtomicBool::new(false),
             turn,
             models,
+            following: None,
+        }
+    }
+    /// The same, of a node that follows checkpoints instead of attesting them.
+    #[must_use]
+    pub fn following(self) -> Self {
+        Self {
+            following: Some(Following::default()),
+            ..self
         }
     }
     /// What the engine computes on.
@@ -86,6 +101,10 @@ impl Workbench {
             .await
             .context("the process is stopping")?;
         let local = Arc::clone(&self.local);
+        let _busy = self.local.busy(match work {
+            Work::Mining(_) | Work::Audit(_) => Activity::Computing,
+            Work::Checkpoint => Activity::AddingUp,
+        });
         let result = tokio::task::spawn_blocking(move || local.timed(work, computation)).await;
         if let Some(reason) = self.device.failure()
             && !self.said.swap(true, Ordering::Relaxed)
@@ -102,6 +121,7 @@ impl Workbench {
         if let Some(found) = self.blobs.get(&id)? {
             return Ok(found);
         }
+        let _busy = self.local.busy(Activity::Fetching);
         let fetch = self.network.fetch(id, bytes, Vec::new());
         tokio::time::timeout(FETCH_TIMEOUT, fetch)
             .await

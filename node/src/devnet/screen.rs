@@ -1,6 +1,11 @@
 //! What a devnet shows: the live view on a terminal, lines elsewhere.
 
-use super::{Devnet, session::Session, summary::Summary};
+use super::{
+    Devnet,
+    layout::Role,
+    session::Session,
+    summary::{ProcessShare, Summary},
+};
 use crate::terminal;
 use anyhow::{Context as _, Result};
 use std::{io::Write as _, path::Path};
@@ -144,7 +149,7 @@ pub fn summary_text(summary: &Summary, home: &Path) -> String {
         "step {} at height {} after {:.0} s; first block after {:.1} s; {} MiB at most\n\
          loss        {}\nexact match {}\nheld out    {}\n\
          units       {} accepted, {} void, {} slashed\ncheats      {}\nproposal    {proposal}\n\
-         checkpoint  {}\nstate roots {}\n\
+         checkpoint  {}\nstate roots {}\nminers      {}\n\
          Next: `cairn export --home {home} --out model.safetensors`, `cairn replay --home {home}`.",
         summary.steps,
         summary.height,
@@ -170,6 +175,35 @@ pub fn summary_text(summary: &Summary, home: &Path) -> String {
         } else {
             "DIFFER"
         },
+        miners_text(summary),
         home = home.display(),
+    )
+}
+
+/// Where miners' time went, together, and what one of them carries in a step.
+fn miners_text(summary: &Summary) -> String {
+    let miners = summary.processes.iter();
+    let miners: Vec<_> = miners
+        .filter(|process| process.role == Role::Miner)
+        .collect();
+    let total_s: f64 = miners.iter().map(|miner| miner.total_s()).sum();
+    let percent = |seconds: fn(&ProcessShare) -> f64| {
+        let sum: f64 = miners.iter().map(|miner| seconds(miner)).sum();
+        100.0 * sum / total_s.max(f64::MIN_POSITIVE)
+    };
+    // Counts far below 2^53.
+    let turns = (miners.len() as f64 * summary.steps as f64).max(1.0);
+    let megabytes = |bytes: fn(&ProcessShare) -> u64| {
+        let sum: u64 = miners.iter().map(|miner| bytes(miner)).sum();
+        sum as f64 / turns / 1e6
+    };
+    format!(
+        "compute {:.0} % of the time, fetch {:.0} %, add up {:.0} %; each receives {:.2} MB and \
+         sends {:.2} MB a step",
+        percent(|miner| miner.computing_s),
+        percent(|miner| miner.fetching_s),
+        percent(|miner| miner.adding_up_s),
+        megabytes(|miner| miner.received_bytes),
+        megabytes(|miner| miner.sent_bytes),
     )
 }

@@ -1,7 +1,8 @@
 //! What a devnet measured, for programs. The fields are stable.
 
+use super::layout::{Participant, Role};
 use crate::{
-    local::{Sort, Spent, Trust, Work},
+    local::{Report, Sort, Spent, Trust, Work},
     rpc::overview::{MinerRow, Overview, StepPoint},
 };
 use protocol::{Amount, CheckpointId, Height, ProposalId, task::UnitKind, verdict::Check};
@@ -100,6 +101,53 @@ pub struct Summary {
     pub verifier_compute_share: Option<f64>,
     /// What auditing takes beside the work that it checks.
     pub audits: Vec<AuditShare>,
+    /// Where the time of every process went, and what it carried.
+    pub processes: Vec<ProcessShare>,
+}
+
+/// Where a process's time went since it last started, in seconds of the clock, and what blobs it
+/// carried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessShare {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub role: Role,
+    /// Computing units or audits.
+    pub computing_s: f64,
+    /// Making checkpoints out of updates.
+    pub adding_up_s: f64,
+    /// Waiting for blobs.
+    pub fetching_s: f64,
+    /// Everything else.
+    pub waiting_s: f64,
+    /// Blob bytes that it fetched.
+    pub received_bytes: u64,
+    /// Blob bytes that others fetched from it.
+    pub sent_bytes: u64,
+}
+
+impl ProcessShare {
+    fn new((participant, report): &(Participant, Report)) -> Self {
+        // Microseconds of a run are far below 2^53.
+        let seconds = |us: u64| us as f64 / 1e6;
+        let times = report.times;
+        Self {
+            name: participant.name.clone(),
+            role: participant.role,
+            computing_s: seconds(times.computing_us),
+            adding_up_s: seconds(times.adding_up_us),
+            fetching_s: seconds(times.fetching_us),
+            waiting_s: seconds(times.waiting_us),
+            received_bytes: report.received_bytes,
+            sent_bytes: report.sent_bytes,
+        }
+    }
+    /// All its time, in seconds.
+    #[must_use]
+    pub fn total_s(&self) -> f64 {
+        self.computing_s + self.adding_up_s + self.fetching_s + self.waiting_s
+    }
 }
 
 /// What audits of one sort of units take beside making these units, in processor time.
@@ -165,8 +213,21 @@ pub struct Measured {
     pub rss_mib_max: u64,
     /// Whether all validators had the same state after every height.
     pub state_roots_agree: bool,
+    /// What every process that answers reports of itself.
+    pub reports: Vec<(Participant, Report)>,
+}
+
+impl Measured {
     /// What all processes spent, by sort of work.
-    pub spent: BTreeMap<Work, Spent>,
+    fn spent(&self) -> BTreeMap<Work, Spent> {
+        let mut spent: BTreeMap<Work, Spent> = BTreeMap::new();
+        for (work, more) in self.reports.iter().flat_map(|(_, report)| &report.spent) {
+            let sum = spent.entry(*work).or_default();
+            sum.us += more.us;
+            sum.count += more.count;
+        }
+        spent
+    }
 }
 
 /// Who deceives: how, and its account.
@@ -206,7 +267,7 @@ impl Summary {
             void: sum.void + row.units.void,
             slashed: sum.slashed + row.units.slashed + u64::from(row.slash.is_some()),
         });
-        let units = overview.units;
+        let (units, spent) = (overview.units, measured.spent());
         Self {
             steps: run.map_or(0, |run| run.step.get()),
             height: overview.height,
@@ -235,8 +296,9 @@ impl Summary {
             }),
             checkpoint: run.and_then(|run| run.checkpoint),
             state_roots_agree: measured.state_roots_agree,
-            verifier_compute_share: audit_share_of_all(&measured.spent),
-            audits: audit_shares(&measured.spent),
+            verifier_compute_share: audit_share_of_all(&spent),
+            audits: audit_shares(&spent),
+            processes: measured.reports.iter().map(ProcessShare::new).collect(),
         }
     }
     /// Everything that is not as it should be; empty when all is well.

@@ -150,6 +150,9 @@ async fn judge(
     let (recipe, context, inputs) = chain
         .view(|view| about(view, id))
         .with_context(|| format!("unit {id} is not of the current step"))?;
+    let last = context.step.saturating_sub(1);
+    let updates = async { Ok(chain.view(|view| work::updates(view, id.run, last))) };
+    bench.follow(&recipe, &context, updates).await?;
     let blob = bench.blob(blob, blob_bytes).await?;
     let chain_id = chain.id();
     let owner = (id, miner);

@@ -7,12 +7,18 @@ use super::Miner;
 use crate::{
     computation::{Computation, Drawing, Product, Secrets},
     local::{Sort, Trust, Work as Spent},
-    rpc::work::{Input, StepContext, WorkUnit},
+    rpc::{
+        client::Client,
+        work::{Input, StepContext, WorkUnit},
+    },
     workbench::Workbench,
 };
 use adversaries::Conduct;
 use anyhow::{Result, anyhow};
-use protocol::task::{UnitId, UnitKind};
+use protocol::{
+    recipe::Recipe,
+    task::{UnitId, UnitKind},
+};
 use std::{collections::BTreeSet, sync::Arc};
 use tokio::task::JoinSet;
 
@@ -44,6 +50,10 @@ impl Making {
     ) {
         self.underway
             .spawn(async move { (unit, computation.await) });
+    }
+    /// Whether nothing is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.underway.is_empty()
     }
     /// Gives those that failed another turn, if nobody else wants one.
     pub(super) fn try_again(&mut self) {
@@ -107,7 +117,30 @@ impl Miner {
         let (context, inputs) = (context.clone(), inputs.to_vec());
         let owner = (unit, self.address);
         let chain = (chain, recipe);
-        Some(async move { Computation::gather(&bench, chain, &context, owner, &inputs).await })
+        let client = Arc::clone(&self.client);
+        Some(async move {
+            follow(&bench, &client, &chain.1, &context).await?;
+            Computation::gather(&bench, chain, &context, owner, &inputs).await
+        })
+    }
+    /// Gets a step's checkpoint although no unit of it is this miner's: the way from there to the
+    /// next one is shorter.
+    pub(super) async fn keep_up(&mut self, context: &StepContext) {
+        let key = (context.run, context.step);
+        if !self.making.is_idle() || self.kept_up.get(&key.0) == Some(&key.1) {
+            return;
+        }
+        let Ok(recipe) = self.recipe(context.run).await else {
+            return;
+        };
+        self.kept_up.insert(key.0, key.1);
+        let (bench, client) = (Arc::clone(&self.bench), Arc::clone(&self.client));
+        let context = context.clone();
+        tokio::spawn(async move {
+            if let Err(error) = follow(&bench, &client, &recipe, &context).await {
+                tracing::warn!(step = %context.step, "{error:#}");
+            }
+        });
     }
     /// Takes in what came of a computation.
     pub(super) async fn take(&mut self, made: Result<(UnitId, Result<Made>)>) {
@@ -146,6 +179,21 @@ impl Miner {
         self.units_count += 1;
         self.tell(&format!("computed unit {unit}"))
     }
+}
+
+async fn follow(
+    bench: &Workbench,
+    client: &Client,
+    recipe: &Arc<Recipe>,
+    context: &StepContext,
+) -> Result<()> {
+    let path = format!(
+        "/v1/updates/{}/{}",
+        context.run,
+        context.step.saturating_sub(1)
+    );
+    let updates = async { Ok(client.get::<Vec<Input>>(&path).await?) };
+    bench.follow(recipe, context, updates).await
 }
 
 /// Executes a unit, in its turn.

@@ -204,6 +204,7 @@ pub fn router(served: Arc<Served>) -> Router {
         .route("/v1/runs/{run}", get(run))
         .route("/v1/curves/{run}", get(curves))
         .route("/v1/steps/{run}/{step}", get(step))
+        .route("/v1/updates/{run}/{step}", get(updates))
         .route("/v1/units/{unit}", get(unit))
         .route("/v1/pieces/{blob}", get(pieces))
         .route("/v1/proposals", get(proposals))
@@ -355,6 +356,11 @@ async fn step(State(served): Shared, Path((run, step)): Path<(RunId, Step)>) -> 
 }
 
 /// Reads a whole file, so one at a time, and not on the threads that serve others.
+async fn updates(State(served): Shared, Path((run, step)): Path<(RunId, Step)>) -> Response {
+    let updates = |view: &ledger_state::View<'_>| work::updates(view, run, step);
+    Json(served.chain.view(updates)).into_response()
+}
+
 async fn pieces(State(served): Shared, Path(id): Path<BlobId>) -> Response {
     let _turn = served.listings.lock().await;
     let blobs = Arc::clone(&served.blobs);

@@ -8,7 +8,7 @@ use ledger_state::{
     class,
     run::{self, Run, Stage},
     sample, task,
-    unit::{Claim, Commitment},
+    unit::{self, Claim, Commitment},
     verdict::appeal,
 };
 use protocol::{
@@ -307,6 +307,21 @@ fn convicted(
         inputs: inputs(view, id),
         plant_rate: unit.plant_rate,
     })
+}
+
+/// The accepted updates of a step, which make the checkpoint of the next one:
+/// `GET /v1/updates/{run}/{step}`.
+#[must_use]
+pub fn updates(view: &View<'_>, run: RunId, step: Step) -> Vec<Input> {
+    let accepted = unit::accepted(view, run, step, UnitKind::Gradient).into_iter();
+    let input = |(unit, miner, commitment): (UnitId, Address, Commitment)| Input {
+        unit,
+        miner,
+        blob: commitment.blob,
+        blob_bytes: commitment.blob_bytes,
+        correction: None,
+    };
+    accepted.map(input).collect()
 }
 
 /// The rollouts that a gradient unit learns from, with their blobs; empty for other units.
