@@ -63,6 +63,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "engine",
         ],
     ),
+    ("tests-links", &[]),
     (
         "tests",
         &[
