@@ -10,8 +10,8 @@
 //!
 //! a miner is [`mining`]; both compute through [`computation`] on a [`workbench`] and sign through
 //! an [`outbox`]. Who computes no checkpoints for the chain is [`following`] them. [`devnet`]
-//! starts them all as processes on one machine. [`model`] runs language models of the world outside on the
-//! same engine, and [`calibrate`] compares it with others.
+//! starts them all as processes on one machine. [`model`] runs language models of the world
+//! outside on the same engine, and [`calibrate`] compares it with others.
 
 pub mod calibrate;
 pub mod chain;
