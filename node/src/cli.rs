@@ -111,6 +111,24 @@ struct DevnetArguments {
     /// Blocks in a day of governance, when made: with 6, seven days of voting take ten seconds.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     day_blocks: u64,
+    /// What to train without a recipe: a little text and then sorting, or text alone.
+    #[arg(long, value_enum, default_value = "both", conflicts_with = "recipe")]
+    run: RunChoice,
+    /// What happens to miners, as MINER:join@STEP, MINER:kill@STEP (it is started again),
+    /// MINER:vanish@STEP or MINER:slow=TIMES; several are divided by commas.
+    #[arg(long, value_delimiter = ',')]
+    events: Vec<devnet::events::Event>,
+    /// Put every process into a network namespace of its own, named by this and a number, as
+    /// `tests/links` makes them.
+    #[arg(long, hide = true)]
+    namespaces: Option<String>,
+}
+
+/// What a devnet trains.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RunChoice {
+    Both,
+    Pretrain,
 }
 
 /// A cheat, or none.
@@ -196,6 +214,9 @@ struct MinerArguments {
     /// Deceive in this way, to test the network's defences.
     #[arg(long, value_parser = cheat, hide = true, conflicts_with = "worker")]
     cheat: Option<CheatChoice>,
+    /// Take this many times as long to compute, to test what becomes of slow miners.
+    #[arg(long, default_value_t = 1, hide = true)]
+    slowness: u32,
     /// End when the process that started this one ends.
     #[arg(long, hide = true)]
     end_with_parent: bool,
@@ -216,6 +237,9 @@ struct ReplayArguments {
     /// A devnet's or validator's folder.
     #[arg(long, default_value = ".cairn/devnet")]
     home: PathBuf,
+    /// Also say how good every checkpoint is on this many rows of the corpus' validation part.
+    #[arg(long)]
+    validation_rows: Option<usize>,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -288,7 +312,11 @@ impl Arguments {
             Command::ExactWorker { bits } => Ok(engine_worker::exact::serve(bits)?),
             Command::Calibrate(arguments) => calibrate::run(&arguments),
             Command::Export(arguments) => export::run(&arguments.home, &arguments.out),
-            Command::Replay(arguments) => replay::run(&arguments.home, arguments.json),
+            Command::Replay(ReplayArguments {
+                home,
+                validation_rows,
+                json,
+            }) => replay::run(&home, validation_rows, json),
             Command::Checkpoint(command) => checkpoint::run(command).await,
             Command::Plot(arguments) => plot::run(arguments).await,
             Command::Query(arguments) => query::run(arguments).await,
@@ -352,6 +380,9 @@ impl From<DevnetArguments> for devnet::Options {
             classes,
             port,
             day_blocks,
+            run,
+            events,
+            namespaces,
         } = arguments;
         let cheats = cheats.map(|all| all.into_iter().filter_map(|choice| choice.0).collect());
         Self {
@@ -367,6 +398,12 @@ impl From<DevnetArguments> for devnet::Options {
             classes,
             port,
             day_blocks,
+            training: match run {
+                RunChoice::Both => devnet::Training::Both,
+                RunChoice::Pretrain => devnet::Training::Pretrain,
+            },
+            events,
+            places: devnet::places::Places { namespaces },
         }
     }
 }
@@ -382,6 +419,7 @@ impl From<MinerArguments> for mining::Options {
             worker,
             class,
             cheat,
+            slowness,
             end_with_parent: _,
         } = arguments;
         Self {
@@ -390,6 +428,7 @@ impl From<MinerArguments> for mining::Options {
             device,
             checkpointing,
             cheat: cheat.and_then(|choice| choice.0),
+            slowness,
             worker,
             class,
         }

@@ -4,7 +4,9 @@
 //! overview to show, and lets the holders vote. Everything else happens in the processes, which
 //! run the same commands as real participants: `cairn validator --home …`, `cairn miner --home …`.
 
+pub mod events;
 pub mod layout;
+pub mod places;
 pub mod process;
 pub mod recipe;
 pub mod screen;
@@ -20,9 +22,11 @@ use crate::{
 };
 use adversaries::Cheat;
 use anyhow::{Context as _, Result};
+use events::{Event, What};
 use layout::{Layout, Participant, Role};
+use places::Places;
 use process::{Change, Process};
-use protocol::{Height, StateRoot};
+use protocol::{Address, Height, StateRoot};
 use screen::Screen;
 use std::{
     path::{Path, PathBuf},
@@ -63,6 +67,22 @@ pub struct Options {
     pub port: u16,
     /// Blocks in a day of governance.
     pub day_blocks: u64,
+    /// What is trained, unless a recipe says so.
+    pub training: Training,
+    /// What happens to miners.
+    pub events: Vec<Event>,
+    /// Where participants are.
+    pub places: Places,
+}
+
+/// What a devnet trains by its own recipes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Training {
+    /// A little pre-training, then reinforcement.
+    #[default]
+    Both,
+    /// Pre-training on the corpus alone.
+    Pretrain,
 }
 
 impl Options {
@@ -91,6 +111,8 @@ struct Devnet {
     first_height: Option<Height>,
     overview: Option<Overview>,
     notes: Vec<String>,
+    /// What has yet to happen to miners.
+    events: Vec<Event>,
 }
 
 /// Runs a devnet until it is told to stop or the asked-for steps are done.
@@ -102,16 +124,9 @@ pub async fn run(options: Options) -> Result<()> {
     let is_fresh = options.fresh || !options.home.join("devnet.json").exists();
     let layout = layout::prepare(&options.home, &options)?;
     check_ports(&options, &layout)?;
-    let nodes: Vec<String> = (0..layout.of(Role::Validator).count())
-        .map(|index| format!("http://127.0.0.1:{}", usize::from(options.port) + index))
-        .collect();
+    let nodes = layout.nodes(&options);
     let holders = Holders::open(&options.home, &layout)?;
-    let start = |participant| Process::start(&options.home, participant);
-    let processes = layout
-        .participants
-        .iter()
-        .map(start)
-        .collect::<Result<Vec<_>>>()?;
+    let processes = start(&options, &layout)?;
     let mut devnet = Devnet {
         client: Client::new(nodes),
         holders,
@@ -122,6 +137,7 @@ pub async fn run(options: Options) -> Result<()> {
         first_height: None,
         overview: None,
         notes: Vec::new(),
+        events: options.events.clone(),
         layout,
         options,
     };
@@ -137,8 +153,34 @@ pub async fn run(options: Options) -> Result<()> {
     devnet.conclude(summary)
 }
 
+/// Starts all participants but those that join later.
+fn start(options: &Options, layout: &Layout) -> Result<Vec<Process>> {
+    for event in &options.events {
+        let mut miners = layout.of(Role::Miner);
+        anyhow::ensure!(
+            miners.any(|miner| miner.name == event.name),
+            "there is no miner {}",
+            event.name
+        );
+    }
+    let mut processes = Vec::with_capacity(layout.participants.len());
+    for (index, participant) in (0..).zip(&layout.participants) {
+        let slowness = events::slowness(&options.events, &participant.name);
+        let place = (options.places.prefix(index), slowness);
+        let mut process = Process::new(&options.home, participant, place);
+        if !events::joins_late(&options.events, &participant.name) {
+            process.start()?;
+        }
+        processes.push(process);
+    }
+    Ok(processes)
+}
+
 /// Says at once which port is taken, instead of letting one process fail in its log.
 fn check_ports(options: &Options, layout: &Layout) -> Result<()> {
+    if options.places.namespaces.is_some() {
+        return Ok(());
+    }
     let count = u16::try_from(3 * layout.participants.len()).unwrap_or(u16::MAX);
     for port in options.port..options.port.saturating_add(count) {
         std::net::TcpListener::bind(("127.0.0.1", port)).with_context(|| {
@@ -164,6 +206,7 @@ impl Devnet {
             }
             self.look_at_processes()?;
             self.look_at_chain().await;
+            self.disturb()?;
             if screen.show(self)? == screen::Wish::End || self.is_over() {
                 return Ok(());
             }
@@ -172,6 +215,30 @@ impl Devnet {
     fn note(&mut self, note: String) {
         tracing::info!("{note}");
         self.notes.push(note);
+    }
+    /// Lets happen to miners what is due.
+    fn disturb(&mut self) -> Result<()> {
+        let overview = self.overview.as_ref();
+        let run = overview.and_then(|overview| overview.run.as_ref());
+        let Some(now) = run.map(|run| run.step) else {
+            return Ok(());
+        };
+        let due: Vec<Event> = self
+            .events
+            .extract_if(.., |event| event.is_due(now))
+            .collect();
+        for event in due {
+            let mut processes = self.processes.iter_mut();
+            let process = processes.find(|process| process.participant.name == event.name);
+            match (process, event.what) {
+                (Some(process), What::Join(_)) => process.start()?,
+                (Some(process), What::Kill(_)) => process.kill(),
+                (Some(process), What::Vanish(_)) => process.vanish(),
+                (Some(_), What::Slow(_)) | (None, _) => {}
+            }
+            self.note(event.to_string());
+        }
+        Ok(())
     }
     fn look_at_processes(&mut self) -> Result<()> {
         let mut notes = Vec::new();
@@ -186,6 +253,7 @@ impl Devnet {
                         "{name} died ({status}) and is started again: {words}"
                     ));
                 }
+                Some(Change::Vanished) => notes.push(format!("{name} was killed")),
                 Some(Change::Restarted) => notes.push(format!("{name} is started again")),
                 Some(Change::GaveUp(words)) => {
                     anyhow::bail!("{name} died three times right after its start: {words}");
@@ -237,6 +305,7 @@ impl Devnet {
         self.measured.state_roots_agree = self.state_roots_agree(overview.height).await;
         self.measured.reports = self.reports().await;
         let cheats = self.cheats().ok()?;
+        self.measured.disturbed = self.disturbed().ok()?;
         Some(Summary::new(&overview, &cheats, &self.measured))
     }
     fn cheats(&self) -> Result<Vec<summary::Cheat>> {
@@ -246,6 +315,15 @@ impl Devnet {
             Some(key_file(&key).map(|key| (cheat, key.address())))
         });
         cheats.collect()
+    }
+    /// Accounts of miners to which something happens on purpose.
+    fn disturbed(&self) -> Result<Vec<Address>> {
+        let events = &self.options.events;
+        let miners = self.layout.of(Role::Miner);
+        let disturbed = miners.filter(|miner| events.iter().any(|event| event.name == miner.name));
+        let key = |miner| Layout::home(&self.options.home, miner).join("operator.key");
+        let address = |miner| key_file(&key(miner)).map(|key| key.address());
+        disturbed.map(address).collect()
     }
     /// Compares the state after every height among all validators that answer.
     async fn state_roots_agree(&self, height: Height) -> bool {

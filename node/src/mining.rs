@@ -76,6 +76,8 @@ pub struct Options {
     pub checkpointing: bool,
     /// Deceive in this way: for tests of the network's defences.
     pub cheat: Option<Cheat>,
+    /// How many times as long as it could it takes to compute: for tests of slow miners.
+    pub slowness: u32,
     /// Another engine that draws rollouts, if not that of its configuration.
     pub worker: Option<Vec<String>>,
     /// That engine's class, by name or number, if not that of its configuration.
@@ -168,11 +170,11 @@ pub async fn run(path: &Path, options: Options) -> Result<()> {
     let mut stop = std::pin::pin!(crate::shutdown::requested());
     tokio::select! {
         () = &mut stop => Ok(()),
-        result = mine(home, config, options.cheat) => result,
+        result = mine(home, config, (options.cheat, options.slowness)) => result,
     }
 }
 
-async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
+async fn mine(home: Home, config: Config, (cheat, slowness): (Option<Cheat>, u32)) -> Result<()> {
     let device = config.open_device()?;
     let key = home.key("operator.key")?;
     let client = Arc::new(Client::new(config.nodes.clone()));
@@ -205,7 +207,8 @@ async fn mine(home: Home, config: Config, cheat: Option<Cheat>) -> Result<()> {
     };
     let (address, vrf) = (key.address(), key.vrf().public());
     tracing::info!(%chain, %address, cheat = cheat.map(|cheat| cheat.to_string()), "miner is up");
-    let bench = Workbench::new(blobs, network.clone(), local, device).following();
+    let bench = Workbench::new(blobs, network.clone(), local, device);
+    let bench = bench.following().slowed(slowness);
     let mut miner = Miner {
         trajectories: Trajectories::open(home.join("trajectories"))?,
         home,

@@ -9,6 +9,7 @@ mod draw;
 use crate::{
     export::validator_home,
     home::write_atomically,
+    replay::{self, Validation},
     rpc::{
         client::Client,
         curves::{Curves, curves},
@@ -33,6 +34,10 @@ pub struct Arguments {
     /// What goes to the right.
     #[arg(long, value_enum, default_value = "step")]
     by: By,
+    /// Derive every checkpoint again, of folders only, and draw its loss on this many rows of the
+    /// corpus' validation part.
+    #[arg(long)]
+    validation_rows: Option<usize>,
     /// The picture to write, an SVG file.
     #[arg(long, default_value = "curves.svg")]
     out: PathBuf,
@@ -56,6 +61,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         sources,
         run,
         by,
+        validation_rows,
         out,
     } = arguments;
     if out.extension().is_none_or(|extension| extension != "svg") {
@@ -64,16 +70,29 @@ pub async fn run(arguments: Arguments) -> Result<()> {
             out.display()
         );
     }
-    let mut named = Vec::new();
+    let (mut named, mut validated) = (Vec::new(), Vec::new());
     for source in &sources {
         let (name, source) = source.split_once('=').unwrap_or((source, source));
         let curves = read(source, run).await?;
         if curves.points.is_empty() {
             bail!("{name} has no closed step of run {run} yet");
         }
+        if let Some(rows_count) = validation_rows {
+            let points = validation(source, run, rows_count)?;
+            validated.push(validation_line(name, &points, by));
+        }
         named.push((name.to_owned(), curves));
     }
-    let panels = panels(&named, by);
+    let mut panels = panels(&named, by);
+    if !validated.is_empty() {
+        panels.insert(
+            0,
+            Panel {
+                title: "validation loss, nats a token",
+                lines: validated,
+            },
+        );
+    }
     write_atomically(&out, draw::picture(&panels, by)?.as_bytes())?;
     let steps = named.iter().map(|(_, curves)| curves.points.len()).max();
     crate::devnet::screen::print(&format!(
@@ -85,8 +104,19 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     ))
 }
 
+fn is_node(source: &str) -> bool {
+    source.starts_with("http://") || source.starts_with("https://")
+}
+
+fn validation(source: &str, run: RunId, rows_count: usize) -> Result<Vec<Validation>> {
+    if is_node(source) {
+        bail!("{source} is a node; checkpoints are derived again from a folder");
+    }
+    replay::validation(Path::new(source), run, rows_count)
+}
+
 async fn read(source: &str, run: RunId) -> Result<Curves> {
-    if source.starts_with("http://") || source.starts_with("https://") {
+    if is_node(source) {
         let client = Client::new(vec![source.to_owned()]);
         return Ok(client.get(&format!("/v1/curves/{run}")).await?);
     }
@@ -112,6 +142,24 @@ fn panels(sources: &[(String, Curves)], by: By) -> Vec<Panel> {
             .collect(),
     });
     panels.filter(|panel| !panel.lines.is_empty()).collect()
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts far below 2^53, for a picture"
+)]
+fn validation_line(name: &str, points: &[Validation], by: By) -> Line {
+    let points = points.iter().map(|point| {
+        let x = match by {
+            By::Step => point.step.get() as f64,
+            By::Tokens => point.tokens_count as f64,
+        };
+        (x, point.loss)
+    });
+    Line {
+        name: name.to_owned(),
+        points: points.collect(),
+    }
 }
 
 #[expect(

@@ -7,7 +7,7 @@
 
 use crate::export::validator_home;
 use anyhow::{Context as _, Result, bail, ensure};
-use engine::{Device, Parameters, trainer::OuterState};
+use engine::{Device, Parameters, Threads, trainer::OuterState};
 use ledger_consensus::{Certificate, Validator, ValidatorSet};
 use ledger_state::{State, apply, genesis, run, unit, validator};
 use ledger_store::{SledStore, Store as _};
@@ -18,6 +18,7 @@ use protocol::{
 };
 use serde::Serialize;
 use std::path::Path;
+use verifier::checkpoint::validation_loss;
 
 /// What a replay found when everything was equal.
 #[derive(Clone, Debug, Serialize)]
@@ -28,6 +29,22 @@ struct Replayed {
     checkpoints: u64,
     /// The last of them.
     checkpoint: Option<CheckpointId>,
+    /// How good each of them is, if that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    validation: Vec<Validation>,
+}
+
+/// How good a checkpoint is on text that nobody trained on.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Validation {
+    /// The run.
+    pub(crate) run: RunId,
+    /// The step that starts from it.
+    pub(crate) step: Step,
+    /// Tokens of accepted gradients that it has learned from.
+    pub(crate) tokens_count: u64,
+    /// Mean loss on the corpus' validation part, in nats a token.
+    pub(crate) loss: f64,
 }
 
 /// A run's model as this replay derives it.
@@ -35,23 +52,31 @@ struct Derived {
     recipe: Recipe,
     model: Parameters,
     outer: OuterState,
+    tokens_count: u64,
 }
 
 /// Replays a validator's chain.
 ///
 /// # Errors
 /// When anything differs, with the first block or step that does.
-pub fn run(home: &Path, json: bool) -> Result<()> {
-    let path = validator_home(home)?;
-    let home = crate::home::Home::open(&path)?;
-    let genesis = home.genesis()?;
-    let store = SledStore::open(home.join("store"))?;
-    let blobs = FolderStore::open(home.join("blobs"))?;
-    let replayed = replay(&genesis, &store, &blobs)?;
+pub fn run(home: &Path, rows: Option<usize>, json: bool) -> Result<()> {
+    let replayed = replay(home, rows)?;
     let text = if json {
         serde_json::to_string_pretty(&replayed).context("cannot encode the result")?
     } else {
-        format!(
+        let mut text = String::new();
+        for point in &replayed.validation {
+            let Validation {
+                run,
+                step,
+                tokens_count,
+                loss,
+            } = point;
+            text += &format!(
+                "run {run} step {step}: validation loss {loss:.4} after {tokens_count} tokens\n"
+            );
+        }
+        text + &format!(
             "{} blocks and {} checkpoints derived again; every byte is equal{}",
             replayed.blocks,
             replayed.checkpoints,
@@ -64,7 +89,28 @@ pub fn run(home: &Path, json: bool) -> Result<()> {
     crate::devnet::screen::print(&text)
 }
 
-fn replay(genesis: &Genesis, store: &SledStore, blobs: &FolderStore) -> Result<Replayed> {
+/// Losses on the validation part of all checkpoints of a run, each derived again.
+pub(crate) fn validation(home: &Path, run: RunId, rows_count: usize) -> Result<Vec<Validation>> {
+    let mut points = replay(home, Some(rows_count))?.validation;
+    points.retain(|point| point.run == run);
+    Ok(points)
+}
+
+fn replay(home: &Path, rows: Option<usize>) -> Result<Replayed> {
+    let path = validator_home(home)?;
+    let home = crate::home::Home::open(&path)?;
+    let genesis = home.genesis()?;
+    let store = SledStore::open(home.join("store"))?;
+    let blobs = FolderStore::open(home.join("blobs"))?;
+    replay_blocks(&genesis, &store, &blobs, rows)
+}
+
+fn replay_blocks(
+    genesis: &Genesis,
+    store: &SledStore,
+    blobs: &FolderStore,
+    rows: Option<usize>,
+) -> Result<Replayed> {
     let mut state = genesis::state(genesis)?;
     let mut derived = genesis
         .runs
@@ -76,7 +122,12 @@ fn replay(genesis: &Genesis, store: &SledStore, blobs: &FolderStore) -> Result<R
         blocks: 0,
         checkpoints: 0,
         checkpoint: None,
+        validation: Vec::new(),
     };
+    for (index, run) in (0_u64..).zip(&derived) {
+        let place = (RunId::new(index), Step::ZERO);
+        replayed.validation.extend(validate(run, place, rows)?);
+    }
     for height in 1..=tip.height.get() {
         let height = Height::new(height);
         let steps = steps(&state, derived.len());
@@ -100,6 +151,9 @@ fn replay(genesis: &Genesis, store: &SledStore, blobs: &FolderStore) -> Result<R
                 .context("invariant: one per run")?;
             replayed.checkpoint = Some(advance(run, &state, blobs, (id, now.step))?);
             replayed.checkpoints += 1;
+            replayed
+                .validation
+                .extend(validate(run, (id, now.step), rows)?);
         }
     }
     Ok(replayed)
@@ -111,7 +165,26 @@ fn initial(recipe: &Recipe) -> Result<Derived> {
         recipe: recipe.clone(),
         model,
         outer,
+        tokens_count: 0,
     })
+}
+
+fn validate(
+    run: &Derived,
+    (id, step): (RunId, Step),
+    rows: Option<usize>,
+) -> Result<Option<Validation>> {
+    let Some(rows_count) = rows else {
+        return Ok(None);
+    };
+    let threads = Threads::new(1);
+    let loss = validation_loss(&run.recipe, &run.model, rows_count, &threads)?;
+    Ok(Some(Validation {
+        run: id,
+        step,
+        tokens_count: run.tokens_count,
+        loss,
+    }))
 }
 
 fn steps(state: &State, runs: usize) -> Vec<Step> {
@@ -187,7 +260,9 @@ fn advance(
         let bytes = blobs
             .get(&blob)?
             .with_context(|| format!("blob {blob} of {unit} is missing"))?;
-        updates.push(gradient::Payload::decode(&bytes).with_context(|| format!("unit {unit}"))?);
+        let payload = gradient::Payload::decode(&bytes).with_context(|| format!("unit {unit}"))?;
+        run.tokens_count += u64::from(payload.tokens_count);
+        updates.push(payload);
     }
     let next =
         verifier::checkpoint::advance(&run.recipe, before, &run.model, &run.outer, &updates)?;

@@ -14,7 +14,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
 
@@ -46,6 +46,8 @@ pub struct Workbench {
     said: AtomicBool,
     turn: Semaphore,
     models: Mutex<VecDeque<Arc<Model>>>,
+    /// How many times as long as it could it takes to compute.
+    slowness: u32,
     /// How it gets from checkpoint to checkpoint, if the node does not compute them for the chain.
     pub(crate) following: Option<Following>,
 }
@@ -70,8 +72,14 @@ impl Workbench {
             said: AtomicBool::new(false),
             turn,
             models,
+            slowness: 1,
             following: None,
         }
+    }
+    /// The same, on a machine as much slower.
+    #[must_use]
+    pub fn slowed(self, slowness: u32) -> Self {
+        Self { slowness, ..self }
     }
     /// The same, of a node that follows checkpoints instead of attesting them.
     #[must_use]
@@ -105,7 +113,9 @@ impl Workbench {
             Work::Mining(_) | Work::Audit(_) => Activity::Computing,
             Work::Checkpoint => Activity::AddingUp,
         });
+        let began = Instant::now();
         let result = tokio::task::spawn_blocking(move || local.timed(work, computation)).await;
+        tokio::time::sleep(began.elapsed() * self.slowness.saturating_sub(1)).await;
         if let Some(reason) = self.device.failure()
             && !self.said.swap(true, Ordering::Relaxed)
         {

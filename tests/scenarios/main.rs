@@ -12,6 +12,7 @@
 
 mod bad_input;
 mod conduct;
+mod disturbed;
 mod equivocation;
 mod governance_commands;
 mod governed_run;

@@ -1,10 +1,10 @@
 //! From one checkpoint to the next, and how good it is. Spec: 09-checkpoint.
 
 use engine::{
-    Device, GenerationOptions, GenerationRequest, Parameters, Sampling, Threads,
+    Device, GenerationOptions, GenerationRequest, InputError, Parameters, Sampling, Threads,
     trainer::{
-        AggregateError, CompressedUpdate, OuterState, Part, Robustness, Update, aggregate,
-        compress, outer::OuterError,
+        AggregateError, Batch, CompressedUpdate, Gradients, OuterState, Part, Robustness, Update,
+        Workspace, aggregate, compress, cross_entropy, outer::OuterError,
     },
 };
 use environment::{END_OF_SEQUENCE, Split};
@@ -118,6 +118,37 @@ fn combine(
         });
     }
     Ok(aggregate(&parts, centre, robustness, threads)?)
+}
+
+/// The mean loss on the first rows of the corpus' validation part, in nats a token, in rows as
+/// long as the recipe trains on.
+///
+/// # Errors
+/// When this software cannot execute the recipe.
+pub fn validation_loss(
+    recipe: &Recipe,
+    model: &Parameters,
+    rows_count: usize,
+    threads: &Threads,
+) -> Result<f64, ValidationError> {
+    let row_tokens = recipe.pretrain.corpus_row_tokens as usize;
+    let rows = World::of(recipe)?.corpus.validation_rows(row_tokens);
+    let tokens: Vec<u32> = rows.take(rows_count).flatten().collect();
+    let batch = Batch::next_token(&tokens, row_tokens.saturating_sub(1));
+    let (mut gradients, mut workspace) = (Gradients::zeros(model), Workspace::new());
+    let loss = cross_entropy(model, &batch, &mut gradients, &mut workspace, threads)?;
+    Ok(loss.mean())
+}
+
+/// Why there is no loss on the validation part.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ValidationError {
+    /// The recipe names what this software does not have.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// Rows that the model does not take.
+    #[error(transparent)]
+    Input(#[from] InputError),
 }
 
 /// Answers the recipe's held-out prompts greedily and counts the exactly right answers.

@@ -1,6 +1,6 @@
 //! Writes the homes of a devnet's participants: keys, genesis, addresses.
 
-use super::{Options, recipe as default_recipe};
+use super::{Options, Training, events::joins_late, recipe as default_recipe};
 use crate::home::{Config, Home, key_file};
 use adversaries::Cheat;
 use anyhow::{Context as _, Result, bail};
@@ -87,6 +87,16 @@ impl Layout {
         let all = self.participants.iter();
         all.filter(|one| one.cheat.is_some() && one.held_by.is_none())
     }
+    /// Where the validators answer.
+    #[must_use]
+    pub fn nodes(&self, options: &Options) -> Vec<String> {
+        let count = u16::try_from(self.of(Role::Validator).count()).unwrap_or(u16::MAX);
+        let node = |index: u16| {
+            let address = options.places.address(index);
+            format!("http://{address}:{}", options.port + index)
+        };
+        (0..count).map(node).collect()
+    }
     /// The folder of a participant.
     #[must_use]
     pub fn home(home: &Path, participant: &Participant) -> PathBuf {
@@ -113,7 +123,7 @@ pub fn prepare(home: &Path, options: &Options) -> Result<Layout> {
     } else {
         make(home, options)?
     };
-    write_configs(home, &layout, options.port)?;
+    write_configs(home, &layout, options)?;
     Ok(layout)
 }
 
@@ -299,10 +309,13 @@ fn genesis(
     steward: Address,
     options: &Options,
 ) -> Result<Genesis> {
-    let miners_count = u32::try_from(layout.of(Role::Miner).count()).unwrap_or(u32::MAX);
-    let recipe = match options.recipe.as_deref() {
-        Some(path) => read_recipe(path, miners_count)?,
-        None => default_recipe::recipe(layout.seed, miners_count),
+    let miners = layout.of(Role::Miner);
+    let at_start = miners.filter(|miner| !joins_late(&options.events, &miner.name));
+    let miners_count = u32::try_from(at_start.count()).unwrap_or(u32::MAX);
+    let recipe = match (options.recipe.as_deref(), options.training) {
+        (Some(path), _) => read_recipe(path, miners_count)?,
+        (None, Training::Both) => default_recipe::recipe(layout.seed, miners_count),
+        (None, Training::Pretrain) => default_recipe::pretraining(layout.seed, miners_count),
     };
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -370,7 +383,8 @@ fn write_genesis(home: &Path, layout: &Layout, genesis: &Genesis) -> Result<()> 
 }
 
 /// Ports are given anew at every start, so that a devnet can move.
-fn write_configs(home: &Path, layout: &Layout, port: u16) -> Result<()> {
+fn write_configs(home: &Path, layout: &Layout, options: &Options) -> Result<()> {
+    let (port, places) = (options.port, &options.places);
     let count = u16::try_from(layout.participants.len()).unwrap_or(u16::MAX);
     if u32::from(port) + 3 * u32::from(count) > u32::from(u16::MAX) {
         bail!(
@@ -378,14 +392,12 @@ fn write_configs(home: &Path, layout: &Layout, port: u16) -> Result<()> {
             3 * count
         );
     }
-    let multiaddress = |port: u16| format!("/ip4/127.0.0.1/tcp/{port}");
+    let multiaddress = |index: u16, port: u16| format!("/ip4/{}/tcp/{port}", places.address(index));
     let validators = u16::try_from(layout.of(Role::Validator).count()).unwrap_or(u16::MAX);
-    let http = |index: u16| format!("127.0.0.1:{}", port + index);
-    let consensus = |index: u16| multiaddress(port + count + index);
-    let network = |index: u16| multiaddress(port + 2 * count + index);
-    let nodes: Vec<String> = (0..validators)
-        .map(|i| format!("http://{}", http(i)))
-        .collect();
+    let http = |index: u16| format!("{}:{}", places.address(index), port + index);
+    let consensus = |index: u16| multiaddress(index, port + count + index);
+    let network = |index: u16| multiaddress(index, port + 2 * count + index);
+    let nodes = layout.nodes(options);
     for (index, participant) in (0..).zip(&layout.participants) {
         let mut config = Config {
             network: network(index),

@@ -5,6 +5,7 @@ use super::layout::{Layout, Participant, Role};
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
+    ffi::OsString,
     fs::OpenOptions,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -26,6 +27,10 @@ pub struct Process {
     /// Whose it is.
     pub participant: Participant,
     home: PathBuf,
+    /// The words of the command line before its own.
+    prefix: Vec<String>,
+    /// How many times as long it takes to compute.
+    slowness: u32,
     child: Option<Child>,
     started: Instant,
     died: Option<Instant>,
@@ -34,6 +39,8 @@ pub struct Process {
     pub restarts_count: u32,
     /// It ended by itself with success: a slashed miner has nothing more to do.
     pub is_done: bool,
+    /// It was told to vanish, and is not started again.
+    is_gone: bool,
 }
 
 /// What became of a process since it was last looked at.
@@ -43,6 +50,8 @@ pub enum Change {
     Done,
     /// It died and will be started again.
     Died(ExitStatus),
+    /// It was killed and stays away.
+    Vanished,
     /// It was started again.
     Restarted,
     /// It died too often; here is the end of its log.
@@ -50,23 +59,45 @@ pub enum Change {
 }
 
 impl Process {
-    /// Starts a participant.
-    ///
-    /// # Errors
-    /// When the program cannot be started.
-    pub fn start(home: &Path, participant: &Participant) -> Result<Self> {
-        let mut process = Self {
+    /// A participant that is not started yet, at a place, as slow as wanted.
+    #[must_use]
+    pub fn new(
+        home: &Path,
+        participant: &Participant,
+        (prefix, slowness): (Vec<String>, u32),
+    ) -> Self {
+        Self {
             home: Layout::home(home, participant),
             participant: participant.clone(),
+            prefix,
+            slowness,
             child: None,
             started: Instant::now(),
             died: None,
             early_deaths_count: 0,
             restarts_count: 0,
             is_done: false,
-        };
-        process.spawn()?;
-        Ok(process)
+            is_gone: false,
+        }
+    }
+    /// Starts it, if it does not run.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start(&mut self) -> Result<()> {
+        if self.child.is_some() {
+            return Ok(());
+        }
+        self.spawn()
+    }
+    /// Kills it without warning.
+    pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+    /// Kills it without warning, never to be started again.
+    pub fn vanish(&mut self) {
+        self.is_gone = true;
+        self.kill();
     }
     fn spawn(&mut self) -> Result<()> {
         let program = std::env::current_exe().context("cannot find this program")?;
@@ -74,7 +105,10 @@ impl Process {
         let log = OpenOptions::new().create(true).append(true).open(&path);
         let log = log.with_context(|| format!("cannot write {}", path.display()))?;
         let errors = log.try_clone().context("cannot write the log twice")?;
-        let mut command = Command::new(program);
+        let mut words = self.prefix.iter().map(OsString::from).collect::<Vec<_>>();
+        words.push(program.into_os_string());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         match self.participant.role {
             Role::Validator => command.arg("validator"),
             Role::Miner => command.arg("miner"),
@@ -83,6 +117,9 @@ impl Process {
             .arg("--home")
             .arg(&self.home)
             .arg("--end-with-parent");
+        if self.slowness > 1 {
+            command.arg("--slowness").arg(self.slowness.to_string());
+        }
         if let Some(cheat) = &self.participant.cheat {
             command.arg("--cheat").arg(cheat);
         }
@@ -140,6 +177,9 @@ impl Process {
         if status.success() {
             self.is_done = true;
             return Change::Done;
+        }
+        if self.is_gone {
+            return Change::Vanished;
         }
         if self.started.elapsed() < EARLY_DEATH {
             self.early_deaths_count += 1;

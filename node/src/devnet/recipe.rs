@@ -42,6 +42,33 @@ pub fn recipe(seed: u64, miners_count: u32) -> Recipe {
     }
 }
 
+/// A recipe that only pre-trains, on the corpus alone.
+///
+/// # Panics
+/// Never, as [`recipe`].
+#[must_use]
+pub fn pretraining(seed: u64, miners_count: u32) -> Recipe {
+    let both = recipe(seed, miners_count);
+    Recipe {
+        pretrain: Pretrain {
+            steps_count: 24,
+            corpus_rows_count: 16,
+            demonstration_rows_count: 0,
+            outer_momentum: Micro::new(700_000),
+            ..both.pretrain
+        },
+        reinforce: Reinforce {
+            steps_count: 0,
+            ..both.reinforce
+        },
+        schedule: Schedule {
+            evaluation_every_steps: 0,
+            ..both.schedule
+        },
+        ..both
+    }
+}
+
 const fn model() -> ModelShape {
     ModelShape {
         vocab_size: 256,

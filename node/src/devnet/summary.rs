@@ -5,7 +5,7 @@ use crate::{
     local::{Report, Sort, Spent, Trust, Work},
     rpc::overview::{MinerRow, Overview, StepPoint},
 };
-use protocol::{Amount, CheckpointId, Height, ProposalId, task::UnitKind, verdict::Check};
+use protocol::{Address, Amount, CheckpointId, Height, ProposalId, task::UnitKind, verdict::Check};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -20,7 +20,8 @@ pub struct Units {
     pub slashed: u64,
 }
 
-/// What went wrong for honest miners; all zero when all is well.
+/// What went wrong for honest miners to which nothing happened on purpose; all zero when all is
+/// well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Honest {
     /// Units not paid.
@@ -213,6 +214,8 @@ pub struct Measured {
     pub rss_mib_max: u64,
     /// Whether all validators had the same state after every height.
     pub state_roots_agree: bool,
+    /// Honest miners to which something happened on purpose.
+    pub disturbed: Vec<Address>,
     /// What every process that answers reports of itself.
     pub reports: Vec<(Participant, Report)>,
 }
@@ -231,7 +234,7 @@ impl Measured {
 }
 
 /// Who deceives: how, and its account.
-pub type Cheat = (String, protocol::Address);
+pub type Cheat = (String, Address);
 
 fn share(micro: u64) -> f64 {
     // Millionths are far below 2^53.
@@ -262,7 +265,10 @@ impl Summary {
         let (eval_first, eval_last) =
             first_and_last(&points[from..], |point| point.evaluation_micro.map(share));
         let is_cheat = |row: &MinerRow| cheats.iter().any(|(_, address)| *address == row.address);
-        let honest = overview.miners.iter().filter(|row| !is_cheat(row));
+        let is_spared = |row: &MinerRow| measured.disturbed.contains(&row.address);
+        let mut honest = overview.miners.iter().collect::<Vec<_>>();
+        honest.retain(|row| !is_cheat(row) && !is_spared(row));
+        let honest = honest.into_iter();
         let honest = honest.fold(Honest::default(), |sum, row| Honest {
             void: sum.void + row.units.void,
             slashed: sum.slashed + row.units.slashed + u64::from(row.slash.is_some()),
