@@ -9,7 +9,7 @@ use crate::export::validator_home;
 use anyhow::{Context as _, Result, bail, ensure};
 use engine::{Device, Parameters, Threads, trainer::OuterState};
 use ledger_consensus::{Certificate, Validator, ValidatorSet};
-use ledger_state::{State, apply, genesis, run, unit, validator};
+use ledger_state::{State, apply, genesis, run, unit, validator::Sets};
 use ledger_store::{SledStore, Store as _};
 use network::FolderStore;
 use protocol::{
@@ -213,8 +213,9 @@ fn step_block(
         .with_context(|| format!("block {height}"))?;
     let certificate: Certificate = decode("certificate", &stored.certificate, 1 << 20)
         .with_context(|| format!("certificate of block {height}"))?;
-    let powers = validator::powers(&state.view());
-    let set = powers
+    let sets = Sets::of(&state.view());
+    let set = sets
+        .current
         .into_iter()
         .map(|(key, power)| Validator { key, power })
         .collect::<Vec<_>>();

@@ -5,7 +5,7 @@ mod proposer;
 pub use proposer::proposer_index;
 
 use crate::{
-    Address, BlockId, ChainId, Height, StateRoot,
+    Address, BlockId, ChainId, Height, StateRoot, ValidatorsHash,
     codec::{BoundedVec, DecodeError, decode, encode},
     identifiers::tagged_hash,
     transaction::{self, Unverified, VerifyError},
@@ -41,6 +41,10 @@ pub struct Header {
     pub state_root: StateRoot,
     /// Hash of the transactions.
     pub transactions_root: TransactionsRoot,
+    /// Who decides this height: whoever trusts that set can check the block's certificate.
+    pub validators: ValidatorsHash,
+    /// Who decides the next height: so whoever trusts this header knows the set to trust next.
+    pub next_validators: ValidatorsHash,
     /// The proposer's randomness for this height, from which the block's beacon comes.
     pub beacon_proof: vrf::Proof,
 }
@@ -51,6 +55,12 @@ impl Header {
     pub fn id(&self) -> BlockId {
         BlockId::from_bytes(tagged_hash("cairn/block/v1", self))
     }
+}
+
+/// What a header says about a validator set: its keys with their powers, in ascending order of key.
+#[must_use]
+pub fn validators_hash(powers: &[(Address, u64)]) -> ValidatorsHash {
+    ValidatorsHash::from_bytes(tagged_hash("cairn/validators/v1", powers))
 }
 
 /// A block as it travels.

@@ -127,6 +127,10 @@ identifier!(
     /// Commitment to the whole state after a block.
     StateRoot
 );
+identifier!(
+    /// BLAKE3 of who orders blocks at a height, with their power.
+    ValidatorsHash
+);
 
 impl BlobId {
     /// The identifier of these bytes.

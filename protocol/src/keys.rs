@@ -63,7 +63,8 @@ impl fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// A fresh key from the operating system's randomness.
+    /// A fresh key from the operating system's randomness; in a page there is none to ask.
+    #[cfg(not(target_family = "wasm"))]
     #[must_use]
     pub fn generate() -> Self {
         Self(ed25519_dalek::SigningKey::generate(&mut rand::rngs::OsRng))

@@ -50,6 +50,7 @@ pub mod vrf;
 
 pub use identifiers::{
     BlobId, BlockId, ChainId, CheckpointId, EnvironmentHash, ProposalId, StateRoot, TransactionId,
+    ValidatorsHash,
 };
 pub use keys::{Address, PublicKey, Signature, SigningKey};
 pub use units::{Amount, Height, Micro, Nonce, RunId, Step};

@@ -12,6 +12,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ledger-state", &["protocol", "governance", "ledger-tree"]),
     ("ledger-store", &["protocol", "ledger-state"]),
     ("ledger-consensus", &["protocol"]),
+    (
+        "light-client",
+        &["protocol", "ledger-tree", "ledger-consensus"],
+    ),
     ("network", &["protocol"]),
     ("engine-trace", &[]),
     ("engine", &["engine-trace"]),
@@ -57,8 +61,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "protocol",
             "governance",
+            "ledger-tree",
             "ledger-state",
             "ledger-consensus",
+            "light-client",
             "network",
             "engine",
         ],

@@ -14,7 +14,7 @@ use crate::{
     run::{self, Tip},
     sample, task,
     unit::Claim,
-    validator::Validator,
+    validator::{Sets, Validator},
     verdict,
 };
 use governance::{council, house, power, stage, submit, upgrade, vote};
@@ -65,6 +65,7 @@ pub fn apply(state: &State, block: &block::Verified) -> Result<Transition, Rejec
         ..run::tip(&view)
     };
     view.put(&(), &tip);
+    Sets::advance(&mut view);
     let tree = view.tree();
     Ok(Transition {
         root: tree.root(),
@@ -96,6 +97,7 @@ fn check_header(view: &View<'_>, state: &State, header: &Header) -> Result<Beaco
             expected: root,
         });
     }
+    Sets::of(view).check(header)?;
     if view.get::<Validator>(&header.proposer).is_none() {
         return Err(Rejection::ProposerUnknown {
             proposer: header.proposer,

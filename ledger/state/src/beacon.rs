@@ -10,7 +10,7 @@ use crate::{
     event::Event,
     run::{self, Tip},
     slash,
-    validator::{self, Validator},
+    validator::{Sets, Validator},
 };
 use protocol::{
     Address, Height,
@@ -57,7 +57,7 @@ pub fn prove(view: &View<'_>, secret: &vrf::Secret) -> vrf::Proof {
     proof
 }
 
-/// Whose turn a round of a height is, by the powers before its block.
+/// Whose turn a round of a height is, by the powers of that height.
 #[must_use]
 pub fn proposer(powers: &[(Address, u64)], height: Height, round: u32) -> Option<Address> {
     let index = proposer_index(powers.iter().map(|(_, power)| *power), height, round)?;
@@ -69,7 +69,7 @@ pub fn proposer(powers: &[(Address, u64)], height: Height, round: u32) -> Option
 /// # Errors
 /// When it is somebody else's turn.
 pub fn check_turn(view: &View<'_>, header: &Header) -> Result<(), Rejection> {
-    let expected = proposer(&validator::powers(view), header.height, header.round);
+    let expected = proposer(&Sets::of(view).current, header.height, header.round);
     if expected == Some(header.proposer) {
         return Ok(());
     }
@@ -81,7 +81,7 @@ pub fn check_turn(view: &View<'_>, header: &Header) -> Result<(), Rejection> {
 
 /// Counts the proposers of the rounds before the header's as silent, and fines each.
 pub fn fine_silent(view: &mut View<'_>, header: &Header) -> Vec<Event> {
-    let powers = validator::powers(view);
+    let powers = Sets::of(view).current;
     let silent = |round| proposer(&powers, header.height, round).map(|address| (address, round));
     let silent: Vec<_> = (0..header.round.min(ROUNDS_COUNTED_MAX))
         .filter_map(silent)

@@ -7,7 +7,7 @@ use crate::{
     run::{InForce, Run, RunRecipe, Stage, Tip},
     state::View,
     task::BEACON_DELAY_BLOCKS,
-    validator::Validator,
+    validator::{Sets, Validator},
 };
 use governance::{
     Parameters,
@@ -150,6 +150,7 @@ pub fn state(genesis: &Genesis) -> Result<State, GenesisError> {
         burned: Amount::ZERO,
     };
     view.put(&(), &tip);
+    Sets::begin(&mut view);
     let writes = view.into_writes();
     let mut state = State::default();
     state.advance(writes);

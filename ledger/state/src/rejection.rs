@@ -2,8 +2,8 @@
 
 use governance::Refusal;
 use protocol::{
-    Address, Amount, BlockId, Height, Nonce, RunId, StateRoot, Step, class::ClassId, rollout::Root,
-    task::UnitId, vrf::Public,
+    Address, Amount, BlockId, Height, Nonce, RunId, StateRoot, Step, ValidatorsHash,
+    class::ClassId, rollout::Root, task::UnitId, vrf::Public,
 };
 
 macro_rules! rejections {
@@ -59,6 +59,8 @@ rejections! {
     106 ProposerOutOfTurn { proposer: Address, round: u32 } => "{proposer} is not the proposer of round {round}";
     /// A header proves its proposer's randomness.
     107 BeaconUnproven { proposer: Address } => "beacon proof is not of {proposer} for this height";
+    /// A header names the validators of its height and of the next.
+    108 ValidatorsMismatch { found: ValidatorsHash, expected: ValidatorsHash } => "header names validators {found}; they are {expected}";
     /// Transactions of an account come in order.
     201 NonceMismatch { found: Nonce, expected: Nonce } => "transaction has nonce {found}; the account's next is {expected}";
     /// Spending needs a balance.

@@ -2,7 +2,11 @@
 
 use crate::{Rejection, View, state::Record};
 use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::{Address, Amount, vrf::Public};
+use protocol::{
+    Address, Amount, ValidatorsHash,
+    block::{Header, validators_hash},
+    vrf::Public,
+};
 
 /// A validator, named by its operator key.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -26,6 +30,65 @@ pub struct Validator {
 impl Record for Validator {
     const TABLE: u8 = 2;
     type Key = Address;
+}
+
+/// Who decides the next heights, with their power, by operator. What a block changes counts from
+/// the second height after it on, so that the header in between can say who that will be.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Sets {
+    /// Who decides the height after the tip.
+    pub current: Vec<(Address, u64)>,
+    /// Who decides the one after that.
+    pub next: Vec<(Address, u64)>,
+}
+
+impl Record for Sets {
+    const TABLE: u8 = 16;
+    type Key = ();
+}
+
+impl Sets {
+    /// The sets in force.
+    ///
+    /// # Panics
+    /// When the state has no genesis.
+    #[must_use]
+    pub fn of(view: &View<'_>) -> Self {
+        view.get(&())
+            .expect("invariant: genesis writes the validators")
+    }
+    /// Those of the first two heights: the validators of genesis.
+    pub(crate) fn begin(view: &mut View<'_>) {
+        let current = powers(view);
+        let next = current.clone();
+        view.put(&(), &Self { current, next });
+    }
+    /// Goes on to the next height, at the end of a block.
+    pub(crate) fn advance(view: &mut View<'_>) {
+        let before = Self::of(view);
+        let after = Self {
+            current: before.next.clone(),
+            next: powers(view),
+        };
+        if after != before {
+            view.put(&(), &after);
+        }
+    }
+    /// What the header of the next block says about them.
+    #[must_use]
+    pub fn hashes(&self) -> (ValidatorsHash, ValidatorsHash) {
+        (validators_hash(&self.current), validators_hash(&self.next))
+    }
+    /// Refuses a header that names others.
+    pub(crate) fn check(&self, header: &Header) -> Result<(), Rejection> {
+        let (current, next) = self.hashes();
+        for (found, expected) in [(header.validators, current), (header.next_validators, next)] {
+            if found != expected {
+                return Err(Rejection::ValidatorsMismatch { found, expected });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// All validators with their power, which is their stake, by operator.

@@ -6,7 +6,7 @@ use ledger_consensus::{
     Application, ApplicationError, Certificate, Check, Equivocation, HeightParams, Validator,
     ValidatorSet,
 };
-use ledger_state::{apply, beacon, run, select, validator};
+use ledger_state::{apply, beacon, run, select, validator::Sets};
 use protocol::{
     Address, BlockId, Height, SigningKey, StateRoot,
     block::{self, Block, Header, TRANSACTIONS_COUNT_MAX},
@@ -55,8 +55,9 @@ impl Application for ChainApplication {
     }
 
     fn params(&self, _: Height) -> HeightParams {
-        let powers = self.chain.view(validator::powers);
-        let validators = powers
+        let sets = self.chain.view(Sets::of);
+        let validators = sets
+            .current
             .into_iter()
             .map(|(key, power)| Validator { key, power })
             .collect::<Vec<_>>();
@@ -90,6 +91,7 @@ impl Application for ChainApplication {
         let candidates = shared.mempool.candidates();
         // Selection keeps to the block limit of the protocol, which `params` tells the engine too.
         let chosen = select(&shared.state, candidates, TRANSACTIONS_COUNT_MAX);
+        let (validators, next_validators) = Sets::of(&view).hashes();
         let header = Header {
             chain: self.chain.id,
             height,
@@ -99,6 +101,8 @@ impl Application for ChainApplication {
             proposer: self.operator,
             state_root: shared.state.root(),
             transactions_root: StateRoot::from_bytes([0; 32]),
+            validators,
+            next_validators,
             beacon_proof,
         };
         let block = block::Verified::assemble(header, chosen);

@@ -3,7 +3,7 @@
 use protocol::{
     Amount, BlobId, BlockId, ChainId, CheckpointId, EnvironmentHash, Height, Micro, Nonce,
     ProposalId, RunId, SigningKey, StateRoot, Step,
-    block::{Block, Header},
+    block::{Block, Header, validators_hash},
     checkpoint::{Checkpoint, Evaluation},
     class::{Cell, Class, ClassId, ClassTable, Limits, ProjectionLimits},
     codec::{BoundedVec, Bytes, Text},
@@ -462,6 +462,8 @@ pub(crate) fn block() -> Block {
             proposer: key(3).address(),
             state_root: StateRoot::from_bytes([0xAA; 32]),
             transactions_root: Block::root_of(&transactions),
+            validators: validators_hash(&[(key(3).address(), 5)]),
+            next_validators: validators_hash(&[(key(3).address(), 4), (key(4).address(), 1)]),
             beacon_proof: key(3).vrf().prove(b"vector").1,
         },
         transactions: BoundedVec::new(transactions).unwrap(),

@@ -14,6 +14,7 @@
 mod block;
 mod class_table;
 mod compressed_update;
+mod evidence;
 mod genesis;
 mod gguf;
 mod gradient_payload;
@@ -45,6 +46,8 @@ pub const ALL: &[Decoder] = &[
     block::DECODER,
     class_table::DECODER,
     compressed_update::DECODER,
+    evidence::DECODER,
+    evidence::STATE_PROOF,
     genesis::DECODER,
     gguf::DECODER,
     gradient_payload::DECODER,

@@ -4,7 +4,7 @@ use super::Row;
 use crate::support::{Chain, Setup};
 use ledger_state::{Rejection, apply, beacon};
 use protocol::{
-    BlockId, Height, StateRoot,
+    BlockId, Height, StateRoot, ValidatorsHash,
     block::{self, Header},
     vrf,
 };
@@ -21,6 +21,12 @@ pub(super) const ROWS: &[Row] = &[
     }),
     ("StateRootMismatch", || {
         with(|header| header.state_root = StateRoot::from_bytes([7; 32]))
+    }),
+    ("ValidatorsMismatch", || {
+        with(|header| header.validators = ValidatorsHash::from_bytes([7; 32]))
+    }),
+    ("ValidatorsMismatch", || {
+        with(|header| header.next_validators = ValidatorsHash::from_bytes([7; 32]))
     }),
     ("ProposerUnknown", proposed_by_a_miner),
     ("ProposerUnknown", proposed_by_a_holder),

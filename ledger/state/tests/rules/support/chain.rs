@@ -126,8 +126,9 @@ impl Chain {
     pub(crate) fn header_of(&self, round: u32) -> Header {
         let view = self.view();
         let tip = run::tip(&view);
-        let powers = validator::powers(&view);
-        let proposer = beacon::proposer(&powers, tip.height.next(), round).unwrap();
+        let sets = validator::Sets::of(&view);
+        let (validators, next_validators) = sets.hashes();
+        let proposer = beacon::proposer(&sets.current, tip.height.next(), round).unwrap();
         Header {
             chain: self.id,
             height: tip.height.next(),
@@ -137,6 +138,8 @@ impl Chain {
             proposer,
             state_root: self.state.root(),
             transactions_root: StateRoot::from_bytes([0; 32]),
+            validators,
+            next_validators,
             beacon_proof: beacon::prove(&view, &self.key_of(proposer).vrf()),
         }
     }

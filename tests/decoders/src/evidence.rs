@@ -1,0 +1,106 @@
+//! What a light client is shown: state proofs, and headers with certificates that lead to them.
+
+use crate::{Decoder, vectors};
+use ledger_consensus::Certificate;
+use ledger_tree::{Proof, Tree};
+use light_client::{Client, Evidence, Link};
+use protocol::{
+    SigningKey,
+    block::{Block, Header, validators_hash},
+    codec::BoundedVec,
+};
+use std::collections::BTreeMap;
+
+/// A few entries; the seeds' proofs are about them.
+fn entries() -> BTreeMap<Vec<u8>, Vec<u8>> {
+    (0..40_u8).map(|n| (vec![n], vec![n; 9])).collect()
+}
+
+fn proofs() -> Vec<Proof> {
+    let entries = entries();
+    let tree = Tree::of(&entries);
+    let asked: [&[u8]; 4] = [&[], &[3], &[200], &[0, 7, 30, 99]];
+    let prove = |numbers: &&[u8]| {
+        let keys: Vec<Vec<u8>> = numbers.iter().map(|n| vec![*n]).collect();
+        tree.prove(&keys, |key| entries.get(key).cloned()).unwrap()
+    };
+    asked.iter().map(prove).collect()
+}
+
+/// Whatever verifies is true of the tree.
+pub(crate) const STATE_PROOF: Decoder = Decoder {
+    name: "state_proof",
+    run: |bytes| {
+        let Ok(proof) = Proof::decode(bytes) else {
+            return;
+        };
+        assert_eq!(proof.encode(), bytes);
+        let entries = entries();
+        if let Ok(proven) = proof.verify(Tree::of(&entries).root()) {
+            for number in 0..=255 {
+                if let Ok(found) = proven.get(&[number]) {
+                    let expected = entries.get(&vec![number]);
+                    assert_eq!(found, expected.map(Vec::as_slice));
+                }
+            }
+        }
+    },
+    seeds: || proofs().iter().map(Proof::encode).collect(),
+};
+
+/// A header, and one two heights above it; one validator decides both.
+fn headers() -> (Header, Header) {
+    let validators = validators_hash(&[(key().address(), 5)]);
+    let trusted = Block::decode(&vectors::bytes("block")[0]).unwrap().header;
+    let trusted = Header {
+        validators,
+        next_validators: validators,
+        round: 0,
+        ..trusted
+    };
+    let later = Header {
+        height: trusted.height.next().next(),
+        state_root: Tree::of(&entries()).root(),
+        ..trusted.clone()
+    };
+    (trusted, later)
+}
+
+fn key() -> SigningKey {
+    SigningKey::from_seed([1; 32])
+}
+
+/// From the trusted header, whatever verifies is about the later one, and true.
+pub(crate) const DECODER: Decoder = Decoder {
+    name: "evidence",
+    run: |bytes| {
+        let Ok(evidence) = Evidence::decode(bytes) else {
+            return;
+        };
+        assert_eq!(evidence.encode(), bytes);
+        let ((trusted, later), entries) = (headers(), entries());
+        let next = BoundedVec::new(vec![(key().address(), 5)]).unwrap();
+        let client = Client::of_header(&trusted, &next).unwrap();
+        if let Ok(held) = evidence.verify(client) {
+            assert_eq!(held.certified.header, later);
+            for (key, value) in held.state.entries() {
+                assert_eq!(entries.get(key).map(Vec::as_slice), Some(value));
+            }
+        }
+    },
+    seeds: || {
+        let (_, header) = headers();
+        let id = header.id();
+        let link = Link {
+            certificate: Certificate::sign(header.chain, header.height, id, &key()),
+            header,
+            validators: None,
+            next_validators: None,
+        };
+        let of = |state: Proof| {
+            let links = BoundedVec::new(vec![link.clone()]).unwrap();
+            Evidence { links, state }.encode()
+        };
+        proofs().into_iter().map(of).collect()
+    },
+};
