@@ -61,7 +61,7 @@ fn headers() -> (Header, Header) {
     let later = Header {
         height: trusted.height.next().next(),
         state_root: Tree::of(&entries()).root(),
-        ..trusted.clone()
+        ..trusted
     };
     (trusted, later)
 }

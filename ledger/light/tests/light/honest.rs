@@ -42,13 +42,7 @@ fn headers_are_left_out_while_two_thirds_of_the_trusted_power_sign() {
 #[test]
 fn a_set_with_nobody_in_common_is_reached_through_the_header_that_names_it() {
     let (early, late) = (powers(&[(1, 1), (2, 1)]), powers(&[(3, 1), (4, 1)]));
-    let world = World::new(&[
-        early.clone(),
-        early.clone(),
-        late.clone(),
-        late.clone(),
-        late,
-    ]);
+    let world = World::new(&[early.clone(), early, late.clone(), late.clone(), late]);
     let mut client = world.client();
     let far = world.link(4, &[3, 4]);
     assert!(matches!(
