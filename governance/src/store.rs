@@ -24,7 +24,8 @@ pub trait Record: BorshSerialize + BorshDeserialize {
     type Key: BorshSerialize + BorshDeserialize;
 }
 
-fn key_bytes<R: Record>(key: &impl BorshSerialize) -> Vec<u8> {
+/// Where a record lies in the store.
+pub fn key_bytes<R: Record>(key: &impl BorshSerialize) -> Vec<u8> {
     let mut bytes = vec![R::TABLE];
     bytes.extend(encode(key));
     bytes

@@ -7,13 +7,15 @@
 pub mod application;
 pub mod curves;
 pub mod mempool;
+pub mod proofs;
 pub mod watch;
 
 use crate::rpc::{governance::CurvePoint, overview::EventRow};
 use curves::Curves;
-use ledger_state::{Rejection, State, Transition, run};
+use ledger_state::{Rejection, State, Transition, run, validator::Sets};
 use ledger_store::{Commit, Store, StoreError};
 use mempool::{Mempool, MempoolError};
+use proofs::{Before, keep_sets};
 use protocol::{
     Address, ChainId, Height, Nonce, ProposalId, TransactionId, block,
     codec::{DecodeError, encode},
@@ -83,6 +85,8 @@ impl SubmitError {
 
 struct Shared {
     state: State,
+    /// What proofs are about; nothing before the first block since the start.
+    before: Option<Before>,
     mempool: Mempool,
     /// The last block that was checked, so that committing it need not apply it again.
     checked: Option<(block::Verified, Transition)>,
@@ -132,8 +136,10 @@ impl Chain {
         }
         let height = run::tip(&state.view()).height;
         let watch = Watch::recovered(store.as_ref(), id, &state.view())?;
+        keep_sets(store.as_ref(), &state, None)?;
         let shared = Shared {
             state,
+            before: None,
             mempool: Mempool::default(),
             checked: None,
             events: VecDeque::new(),
@@ -344,7 +350,10 @@ impl Chain {
             tree,
             events,
         } = transition;
-        shared.state.advance_to(writes, tree);
+        let sets = Sets::of(&shared.state.view());
+        let before = Before::advance(&mut shared.state, header.height, writes, tree);
+        shared.before = Some(before);
+        keep_sets(self.store.as_ref(), &shared.state, Some(&sets))?;
         shared.checked = None;
         shared.mempool.retain_valid(&shared.state, header.height);
         self.record(shared, header.height, header.time_ms, &events);

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::{
-    calibrate, checkpoint, devnet, export, gov, joining, mining, model, plot, query, replay,
+    calibrate, checkpoint, devnet, export, gov, joining, mining, model, plot, prove, query, replay,
     rpc::client::Client,
     validator::{self, Role},
     wallet,
@@ -55,6 +55,12 @@ enum Command {
     Plot(plot::Arguments),
     /// Ask a node about a block, account, miner, run, step, unit or proposal.
     Query(query::Arguments),
+    /// Write a file that proves an account, miner, unit, verdict, proposal, checkpoint or run.
+    Prove(prove::ProveArguments),
+    /// Write a file that proves which signed contributions made a checkpoint.
+    Provenance(prove::ProvenanceArguments),
+    /// Check such a file offline, against a genesis, and say what it proves.
+    Verify(prove::VerifyArguments),
     /// Send tokens.
     Transfer(TransferArguments),
     /// Propose, vote, delegate, and see what a vote would change.
@@ -320,6 +326,9 @@ impl Arguments {
             Command::Checkpoint(command) => checkpoint::run(command).await,
             Command::Plot(arguments) => plot::run(arguments).await,
             Command::Query(arguments) => query::run(arguments).await,
+            Command::Prove(arguments) => prove::prove(arguments).await,
+            Command::Provenance(arguments) => prove::provenance(arguments).await,
+            Command::Verify(arguments) => prove::verify(&arguments),
             Command::Transfer(arguments) => transfer(arguments).await,
             Command::Gov(arguments) => gov::run(arguments).await,
             Command::Model(command) => model::run(command),

@@ -33,6 +33,7 @@ pub mod other_engine;
 pub mod outbox;
 pub mod pieces;
 pub mod plot;
+pub mod prove;
 pub mod query;
 pub mod replay;
 pub mod rpc;

@@ -6,6 +6,7 @@ pub mod governance;
 pub mod overview;
 pub mod overview_build;
 pub mod preview;
+pub mod proofs;
 pub mod query;
 pub mod server;
 pub mod work;

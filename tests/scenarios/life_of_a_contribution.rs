@@ -1,6 +1,7 @@
 //! One contribution from task to checkpoint, in a network of processes, one function a stage.
 
 use crate::support::{Devnet, complaint, text};
+use ledger_evidence::File;
 use network::FolderStore;
 use node::rpc::{
     overview::Overview,
@@ -28,7 +29,9 @@ async fn life_of_a_contribution() {
     let audited = sample(&devnet).await;
     verdict(&audited);
     reward(&devnet, &audited).await;
-    checkpoint(&devnet).await;
+    let model = checkpoint(&devnet).await;
+    facts(&devnet, &audited);
+    provenance(&devnet, model);
 }
 
 /// A beacon assigned a unit to a miner, which had no say in it.
@@ -193,7 +196,7 @@ async fn reward(devnet: &Devnet, unit: &UnitAnswer) {
 }
 
 /// Validators agreed on the checkpoint that the unit went into; its file has that hash.
-async fn checkpoint(devnet: &Devnet) {
+async fn checkpoint(devnet: &Devnet) -> CheckpointId {
     let run: Value = devnet.ask("/v1/runs/0").await;
     let recipe: protocol::recipe::Recipe = serde_json::from_value(run["recipe"].clone()).unwrap();
     let step = protocol::Step::new(run["step"].as_u64().unwrap());
@@ -208,6 +211,7 @@ async fn checkpoint(devnet: &Devnet) {
     assert!(engine::Parameters::from_safetensors(&bytes).is_ok());
     compared(devnet, model, &bytes);
     told(devnet, step);
+    model
 }
 
 /// One command says that a file is the agreed checkpoint, or where it differs first.
@@ -244,6 +248,89 @@ fn told(devnet: &Devnet, step: protocol::Step) {
     let said = text(&output);
     assert!(
         said.contains("gradient units") && said.contains("closed_at"),
+        "{said}"
+    );
+}
+
+/// Has a node write a proof, and checks it without the node.
+fn proven(devnet: &Devnet, command: &[&str]) -> (String, Vec<u8>) {
+    let node = format!("http://127.0.0.1:{}", devnet.port);
+    let file = devnet.home().join("fact.proof");
+    let path = file.to_string_lossy().into_owned();
+    let output = devnet.command(&[command, &["--node", &node, "--out", &path]].concat());
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        complaint(&output)
+    );
+    let output = checked(devnet, &path);
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        complaint(&output)
+    );
+    (text(&output), std::fs::read(&file).unwrap())
+}
+
+fn checked(devnet: &Devnet, file: &str) -> std::process::Output {
+    let genesis = devnet.home().join("genesis.json");
+    devnet.command(&["verify", file, "--genesis", &genesis.to_string_lossy()])
+}
+
+/// A stranger with the genesis learns what the chain says, and that it says nothing.
+fn facts(devnet: &Devnet, audited: &UnitAnswer) {
+    let unit = audited.unit.to_string();
+    let (said, _) = proven(devnet, &["prove", "unit", &unit]);
+    assert!(
+        said.contains("is final by") && said.contains("accepted at height"),
+        "{said}"
+    );
+    let blob = audited.commitment.as_ref().unwrap().blob.to_string();
+    assert!(said.contains(&blob), "{said}");
+    let (said, _) = proven(devnet, &["prove", "verdict", &unit]);
+    assert!(said.contains("round of"), "{said}");
+    let (said, _) = proven(devnet, &["prove", "miner", &audited.miner.to_string()]);
+    assert!(said.contains("bond"), "{said}");
+    let (said, _) = proven(devnet, &["prove", "checkpoint", "0.1"]);
+    assert!(said.contains("agreed at height"), "{said}");
+    let nobody = "00".repeat(32);
+    let (said, _) = proven(devnet, &["prove", "proposal", &nobody]);
+    assert!(said.contains("there is no proposal"), "{said}");
+}
+
+/// One file shows a stranger which signed contributions made a model; damage is found.
+fn provenance(devnet: &Devnet, model: CheckpointId) {
+    let (said, bytes) = proven(devnet, &["provenance", &model.to_string()]);
+    let made = format!("checkpoint {model} was made in");
+    assert!(
+        said.contains(&made) && said.contains("signed in transaction"),
+        "{said}"
+    );
+    let json = std::fs::read(devnet.home().join("genesis.json")).unwrap();
+    let genesis: protocol::genesis::Genesis = serde_json::from_slice(&json).unwrap();
+    for part in 0..200 {
+        let mut damaged = bytes.clone();
+        let at = part * bytes.len() / 200 + 7;
+        damaged[at.min(bytes.len() - 1)] ^= 1 << (part % 8);
+        let refused = File::decode(&damaged).and_then(|file| file.verify(&genesis));
+        assert!(
+            refused.is_err(),
+            "byte {at} of {} may be anything",
+            bytes.len()
+        );
+    }
+    let mut other = genesis;
+    other.time_ms += 1;
+    assert!(File::decode(&bytes).unwrap().verify(&other).is_err());
+    let file = devnet.home().join("damaged.provenance");
+    let mut damaged = bytes;
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::write(&file, damaged).unwrap();
+    let output = checked(devnet, &file.to_string_lossy());
+    assert!(!output.status.success());
+    let said = complaint(&output);
+    assert!(
+        said.contains("proves nothing") && said.contains("signature"),
         "{said}"
     );
 }

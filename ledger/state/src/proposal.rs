@@ -6,6 +6,8 @@
 
 mod world;
 
+pub use world::key;
+
 use crate::{View, event::Event, genesis::GenesisError};
 use governance::{
     Calendar, Proposal, action, lifecycle,

@@ -98,10 +98,27 @@ impl Client {
         };
         self.request(post).await
     }
+    /// Reads the bytes at `path` from the first node that answers.
+    ///
+    /// # Errors
+    /// When no node can be reached, or the one that answers says no.
+    pub async fn bytes(&self, path: &str) -> Result<Vec<u8>, ClientError> {
+        let answer = self.answer(|node| self.http.get(format!("{node}{path}")));
+        read_bytes(answer.await?).await
+    }
     async fn request<T: DeserializeOwned>(
         &self,
         build: impl Fn(&str) -> reqwest::RequestBuilder,
     ) -> Result<T, ClientError> {
+        let body = read_bytes(self.answer(build).await?).await?;
+        serde_json::from_slice(&body)
+            .map_err(|error| ClientError::Refused(problem(format!("unexpected answer: {error}"))))
+    }
+    /// The answer of the first node that gives one.
+    async fn answer(
+        &self,
+        build: impl Fn(&str) -> reqwest::RequestBuilder,
+    ) -> Result<reqwest::Response, ClientError> {
         let mut reason = "none is configured".to_owned();
         let first = self.current.load(Ordering::Relaxed);
         for offset in 0..self.nodes.len() {
@@ -120,7 +137,7 @@ impl Client {
                 }
             };
             self.current.store(position, Ordering::Relaxed);
-            return read(answer).await;
+            return Ok(answer);
         }
         Err(ClientError::Unreachable {
             nodes: self.nodes.join(", "),
@@ -134,13 +151,17 @@ fn was_cut(error: &reqwest::Error) -> bool {
     !error.is_connect() && !error.is_timeout()
 }
 
-async fn read<T: DeserializeOwned>(answer: reqwest::Response) -> Result<T, ClientError> {
-    let status = answer.status();
-    let problem = |message: String| Problem {
+fn problem(message: String) -> Problem {
+    Problem {
         code: None,
         name: None,
         message,
-    };
+    }
+}
+
+/// The body of an answer that says yes.
+async fn read_bytes(answer: reqwest::Response) -> Result<Vec<u8>, ClientError> {
+    let status = answer.status();
     let body = answer.bytes().await.map_err(|error| {
         ClientError::Refused(problem(format!(
             "the answer broke off: {}",
@@ -148,8 +169,7 @@ async fn read<T: DeserializeOwned>(answer: reqwest::Response) -> Result<T, Clien
         )))
     })?;
     if status.is_success() {
-        return serde_json::from_slice(&body)
-            .map_err(|error| ClientError::Refused(problem(format!("unexpected answer: {error}"))));
+        return Ok(body.to_vec());
     }
     let parsed = serde_json::from_slice(&body);
     let text = || problem(format!("{status}: {}", String::from_utf8_lossy(&body)));

@@ -1,8 +1,8 @@
 //! Serves the page and the JSON interface.
 
-use super::{curves, governance, overview::Overview, overview_build, preview, query, work};
+use super::{curves, governance, overview::Overview, overview_build, preview, proofs, query, work};
 use crate::{
-    chain::{Chain, SubmitError},
+    chain::{Chain, SubmitError, proofs::ProveError},
     local::Local,
     pieces::Pieces,
 };
@@ -18,7 +18,9 @@ use axum::{
     routing::{get, post},
 };
 use futures::{Stream, StreamExt as _, stream};
+use ledger_evidence::{File, Subject};
 use network::FolderStore;
+use proofs::FileError;
 use protocol::{
     Address, BlobId, Height, ProposalId, RunId, Step, TransactionId,
     codec::decode,
@@ -48,6 +50,8 @@ pub struct Served {
     blobs: Arc<FolderStore>,
     /// Held while a file is cut into pieces.
     listings: tokio::sync::Mutex<()>,
+    /// Held while a proof is made.
+    proofs: tokio::sync::Mutex<()>,
 }
 
 impl Served {
@@ -67,6 +71,7 @@ impl Served {
             previews: tokio::sync::Mutex::const_new(()),
             blobs,
             listings: tokio::sync::Mutex::const_new(()),
+            proofs: tokio::sync::Mutex::const_new(()),
         }
     }
     /// The overview, built once a height.
@@ -207,6 +212,8 @@ pub fn router(served: Arc<Served>) -> Router {
         .route("/v1/updates/{run}/{step}", get(updates))
         .route("/v1/units/{unit}", get(unit))
         .route("/v1/pieces/{blob}", get(pieces))
+        .route("/v1/proofs/{kind}/{id}", get(proof))
+        .route("/v1/provenance/{checkpoint}", get(provenance))
         .route("/v1/proposals", get(proposals))
         .route("/v1/proposals/{id}", get(proposal))
         .route("/v1/proposals/{id}/preview", get(preview))
@@ -380,6 +387,64 @@ async fn pieces(State(served): Shared, Path(id): Path<BlobId>) -> Response {
         message,
     };
     problem.response(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// A file that proves what the state has under a name.
+async fn proof(State(served): Shared, Path((kind, id)): Path<(String, String)>) -> Response {
+    match Subject::parse(&kind, &id) {
+        Ok(subject) => {
+            file(served, move |s| {
+                proofs::entry(&s.chain, &s.genesis, subject)
+            })
+            .await
+        }
+        Err(error) => refuse(error).response(StatusCode::UNPROCESSABLE_ENTITY),
+    }
+}
+
+/// A file that proves which signed contributions made a checkpoint.
+async fn provenance(State(served): Shared, Path(name): Path<String>) -> Response {
+    file(served, move |s| {
+        proofs::provenance(&s.chain, &s.genesis, &name)
+    })
+    .await
+}
+
+fn refuse(error: impl std::fmt::Display) -> Problem {
+    Problem {
+        code: None,
+        name: None,
+        message: error.to_string(),
+    }
+}
+
+/// Goes through many blocks, so one at a time, and not on the threads that serve others.
+async fn file(
+    served: Arc<Served>,
+    make: impl FnOnce(&Served) -> Result<File, FileError> + Send + 'static,
+) -> Response {
+    let _turn = served.proofs.lock().await;
+    let shared = Arc::clone(&served);
+    match tokio::task::spawn_blocking(move || make(&shared).map(|file| file.encode())).await {
+        Ok(Ok(bytes)) => {
+            let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
+            (kind, bytes).into_response()
+        }
+        Ok(Err(error)) => {
+            let status = match error {
+                FileError::CheckpointUnknown { .. } => StatusCode::NOT_FOUND,
+                FileError::TooEarly { .. } | FileError::Prove(ProveError::TooEarly) => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
+                FileError::TooLarge { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+                FileError::Prove(_) | FileError::CommitmentMissing { .. } => {
+                    StatusCode::INTERNAL_SERVER_ERROR
+                }
+            };
+            refuse(error).response(status)
+        }
+        Err(error) => refuse(error).response(StatusCode::INTERNAL_SERVER_ERROR),
+    }
 }
 
 async fn unit(State(served): Shared, Path(id): Path<UnitId>) -> Response {

@@ -5,7 +5,7 @@ use crate::{
     genesis::check_recipe,
     run::{self, InForce, Plants, Run, RunRecipe, Stage},
     slash,
-    state::{Key, Record},
+    state::{Key, Record, key_bytes},
     task::{self, BEACON_DELAY_BLOCKS},
     unit,
     validator::Validator,
@@ -13,10 +13,11 @@ use crate::{
 use borsh::{BorshDeserialize, BorshSerialize, io};
 use governance::{
     Parameters,
-    store::Store,
+    proposal::Proposal,
+    store::{self, Store},
     world::{Operator, Planted, RunStage, World},
 };
-use protocol::{Address, Amount, Height, RunId, Step, class::Class, recipe::Recipe};
+use protocol::{Address, Amount, Height, ProposalId, RunId, Step, class::Class, recipe::Recipe};
 
 /// A record of governance, as its bytes.
 struct Governed(Vec<u8>);
@@ -33,6 +34,13 @@ impl BorshDeserialize for Governed {
         reader.read_to_end(&mut bytes)?;
         Ok(Self(bytes))
     }
+}
+
+/// Where a proposal lies in the state.
+#[must_use]
+pub fn key(id: ProposalId) -> Vec<u8> {
+    let path = Path(store::key_bytes::<Proposal>(&id));
+    key_bytes::<Governed>(&path)
 }
 
 impl Record for Governed {

@@ -1,0 +1,214 @@
+//! The file: evidence, and what it is about.
+
+use crate::{
+    provenance::{self, COMMITMENTS_COUNT_MAX, Provenance},
+    subject::{Record, Subject},
+};
+use borsh::{BorshDeserialize, BorshSerialize};
+use ledger_tree::NotProven;
+use light_client::{Certified, Client, Evidence, EvidenceError, LinkError};
+use protocol::{
+    ChainId, RunId, Step, TransactionId,
+    codec::{BoundedVec, DecodeError, decode, encode},
+    genesis::Genesis,
+    task::UnitId,
+    transaction::{Unverified, VerifyError},
+};
+
+/// The first bytes of every file, with the version of the format.
+const MAGIC: &[u8; 16] = b"cairn proof 0001";
+/// Largest file in bytes.
+const FILE_BYTES_MAX: usize = 1 << 28;
+
+/// What a file claims.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum About {
+    /// What the state has under one name.
+    Entry(Subject),
+    /// How a checkpoint came to be.
+    Provenance {
+        /// The run.
+        run: RunId,
+        /// The step that starts from the checkpoint.
+        step: Step,
+        /// The commitments of all accepted units of all steps before, in order of unit.
+        commitments: BoundedVec<Unverified, COMMITMENTS_COUNT_MAX>,
+    },
+}
+
+/// A proof file.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct File {
+    /// From genesis to the entries.
+    pub evidence: Evidence,
+    /// What they are.
+    pub about: About,
+}
+
+/// Why a file proves nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Another file.
+    #[error(
+        "file does not begin with {:?}; it is no proof",
+        String::from_utf8_lossy(MAGIC)
+    )]
+    NoProof,
+    /// Damaged.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The genesis has no validators.
+    #[error("genesis: {0}")]
+    Genesis(LinkError),
+    /// Headers or state do not hold.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    /// The proof is about something else.
+    #[error("{what}: {source}")]
+    Open {
+        /// What it should be about.
+        what: String,
+        /// What is missing.
+        source: NotProven,
+    },
+    /// A record of another version.
+    #[error("{what} is not a record that this version knows: {reason}")]
+    Unreadable {
+        /// Which.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// No such run.
+    #[error("there is no run {run}")]
+    RunAbsent {
+        /// The run.
+        run: RunId,
+    },
+    /// No such checkpoint.
+    #[error("no checkpoint of step {step} of run {run} was agreed on")]
+    CheckpointAbsent {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: Step,
+    },
+    /// Forged.
+    #[error("commitment {id}: {source}")]
+    Signature {
+        /// The transaction.
+        id: TransactionId,
+        /// What is wrong.
+        source: VerifyError,
+    },
+    /// Another kind of transaction.
+    #[error("transaction {id} commits to no unit")]
+    NoCommitment {
+        /// The transaction.
+        id: TransactionId,
+    },
+    /// Nobody signed for a unit.
+    #[error("unit {unit} was accepted; the file lacks what its miner signed")]
+    Unsigned {
+        /// The unit.
+        unit: UnitId,
+    },
+    /// Its miner signed something else.
+    #[error("what was signed about unit {unit} is not what the chain bound")]
+    OtherCommitment {
+        /// The unit.
+        unit: UnitId,
+    },
+    /// A commitment of no accepted unit.
+    #[error("the file has a commitment to unit {unit}, which is in no checkpoint before")]
+    Superfluous {
+        /// The unit.
+        unit: UnitId,
+    },
+}
+
+/// What a file proves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// What the state has under one name, or nothing.
+    Entry {
+        /// The name.
+        subject: Subject,
+        /// What it has.
+        record: Option<Record>,
+    },
+    /// How a checkpoint came to be.
+    Provenance(Provenance),
+}
+
+/// A proven finding, and what stands behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The chain.
+    pub chain: ChainId,
+    /// The header; the state is the one after its parent.
+    pub certified: Certified,
+    /// Headers from genesis to it, itself included.
+    pub links_count: usize,
+    /// What is proven.
+    pub finding: Finding,
+}
+
+impl File {
+    /// The canonical bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        [MAGIC.as_slice(), &encode(self)].concat()
+    }
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When the bytes are not one canonical file.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
+        let body = bytes.strip_prefix(MAGIC).ok_or(Refusal::NoProof)?;
+        Ok(decode("proof", body, FILE_BYTES_MAX)?)
+    }
+    /// Checks everything, from the genesis on.
+    ///
+    /// # Errors
+    /// The first thing that does not hold.
+    pub fn verify(&self, genesis: &Genesis) -> Result<Verified, Refusal> {
+        let Self { evidence, about } = self;
+        let client = Client::of_genesis(genesis).map_err(Refusal::Genesis)?;
+        let chain = client.chain();
+        let held = evidence.verify(client)?;
+        let finding = match about {
+            About::Entry(subject) => {
+                let what = || subject.to_string();
+                let found = held.state.get(&subject.key());
+                let found = found.map_err(|source| Refusal::Open {
+                    what: what(),
+                    source,
+                })?;
+                let record = found.map(|bytes| subject.read(bytes)).transpose();
+                let record = record.map_err(|reason| Refusal::Unreadable {
+                    what: what(),
+                    reason,
+                })?;
+                let subject = *subject;
+                Finding::Entry { subject, record }
+            }
+            About::Provenance {
+                run,
+                step,
+                commitments,
+            } => Finding::Provenance(provenance::verify(
+                &held.state,
+                chain,
+                (*run, *step),
+                commitments.as_slice(),
+            )?),
+        };
+        Ok(Verified {
+            chain,
+            certified: held.certified,
+            links_count: evidence.links.as_slice().len(),
+            finding,
+        })
+    }
+}

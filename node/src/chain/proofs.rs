@@ -1,0 +1,196 @@
+//! What the chain can prove to whoever has its genesis: headers that lead from there to the tip's,
+//! and entries of the state under that one.
+//!
+//! A header binds the state *before* its block, and only a decided header proves anything. So the
+//! chain keeps the tree before its last block, which shares nearly everything with the one after,
+//! and what that block replaced. Validator sets of the past are kept as notes, by their hashes.
+
+use super::{Chain, Shared};
+use ledger_consensus::Certificate;
+use ledger_state::{State, state::Writes, validator::Sets};
+use ledger_store::{Store, StoreError};
+use ledger_tree::{Proof, TooLarge, Tree};
+use light_client::{Client, Evidence, LINKS_COUNT_MAX, Link, LinkError, Members};
+use protocol::{
+    Height, ValidatorsHash,
+    block::{Block, Header, validators_hash},
+    codec::{BoundedVec, decode, encode},
+    genesis::Genesis,
+};
+use std::fmt;
+
+/// Largest note of a validator set in bytes.
+const SET_BYTES_MAX: usize = 1 << 16;
+
+/// The state before the last block.
+#[derive(Debug)]
+pub(super) struct Before {
+    height: Height,
+    tree: Tree,
+    replaced: Writes,
+}
+
+impl Before {
+    /// Moves the state past the block of a height, and remembers what it was.
+    pub(super) fn advance(state: &mut State, height: Height, writes: Writes, tree: Tree) -> Self {
+        let before = state.tree().clone();
+        Self {
+            height,
+            tree: before,
+            replaced: state.advance_to(writes, tree),
+        }
+    }
+    fn read(&self, state: &State, key: &[u8]) -> Option<Vec<u8>> {
+        match self.replaced.get(key) {
+            Some(replaced) => replaced.clone(),
+            None => state.entries().get(key).cloned(),
+        }
+    }
+}
+
+/// Why there is no proof.
+#[derive(Debug, thiserror::Error)]
+pub enum ProveError {
+    /// The node has not decided a block since it started.
+    #[error("no block was decided since this node started; ask again after the next one")]
+    TooEarly,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What the store has is not what the chain decided.
+    #[error("block {height}: {reason}")]
+    Damaged {
+        /// The block.
+        height: Height,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Validators of which this node has no list.
+    #[error("validators {hash} of height {height} are not known here; ask an older node")]
+    ValidatorsUnknown {
+        /// The height.
+        height: Height,
+        /// The list's hash.
+        hash: ValidatorsHash,
+    },
+    /// Its own headers do not lead there.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// More than a proof may hold.
+    #[error("{0}")]
+    TooLarge(String),
+}
+
+impl From<TooLarge> for ProveError {
+    fn from(error: TooLarge) -> Self {
+        Self::TooLarge(error.to_string())
+    }
+}
+
+fn note(hash: ValidatorsHash) -> Vec<u8> {
+    [b"validators/".as_slice(), hash.as_bytes()].concat()
+}
+
+/// Notes the lists that the next headers will name, unless the state before had them.
+pub(super) fn keep_sets(
+    store: &dyn Store,
+    state: &State,
+    known: Option<&Sets>,
+) -> Result<(), StoreError> {
+    let sets = Sets::of(&state.view());
+    for set in [&sets.current, &sets.next] {
+        let is_known = known.is_some_and(|known| [&known.current, &known.next].contains(&set));
+        if !is_known {
+            store.put_local(&note(validators_hash(set)), &encode(set))?;
+        }
+    }
+    Ok(())
+}
+
+fn damaged(height: Height) -> impl Fn(&dyn fmt::Display) -> ProveError {
+    move |reason| ProveError::Damaged {
+        height,
+        reason: reason.to_string(),
+    }
+}
+
+impl Chain {
+    /// The height whose header certifies what [`Self::prove`] proves now.
+    #[must_use]
+    pub fn proven_at(&self) -> Option<Height> {
+        self.read().before.as_ref().map(|before| before.height)
+    }
+    /// Proves what the state before the last block has under these keys.
+    ///
+    /// # Errors
+    /// See [`ProveError`].
+    pub fn prove(&self, genesis: &Genesis, keys: &[Vec<u8>]) -> Result<Evidence, ProveError> {
+        let (height, state) = self.prove_state(keys)?;
+        let links = BoundedVec::new(self.links(genesis, height)?);
+        let links = links.map_err(|error| ProveError::TooLarge(error.to_string()))?;
+        Ok(Evidence { links, state })
+    }
+    fn prove_state(&self, keys: &[Vec<u8>]) -> Result<(Height, Proof), ProveError> {
+        let shared = self.read();
+        let Shared { state, before, .. } = &*shared;
+        let before = before.as_ref().ok_or(ProveError::TooEarly)?;
+        let proof = before.tree.prove(keys, |key| before.read(state, key))?;
+        Ok((before.height, proof))
+    }
+    /// Headers that lead from genesis to a height, each as far from the one before as can be.
+    fn links(&self, genesis: &Genesis, to: Height) -> Result<Vec<Link>, ProveError> {
+        let mut client = Client::of_genesis(genesis)?;
+        let mut links = Vec::new();
+        while client.height() < to && links.len() <= LINKS_COUNT_MAX {
+            let at = client.height();
+            let mut ahead = to.get().saturating_sub(at.get());
+            let link = loop {
+                let link = self.link(at.saturating_add(ahead), &client)?;
+                match client.advance(&link) {
+                    Ok(_) => break link,
+                    // Too much power moved in between; the next header always follows.
+                    Err(LinkError::Untrusted { .. }) if ahead > 1 => ahead /= 2,
+                    Err(error) => return Err(error.into()),
+                }
+            };
+            links.push(link);
+        }
+        Ok(links)
+    }
+    fn link(&self, height: Height, client: &Client) -> Result<Link, ProveError> {
+        let damaged = damaged(height);
+        let stored = self.store.block(height)?;
+        let stored = stored.ok_or_else(|| damaged(&"it is missing"))?;
+        let header = Block::decode(&stored.block)
+            .map_err(|error| damaged(&error))?
+            .header;
+        let certificate: Certificate =
+            decode("certificate", &stored.certificate, 1 << 20).map_err(|error| damaged(&error))?;
+        let trusted: Vec<_> = client
+            .set()
+            .as_slice()
+            .iter()
+            .map(|v| (v.key, v.power))
+            .collect();
+        let Header {
+            validators,
+            next_validators,
+            ..
+        } = header;
+        let unless = |hash: ValidatorsHash, known: ValidatorsHash| {
+            let list = || self.members(height, hash);
+            (hash != known).then(list).transpose()
+        };
+        Ok(Link {
+            validators: unless(validators, validators_hash(&trusted))?,
+            next_validators: unless(next_validators, validators)?,
+            header,
+            certificate,
+        })
+    }
+    fn members(&self, height: Height, hash: ValidatorsHash) -> Result<Members, ProveError> {
+        let stored = self.store.get_local(&note(hash))?;
+        let stored = stored.ok_or(ProveError::ValidatorsUnknown { height, hash })?;
+        decode("validators", &stored, SET_BYTES_MAX).map_err(|error| damaged(height)(&error))
+    }
+}
