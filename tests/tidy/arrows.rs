@@ -78,6 +78,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ledger-state",
             "ledger-consensus",
             "light-client",
+            "ledger-evidence",
             "network",
             "engine",
         ],

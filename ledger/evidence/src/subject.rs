@@ -174,3 +174,44 @@ impl fmt::Display for Subject {
 pub(crate) fn decode<T: BorshDeserialize>(bytes: &[u8]) -> Result<T, String> {
     T::try_from_slice(bytes).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_are_read_as_they_are_written() {
+        let address = Address::from_bytes([7; 32]).to_string();
+        let id = ProposalId::from_bytes([8; 32]).to_string();
+        let mut keys = std::collections::BTreeSet::new();
+        let names = [
+            ("account", address.as_str()),
+            ("validator", &address),
+            ("miner", &address),
+            ("verifier", &address),
+            ("unit", "0.12.rollout.3"),
+            ("proposal", &id),
+            ("checkpoint", "0.13"),
+            ("run", "2"),
+        ];
+        for (kind, name) in names {
+            let subject = Subject::parse(kind, name).expect("a subject");
+            assert_eq!(subject.words(), (kind, name.to_owned()));
+            assert!(keys.insert(subject.key()), "{subject} has a key of its own");
+            assert!(subject.read(&[1]).is_err(), "one byte is no {kind}");
+        }
+        let unit = Subject::parse("verdict", "0.12.rollout.3").expect("a verdict");
+        assert!(
+            !keys.insert(unit.key()),
+            "a unit's verdicts are in its record"
+        );
+        for (kind, name) in [
+            ("block", "1"),
+            ("unit", "1"),
+            ("account", "7"),
+            ("run", "-1"),
+        ] {
+            assert!(Subject::parse(kind, name).is_err(), "{kind} {name}");
+        }
+    }
+}

@@ -2,12 +2,14 @@
 
 use crate::{Decoder, vectors};
 use ledger_consensus::Certificate;
+use ledger_evidence::{About, File, Subject};
 use ledger_tree::{Proof, Tree};
 use light_client::{Client, Evidence, Link};
 use protocol::{
-    SigningKey,
+    RunId, SigningKey, Step,
     block::{Block, Header, validators_hash},
     codec::BoundedVec,
+    genesis::Genesis,
 };
 use std::collections::BTreeMap;
 
@@ -88,19 +90,51 @@ pub(crate) const DECODER: Decoder = Decoder {
             }
         }
     },
+    seeds: || evidence().iter().map(Evidence::encode).collect(),
+};
+
+/// Nothing is proven from the vectors' genesis, whose keys nobody here has.
+pub(crate) const PROOF_FILE: Decoder = Decoder {
+    name: "proof_file",
+    run: |bytes| {
+        let Ok(file) = File::decode(bytes) else {
+            return;
+        };
+        assert_eq!(file.encode(), bytes);
+        let json = &vectors::json("genesis")[0];
+        let genesis: Genesis = serde_json::from_slice(json).unwrap();
+        assert!(file.verify(&genesis).is_err());
+    },
     seeds: || {
-        let (_, header) = headers();
-        let id = header.id();
-        let link = Link {
-            certificate: Certificate::sign(header.chain, header.height, id, &key()),
-            header,
-            validators: None,
-            next_validators: None,
-        };
-        let of = |state: Proof| {
-            let links = BoundedVec::new(vec![link.clone()]).unwrap();
-            Evidence { links, state }.encode()
-        };
-        proofs().into_iter().map(of).collect()
+        let address = key().address();
+        let block = Block::decode(&vectors::bytes("block")[0]).unwrap();
+        let about = [
+            About::Entry(Subject::Account(address)),
+            About::Entry(Subject::Checkpoint(RunId::ZERO, Step::new(3))),
+            About::Provenance {
+                run: RunId::ZERO,
+                step: Step::new(1),
+                commitments: BoundedVec::new(block.transactions.into_vec()).unwrap(),
+            },
+        ];
+        let file = |(evidence, about)| File { evidence, about }.encode();
+        evidence().into_iter().zip(about).map(file).collect()
     },
 };
+
+/// What proves the later header and its entries.
+fn evidence() -> Vec<Evidence> {
+    let (_, header) = headers();
+    let id = header.id();
+    let link = Link {
+        certificate: Certificate::sign(header.chain, header.height, id, &key()),
+        header,
+        validators: None,
+        next_validators: None,
+    };
+    let of = |state: Proof| {
+        let links = BoundedVec::new(vec![link.clone()]).unwrap();
+        Evidence { links, state }
+    };
+    proofs().into_iter().map(of).collect()
+}

@@ -47,6 +47,7 @@ pub const ALL: &[Decoder] = &[
     class_table::DECODER,
     compressed_update::DECODER,
     evidence::DECODER,
+    evidence::PROOF_FILE,
     evidence::STATE_PROOF,
     genesis::DECODER,
     gguf::DECODER,
