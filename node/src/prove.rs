@@ -143,7 +143,7 @@ pub fn verify(arguments: &VerifyArguments) -> Result<()> {
                 model.is_none(),
                 "{name} is about {subject}, not about a model"
             );
-            lines.extend(describe(subject, record.as_ref()));
+            lines.extend(describe(subject, record.as_deref()));
         }
         Finding::Provenance(made) => {
             if let Some(path) = model {

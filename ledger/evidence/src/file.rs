@@ -135,10 +135,10 @@ pub enum Finding {
         /// The name.
         subject: Subject,
         /// What it has.
-        record: Option<Record>,
+        record: Option<Box<Record>>,
     },
     /// How a checkpoint came to be.
-    Provenance(Provenance),
+    Provenance(Box<Provenance>),
 }
 
 /// A proven finding, and what stands behind it.
@@ -190,19 +190,20 @@ impl File {
                     what: what(),
                     reason,
                 })?;
-                let subject = *subject;
-                Finding::Entry { subject, record }
+                Finding::Entry {
+                    subject: *subject,
+                    record: record.map(Box::new),
+                }
             }
             About::Provenance {
                 run,
                 step,
                 commitments,
-            } => Finding::Provenance(provenance::verify(
-                &held.state,
-                chain,
-                (*run, *step),
-                commitments.as_slice(),
-            )?),
+            } => {
+                let asked = (*run, *step);
+                let made = provenance::verify(&held.state, chain, asked, commitments.as_slice())?;
+                Finding::Provenance(Box::new(made))
+            }
         };
         Ok(Verified {
             chain,

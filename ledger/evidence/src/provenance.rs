@@ -129,10 +129,7 @@ pub(crate) fn verify(
         let id = unverified.id();
         let checked = unverified.clone().verify(chain);
         let verified = checked.map_err(|source| Refusal::Signature { id, source })?;
-        let unit = match verified.body() {
-            Body::CommitRollouts { unit, .. } | Body::CommitGradient { unit, .. } => *unit,
-            _ => return Err(Refusal::NoCommitment { id }),
-        };
+        let (unit, ..) = committed(verified.body()).ok_or(Refusal::NoCommitment { id })?;
         commitments.insert(unit, verified);
     }
     let made = steps(until)
@@ -182,7 +179,7 @@ fn made(
                     let signed = commitments
                         .remove(&id)
                         .ok_or(Refusal::Unsigned { unit: id })?;
-                    contributions.push(contribution(id, &unit, bound, &signed)?);
+                    contributions.push(contribution(&unit, bound, &signed)?);
                 }
                 (true | false, _) => left_out_count = left_out_count.saturating_add(1),
             }
@@ -203,45 +200,51 @@ fn made(
     })
 }
 
+/// What a commitment binds: the unit, its blob and its claim; nothing if it is none.
+fn committed(body: &Body) -> Option<(UnitId, BlobId, u64, Claim)> {
+    if let Body::CommitRollouts {
+        unit,
+        root,
+        blob,
+        blob_bytes,
+        totals,
+    } = body
+    {
+        let (root, totals) = (*root, *totals);
+        return Some((*unit, *blob, *blob_bytes, Claim::Rollout { root, totals }));
+    }
+    let Body::CommitGradient {
+        unit,
+        root,
+        blob,
+        blob_bytes,
+        tokens_count,
+        loss_micro,
+    } = body
+    else {
+        return None;
+    };
+    let claim = Claim::Gradient {
+        root: *root,
+        tokens_count: *tokens_count,
+        loss_micro: *loss_micro,
+    };
+    Some((*unit, *blob, *blob_bytes, claim))
+}
+
 /// Whether the miner signed what the state says that it bound.
 fn contribution(
-    id: UnitId,
     unit: &Unit,
     bound: &Commitment,
     signed: &Verified,
 ) -> Result<Contribution, Refusal> {
-    let (blob, blob_bytes, claim) = match signed.body() {
-        Body::CommitRollouts {
-            unit: _,
-            root,
-            blob,
-            blob_bytes,
-            totals,
-        } => {
-            let (root, totals) = (*root, *totals);
-            (*blob, *blob_bytes, Claim::Rollout { root, totals })
-        }
-        Body::CommitGradient {
-            unit: _,
-            root,
-            blob,
-            blob_bytes,
-            tokens_count,
-            loss_micro,
-        } => {
-            let claim = Claim::Gradient {
-                root: *root,
-                tokens_count: *tokens_count,
-                loss_micro: *loss_micro,
-            };
-            (*blob, *blob_bytes, claim)
-        }
-        _ => return Err(Refusal::NoCommitment { id: signed.id() }),
-    };
+    let id = signed.id();
+    let found = committed(signed.body()).ok_or(Refusal::NoCommitment { id })?;
+    let (unit_id, blob, blob_bytes, claim) = found;
     let is_same = signed.sender() == unit.miner
         && (blob, blob_bytes, claim) == (bound.blob, bound.blob_bytes, bound.claim);
     if !is_same {
-        return Err(Refusal::OtherCommitment { unit: id });
+        return Err(Refusal::OtherCommitment { unit: unit_id });
     }
     let judged = match (bound.draw, unit.rounds()) {
         (Draw::Spared { rate }, []) => Judged::Spared { rate },
@@ -251,9 +254,9 @@ fn contribution(
         },
     };
     Ok(Contribution {
-        unit: id,
+        unit: unit_id,
         miner: unit.miner,
-        transaction: signed.id(),
+        transaction: id,
         bound_at: bound.at,
         blob,
         blob_bytes,

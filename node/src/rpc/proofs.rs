@@ -15,7 +15,7 @@ use protocol::{
     task::{UnitId, UnitKind},
     transaction::{Body, Unverified},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 /// Why there is no file.
 #[derive(Debug, thiserror::Error)]
@@ -126,12 +126,11 @@ fn signed(chain: &Chain, bound: &BTreeMap<UnitId, Height>) -> Result<Vec<Unverif
     let mut signed = Vec::new();
     for (unit, height) in bound {
         let (unit, height) = (*unit, *height);
-        if !blocks.contains_key(&height) {
-            blocks.insert(height, commitments(chain, height)?);
-        }
-        let found = blocks
-            .get_mut(&height)
-            .and_then(|block| block.remove(&unit));
+        let block = match blocks.entry(height) {
+            Entry::Occupied(block) => block.into_mut(),
+            Entry::Vacant(place) => place.insert(commitments(chain, height)?),
+        };
+        let found = block.remove(&unit);
         signed.push(found.ok_or(FileError::CommitmentMissing { height, unit })?);
     }
     Ok(signed)
