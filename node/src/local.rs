@@ -149,6 +149,11 @@ impl Local {
     pub fn busy(&self, activity: Activity) -> Busy<'_> {
         self.timeline.begin(activity)
     }
+    /// Where the time went until now.
+    #[must_use]
+    pub fn times(&self) -> Times {
+        self.timeline.times()
+    }
     /// Runs a computation on this thread and counts the processor time it took.
     pub fn timed<T>(&self, work: Work, compute: impl FnOnce() -> T) -> T {
         let started = thread_time_us();

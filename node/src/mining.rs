@@ -12,7 +12,7 @@ mod trajectories;
 use crate::{
     computation::{Drawing, Secrets},
     home::{Config, Home, write_atomically},
-    local::{Local, Report},
+    local::{Local, Report, timeline::Times},
     other_engine::OtherEngine,
     outbox::Outbox,
     rpc::{
@@ -123,6 +123,8 @@ struct Miner {
     swept: BTreeMap<RunId, Step>,
     /// The step of each run whose checkpoint it got without a unit to do.
     kept_up: BTreeMap<RunId, Step>,
+    /// Where its time had gone when a step last began.
+    times: Times,
     /// When it last wrote `status.json`.
     written: Option<Instant>,
     /// What it said last.
@@ -231,6 +233,7 @@ async fn mine(home: Home, config: Config, (cheat, slowness): (Option<Cheat>, u32
         units_count: 0,
         swept: BTreeMap::new(),
         kept_up: BTreeMap::new(),
+        times: Times::default(),
         written: None,
         told: String::new(),
     };
@@ -479,6 +482,12 @@ impl Miner {
             }
         }
         if self.swept.insert(run, step) != Some(step) {
+            let times = self.bench.local.times();
+            tracing::info!(
+                "run {run} is at step {step}; since the last, {}",
+                times.since(&self.times)
+            );
+            self.times = times;
             self.sweep()?;
         }
         Ok(())

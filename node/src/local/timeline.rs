@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::{
+    fmt,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -43,6 +44,16 @@ impl Times {
             None => &mut self.waiting_us,
         }
     }
+    /// What has passed since an earlier look.
+    #[must_use]
+    pub const fn since(&self, earlier: &Self) -> Self {
+        Self {
+            computing_us: self.computing_us.saturating_sub(earlier.computing_us),
+            adding_up_us: self.adding_up_us.saturating_sub(earlier.adding_up_us),
+            fetching_us: self.fetching_us.saturating_sub(earlier.fetching_us),
+            waiting_us: self.waiting_us.saturating_sub(earlier.waiting_us),
+        }
+    }
     /// All of it.
     #[must_use]
     pub const fn total_us(&self) -> u64 {
@@ -53,6 +64,20 @@ impl Times {
             waiting_us,
         } = *self;
         computing_us + adding_up_us + fetching_us + waiting_us
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |us: u64| Duration::from_micros(us).as_secs_f64();
+        write!(
+            f,
+            "{:.1} s computing, {:.1} s adding up, {:.1} s fetching, {:.1} s waiting",
+            seconds(self.computing_us),
+            seconds(self.adding_up_us),
+            seconds(self.fetching_us),
+            seconds(self.waiting_us)
+        )
     }
 }
 
@@ -174,6 +199,9 @@ mod tests {
         };
         assert_eq!(ongoing.times, expected);
         assert_eq!(ongoing.times.total_us(), 151_000);
+        assert_eq!(ongoing.times.since(&expected), Times::default());
+        let said = "0.1 s computing, 0.0 s adding up, 0.0 s fetching, 0.1 s waiting";
+        assert_eq!(expected.to_string(), said);
     }
 
     #[test]

@@ -56,7 +56,12 @@ pub(crate) fn make(prefix: &str, nodes_count: u8) -> Result<Made> {
     };
     for index in 0..nodes_count {
         let name = format!("{prefix}{index}");
-        // An earlier run that was killed may have left it.
+        // An earlier run that was killed may have left it; one that goes on still needs it.
+        let pids = ip(&["netns", "pids", &name]).unwrap_or_default();
+        ensure!(
+            pids.trim().is_empty(),
+            "processes run in the namespace {name}; --prefix chooses others"
+        );
         drop(ip(&["netns", "del", &name]));
         ip(&["netns", "add", &name])?;
         made.namespaces.0.push(name.clone());
@@ -78,10 +83,12 @@ fn bring_up(place: &[&str], device: &str, last: u8) -> Result<()> {
     let add = ["addr", "add", &address, "dev", device];
     let set = ["link", "set", device, "mtu", &bytes, "up"];
     ip(&[place, add.as_slice()].concat())?;
-    ip(&[place, set.as_slice()].concat())
+    ip(&[place, set.as_slice()].concat())?;
+    Ok(())
 }
 
-fn ip(arguments: &[&str]) -> Result<()> {
+/// What `ip` says.
+fn ip(arguments: &[&str]) -> Result<String> {
     let output = Command::new("ip").args(arguments).output();
     let output = output.context("cannot run ip")?;
     let complaint = String::from_utf8_lossy(&output.stderr);
@@ -91,7 +98,7 @@ fn ip(arguments: &[&str]) -> Result<()> {
         arguments.join(" "),
         complaint.trim()
     );
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[cfg(test)]
