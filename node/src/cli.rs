@@ -3,6 +3,7 @@
 use crate::{
     calibrate, checkpoint, devnet, export, gov, joining, mining, model, plot, prove, query, replay,
     rpc::client::Client,
+    signing,
     validator::{self, Role},
     wallet,
 };
@@ -39,7 +40,7 @@ enum Command {
     /// Start a whole network on this machine that trains a model, cheaters included.
     Devnet(DevnetArguments),
     /// Run a validator: order blocks, keep data, audit.
-    Validator(HomeArguments),
+    Validator(ValidatorArguments),
     /// Run a verifier: audit what the network draws, with a bond and for pay.
     Verifier(VerifierArguments),
     /// Run a miner: compute what the network asks for, and be paid.
@@ -152,16 +153,26 @@ fn cheat(text: &str) -> Result<CheatChoice, String> {
 }
 
 #[derive(Debug, Args)]
-struct HomeArguments {
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct ValidatorArguments {
+    #[command(subcommand)]
+    command: Option<ValidatorCommand>,
     /// The validator's folder.
-    #[arg(long)]
-    home: PathBuf,
+    #[arg(long, required = true)]
+    home: Option<PathBuf>,
     /// Deceive in this way, to test the network's defences.
     #[arg(long, value_parser = cheat, hide = true)]
     cheat: Option<CheatChoice>,
     /// End when the process that started this one ends.
     #[arg(long, hide = true)]
     end_with_parent: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum ValidatorCommand {
+    /// Carry over what the validator's key has signed, so that it never contradicts itself.
+    #[command(subcommand)]
+    Signing(signing::Command),
 }
 
 #[derive(Debug, Args)]
@@ -302,9 +313,13 @@ impl Arguments {
         match self.command {
             Command::Devnet(arguments) => devnet::run(arguments.into()).await,
             Command::Validator(arguments) => {
+                if let Some(ValidatorCommand::Signing(command)) = &arguments.command {
+                    return signing::run(command);
+                }
                 crate::shutdown::follow_parent(arguments.end_with_parent)?;
                 let cheat = arguments.cheat.and_then(|choice| choice.0);
-                validator::run(&arguments.home, Role::Validator, cheat).await
+                let home = arguments.home.context("--home is missing")?;
+                validator::run(&home, Role::Validator, cheat).await
             }
             Command::Verifier(arguments) => {
                 crate::shutdown::follow_parent(arguments.end_with_parent)?;

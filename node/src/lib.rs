@@ -38,6 +38,7 @@ pub mod query;
 pub mod replay;
 pub mod rpc;
 pub mod shutdown;
+pub mod signing;
 pub mod terminal;
 pub mod validator;
 pub mod wallet;

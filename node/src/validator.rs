@@ -66,6 +66,10 @@ pub async fn run(path: &Path, role: Role, cheat: Option<Cheat>) -> Result<()> {
     let store = Arc::new(SledStore::open(home.join("store"))?);
     let chain = Chain::open(&genesis, Arc::clone(&store) as _)?;
     let blobs = Arc::new(FolderStore::open(home.join("blobs"))?);
+    if role == Role::Validator {
+        let history = ledger_consensus::stock::history_in(&home.join("consensus"));
+        crate::signing::check(&history, store.as_ref(), &genesis, operator)?;
+    }
     let local = Arc::new(Local::default());
     let (network, events) = start_network(&home, &config, &key, &chain, &blobs).await?;
     local.set_network_addresses(network.listen_addresses());

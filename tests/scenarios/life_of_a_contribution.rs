@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn life_of_a_contribution() {
-    let devnet = Devnet::start(&["--fresh", "--cheats", "none", "--miners", "2"]);
+    let mut devnet = Devnet::start(&["--fresh", "--cheats", "none", "--miners", "2"]);
     let unit = task(&devnet).await;
     let payload = rollout(&devnet, &unit);
     proof(&unit, &payload);
@@ -32,6 +32,8 @@ async fn life_of_a_contribution() {
     let model = checkpoint(&devnet).await;
     facts(&devnet, &audited);
     provenance(&devnet, model);
+    devnet.interrupt().await;
+    signing_history(&devnet);
 }
 
 /// A beacon assigned a unit to a miner, which had no say in it.
@@ -333,4 +335,38 @@ fn provenance(devnet: &Devnet, model: CheckpointId) {
         said.contains("proves nothing") && said.contains("signature"),
         "{said}"
     );
+}
+
+/// A validator that does not know what its key signed does not start.
+fn signing_history(devnet: &Devnet) {
+    let home = devnet.home().join("validator-1");
+    let folder = home.to_string_lossy().into_owned();
+    let file = home.join("consensus/signing-history");
+    let whole = std::fs::read(&file).unwrap();
+    let start = || {
+        let output = devnet.command(&["validator", "--home", &folder]);
+        assert!(!output.status.success());
+        complaint(&output)
+    };
+    let export = devnet
+        .home()
+        .join("signed.json")
+        .to_string_lossy()
+        .into_owned();
+    let signing = |arguments: &[&str]| {
+        let command = [&["validator", "signing"], arguments, &["--home", &folder]].concat();
+        let output = devnet.command(&command);
+        assert!(output.status.success(), "{}", complaint(&output));
+        text(&output)
+    };
+    signing(&["export", "--out", &export]);
+    std::fs::remove_file(&file).unwrap();
+    let said = start();
+    assert!(said.contains("is missing, and block"), "{said}");
+    // The head and its first records are an older copy.
+    std::fs::write(&file, &whole[..80 + 2 * 77]).unwrap();
+    let said = start();
+    assert!(said.contains("is an old copy"), "{said}");
+    let said = signing(&["import", &export]);
+    assert!(said.contains("nothing below height"), "{said}");
 }

@@ -29,6 +29,7 @@
 mod application;
 mod certificate;
 mod equivocation;
+mod history;
 mod solo;
 #[cfg(feature = "stock")]
 pub mod stock;
@@ -40,6 +41,7 @@ pub use application::{
 };
 pub use certificate::{Certificate, CertificateError};
 pub use equivocation::{Equivocation, EquivocationError};
+pub use history::{Export, HistoryError, Message, Signed, SigningHistory};
 pub use solo::{SoloEngine, SoloError};
 #[cfg(feature = "stock")]
 pub use stock::{EngineConfig, EngineError, EngineHandle, StartError, peer_id, start};

@@ -29,10 +29,10 @@ mod undecided;
 
 #[doc(hidden)]
 pub use codec::decode_hostile;
-pub use settings::EngineConfig;
+pub use settings::{EngineConfig, history_in};
 pub use supervisor::EngineHandle;
 
-use crate::{Application, ApplicationError};
+use crate::{Application, ApplicationError, HistoryError, SigningHistory};
 use arc_malachitebft_signing::Signer as _;
 use codec::WireCodec;
 use context::{CairnContext, EngineAddress};
@@ -51,7 +51,7 @@ use signing::{EngineSigner, EngineVerifier};
 use std::{
     net::TcpListener,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, Mutex, atomic::AtomicU64},
     time::Duration,
 };
 use supervisor::{Engine, supervise};
@@ -106,6 +106,9 @@ pub enum StartError {
         /// What is wrong with it.
         source: std::io::Error,
     },
+    /// What the key signed before is not known for sure.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// The engine's actors did not start.
     #[error("consensus engine did not start: {reason}")]
     Engine {
@@ -184,6 +187,8 @@ pub async fn start<A: Application>(
     }
     probe_port(&config.listen)?;
     probe_log(&log).await?;
+    let history = SigningHistory::open(&config.history(), config.chain, config.key.address())?;
+    let history = Arc::new(Mutex::new(history));
     let place = Place::after_tip(&application, config.chain);
     let undecided =
         UndecidedStore::open(&undecided_folder, application.tip().0.next()).map_err(|source| {
@@ -197,7 +202,7 @@ pub async fn start<A: Application>(
         channels,
         network,
         node,
-    } = build_when_log_is_free(&config, &settings, &log).await?;
+    } = build_when_log_is_free(&config, &settings, (&log, &history)).await?;
     let refused_count = Arc::new(AtomicU64::new(0));
     let driver = Driver {
         application,
@@ -252,11 +257,17 @@ pub fn peer_id(key: &PublicKey) -> String {
 async fn build_when_log_is_free(
     config: &EngineConfig,
     settings: &EngineSettings,
-    log: &Path,
+    (log, history): (&Path, &Arc<Mutex<SigningHistory>>),
 ) -> Result<Engine, StartError> {
     let start = Instant::now();
     loop {
-        match build(config, settings.clone(), log.to_owned()).await {
+        match build(
+            config,
+            settings.clone(),
+            (log.to_owned(), Arc::clone(history)),
+        )
+        .await
+        {
             Err(StartError::Engine { reason })
                 if is_lock_held(&reason) && start.elapsed() < LOG_RELEASE_WAIT =>
             {
@@ -270,15 +281,16 @@ async fn build_when_log_is_free(
 async fn build(
     config: &EngineConfig,
     settings: EngineSettings,
-    log: PathBuf,
+    (log, history): (PathBuf, Arc<Mutex<SigningHistory>>),
 ) -> Result<Engine, StartError> {
     let failed = |reason: String| StartError::Engine { reason };
-    let identity = identity(config, &settings).await?;
-    let address = EngineAddress(config.key.address());
     let signer = EngineSigner {
         chain: config.chain,
         key: config.key.clone(),
+        history: Some(history),
     };
+    let identity = identity(config, &settings, &signer).await?;
+    let address = EngineAddress(config.key.address());
     let registry = SharedRegistry::global().with_moniker(settings.moniker());
     let (network, publisher) = spawn_network_actor(
         identity,
@@ -320,15 +332,12 @@ async fn build(
 async fn identity(
     config: &EngineConfig,
     settings: &EngineSettings,
+    signer: &EngineSigner,
 ) -> Result<NetworkIdentity, StartError> {
     let failed = |reason: String| StartError::Engine { reason };
     let key = config.key.address();
     let keypair = Keypair::ed25519_from_bytes(config.key.to_seed())
         .map_err(|error| failed(error.to_string()))?;
-    let signer = EngineSigner {
-        chain: config.chain,
-        key: config.key.clone(),
-    };
     let proof = signer
         .sign_validator_proof(key.as_bytes().to_vec(), assembler::peer_id(&key).to_bytes())
         .await

@@ -114,6 +114,7 @@ mod tests {
         let signer = EngineSigner {
             chain: CHAIN,
             key: SigningKey::from_seed([1; 32]),
+            history: None,
         };
         let verifier = EngineVerifier { chain: CHAIN };
         let key = signer.key.address();
@@ -154,6 +155,7 @@ mod tests {
         let signer = EngineSigner {
             chain: CHAIN,
             key: SigningKey::from_seed([1; 32]),
+            history: None,
         };
         let address = EngineAddress(signer.key.address());
         let vote = CairnContext.new_prevote(HEIGHT, Round::Nil, NilOrVal::Nil, address);

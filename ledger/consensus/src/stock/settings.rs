@@ -11,9 +11,15 @@ use malachitebft_app_channel::app::{
 use protocol::{ChainId, SigningKey};
 use std::{
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
+
+/// The signing history in an engine's folder.
+#[must_use]
+pub fn history_in(home: &Path) -> PathBuf {
+    home.join("signing-history")
+}
 
 /// Everything the networked engine needs to know before it starts.
 #[derive(Debug, Clone)]
@@ -44,6 +50,11 @@ impl EngineConfig {
             peers: Vec::new(),
             peer_wait_ms: 4_000,
         }
+    }
+    /// The file that remembers what the key signed; see [`crate::SigningHistory`].
+    #[must_use]
+    pub fn history(&self) -> PathBuf {
+        history_in(&self.home)
     }
 }
 

@@ -1,18 +1,36 @@
 //! Signs and verifies for the engine, over our own canonical bytes.
 
 use super::context::{CairnContext, EngineProposal, EngineVote};
+use crate::history::{Signed, SigningHistory};
 use arc_malachitebft_core_types::{
     SignedExtension, SignedMessage, SignedProposal, SignedVote, ValidatorProof, VoteExtensionScope,
 };
 use arc_malachitebft_signing::{Error, Signer, VerificationResult, Verifier};
 use async_trait::async_trait;
 use protocol::{ChainId, PublicKey, Signature, SigningKey};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Holds the validator's key.
 #[derive(Debug, Clone)]
 pub(super) struct EngineSigner {
     pub(super) chain: ChainId,
     pub(super) key: SigningKey,
+    /// What was signed before; only tests that make validators contradict themselves have none.
+    pub(super) history: Option<Arc<Mutex<SigningHistory>>>,
+}
+
+impl EngineSigner {
+    /// Signs what the history allows.
+    fn sign(&self, wanted: Signed) -> Result<Signature, Error> {
+        if let Some(history) = &self.history {
+            let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
+            history.allow(wanted).map_err(|error| {
+                tracing::error!("not signed: {error}");
+                Error::from_source(error)
+            })?;
+        }
+        Ok(self.key.sign(&wanted.digest))
+    }
 }
 
 /// Checks what others signed.
@@ -35,7 +53,7 @@ impl Signer<CairnContext> for EngineSigner {
         let content = vote
             .to_vote()
             .ok_or_else(|| Error::from_source(Unsignable::NoRound))?;
-        let signature = self.key.sign(&content.signing_bytes(self.chain));
+        let signature = self.sign(Signed::vote(self.chain, &content))?;
         Ok(SignedMessage::new(vote, signature))
     }
 
@@ -46,7 +64,7 @@ impl Signer<CairnContext> for EngineSigner {
         let content = proposal
             .to_proposal()
             .ok_or_else(|| Error::from_source(Unsignable::NoRound))?;
-        let signature = self.key.sign(&content.signing_bytes(self.chain));
+        let signature = self.sign(Signed::proposal(self.chain, &content))?;
         Ok(SignedMessage::new(proposal, signature))
     }
 

@@ -1,0 +1,191 @@
+//! A validator that lost its memory does not contradict itself.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use protocol::{BlockId, SigningKey};
+
+const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
+
+fn key() -> PublicKey {
+    SigningKey::from_seed([1; 32]).address()
+}
+
+fn open(path: &Path) -> SigningHistory {
+    SigningHistory::open(path, CHAIN, key()).unwrap()
+}
+
+fn vote(height: u64, round: u32, kind: VoteKind, block: u8) -> Signed {
+    let block_id = (block > 0).then(|| BlockId::from_bytes([block; 32]));
+    let height = Height::new(height);
+    let vote = Vote {
+        kind,
+        height,
+        round,
+        block_id,
+    };
+    Signed::vote(CHAIN, &vote)
+}
+
+fn proposal(height: u64, round: u32, block: u8) -> Signed {
+    let proposal = Proposal {
+        height: Height::new(height),
+        round,
+        block_id: BlockId::from_bytes([block; 32]),
+        valid_round: None,
+    };
+    Signed::proposal(CHAIN, &proposal)
+}
+
+use VoteKind::{Precommit, Prevote};
+
+#[test]
+fn heights_and_rounds_go_on_and_repeats_are_signed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history");
+    let all = [
+        proposal(5, 0, 1),
+        vote(5, 0, Prevote, 1),
+        vote(5, 0, Precommit, 0),
+        vote(5, 2, Prevote, 0),
+        proposal(5, 2, 2),
+        vote(5, 2, Precommit, 2),
+    ];
+    let mut history = open(&path);
+    for signed in all {
+        history.allow(signed).unwrap();
+    }
+    // After a restart the engine goes through the height again.
+    let mut history = open(&path);
+    for signed in all {
+        history.allow(signed).unwrap();
+    }
+    history.allow(vote(6, 0, Prevote, 3)).unwrap();
+    assert_eq!(history.height(), Height::new(6));
+}
+
+#[test]
+fn a_second_message_in_the_place_of_another_is_refused_also_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history");
+    open(&path).allow(vote(5, 1, Prevote, 1)).unwrap();
+    for other in [vote(5, 1, Prevote, 2), vote(5, 1, Prevote, 0)] {
+        let refused = open(&path).allow(other).unwrap_err();
+        assert!(
+            matches!(refused, HistoryError::Contradiction { .. }),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn anything_lower_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut history = open(&folder.path().join("history"));
+    history.allow(vote(5, 1, Precommit, 1)).unwrap();
+    let lower = [
+        vote(4, 9, Precommit, 1),
+        vote(5, 0, Precommit, 1),
+        vote(5, 1, Prevote, 1),
+        proposal(5, 0, 1),
+    ];
+    for lower in lower {
+        let refused = history.allow(lower).unwrap_err();
+        assert!(matches!(refused, HistoryError::Lower { .. }), "{refused}");
+    }
+    history.allow(proposal(5, 1, 1)).unwrap();
+}
+
+#[test]
+fn a_torn_end_is_dropped_and_damage_before_it_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history");
+    let mut history = open(&path);
+    history.allow(vote(5, 0, Prevote, 1)).unwrap();
+    history.allow(vote(5, 0, Precommit, 1)).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
+    let mut history = open(&path);
+    history.allow(vote(5, 0, Precommit, 0)).unwrap();
+    assert!(open(&path).allow(vote(5, 0, Precommit, 1)).is_err());
+    for at in [HEAD_BYTES, HEAD_BYTES + 9, bytes.len() - 1] {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        fs::write(&path, damaged).unwrap();
+        let refused = SigningHistory::open(&path, CHAIN, key()).unwrap_err();
+        assert!(matches!(refused, HistoryError::Damaged { .. }), "{refused}");
+    }
+}
+
+#[test]
+fn a_history_is_of_one_key_on_one_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history");
+    drop(open(&path));
+    let other = SigningKey::from_seed([2; 32]).address();
+    let chain = ChainId::from_bytes([2; 32]);
+    for (chain, key) in [(CHAIN, other), (chain, key())] {
+        let refused = SigningHistory::open(&path, chain, key).unwrap_err();
+        assert!(matches!(refused, HistoryError::Other { .. }), "{refused}");
+    }
+}
+
+#[test]
+fn a_history_that_was_carried_over_holds_on_the_other_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, there) = (folder.path().join("here"), folder.path().join("there"));
+    let mut history = open(&here);
+    history.allow(vote(7, 1, Prevote, 1)).unwrap();
+    let export = history.export();
+    let json = serde_json::to_string(&export).unwrap();
+    let export: Export = serde_json::from_str(&json).unwrap();
+    let mut moved = open(&there);
+    moved.allow(vote(3, 0, Prevote, 9)).unwrap();
+    moved.import(&export).unwrap();
+    let mut moved = open(&there);
+    assert!(moved.allow(vote(7, 1, Prevote, 2)).is_err());
+    assert!(moved.allow(vote(6, 0, Prevote, 2)).is_err());
+    moved.allow(vote(7, 1, Precommit, 1)).unwrap();
+    // An older export changes nothing; one that contradicts is refused.
+    moved
+        .import(&Export {
+            height: Height::new(2),
+            signed: vec![],
+            ..export.clone()
+        })
+        .unwrap();
+    assert_eq!(moved.height(), Height::new(7));
+    let signed = vec![vote(7, 1, Prevote, 5)];
+    assert!(
+        moved
+            .import(&Export {
+                signed,
+                ..export.clone()
+            })
+            .is_err()
+    );
+    // A bare height forbids everything up to it.
+    let bare = Export {
+        height: Height::new(9),
+        signed: vec![],
+        ..export
+    };
+    moved.import(&bare).unwrap();
+    assert!(open(&there).allow(vote(9, 4, Precommit, 1)).is_err());
+    open(&there).allow(vote(10, 0, Prevote, 1)).unwrap();
+}
+
+#[test]
+fn a_long_file_is_written_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history");
+    let mut history = open(&path);
+    history.allow(vote(1, 0, Prevote, 1)).unwrap();
+    let one = fs::read(&path).unwrap();
+    let (head, record) = one.split_at(HEAD_BYTES);
+    let count = usize::try_from(FILE_BYTES_MAX).unwrap() / RECORD_BYTES + 1;
+    fs::write(&path, [head, &record.repeat(count)].concat()).unwrap();
+    let mut history = open(&path);
+    history.allow(vote(2, 0, Prevote, 1)).unwrap();
+    assert_eq!(fs::read(&path).unwrap().len(), one.len());
+    assert!(open(&path).allow(vote(2, 0, Prevote, 2)).is_err());
+}
