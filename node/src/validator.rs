@@ -66,10 +66,7 @@ pub async fn run(path: &Path, role: Role, cheat: Option<Cheat>) -> Result<()> {
     let store = Arc::new(SledStore::open(home.join("store"))?);
     let chain = Chain::open(&genesis, Arc::clone(&store) as _)?;
     let blobs = Arc::new(FolderStore::open(home.join("blobs"))?);
-    if role == Role::Validator {
-        let history = ledger_consensus::stock::history_in(&home.join("consensus"));
-        crate::signing::check(&history, store.as_ref(), &genesis, operator)?;
-    }
+    check_history(&home, store.as_ref(), &genesis, (operator, role))?;
     let local = Arc::new(Local::default());
     let (network, events) = start_network(&home, &config, &key, &chain, &blobs).await?;
     local.set_network_addresses(network.listen_addresses());
@@ -135,6 +132,20 @@ fn check_role(genesis: &Genesis, operator: Address, role: Role) -> Result<()> {
         }
         Role::Validator | Role::Verifier { .. } => Ok(()),
     }
+}
+
+/// Whoever votes must know what it signed before.
+fn check_history(
+    home: &Home,
+    store: &SledStore,
+    genesis: &Genesis,
+    (operator, role): (Address, Role),
+) -> Result<()> {
+    if role != Role::Validator {
+        return Ok(());
+    }
+    let history = ledger_consensus::stock::history_in(&home.join("consensus"));
+    crate::signing::check(&history, store, genesis, operator)
 }
 
 async fn start_network(
