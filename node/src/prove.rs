@@ -329,7 +329,9 @@ fn describe_contribution(one: &Contribution) -> String {
         Judged::Accepted {
             rounds_count,
             auditors_count,
-        } => format!("accepted in {rounds_count} rounds, the last of {auditors_count} auditors"),
+        } => format!(
+            "audited and accepted (rounds: {rounds_count}, auditors in the last: {auditors_count})"
+        ),
     };
     let weight = match (one.unit.kind, one.share) {
         (UnitKind::Gradient, Some(share)) => {
