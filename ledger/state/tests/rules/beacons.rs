@@ -2,7 +2,10 @@
 
 use crate::support::{Chain, Setup};
 use governance::parameters::Name;
-use ledger_state::{Event, apply, beacon, run, validator::Validator};
+use ledger_state::{
+    Event, apply, beacon, run,
+    validator::{Sets, Validator},
+};
 use protocol::{Address, block, task::Beacon};
 
 fn record(chain: &Chain, operator: Address) -> Validator {
@@ -112,4 +115,21 @@ fn one_token_of_stake_remains_however_often_a_validator_is_silent() {
         assert_eq!(record(&chain, operator).stake.get(), 1);
     }
     chain.wait(3);
+}
+
+#[test]
+fn a_change_of_stake_counts_from_the_second_height_after_it() {
+    let mut chain = Chain::start(&Setup::default());
+    let before = Sets::of(&chain.view());
+    chain.extend_in(1, Vec::new());
+    let after = Sets::of(&chain.view());
+    assert_eq!(
+        after.current, before.next,
+        "the next height is decided as announced"
+    );
+    assert_ne!(after.next, before.next, "a silent proposer was fined");
+    let header = chain.header();
+    assert_eq!((header.validators, header.next_validators), after.hashes());
+    chain.wait(1);
+    assert_eq!(Sets::of(&chain.view()).current, after.next);
 }
