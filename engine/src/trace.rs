@@ -11,11 +11,12 @@
 mod products;
 
 use crate::arithmetic::threads::Threads;
-use crate::trainer::adamw::correction;
 use crate::trainer::inner::warmup;
 use crate::trainer::{Batch, InnerOptions, InnerState};
 use crate::{Family, InputError, ModelConfig};
-use engine_trace::{Kind, Model, Numbers, Optimiser, Part, Program, Step, Tensor, Trace};
+pub use engine_trace::Trace;
+use engine_trace::schedule::correction;
+use engine_trace::{Kind, Model, Numbers, Optimiser, Part, Program, Step, Tensor};
 use products::Products;
 
 /// A model's shape in the words of a trace.

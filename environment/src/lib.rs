@@ -41,6 +41,7 @@ mod chance;
 mod corpus;
 mod registry;
 mod reward;
+mod rows;
 mod sort;
 mod task;
 
@@ -49,6 +50,7 @@ pub use chance::Chance;
 pub use corpus::Corpus;
 pub use registry::{all, by_hash, by_name};
 pub use reward::Reward;
+pub use rows::Row;
 pub use sort::SortDigits;
 pub use task::{Environment, Split};
 

@@ -1,7 +1,7 @@
 //! Why a unit cannot be executed. None of these is the fault of a peer: they say that this
 //! software does not know the recipe, or that the model has left the numbers a payload can hold.
 
-use protocol::{EnvironmentHash, Step, codec::TooMany, proof::toploc, task::UnitId};
+use protocol::{BlobId, EnvironmentHash, Step, codec::TooMany, proof::toploc, task::UnitId};
 
 /// Why a unit cannot be executed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -17,6 +17,14 @@ pub enum ExecuteError {
     CorpusUnknown {
         /// Its hash.
         hash: EnvironmentHash,
+    },
+    /// Initial weights that are not those of the recipe's seed.
+    #[error("the recipe's seed gives weights {found}; it names {expected}")]
+    InitialWeights {
+        /// What the seed gives.
+        found: BlobId,
+        /// What the recipe names.
+        expected: BlobId,
     },
     /// A setting that cannot be executed.
     #[error("{field} is {value}; from {value_min} to {value_max} can be executed")]

@@ -63,6 +63,6 @@ mod world;
 
 pub use error::ExecuteError;
 pub use gradient::{Generation, GradientInputs};
-pub use model::{initial_model, initial_outer};
+pub use model::{initial_model, initial_outer, initial_weights};
 pub use rollout::RolloutInputs;
 pub use world::World;

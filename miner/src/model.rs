@@ -3,10 +3,10 @@
 use crate::ExecuteError;
 use engine::{
     Family, Layout, ModelConfig, Parameters, RopeScaling,
-    trainer::{OuterOptimizer, OuterState, Robustness},
+    trainer::{OuterOptimizer, OuterState, Robustness, file},
 };
 use protocol::{
-    Micro, Step,
+    BlobId, Micro, Step,
     recipe::{Aggregation, ModelShape, Phase, Recipe},
 };
 
@@ -76,10 +76,34 @@ pub fn parameters_count(recipe: &Recipe) -> Result<usize, ExecuteError> {
 /// The weights of checkpoint 0, which follow from the recipe alone.
 ///
 /// # Errors
-/// When the engine cannot run the recipe's model.
+/// When the engine cannot run the recipe's model, or the recipe names other weights.
 pub fn initial_model(recipe: &Recipe) -> Result<Parameters, ExecuteError> {
+    let model = drawn(recipe)?;
+    let Some(expected) = recipe.initial_weights else {
+        return Ok(model);
+    };
+    let found = name(&model);
+    if found != expected {
+        return Err(ExecuteError::InitialWeights { found, expected });
+    }
+    Ok(model)
+}
+
+/// The name of the weights that a recipe's seed gives.
+///
+/// # Errors
+/// When the engine cannot run the recipe's model.
+pub fn initial_weights(recipe: &Recipe) -> Result<BlobId, ExecuteError> {
+    drawn(recipe).map(|model| name(&model))
+}
+
+fn drawn(recipe: &Recipe) -> Result<Parameters, ExecuteError> {
     let config = config(&recipe.model)?;
     Ok(Parameters::initialize(&config, *recipe.seed.as_bytes()))
+}
+
+fn name(model: &Parameters) -> BlobId {
+    BlobId::from_bytes(file::name(model.as_slice()))
 }
 
 /// The outer optimiser's state of checkpoint 0.

@@ -8,12 +8,17 @@ use crate::{
     workbench::{Model, Workbench},
 };
 use adversaries::Cheat;
-use anyhow::{Context as _, Result};
-use engine::Device;
+use anyhow::{Context as _, Result, bail};
+use engine::{
+    Device,
+    trace::Trace,
+    trainer::{InnerState, file},
+};
 use futures::future::try_join_all;
 use ledger_state::{
     View, class, opening,
     unit::{Challenge, Claim, Plant, Unit},
+    verdict::dispute::{Move, Taken, players},
 };
 use miner::{
     World,
@@ -387,6 +392,69 @@ impl Computation {
             }
         }
     }
+    /// Takes the judged segment of a pre-training unit again, from where its miner says that it
+    /// starts, and says where each step led; and, for an auditor, the first block of the update in
+    /// the blob that is not what the last weights give.
+    ///
+    /// # Errors
+    /// When the unit is of another kind, or its files are not of the model.
+    pub fn retake(
+        &self,
+        bound: &Bound,
+        blob: &[u8],
+        device: &Device,
+    ) -> Result<(Vec<Taken>, Option<Move>)> {
+        let (inputs, challenge, start) = self.segment(bound)?;
+        let world = World::of(&self.recipe)?;
+        let segment = (challenge.segment, start.as_ref());
+        let (taken, end) = pretrain::retake(&inputs, segment, &world, device)?;
+        let taken = taken.into_iter();
+        let taken = taken.map(|(state, loss_micro)| Taken { state, loss_micro });
+        let last = bound.states.last.clone();
+        let last = last.unwrap_or_else(|| file::write(&end));
+        let weights = file::write(inputs.model.as_slice());
+        let segments = miner::gradient::segments(&inputs);
+        let losses_count = self.recipe.pretrain.inner_steps_count;
+        let update_byte = gradient::Payload::update_byte(losses_count, segments.count());
+        let wrong = players::update(blob, update_byte, (&weights, &last));
+        Ok((taken.collect(), wrong))
+    }
+    /// Every number of an inner step of the judged segment, by its index in it.
+    ///
+    /// # Errors
+    /// As [`Self::retake`].
+    pub fn trace(&self, bound: &Bound, index: u32, device: &Device) -> Result<Trace> {
+        let (inputs, challenge, start) = self.segment(bound)?;
+        let world = World::of(&self.recipe)?;
+        let segment = (challenge.segment, start.as_ref());
+        Ok(pretrain::trace(&inputs, segment, index, &world, device)?)
+    }
+    /// The judged segment of a pre-training unit, and the state that it starts from; nothing of
+    /// the first.
+    fn segment<'a>(
+        &'a self,
+        bound: &Bound,
+    ) -> Result<(GradientInputs<'a>, Challenge, Option<InnerState>)> {
+        let Work::Gradient {
+            beacon,
+            learned: None,
+        } = &self.work
+        else {
+            bail!("unit {} is not one of pre-training", self.unit);
+        };
+        let challenge = bound.challenge.context("the unit has no drawn segment")?;
+        let inputs = self.gradient_inputs(beacon, None);
+        let start = match &bound.states.start {
+            Some([weights, first, second]) => {
+                let steps_count = challenge.start.map_or(0, |state| state.steps_count);
+                let files = [&weights[..], &first[..], &second[..]];
+                let restored = pretrain::restored(&inputs, steps_count, files);
+                Some(restored.context("a state is of another model")?)
+            }
+            None => None,
+        };
+        Ok((inputs, challenge, start))
+    }
     fn rollout_inputs<'a>(&'a self, task: &'a RolloutTask) -> RolloutInputs<'a> {
         RolloutInputs {
             task,
@@ -427,7 +495,7 @@ fn claimed(
         pretrain::restored(inputs, steps_count, [weights, first, second])
     };
     let start = start.as_ref().map(restored);
-    let last = last.as_deref().map(engine::trainer::file::read);
+    let last = last.as_deref().map(file::read);
     if matches!(start, Some(None)) || matches!(last, Some(None)) {
         return None;
     }

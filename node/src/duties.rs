@@ -5,6 +5,7 @@
 //! validator, starts what has to be computed or fetched, and signs what is ready.
 
 mod audit;
+mod disputing;
 mod part;
 mod readiness;
 mod register;
@@ -20,6 +21,8 @@ use crate::{
 };
 use adversaries::Cheat;
 use anyhow::{Context as _, Result};
+use disputing::Retaken;
+use engine::{trace::Trace, trainer::file};
 use ledger_state::{
     View, account,
     opening::may_reveal,
@@ -27,6 +30,7 @@ use ledger_state::{
     task,
     unit::{self, Claim, Commitment, Opinion, Sortition, Unit},
     validator::Validator,
+    verdict::dispute::{self, Dispute},
 };
 use part::Part;
 use protocol::{
@@ -54,6 +58,10 @@ enum Job {
     Fetch(UnitId),
     Judge(Part),
     Advance(RunId, Step),
+    /// Takes a disputed segment again.
+    Retake(UnitId),
+    /// Computes every number of one of its steps, by its index.
+    Trace(UnitId, u32),
 }
 
 #[derive(Debug)]
@@ -64,6 +72,8 @@ enum Outcome {
     },
     Judged(Judgement),
     Advanced(Checkpoint),
+    Retaken(Retaken),
+    Traced(Box<Trace>),
 }
 
 type Finished = (Job, Result<Outcome>);
@@ -77,6 +87,8 @@ struct Expected {
     seats: Vec<(UnitId, Unit, Seat)>,
     /// Units for whose current round auditors draw themselves, and it has not committed.
     called: Vec<(UnitId, Unit, Sortition)>,
+    /// Disputes in which it owes a move.
+    disputes: Vec<(UnitId, Unit, Dispute)>,
     /// What it sends first, if it is neither validator nor verifier yet.
     registration: Option<Body>,
     /// Its signal for a planned upgrade.
@@ -117,6 +129,10 @@ pub struct Duties {
     /// What its verifiable randomness drew for units, and what shows it.
     draws: BTreeMap<(Beacon, UnitId), (Output, Proof)>,
     checkpoints: BTreeMap<(RunId, Step), Checkpoint>,
+    /// What it found of disputed segments.
+    retaken: BTreeMap<UnitId, Retaken>,
+    /// The step about which it plays.
+    trace: Option<((UnitId, u32), Box<Trace>)>,
     finished: mpsc::Sender<Finished>,
 }
 
@@ -147,6 +163,8 @@ impl Duties {
             verdicts: BTreeMap::new(),
             draws: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
+            retaken: BTreeMap::new(),
+            trace: None,
             finished,
         };
         (duties, FinishedJobs(receiver))
@@ -185,6 +203,12 @@ impl Duties {
             (Job::Advance(run, step), Ok(Outcome::Advanced(checkpoint))) => {
                 self.checkpoints.insert((run, step), checkpoint);
             }
+            (Job::Retake(id), Ok(Outcome::Retaken(retaken))) => {
+                self.retaken.insert(id, retaken);
+            }
+            (Job::Trace(id, index), Ok(Outcome::Traced(trace))) => {
+                self.trace = Some(((id, index), trace));
+            }
             (job, Ok(_)) => tracing::error!(?job, "a job gave another job's outcome"),
             (job, Err(error)) => {
                 let height = *self.chain.heights().borrow();
@@ -209,6 +233,7 @@ impl Duties {
         bodies.extend(self.checkpoint_bodies(&expected.due, height));
         bodies.extend(self.audit_bodies(&expected.seats, height));
         bodies.extend(self.volunteer_bodies(expected.called, height));
+        bodies.extend(self.dispute_bodies(&expected.disputes, height));
         bodies.extend(self.attestation(&expected.unattested, height));
         let proofs = self.chain.equivocations().into_iter().map(Box::new);
         bodies.extend(proofs.map(|proof| Body::ReportEquivocation { proof }));
@@ -338,6 +363,7 @@ impl Duties {
     /// Drops notes and checkpoint files of each run's steps long past.
     fn forget_old(&mut self) {
         self.forget_states();
+        self.forget_disputes();
         // Keys are in order, so the newest step of each run is the last.
         let newest: BTreeMap<RunId, Step> = self.checkpoints.keys().copied().collect();
         let is_old = |run: RunId, step: Step| {
@@ -352,7 +378,9 @@ impl Duties {
             Job::Fetch(id) => !is_old(id.run, id.step),
             Job::Judge(part) => !is_old(part.unit.run, part.unit.step),
             Job::Advance(run, step) => !is_old(*run, *step),
+            Job::Retake(id) | Job::Trace(id, _) => !is_old(id.run, id.step),
         });
+
         let known = self.checkpoints.keys().copied();
         let old: Vec<_> = known.filter(|(run, step)| is_old(*run, *step)).collect();
         for key in old {
@@ -399,6 +427,12 @@ fn expected(view: &View<'_>, operator: Address) -> Expected {
                 && let Some(sortition) = audit.calls_volunteers(height.next())
             {
                 expected.called.push((id, unit.clone(), *sortition));
+            }
+            if let Some(dispute) = dispute::of(view, id, &unit)
+                && dispute.turn(unit.miner) == Some(operator)
+                && operator != unit.miner
+            {
+                expected.disputes.push((id, unit.clone(), dispute));
             }
             if attests && !commitment.attested_by.contains(&operator) {
                 expected.unattested.push((id, unit));
@@ -456,9 +490,10 @@ async fn advance(bench: &Workbench, chain: &Chain, id: RunId, step: Step) -> Res
             None
         };
         let files = (next.model.to_safetensors(), next.outer.to_safetensors());
-        anyhow::Ok((next.model, files, evaluation))
+        let weights = file::name(next.model.as_slice());
+        anyhow::Ok((next.model, files, weights, evaluation))
     });
-    let (parameters, (model_file, outer_file), evaluation) = computed.await??;
+    let (parameters, (model_file, outer_file), weights, evaluation) = computed.await??;
     let model_id = CheckpointId::of(&model_file);
     bench.keep(&model_file).await?;
     let outer_id = bench.keep(&outer_file).await?;
@@ -471,6 +506,7 @@ async fn advance(bench: &Workbench, chain: &Chain, id: RunId, step: Step) -> Res
         step,
         model: model_id,
         model_bytes: model_file.len() as u64,
+        weights: BlobId::from_bytes(weights),
         outer: outer_id,
         outer_bytes: outer_file.len() as u64,
         evaluation,

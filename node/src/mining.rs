@@ -5,6 +5,7 @@
 //! beside this loop, which goes on opening what is due and contesting what is wrong.
 
 mod contest;
+mod disputing;
 mod making;
 mod misconduct;
 mod trajectories;
@@ -25,6 +26,7 @@ use crate::{
 };
 use adversaries::{Cheat, Conduct};
 use anyhow::{Context as _, Result, bail};
+use disputing::Shown;
 use engine::DeviceChoice;
 use making::Making;
 use network::{FolderStore, Network, NetworkConfig, NetworkEvent};
@@ -116,6 +118,8 @@ struct Miner {
     kept: BTreeMap<UnitId, protocol::BlobId>,
     /// Convicted units, and whether they come out the same when computed again.
     contested: BTreeMap<UnitId, bool>,
+    /// What it computed for a dispute.
+    shown: Option<Shown>,
     /// Unpaid units of which it said why.
     reported: BTreeSet<UnitId>,
     units_count: u64,
@@ -229,6 +233,7 @@ async fn mine(home: Home, config: Config, (cheat, slowness): (Option<Cheat>, u32
         making: Making::default(),
         kept: BTreeMap::new(),
         contested: BTreeMap::new(),
+        shown: None,
         reported: BTreeSet::new(),
         units_count: 0,
         swept: BTreeMap::new(),
@@ -370,6 +375,9 @@ impl Miner {
             for unit in &step.convicted {
                 self.contest(&step.context, unit, work).await?;
             }
+            for unit in &step.disputed {
+                self.dispute(&step.context, unit, work).await?;
+            }
             for unit in &step.units {
                 let Some(body) = self.products.get(&unit.unit).cloned() else {
                     self.compute(&step.context, unit).await;
@@ -469,6 +477,7 @@ impl Miner {
         self.products.retain(|unit, _| !is_old(unit));
         self.openings.retain(|unit, _| !is_old(unit));
         self.contested.retain(|unit, _| !is_old(unit));
+        self.shown = self.shown.take().filter(|shown| shown.unit().step >= step);
         self.reported.retain(|unit| !is_old(unit));
         let old: Vec<UnitId> = self
             .kept

@@ -7,7 +7,10 @@
 
 use crate::export::validator_home;
 use anyhow::{Context as _, Result, bail, ensure};
-use engine::{Device, Parameters, Threads, trainer::OuterState};
+use engine::{
+    Device, Parameters, Threads,
+    trainer::{OuterState, file},
+};
 use ledger_consensus::{Certificate, Validator, ValidatorSet};
 use ledger_state::{State, apply, genesis, run, unit, validator::Sets};
 use ledger_store::{SledStore, Store as _};
@@ -272,11 +275,16 @@ fn advance(
     let Checkpoint {
         model: agreed_model,
         outer: agreed_outer,
+        weights: agreed_weights,
         evaluation,
         ..
     } = agreed.checkpoint;
     if model != agreed_model {
         bail!("step {step} differs: derived checkpoint {model}, agreed {agreed_model}");
+    }
+    let weights = BlobId::from_bytes(file::name(next.model.as_slice()));
+    if weights != agreed_weights {
+        bail!("step {step} differs: derived weights {weights}, agreed {agreed_weights}");
     }
     if outer != agreed_outer {
         bail!("step {step} differs: derived optimiser state {outer}, agreed {agreed_outer}");

@@ -47,6 +47,9 @@ pub struct Checkpoint {
     pub model: CheckpointId,
     /// Size of the safetensors file.
     pub model_bytes: u64,
+    /// Plain BLAKE3 of the weights alone, f32 little-endian in the order of the model's tensors:
+    /// the name by which a dispute about a step that starts here knows them.
+    pub weights: BlobId,
     /// Hash of the outer optimiser's state.
     pub outer: BlobId,
     /// Size of the outer optimiser's state.

@@ -56,6 +56,17 @@ impl Payload {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         decode("gradient payload", bytes, PAYLOAD_BYTES_MAX)
     }
+    /// Where in the bytes of a payload the loss of an inner step begins.
+    #[must_use]
+    pub const fn loss_byte(inner_step: u32) -> u64 {
+        // Unit, miner, tokens and the number of losses.
+        (21 + 32 + 4 + 4) + 8 * inner_step as u64
+    }
+    /// Where the update begins, after so many losses and seals.
+    #[must_use]
+    pub const fn update_byte(losses_count: u32, seals_count: u32) -> u64 {
+        Self::loss_byte(losses_count) + 4 + 32 * seals_count as u64 + 4
+    }
     /// What the commitment binds; nothing without a seal.
     #[must_use]
     pub fn root(&self) -> Option<Root> {

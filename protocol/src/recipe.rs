@@ -4,7 +4,7 @@
 //! gets the same `f32`. The recipe is part of the genesis (and later of a proposal), so its bytes
 //! are bound by the chain's identity.
 
-use crate::{Amount, EnvironmentHash, Micro, gradient::Segments};
+use crate::{Amount, BlobId, EnvironmentHash, Micro, gradient::Segments};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
@@ -169,6 +169,10 @@ pub struct Recipe {
     pub model: ModelShape,
     /// Seed of the initial weights.
     pub seed: EnvironmentHash,
+    /// Plain BLAKE3 of these weights, f32 little-endian in the order of the model's tensors: the
+    /// name by which the chain knows them. Without it, steps of the first units cannot be disputed.
+    #[serde(default)]
+    pub initial_weights: Option<BlobId>,
     /// The verifiable task.
     pub environment: EnvironmentHash,
     /// The text for pre-training.

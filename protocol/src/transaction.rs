@@ -7,7 +7,7 @@ use crate::{
     Address, Amount, BlobId, ChainId, Nonce, ProposalId, Signature, SigningKey, TransactionId,
     checkpoint::Checkpoint,
     class::ClassId,
-    codec::{BoundedVec, DecodeError, decode, encode},
+    codec::{BoundedVec, Bytes, DecodeError, decode, encode},
     gradient::StateOpening,
     identifiers::tagged_hash,
     keys::SignatureError,
@@ -22,6 +22,11 @@ use serde::{Deserialize, Serialize};
 
 /// Largest encoded transaction in bytes.
 pub const TRANSACTION_BYTES_MAX: usize = 8 << 10;
+/// Largest encoded transaction in bytes that makes a move in a dispute, and so the largest of all.
+/// A move shows up to sixteen pieces of 1 KiB with what lies beside their way up.
+pub const MOVE_TRANSACTION_BYTES_MAX: usize = 32 << 10;
+/// Largest move in a dispute.
+pub const MOVE_BYTES_MAX: usize = MOVE_TRANSACTION_BYTES_MAX - 256;
 /// Most units in one availability attestation.
 pub const ATTESTED_UNITS_COUNT_MAX: usize = 64;
 
@@ -177,6 +182,13 @@ pub enum Body {
         /// The states.
         opening: StateOpening,
     },
+    /// A miner, or an auditor that convicted it, makes a move in the dispute about a gradient unit.
+    Dispute {
+        /// The unit.
+        unit: UnitId,
+        /// The move, in the encoding of the rules.
+        play: Bytes<MOVE_BYTES_MAX>,
+    },
 }
 
 impl Body {
@@ -206,6 +218,7 @@ impl Body {
             Self::AdvanceStage => "advance-stage",
             Self::SignalReadiness { .. } => "signal-readiness",
             Self::Guard { .. } => "guard",
+            Self::Dispute { .. } => "dispute",
         }
     }
 }
@@ -284,6 +297,11 @@ impl Unverified {
     /// # Errors
     /// When the bytes are not one canonical transaction.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let decoded: Self = decode("transaction", bytes, MOVE_TRANSACTION_BYTES_MAX)?;
+        let is_move = matches!(decoded.transaction.body, Body::Dispute { .. });
+        if is_move || bytes.len() <= TRANSACTION_BYTES_MAX {
+            return Ok(decoded);
+        }
         decode("transaction", bytes, TRANSACTION_BYTES_MAX)
     }
     /// The canonical bytes.

@@ -9,7 +9,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("governance", &["protocol"]),
     ("ledger-tree", &["protocol"]),
-    ("ledger-state", &["protocol", "governance", "ledger-tree"]),
+    (
+        "ledger-state",
+        &[
+            "protocol",
+            "governance",
+            "ledger-tree",
+            "engine-trace",
+            "environment",
+        ],
+    ),
     ("ledger-store", &["protocol", "ledger-state"]),
     ("ledger-consensus", &["protocol"]),
     (
@@ -61,6 +70,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ledger-evidence",
             "network",
             "engine",
+            "engine-trace",
             "engine-worker",
             "environment",
             "miner",

@@ -152,6 +152,7 @@ const fn accuses(error: &ExecuteError) -> bool {
         | ExecuteError::Compress(_) => true,
         ExecuteError::EnvironmentUnknown { .. }
         | ExecuteError::CorpusUnknown { .. }
+        | ExecuteError::InitialWeights { .. }
         | ExecuteError::Recipe { .. }
         | ExecuteError::Model(_)
         | ExecuteError::StepOver { .. }

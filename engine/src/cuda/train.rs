@@ -14,13 +14,14 @@ use super::pass::{Pass, logits, logits_backward, passes};
 use super::rows::Rows;
 use super::scorer::{NO_TARGET, Scorer, logit_rows};
 use crate::Parameters;
-use crate::trainer::adamw::{AdamWState, correction};
+use crate::trainer::adamw::AdamWState;
 use crate::trainer::grpo::rows as grpo_rows;
 use crate::trainer::inner::{STATE_TAG, reciprocal, warmup};
 use crate::trainer::{
     AdamW, Batch, GrpoLoss, GrpoOptions, GrpoSequence, InnerOptions, InnerState, Loss,
 };
 use crate::transformer::pass::check;
+use engine_trace::schedule::correction;
 
 /// A model with its gradients, on the device.
 #[derive(Debug)]

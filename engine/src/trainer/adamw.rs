@@ -5,6 +5,7 @@
 use crate::arithmetic::elementwise::AdamStep;
 use crate::arithmetic::parallel::adam;
 use crate::arithmetic::threads::Threads;
+use engine_trace::schedule::correction;
 use serde::{Deserialize, Serialize};
 
 /// Constants of `AdamW`.
@@ -82,23 +83,4 @@ impl AdamWState {
         };
         adam(threads, step, (theta, gradient), (&mut self.m, &mut self.v));
     }
-}
-
-/// `1 - beta^t`: square-and-multiply in f64 from the lowest bit of `t`.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the correction is rounded to f32 on purpose"
-)]
-pub(crate) fn correction(beta: f32, t: u64) -> f32 {
-    let mut power = 1.0;
-    let mut square = f64::from(beta);
-    let mut rest = t;
-    while rest > 0 {
-        if rest & 1 == 1 {
-            power *= square;
-        }
-        square *= square;
-        rest >>= 1;
-    }
-    (1.0 - power) as f32
 }

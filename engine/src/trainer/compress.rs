@@ -20,12 +20,9 @@
     reason = "codes and scales are bounded before they are narrowed"
 )]
 
-/// Values that share a scale.
-pub const BLOCK_VALUES: usize = 256;
-/// Units of a scale in one.
-pub const SCALE_ONE: u64 = 1 << SCALE_BITS;
-/// Binary digits of a scale after the point.
-pub(crate) const SCALE_BITS: u32 = 38;
+pub(crate) use engine_trace::update::SCALE_BITS;
+pub use engine_trace::update::{BLOCK_VALUES, SCALE_ONE};
+use engine_trace::update::{code, largest_magnitude, scale};
 
 /// Why values cannot be compressed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -109,7 +106,6 @@ impl CompressedUpdate {
     }
 
     fn push_block(&mut self, first: usize, values: &[f32]) -> Result<(), CompressError> {
-        let one = SCALE_ONE as f64;
         let mut largest = 0.0_f64;
         for (offset, &value) in values.iter().enumerate() {
             let index = first + offset;
@@ -117,7 +113,7 @@ impl CompressedUpdate {
                 return Err(CompressError::NonFinite { index });
             }
             let magnitude = f64::from(value.abs());
-            let limit = 127.0 * f64::from(u32::MAX) / one;
+            let limit = largest_magnitude();
             if magnitude > limit {
                 return Err(CompressError::OutOfRange {
                     index,
@@ -131,13 +127,10 @@ impl CompressedUpdate {
                 largest
             };
         }
-        let scale = (largest * one / 127.0).ceil();
-        let divisor = if scale == 0.0 { 1.0 } else { scale };
+        let scale = scale(largest);
         let start = self.codes.len();
-        for &value in values {
-            let code = (f64::from(value) * one / divisor).round_ties_even();
-            self.codes.push(code.clamp(-127.0, 127.0) as i8);
-        }
+        self.codes
+            .extend(values.iter().map(|&value| code(value, scale)));
         let empty = self.codes[start..].iter().all(|&code| code == 0);
         self.scales.push(if empty { 0 } else { scale as u32 });
         Ok(())

@@ -95,17 +95,9 @@ pub(crate) fn reciprocal(weight: f64) -> f32 {
 }
 
 /// `min(1, (first_step + step + 1) / warmup_steps)`.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    reason = "step counts are far below 2^53; the factor is rounded to f32 on purpose"
-)]
 pub(crate) fn warmup(options: &InnerOptions, step: u64) -> f32 {
-    let step = options.first_step.saturating_add(step).saturating_add(1);
-    if step >= options.warmup_steps {
-        return 1.0;
-    }
-    (step as f64 / options.warmup_steps as f64) as f32
+    let step = options.first_step.saturating_add(step);
+    engine_trace::schedule::warmup(step, options.warmup_steps)
 }
 
 /// What a unit of inner steps produced.

@@ -30,7 +30,7 @@ mod words;
 pub use players::{answer, question};
 pub use words::{
     Answer, Claim, File, Number, Operation, Outcome, Question, Refused, Side, Stage, Stretch,
-    VALUES_COUNT_MAX,
+    VALUES_COUNT_MAX, loss_name,
 };
 
 use crate::define::Defined;
@@ -283,7 +283,7 @@ fn judged(mut known: Known<'_>, number: Number, operation: Operation) -> Result<
     let computed = known.computed(number, operation).ok_or(Refused::NotShown)?;
     let claimed = operation.claimed();
     Ok(if computed == claimed {
-        Outcome::ChallengerLied { number }
+        Outcome::ChallengerLied { number, claimed }
     } else {
         Outcome::DefendantLied {
             number,

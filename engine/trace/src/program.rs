@@ -9,11 +9,27 @@ pub use kind::{Encoding, Kind, RESULTS_COUNT};
 pub(crate) use kind::{single, word};
 
 use crate::model::{Model, Part, Step};
+use borsh::{BorshDeserialize, BorshSerialize};
 use kind::{AFTER, BACKWARD, BATCH, BEFORE, END, FORWARD, GIVEN_COUNT, HEAD};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// One tensor of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
 pub struct Tensor {
     /// Index of the part of the batch; 0 for what there is once a step.
     pub part: usize,
@@ -21,6 +37,13 @@ pub struct Tensor {
     pub layer: u32,
     /// What it is.
     pub kind: Kind,
+}
+
+impl fmt::Display for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { part, layer, kind } = self;
+        write!(f, "{kind:?} (part {part}, block {layer})")
+    }
 }
 
 /// The tensors of a step.

@@ -227,6 +227,15 @@ impl Trace {
             .map(Numbers::bytes)
             .unwrap_or_default()
     }
+    /// Computes the names of all tensors, which takes about as long as reading them.
+    #[must_use]
+    pub fn named(self) -> Self {
+        let names = self.names().to_vec();
+        Self {
+            names: OnceLock::from(names),
+            ..self
+        }
+    }
     /// The names of all tensors, in their order.
     #[must_use]
     pub fn names(&self) -> &[Name] {

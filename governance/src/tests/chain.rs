@@ -224,6 +224,7 @@ pub(crate) fn recipe() -> Box<Recipe> {
             positions_max: 64,
         },
         seed: hash(1),
+        initial_weights: None,
         environment: hash(2),
         corpus: hash(3),
         pretrain: Pretrain {

@@ -218,6 +218,9 @@ fn dispatch(
         }
         Body::Open { openings } => opening::open(view, sender, openings.as_slice(), height),
         Body::OpenStates { opening } => opening::open_states(view, sender, opening, height),
+        Body::Dispute { unit, play } => {
+            verdict::dispute::play(view, sender, *unit, play.as_slice(), height)
+        }
         Body::Appeal { unit } => verdict::appeal::post(view, sender, *unit, height),
         Body::AttestCheckpoint { checkpoint } => {
             checkpoint::attest(view, sender, checkpoint.clone(), height)

@@ -1,6 +1,9 @@
 //! Events: what a block did, for logs, the page and wallets. Not part of the state.
 
-use crate::unit::{AuditFault, Outcome, Tier, VoidReason};
+use crate::{
+    unit::{AuditFault, Outcome, Tier, VoidReason},
+    verdict::dispute::Operation,
+};
 use protocol::{
     Address, Amount, Height, RunId, Step, checkpoint::Checkpoint, rollout::Correction,
     task::UnitId, verdict::Finding,
@@ -163,6 +166,24 @@ pub enum Event {
         miner: Address,
         bonds: Amount,
         is_lost: bool,
+    },
+    /// A miner disputes a conviction; it and the challenger move in turns.
+    DisputeOpened {
+        unit: UnitId,
+        miner: Address,
+        challenger: Address,
+    },
+    /// A side of a dispute moved.
+    DisputeMoved {
+        unit: UnitId,
+        by: Address,
+        moves_count: u32,
+    },
+    /// A side of a dispute lost: by what was computed, or by its silence.
+    DisputeLost {
+        unit: UnitId,
+        loser: Address,
+        operation: Option<Operation>,
     },
     /// A verdict was opened.
     VerdictRevealed {
@@ -335,6 +356,36 @@ impl fmt::Display for Event {
                         f,
                         "miner {miner} has {bonds} back from its appeal for unit {unit}"
                     )
+                }
+            }
+            Self::DisputeOpened {
+                unit,
+                miner,
+                challenger,
+            } => {
+                let (miner, challenger) = (miner.short(), challenger.short());
+                write!(
+                    f,
+                    "miner {miner} and auditor {challenger} dispute unit {unit}"
+                )
+            }
+            Self::DisputeMoved {
+                unit,
+                by,
+                moves_count,
+            } => {
+                let by = by.short();
+                write!(f, "{by} makes move {moves_count} about unit {unit}")
+            }
+            Self::DisputeLost {
+                unit,
+                loser,
+                operation,
+            } => {
+                write!(f, "{} lost the dispute about unit {unit}: ", loser.short())?;
+                match operation {
+                    Some(operation) => write!(f, "{operation}"),
+                    None => f.write_str("it was silent"),
                 }
             }
             Self::VerdictRevealed {

@@ -1,5 +1,6 @@
 //! Rejections: why a block or transaction is not valid. Codes are stable. Spec: rejections.
 
+use crate::verdict::dispute::Refused;
 use governance::Refusal;
 use protocol::{
     Address, Amount, BlockId, Height, Nonce, RunId, StateRoot, Step, ValidatorsHash,
@@ -125,6 +126,8 @@ rejections! {
     323 StatesNotDue { unit: UnitId } => "states of unit {unit} are opened at other boundaries than those that are due";
     /// A state lies where its steps end.
     324 StateMisplaced { unit: UnitId, steps_count: u32, expected: u32 } => "state of unit {unit} is after {steps_count} inner steps; its boundary is after {expected}";
+    /// States of pre-training have moments.
+    325 StateIncomplete { unit: UnitId } => "state of unit {unit} has no moments, and pre-training has some";
     /// There must be an audit.
     401 NoAudit { unit: UnitId } => "unit {unit} has no open audit";
     /// Only drawn auditors judge.
@@ -157,6 +160,14 @@ rejections! {
     421 NotConvicted { unit: UnitId } => "unit {unit} has no conviction to appeal";
     /// Appeals come in time.
     422 AppealLate { height: Height, appeal_by: Height } => "height is {height}; appeals were due by {appeal_by}";
+    /// Only a unit that is disputed has moves.
+    423 NotDisputed { unit: UnitId } => "unit {unit} is not disputed";
+    /// Sides move in turns.
+    424 MoveNotYours { unit: UnitId, turn: Address } => "in the dispute about unit {unit} it is the turn of {turn}";
+    /// Sides move in time.
+    425 MoveLate { height: Height, move_by: Height } => "height is {height}; the move was due by {move_by}";
+    /// A move follows the rules of the dispute.
+    426 MoveRefused { unit: UnitId, reason: Refused } => "move in the dispute about unit {unit}: {reason}";
     /// Only the next checkpoint is attested, when its step is settled.
     501 CheckpointNotDue { run: RunId, step: Step } => "checkpoint {step} of run {run} is not due";
     /// A checkpoint is attested once.

@@ -4,7 +4,7 @@ use crate::{View, state::Record};
 use borsh::{BorshDeserialize, BorshSerialize};
 use governance::Parameters;
 use protocol::{
-    Amount, BlockId, ChainId, Height, RunId, Step, checkpoint::Checkpoint, recipe::Recipe,
+    Amount, BlobId, BlockId, ChainId, Height, RunId, Step, checkpoint::Checkpoint, recipe::Recipe,
     task::Beacon,
 };
 use std::collections::VecDeque;
@@ -191,6 +191,15 @@ pub fn recipe(view: &View<'_>, run: RunId) -> Option<Recipe> {
 #[must_use]
 pub fn agreed(view: &View<'_>, run: RunId, step: Step) -> Option<Agreed> {
     view.get(&(run, step))
+}
+
+/// The name of the weights from which a step starts, where the chain knows it.
+#[must_use]
+pub fn weights(view: &View<'_>, run: RunId, step: Step) -> Option<BlobId> {
+    if step == Step::ZERO {
+        return recipe(view, run)?.initial_weights;
+    }
+    agreed(view, run, step).map(|agreed| agreed.checkpoint.weights)
 }
 
 /// The beacon of a step: the current one's once known, or a closed one's.

@@ -4,7 +4,8 @@
 //! a rollout before the miner opens the sealed one. If it rejects, if the sketches differ, or if it
 //! says nothing in time, three others do; if these disagree, a committee; if that has no quorum,
 //! every validator repeats the one group of samples that is contested. Before anyone is slashed,
-//! the miner may appeal to the next round.
+//! the miner may appeal: to the next round, or, about steps of pre-training, to arithmetic, in a
+//! [`dispute`].
 //!
 //! Facts are computed again, never voted on: honest verdicts are equal, so more than two thirds of
 //! one answer is the answer as long as more than two thirds of stake are honest, and without such
@@ -13,6 +14,7 @@
 pub mod appeal;
 mod commit;
 mod decide;
+pub mod dispute;
 mod fines;
 mod ladder;
 mod plant;
@@ -68,6 +70,9 @@ fn settle_unit(
     };
     if !matches!(unit.stage, Stage::Committed) || commitment.draw == Draw::Pending {
         return Vec::new();
+    }
+    if let Some(dispute) = dispute::open_of(view, id, &unit) {
+        return dispute::settle(view, id, unit, dispute, height);
     }
     if let Some(waiting) = unit.waiting {
         return if height >= waiting.draw_at {

@@ -14,9 +14,10 @@ use crate::{
 };
 use engine::{
     Device, Parameters, Training,
+    trace::Trace,
     trainer::{AdamW, AdamWState, Batch, InnerOptions, InnerState, file},
 };
-use environment::{END_OF_SEQUENCE, Split};
+use environment::Row;
 use protocol::{
     BlobId,
     gradient::{Moments, State},
@@ -38,29 +39,24 @@ pub fn assigned(inputs: &GradientInputs<'_>, world: &World, steps: Range<u32>) -
 fn parts(inputs: &GradientInputs<'_>, world: &World, inner_step: u32) -> Parts {
     let pretrain = &inputs.recipe.pretrain;
     let seed = |source, row| row_seed(inputs.beacon, inputs.unit, inner_step, source, row);
-    let length = pretrain.corpus_row_tokens as usize;
-    let runs: Vec<u32> = (0..pretrain.corpus_rows_count)
-        .flat_map(|row| {
-            let seed = seed(RowSource::Corpus, row);
-            world.corpus.tokens(&seed, length, Split::Train)
-        })
-        .collect();
-    let rows: Vec<Vec<u32>> = (0..pretrain.demonstration_rows_count)
-        .map(|row| {
-            let seed = seed(RowSource::Demonstration, row);
-            world.environment.demonstration(&seed)
-        })
-        .collect();
-    let corpus = Batch::next_token(&runs, length.saturating_sub(1));
-    let demonstrations = demonstrations(&rows, world);
-    let parts = [corpus, demonstrations].into_iter();
+    let tokens = pretrain.corpus_row_tokens as usize;
+    let text = (0..pretrain.corpus_rows_count)
+        .map(|row| Row::text(world.corpus, &seed(RowSource::Corpus, row), tokens));
+    let demonstrations = (0..pretrain.demonstration_rows_count).map(|row| {
+        let seed = seed(RowSource::Demonstration, row);
+        Row::demonstration(world.environment, &seed)
+    });
+    let length = Row::demonstration_length(world.environment);
+    let parts = [
+        batch(text, tokens.saturating_sub(1)),
+        batch(demonstrations, length),
+    ];
+    let parts = parts.into_iter();
     parts.filter(|part| !part.tokens.is_empty()).collect()
 }
 
-/// Rows of equal length, padded with the end of sequence; loss on answers only.
-fn demonstrations(rows: &[Vec<u32>], world: &World) -> Batch {
-    let prompt = world.environment.prompt_tokens();
-    let length = prompt + world.environment.response_tokens_max() - 1;
+/// Rows of equal length.
+fn batch(rows: impl Iterator<Item = Row>, length: usize) -> Batch {
     let mut batch = Batch {
         tokens: Vec::new(),
         targets: Vec::new(),
@@ -68,14 +64,12 @@ fn demonstrations(rows: &[Vec<u32>], world: &World) -> Batch {
         length,
     };
     for row in rows {
-        for position in 0..length {
-            let at = |index: usize| row.get(index).copied();
-            let target = at(position + 1);
-            let carries_loss = target.is_some() && position + 1 >= prompt;
-            batch.tokens.push(at(position).unwrap_or(END_OF_SEQUENCE));
-            batch.targets.push(target.unwrap_or(END_OF_SEQUENCE));
-            batch.weights.push(if carries_loss { 1.0 } else { 0.0 });
-        }
+        batch.tokens.extend(row.tokens);
+        batch.targets.extend(row.targets);
+        let weights = row.counts.iter();
+        batch
+            .weights
+            .extend(weights.map(|counts| f32::from(u8::from(*counts))));
     }
     batch
 }
@@ -130,10 +124,7 @@ pub fn replay(
 ) -> Result<Stretch, ExecuteError> {
     let options = options(&inputs.recipe.pretrain);
     let segments = segments(inputs);
-    let mut training = match start {
-        Some(state) => device.resume(state),
-        None => device.train(inputs.model),
-    };
+    let mut training = resumed(inputs, start, device);
     let first = segments.steps(segment).start;
     let steps = (first..).zip(batches);
     let losses = steps.map(|assigned| step(&mut training, assigned, &options));
@@ -145,6 +136,70 @@ pub fn replay(
         state: name(&end),
         values: is_last.then(|| difference(inputs, end.parameters.as_slice())),
     })
+}
+
+/// Where one inner step led, and its loss in millionths of a nat; `i64::MIN` of one that is not
+/// finite, which no unit has.
+pub type Taken = (State, i64);
+
+/// Takes the steps of one segment, and says of each where it led; and gives the weights at its
+/// end.
+///
+/// # Errors
+/// A batch that the model cannot take.
+pub fn retake(
+    inputs: &GradientInputs<'_>,
+    (segment, start): (u32, Option<&InnerState>),
+    world: &World,
+    device: &Device,
+) -> Result<(Vec<Taken>, Vec<f32>), ExecuteError> {
+    let options = options(&inputs.recipe.pretrain);
+    let mut training = resumed(inputs, start, device);
+    let batches = assigned(inputs, world, segments(inputs).steps(segment));
+    let mut taken = Vec::with_capacity(batches.len());
+    for parts in batches {
+        let loss = training.step(parts, &options)?;
+        let loss_micro = micro_of(loss.mean()).unwrap_or(i64::MIN);
+        taken.push((name(&*training.state()?), loss_micro));
+    }
+    let end = training.state()?.parameters.as_slice().to_vec();
+    Ok((taken, end))
+}
+
+/// Every number of the inner step at an index of a segment, whose other steps are taken as always.
+///
+/// # Errors
+/// A batch that the model cannot take.
+pub fn trace(
+    inputs: &GradientInputs<'_>,
+    (segment, start): (u32, Option<&InnerState>),
+    index: u32,
+    world: &World,
+    device: &Device,
+) -> Result<Trace, ExecuteError> {
+    let options = options(&inputs.recipe.pretrain);
+    let first = segments(inputs).steps(segment).start;
+    let at = first.saturating_add(index);
+    let mut training = resumed(inputs, start, device);
+    for parts in assigned(inputs, world, first..at) {
+        training.step(parts, &options)?;
+    }
+    let state = training.state()?;
+    let parts = parts(inputs, world, at);
+    let trace = engine::trace::trace(&state, &parts, &options, device.threads())?;
+    // Whoever plays would hash all of it in the middle of the game.
+    Ok(trace.named())
+}
+
+fn resumed<'a>(
+    inputs: &GradientInputs<'a>,
+    start: Option<&'a InnerState>,
+    device: &'a Device,
+) -> Training<'a> {
+    match start {
+        Some(state) => device.resume(state),
+        None => device.train(inputs.model),
+    }
 }
 
 /// `theta_0 - theta_H`, flat, of a unit whose last weights these are.

@@ -18,9 +18,10 @@ pub fn recipe(seed: u64, miners_count: u32) -> Recipe {
     let corpus = environment::Corpus::shakespeare();
     let mut model_seed = [0; 32];
     model_seed[..8].copy_from_slice(&seed.to_le_bytes());
-    Recipe {
+    let mut recipe = Recipe {
         model: model(),
         seed: EnvironmentHash::from_bytes(model_seed),
+        initial_weights: None,
         environment: EnvironmentHash::from_bytes(environment.hash()),
         corpus: EnvironmentHash::from_bytes(corpus.hash()),
         pretrain: pretrain(),
@@ -39,7 +40,10 @@ pub fn recipe(seed: u64, miners_count: u32) -> Recipe {
             rollout_unit: Amount::new(50),
             audit: Amount::new(20),
         },
-    }
+    };
+    let weights = miner::initial_weights(&recipe);
+    recipe.initial_weights = Some(weights.expect("invariant: the engine runs this model"));
+    recipe
 }
 
 /// A recipe that only pre-trains, on the corpus alone.

@@ -198,7 +198,7 @@ fn said(
     })
 }
 
-fn about(view: &View<'_>, id: UnitId) -> Option<(Arc<Recipe>, StepContext, Vec<Input>)> {
+pub(super) fn about(view: &View<'_>, id: UnitId) -> Option<(Arc<Recipe>, StepContext, Vec<Input>)> {
     let run: Run = view.get(&id.run)?;
     let context = work::context(view, id.run, &run).filter(|context| context.step == id.step)?;
     let recipe = Arc::new(run::recipe(view, id.run)?);

@@ -3,7 +3,7 @@
 //! A unit may take minutes, an opening must come within seconds. A miner that answered only
 //! between two units would look like one that hides what it bound, and pay for it.
 
-use super::Miner;
+use super::{Miner, disputing::Shown};
 use crate::{
     computation::{Computation, Drawing, Product, Secrets},
     local::{Sort, Trust, Work as Spent},
@@ -28,6 +28,8 @@ pub(super) enum Made {
     Product(Box<Product>),
     /// Whether a convicted unit is right after all.
     IsRight(bool),
+    /// What is shown in a dispute.
+    Shown(Shown),
 }
 
 /// The computation that is under way, and those that failed since one succeeded or all had a turn.
@@ -148,6 +150,10 @@ impl Miner {
             Ok((unit, Ok(Made::Product(product)))) => self.bind(unit, *product).await,
             Ok((unit, Ok(Made::IsRight(is_right)))) => {
                 self.contested.insert(unit, is_right);
+                Ok(())
+            }
+            Ok((_, Ok(Made::Shown(shown)))) => {
+                self.shown = Some(shown);
                 Ok(())
             }
             Ok((unit, Err(error))) => Err(error.context(unit)),

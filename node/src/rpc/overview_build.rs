@@ -291,15 +291,17 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         | Event::AuditEscalated { .. }
         | Event::UnitConvicted { .. }
         | Event::UnitAppealed { .. }
+        | Event::DisputeLost { .. }
         | Event::AppealEnded { is_lost: true, .. } => "bad",
         Event::AppealEnded { is_lost: false, .. } => "good",
         Event::CheckpointAgreed { .. }
         | Event::MinerRegistered { .. }
         | Event::VerifierRegistered { .. }
         | Event::MinerResumed { .. } => "good",
-        Event::StepAssigned { .. } | Event::MinerIdle { .. } | Event::ProposerSilent { .. } => {
-            "info"
-        }
+        Event::StepAssigned { .. }
+        | Event::MinerIdle { .. }
+        | Event::DisputeOpened { .. }
+        | Event::ProposerSilent { .. } => "info",
         Event::UnitOpened {
             correction: Some(_),
             ..
@@ -328,6 +330,7 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         | Event::AuditOpened { .. }
         | Event::SegmentDrawn { .. }
         | Event::AuditorSeated { .. }
+        | Event::DisputeMoved { .. }
         | Event::VerdictRevealed { .. } => return None,
     };
     Some(EventRow {

@@ -15,6 +15,7 @@ use ledger_state::{
         Unit,
     },
     validator::Validator,
+    verdict::dispute::{self, Dispute, Place},
 };
 use protocol::{
     Address, Amount, BlockId, Height, Micro, Nonce, RunId, StateRoot, Step, TransactionId,
@@ -153,6 +154,8 @@ pub struct UnitAnswer {
     pub conviction: Option<Conviction>,
     /// Convictions that were appealed against.
     pub appeals: Vec<Appeal>,
+    /// The dispute about it, with what it came down to.
+    pub dispute: Option<Dispute>,
     /// What its miner opened: the sketch, and whether a fault was planted.
     pub opening: Opening,
     /// Of a drawn gradient unit: the segment that is judged, and the states shown.
@@ -286,8 +289,14 @@ pub fn step(chain: &Chain, id: RunId, step: Step) -> Option<StepAnswer> {
 /// A unit, with the answer to *why was I paid, or not*.
 #[must_use]
 pub fn unit(chain: &Chain, id: UnitId) -> Option<UnitAnswer> {
-    let unit: Unit = chain.view(|view| view.get(&id))?;
-    let summary = summary(&unit);
+    let (unit, dispute) = chain.view(|view| {
+        let unit: Unit = view.get(&id)?;
+        let dispute = dispute::of(view, id, &unit);
+        Some((unit, dispute))
+    })?;
+    let disputed = dispute.as_ref().map(|dispute| disputed(&unit, dispute));
+    let summary = [Some(summary(&unit)), disputed].into_iter().flatten();
+    let summary = summary.collect::<Vec<_>>().join("; ");
     let Unit {
         miner,
         deadline,
@@ -311,6 +320,7 @@ pub fn unit(chain: &Chain, id: UnitId) -> Option<UnitAnswer> {
         audits,
         conviction,
         appeals,
+        dispute,
         opening,
         challenge,
         summary,
@@ -380,6 +390,36 @@ pub fn summary(unit: &Unit) -> String {
             outcome: Outcome::Slashed { finding },
             at,
         } => format!("slashed at height {at}: {finding}; {audit}"),
+    }
+}
+
+/// How a dispute stands, or what it came down to, in half a sentence.
+fn disputed(unit: &Unit, dispute: &Dispute) -> String {
+    let Dispute {
+        place,
+        move_by,
+        moves_count,
+        ..
+    } = dispute;
+    match (place, dispute.turn(unit.miner)) {
+        (
+            Place::Over {
+                is_right,
+                operation,
+            },
+            _,
+        ) => {
+            let winner = if *is_right { "its miner" } else { "an auditor" };
+            let shown = operation.map_or("the other side was silent".to_owned(), |operation| {
+                operation.to_string()
+            });
+            format!("{winner} won the dispute after {moves_count} moves: {shown}")
+        }
+        (_, Some(turn)) => {
+            let turn = turn.short();
+            format!("disputed, {moves_count} moves so far; {turn} moves by height {move_by}")
+        }
+        (_, None) => format!("disputed, {moves_count} moves so far"),
     }
 }
 

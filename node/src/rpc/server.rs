@@ -26,7 +26,7 @@ use protocol::{
     codec::decode,
     genesis::Genesis,
     task::UnitId,
-    transaction::{Body, TRANSACTION_BYTES_MAX},
+    transaction::{Body, MOVE_TRANSACTION_BYTES_MAX},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -221,7 +221,7 @@ pub fn router(served: Arc<Served>) -> Router {
         .route("/v1/governance/events", get(governance_events))
         .route("/v1/governance/trials", post(trial))
         .route("/v1/tasks/{address}", get(work_of))
-        .layer(DefaultBodyLimit::max(TRANSACTION_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(MOVE_TRANSACTION_BYTES_MAX))
         .with_state(served)
 }
 
@@ -466,7 +466,7 @@ async fn governance_now(State(served): Shared) -> Response {
 
 /// What a body, encoded after its sender's address, would do.
 async fn trial(State(served): Shared, bytes: Bytes) -> Response {
-    match decode::<(Address, Body)>("trial", &bytes, TRANSACTION_BYTES_MAX) {
+    match decode::<(Address, Body)>("trial", &bytes, MOVE_TRANSACTION_BYTES_MAX) {
         Ok((sender, body)) => Json(governance::trial(&served.chain, sender, &body)).into_response(),
         Err(error) => Problem {
             code: None,

@@ -8,8 +8,11 @@ use ledger_state::{
     class,
     run::{self, Run, Stage},
     sample, task,
-    unit::{self, Claim, Commitment},
-    verdict::appeal,
+    unit::{self, Challenge, Claim, Commitment},
+    verdict::{
+        appeal,
+        dispute::{self, Dispute},
+    },
 };
 use protocol::{
     Address, Amount, BlobId, ChainId, Height, Micro, Nonce, RunId, Step,
@@ -103,6 +106,21 @@ pub struct ConvictedUnit {
     pub plant_rate: Micro,
 }
 
+/// A unit about which its miner owes a move in a dispute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisputedUnit {
+    /// The unit.
+    pub unit: UnitId,
+    /// The dispute.
+    pub dispute: Dispute,
+    /// The segment that is disputed, and the states that were shown.
+    pub challenge: Challenge,
+    /// What was bound.
+    pub claim: Claim,
+    /// The blob that was bound.
+    pub blob: BlobId,
+}
+
 /// A unit that was not paid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnpaidUnit {
@@ -140,6 +158,8 @@ pub struct WorkStep {
     pub due: Vec<DueUnit>,
     /// This miner's units that were convicted and are not yet appealed for.
     pub convicted: Vec<ConvictedUnit>,
+    /// This miner's units about which it owes a move.
+    pub disputed: Vec<DisputedUnit>,
 }
 
 /// Everything a miner acts on.
@@ -253,6 +273,10 @@ fn step(view: &View<'_>, id: RunId, run: &Run, miner: Address) -> Option<WorkSte
         .iter()
         .filter_map(|(id, unit)| convicted(view, *id, unit));
     let convicted = convicted.collect();
+    let disputed = own
+        .iter()
+        .filter_map(|(id, unit)| disputed(view, *id, unit));
+    let disputed = disputed.collect();
     let parameters = run::parameters(view);
     let work_unit = |(unit, state): &(UnitId, ledger_state::unit::Unit)| WorkUnit {
         unit: *unit,
@@ -278,6 +302,7 @@ fn step(view: &View<'_>, id: RunId, run: &Run, miner: Address) -> Option<WorkSte
         units: open.map(work_unit).collect(),
         due,
         convicted,
+        disputed,
     })
 }
 
@@ -322,6 +347,18 @@ pub fn updates(view: &View<'_>, run: RunId, step: Step) -> Vec<Input> {
         correction: None,
     };
     accepted.map(input).collect()
+}
+
+fn disputed(view: &View<'_>, id: UnitId, unit: &ledger_state::unit::Unit) -> Option<DisputedUnit> {
+    let dispute = dispute::of(view, id, unit)?;
+    let commitment = unit.commitment.as_ref()?;
+    (dispute.turn(unit.miner) == Some(unit.miner)).then_some(DisputedUnit {
+        unit: id,
+        dispute,
+        challenge: unit.challenge?,
+        claim: commitment.claim,
+        blob: commitment.blob,
+    })
 }
 
 /// The rollouts that a gradient unit learns from, with their blobs; empty for other units.

@@ -60,15 +60,18 @@ fn checkpoint() -> impl Strategy<Value = Checkpoint> {
         },
     ));
     let sizes = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
-    let hashes = (any::<[u8; 32]>(), any::<[u8; 32]>());
-    (sizes, hashes, evaluation).prop_map(|(sizes, (model, outer), evaluation)| Checkpoint {
-        run: RunId::new(sizes.0),
-        step: Step::new(sizes.1),
-        model: CheckpointId::from_bytes(model),
-        model_bytes: sizes.2,
-        outer: BlobId::from_bytes(outer),
-        outer_bytes: sizes.3,
-        evaluation,
+    let hashes = (any::<[u8; 32]>(), any::<[u8; 32]>(), any::<[u8; 32]>());
+    (sizes, hashes, evaluation).prop_map(|(sizes, (model, weights, outer), evaluation)| {
+        Checkpoint {
+            run: RunId::new(sizes.0),
+            step: Step::new(sizes.1),
+            model: CheckpointId::from_bytes(model),
+            model_bytes: sizes.2,
+            weights: BlobId::from_bytes(weights),
+            outer: BlobId::from_bytes(outer),
+            outer_bytes: sizes.3,
+            evaluation,
+        }
     })
 }
 

@@ -6,9 +6,14 @@ use protocol::{
     block::{Block, BlockError},
     codec::{BoundedVec, Bytes, Text, decode, encode},
     gradient,
-    rollout::{self, Equivocation, EquivocationError, Root, Totals},
+    rollout::{
+        self, Digest, Equivocation, EquivocationError, OPENINGS_COUNT_MAX, Root, Shown, Totals,
+    },
     task::{UnitId, UnitKind},
-    transaction::{Body, TRANSACTION_BYTES_MAX, Transaction, Unverified, VerifyError},
+    transaction::{
+        Body, MOVE_BYTES_MAX, MOVE_TRANSACTION_BYTES_MAX, TRANSACTION_BYTES_MAX, Transaction,
+        Unverified, VerifyError,
+    },
 };
 
 /// The order of the ed25519 group, little-endian.
@@ -137,11 +142,29 @@ fn claimed_length_without_bytes_is_rejected() {
 
 #[test]
 fn transaction_above_its_limit_is_rejected() {
-    let bytes = vec![0; TRANSACTION_BYTES_MAX + 1];
+    let bytes = vec![0; MOVE_TRANSACTION_BYTES_MAX + 1];
     let error = Unverified::decode(&bytes).unwrap_err().to_string();
     assert_eq!(
         error,
-        "transaction has 8193 bytes; at most 8192 are allowed"
+        "transaction has 32769 bytes; at most 32768 are allowed"
+    );
+    let unit = crate::values::unit(protocol::task::UnitKind::Gradient);
+    let play = Bytes::new(vec![0; MOVE_BYTES_MAX]).unwrap();
+    let play = signed(0, Body::Dispute { unit, play });
+    assert!(Unverified::decode(&play.encode()).is_ok());
+    let mut opening = crate::values::opening();
+    let Shown::Open { opened } = &mut opening.shown else {
+        panic!("shown open");
+    };
+    opened.parts = BoundedVec::new(vec![Digest::from_bytes([1; 32]); 16]).unwrap();
+    let openings = BoundedVec::new(vec![opening; OPENINGS_COUNT_MAX]).unwrap();
+    let long = signed(0, Body::Open { openings }).encode();
+    assert!((TRANSACTION_BYTES_MAX..MOVE_TRANSACTION_BYTES_MAX).contains(&long.len()));
+    let error = Unverified::decode(&long).unwrap_err().to_string();
+    let count = long.len();
+    assert_eq!(
+        error,
+        format!("transaction has {count} bytes; at most 8192 are allowed")
     );
 }
 

@@ -65,6 +65,7 @@ pub(crate) fn checkpoint() -> Checkpoint {
         step: Step::new(13),
         model: CheckpointId::from_bytes([0x55; 32]),
         model_bytes: 1_000_000,
+        weights: BlobId::from_bytes([0x77; 32]),
         outer: BlobId::from_bytes([0x66; 32]),
         outer_bytes: 2_000_000,
         evaluation: Some(Evaluation {
@@ -325,6 +326,10 @@ pub(crate) fn bodies() -> Vec<Body> {
             salt: Commitment::from_bytes(salt),
         },
         Body::Appeal { unit: rollout },
+        Body::Dispute {
+            unit: unit(UnitKind::Gradient),
+            play: Bytes::new(vec![2, 1, 0, 0, 0]).unwrap(),
+        },
         Body::AttestCheckpoint {
             checkpoint: checkpoint(),
         },
@@ -484,6 +489,7 @@ fn recipe() -> Recipe {
             positions_max: 128,
         },
         seed: EnvironmentHash::from_bytes([1; 32]),
+        initial_weights: Some(BlobId::from_bytes([4; 32])),
         environment: EnvironmentHash::from_bytes([2; 32]),
         corpus: EnvironmentHash::from_bytes([3; 32]),
         pretrain: pretrain(),

@@ -1,6 +1,6 @@
 //! What is said in a dispute: the claim, the moves, and where it stands.
 
-use crate::program::RESULTS_COUNT;
+use crate::program::{Encoding, RESULTS_COUNT};
 use crate::tree::{Name, Opening, Span};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,17 @@ pub struct Claim {
     /// What the step ended with: loss in millionths of a nat (an f64), first moments, second
     /// moments, weights; nothing for what nobody claims.
     pub results: [Option<Name>; RESULTS_COUNT],
+}
+
+/// The name of a loss of so many millionths of a nat, as a step's result.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "losses are far below 2^53; a lie that is not stays one"
+)]
+pub fn loss_name(micro: i64) -> Name {
+    let bytes = Encoding::Double.encode(micro as f64);
+    *blake3::hash(&bytes).as_bytes()
 }
 
 /// Which file is walked through.
@@ -173,6 +184,8 @@ pub enum Outcome {
     ChallengerLied {
         /// Which number.
         number: Number,
+        /// Its bits.
+        claimed: u64,
     },
     /// They disagree about the batch, which is for those to say who know the task.
     Batch {

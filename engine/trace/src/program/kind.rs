@@ -1,6 +1,8 @@
 //! What the tensors of a step are, in the order in which they are computed.
 
 use crate::model::Model;
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
 
 /// How the numbers of a tensor are written: little-endian, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,13 @@ impl Encoding {
             Self::Double => number.to_le_bytes().to_vec(),
             Self::Word => word(number).to_le_bytes().to_vec(),
         }
+    }
+    /// The number that bits stand for.
+    #[must_use]
+    pub fn of_bits(self, bits: u64) -> f64 {
+        let bytes = bits.to_le_bytes();
+        let width = usize::try_from(self.width()).unwrap_or(bytes.len());
+        self.decode(&bytes[..width]).unwrap_or(f64::NAN)
     }
     /// The number that bytes hold; nothing if they are not as many as it has.
     #[must_use]
@@ -65,7 +74,20 @@ pub(crate) const fn word(number: f64) -> u32 {
 
 /// What a tensor is. In shapes, R are the rows (tokens) of a part, T its length in tokens, H the
 /// query heads, U the heads that are rotated, W the width of queries, keys and values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
 pub enum Kind {
     /// `[N]` weights before the step.
     Weights,

@@ -13,6 +13,7 @@ use protocol::{
     Address, Height,
     codec::BoundedVec,
     gradient::{OpenedState, Segments, StateOpening},
+    recipe::Phase,
     rollout::{Opened, Root},
     task::UnitId,
 };
@@ -39,6 +40,10 @@ pub fn open(
     let root = root(&unit).ok_or(Rejection::OpeningMismatch { unit: id })?;
     for opened in states {
         check_state(id, opened, (root, sender), recipe.segments(id.step))?;
+        let is_pretraining = recipe.phase(id.step) == Some(Phase::Pretrain);
+        if is_pretraining && opened.state.moments.is_none() {
+            return Err(Rejection::StateIncomplete { unit: id });
+        }
         challenge.show(opened.boundary(), opened.state);
     }
     unit.challenge = Some(challenge);

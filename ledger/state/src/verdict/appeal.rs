@@ -1,10 +1,14 @@
-//! Appeals: a convicted miner stakes a bond on being right, and a larger round judges again.
+//! Appeals: a convicted miner stakes a bond on being right, and a larger round judges again, or
+//! both sides of a [`dispute`] show what they computed.
 //!
 //! The bond doubles with every appeal. Whoever is convicted in the end loses all of them, also
 //! where the unit is only void for it; whoever is not gets them back, also when nobody could
 //! decide.
 
-use super::ladder;
+use super::{
+    dispute::{self, Dispute},
+    ladder,
+};
 use crate::{
     Rejection, View, account,
     bond::Miner,
@@ -68,7 +72,14 @@ pub fn post(
         miner: sender,
         bond,
     }];
-    events.extend(ladder::climb(view, id, unit, height));
+    let is_first = unit.appeals.len() == 1;
+    view.put(&id, &unit);
+    let finding = conviction.finding;
+    let disputed = is_first.then(|| dispute::open(view, id, &unit, finding, height));
+    events.extend(match disputed.flatten() {
+        Some(opened) => opened,
+        None => ladder::climb(view, id, unit, height),
+    });
     Ok(events)
 }
 
@@ -88,6 +99,9 @@ pub fn end(view: &mut View<'_>, id: UnitId, unit: &Unit, outcome: Outcome) -> Op
         }
         Outcome::Accepted { .. } | Outcome::Missed => false,
     };
+    if dispute::open_of(view, id, unit).is_some() {
+        view.delete::<Dispute>(&id);
+    }
     let mut miner: Miner = view.get(&unit.miner)?;
     miner.accused = miner.accused.saturating_sub(1);
     miner.appealed = miner.appealed.saturating_sub(bonds.get());

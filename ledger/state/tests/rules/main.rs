@@ -7,6 +7,7 @@
 mod attacks;
 mod audits;
 mod beacons;
+mod disputes;
 mod equivocation;
 mod life_of_a_contribution;
 mod money;

@@ -149,12 +149,24 @@ fn an_auditor_that_names_an_end_without_looking_is_found_out_and_fined() {
 
 /// A miner seals states of other steps, and opens what it sealed.
 pub(crate) fn sealed_misplaced() -> Rejection {
+    sealed(|boundary| state_at(boundary + 1))
+}
+
+/// A miner seals states without moments, of which nobody could go on.
+pub(crate) fn sealed_incomplete() -> Rejection {
+    sealed(|boundary| State {
+        moments: None,
+        ..state_at(boundary)
+    })
+}
+
+fn sealed(state_at: impl Fn(u32) -> State) -> Rejection {
     let mut chain = Chain::working(&setup());
     let id = chain.units_of(UnitKind::Gradient)[0];
     let miner = chain.unit(id).miner;
     let key = chain.key_of(miner);
     let salt = Salt::from_bytes([1; 32]);
-    let states: Vec<State> = (1..=3).map(|boundary| state_at(boundary + 1)).collect();
+    let states: Vec<State> = (1..=3).map(state_at).collect();
     let seals = (1..).zip(&states);
     let seals = seals.map(|(boundary, state)| state.seal(id, miner, boundary, salt));
     let seals: Vec<Seal> = seals.collect();

@@ -3,6 +3,7 @@
 use super::Row;
 use crate::audits::sortition::{bind, eligible, setup as sortition_setup};
 use crate::audits::verifiers::registration as verifier_body;
+use crate::disputes;
 use crate::support::{Chain, Setup, accepting, audit_bodies, key, rejecting};
 use ledger_state::Rejection;
 use protocol::{
@@ -13,6 +14,10 @@ use protocol::{
 };
 
 pub(super) const ROWS: &[Row] = &[
+    ("NotDisputed", disputes::undisputed),
+    ("MoveNotYours", disputes::out_of_turn),
+    ("MoveLate", disputes::late),
+    ("MoveRefused", disputes::refused),
     ("UnitUnknown", bound_about_no_unit),
     ("NoAudit", bound_before_the_draw),
     ("NoAudit", bound_after_acceptance),

@@ -92,6 +92,7 @@ pub(super) const ROWS: &[Row] = &[
         })
     }),
     ("StateMisplaced", crate::segments::sealed_misplaced),
+    ("StateIncomplete", crate::segments::sealed_incomplete),
 ];
 
 /// A drawn gradient unit's miner shows other states than it should.

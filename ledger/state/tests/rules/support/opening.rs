@@ -12,7 +12,7 @@ use ledger_state::{
 use protocol::{
     Address, BlobId, SigningKey,
     codec::BoundedVec,
-    gradient::{self, OpenedState, State, StateOpening},
+    gradient::{self, Moments, OpenedState, State, StateOpening},
     rollout::{Correction, Digest, Opened, Opening, Parts, Salt, Seal, Shown, Sketch, plant},
     task::{UnitId, UnitKind},
     transaction::Body,
@@ -91,7 +91,10 @@ pub(crate) fn state_at(boundary: u32) -> State {
     State {
         steps_count: boundary,
         weights: BlobId::of(b"weights"),
-        moments: None,
+        moments: Some(Moments {
+            first: BlobId::of(b"first"),
+            second: BlobId::of(b"second"),
+        }),
     }
 }
 

@@ -112,6 +112,7 @@ pub(crate) fn recipe() -> Recipe {
     Recipe {
         model: model(),
         seed: hash(1),
+        initial_weights: None,
         environment: hash(2),
         corpus: hash(3),
         pretrain: pretrain(),

@@ -351,6 +351,7 @@ impl Chain {
             step,
             model: CheckpointId::of(format!("model {step}").as_bytes()),
             model_bytes: 4_096,
+            weights: BlobId::of(format!("weights {step}").as_bytes()),
             outer: BlobId::of(format!("outer {step}").as_bytes()),
             outer_bytes: 4_096,
             evaluation,
@@ -359,6 +360,10 @@ impl Chain {
     /// Every validator attests the next checkpoint, until they agree.
     pub(crate) fn attest_checkpoint(&mut self) {
         let checkpoint = self.next_checkpoint();
+        self.attest_this(checkpoint);
+    }
+    /// Every validator attests this checkpoint, until they agree.
+    pub(crate) fn attest_this(&mut self, checkpoint: Checkpoint) {
         for index in 0..self.validators.len() {
             if self.is_attesting() {
                 let checkpoint = checkpoint.clone();

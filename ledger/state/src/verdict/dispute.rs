@@ -1,0 +1,293 @@
+//! Disputes: whether a training step was taken right is computed here, down to one multiplication.
+//!
+//! A miner that is convicted for a segment of pre-training need not ask more auditors. It shows
+//! where each inner step of the segment led, and an auditor that convicted it points to the first
+//! that is wrong; from there both play the game of [`engine_trace::dispute`]. What is left in the
+//! end is one operation, or one number of the batch, and this program computes it. So nobody's
+//! vote decides: an honest miner wins against any number of liars, and one honest auditor among
+//! those that convicted is enough to convict for good.
+//!
+//! ```text
+//! appeal ─▶ steps of the segment ─▶ the first wrong ─▶ tensor ─▶ number ─▶ operation ─▶ verdict
+//!                               └─▶ the first wrong block of the update ─────────────▶ verdict
+//! ```
+//!
+//! The convicting auditors are challengers one after the other, for one may lose on purpose.
+//!
+//! Spec: 07-verdict §11, trace
+
+mod claim;
+mod operation;
+mod play;
+pub mod players;
+mod step;
+mod update;
+
+pub use claim::{Move, Proof, Refused, Steps, Taken};
+pub use operation::Operation;
+pub use play::play;
+
+use super::{execute, fines, fines::Truth};
+use crate::{
+    View,
+    event::Event,
+    reward, run, slash,
+    state::Record,
+    unit::{AuditFault, Challenge, Unit},
+};
+use borsh::{BorshDeserialize, BorshSerialize};
+use engine_trace::dispute::Side;
+use governance::parameters::Name;
+use protocol::{
+    Address, Height,
+    recipe::Phase,
+    task::{UnitId, UnitKind},
+    verdict::{Check, Finding},
+};
+use serde::{Deserialize, Serialize};
+use step::Task;
+
+/// A dispute about a gradient unit.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct Dispute {
+    /// What the unit was convicted of.
+    pub finding: Finding,
+    /// Auditors that convicted it and were not heard yet; the first is the challenger.
+    pub challengers: Vec<Address>,
+    /// Challengers that were refuted.
+    pub refuted: Vec<Address>,
+    /// Challengers that let their time pass.
+    pub silent: Vec<Address>,
+    /// Where the miner says that each inner step of the segment led, once it has.
+    pub steps: Vec<Taken>,
+    /// Where it is.
+    pub place: Place,
+    /// Last height for the next move.
+    pub move_by: Height,
+    /// Moves so far.
+    pub moves_count: u32,
+}
+
+impl Record for Dispute {
+    const TABLE: u8 = 16;
+    type Key = UnitId;
+}
+
+/// Where a dispute is.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(tag = "at", rename_all = "kebab-case")]
+pub enum Place {
+    /// The miner owes the steps of the segment.
+    Steps,
+    /// The challenger owes what is wrong.
+    Complaint,
+    /// They play about one step.
+    Step {
+        /// Its index in the segment.
+        index: u32,
+        /// The game.
+        game: engine_trace::dispute::Dispute,
+    },
+    /// Nobody owes anything: the conviction stands, or every challenger has lost.
+    Over {
+        /// Whether the miner was right.
+        is_right: bool,
+        /// What it came down to last; nothing if somebody was silent.
+        operation: Option<Operation>,
+    },
+}
+
+impl Dispute {
+    /// The auditor that disputes now.
+    #[must_use]
+    pub fn challenger(&self) -> Option<Address> {
+        self.challengers.first().copied()
+    }
+    /// The side that owes a move; neither when it is over.
+    #[must_use]
+    pub const fn side(&self) -> Option<Side> {
+        match &self.place {
+            Place::Steps => Some(Side::Defendant),
+            Place::Complaint => Some(Side::Challenger),
+            Place::Step { game, .. } => game.turn(),
+            Place::Over { .. } => None,
+        }
+    }
+    /// Who owes a move.
+    #[must_use]
+    pub fn turn(&self, miner: Address) -> Option<Address> {
+        match self.side()? {
+            Side::Defendant => Some(miner),
+            Side::Challenger => self.challenger(),
+        }
+    }
+}
+
+/// The dispute about a unit, if there was one.
+#[must_use]
+pub fn of(view: &View<'_>, id: UnitId, unit: &Unit) -> Option<Dispute> {
+    if unit.appeals.is_empty() {
+        return None;
+    }
+    view.get(&id)
+}
+
+/// The dispute about a unit that is not over.
+#[must_use]
+pub fn open_of(view: &View<'_>, id: UnitId, unit: &Unit) -> Option<Dispute> {
+    of(view, id, unit).filter(|dispute| dispute.side().is_some())
+}
+
+/// Checks about which a dispute decides: what the steps of a segment and the update are.
+const fn is_computed(check: Check) -> bool {
+    matches!(check, Check::Loss | Check::Update | Check::State)
+}
+
+/// Opens the dispute about a unit that was convicted of this, if it can be had: about a segment of
+/// pre-training whose start and end the chain knows by name.
+pub(super) fn open(
+    view: &mut View<'_>,
+    id: UnitId,
+    unit: &Unit,
+    finding: Finding,
+    height: Height,
+) -> Option<Vec<Event>> {
+    let is_disputable = id.kind == UnitKind::Gradient && is_computed(finding.check);
+    let ends = unit.challenge.is_some_and(|challenge| ended(&challenge));
+    if !is_disputable || !ends || Task::of(view, id, unit).is_none() {
+        return None;
+    }
+    let audit = unit.audits.last()?;
+    let found = |seat: &&crate::unit::Seat| {
+        seat.verdict().and_then(|verdict| verdict.contradiction()) == Some(finding)
+    };
+    let convicting = audit.seats.iter().filter(found);
+    let challengers: Vec<Address> = convicting.map(|seat| seat.auditor).collect();
+    let challenger = challengers.first().copied()?;
+    let move_by = deadline(view, height);
+    let dispute = Dispute {
+        finding,
+        challengers,
+        refuted: Vec::new(),
+        silent: Vec::new(),
+        steps: Vec::new(),
+        place: Place::Steps,
+        move_by,
+        moves_count: 0,
+    };
+    view.put(&id, &dispute);
+    Some(vec![Event::DisputeOpened {
+        unit: id,
+        miner: unit.miner,
+        challenger,
+    }])
+}
+
+/// Whether the miner has shown where the segment ends, and where the unit does.
+fn ended(challenge: &Challenge) -> bool {
+    challenge.end.is_some() && challenge.is_served()
+}
+
+fn deadline(view: &View<'_>, height: Height) -> Height {
+    height.saturating_add(run::parameters(view).get(Name::DisputeBlocks))
+}
+
+/// Ends at the end of a block what was not moved in time.
+pub(super) fn settle(
+    view: &mut View<'_>,
+    id: UnitId,
+    unit: Unit,
+    dispute: Dispute,
+    height: Height,
+) -> Vec<Event> {
+    if height <= dispute.move_by {
+        return Vec::new();
+    }
+    match dispute.side() {
+        Some(Side::Defendant) => lost(view, (id, unit), dispute, None, height),
+        Some(Side::Challenger) => next(view, (id, unit), dispute, None, height),
+        None => Vec::new(),
+    }
+}
+
+/// The miner lost, by an operation or by its silence: its conviction is executed. Challengers that
+/// had failed before are fined.
+fn lost(
+    view: &mut View<'_>,
+    (id, unit): (UnitId, Unit),
+    dispute: Dispute,
+    operation: Option<Operation>,
+    height: Height,
+) -> Vec<Event> {
+    let mut events = vec![Event::DisputeLost {
+        unit: id,
+        loser: unit.miner,
+        operation,
+    }];
+    for (auditors, fault) in [
+        (&dispute.refuted, AuditFault::Overturned),
+        (&dispute.silent, AuditFault::Silent),
+    ] {
+        let fined = auditors.iter();
+        events.extend(fined.filter_map(|auditor| slash::auditor(view, *auditor, id, fault)));
+    }
+    let finding = dispute.finding;
+    end(view, id, dispute, (false, operation));
+    events.extend(execute(view, id, unit, finding, height));
+    events
+}
+
+/// The challenger lost: the next one begins, or nobody is left, and the unit is right.
+fn next(
+    view: &mut View<'_>,
+    (id, unit): (UnitId, Unit),
+    mut dispute: Dispute,
+    operation: Option<Operation>,
+    height: Height,
+) -> Vec<Event> {
+    let Some(challenger) = dispute.challenger() else {
+        return Vec::new();
+    };
+    dispute.challengers.remove(0);
+    let failed = match operation {
+        Some(_) => &mut dispute.refuted,
+        None => &mut dispute.silent,
+    };
+    failed.push(challenger);
+    let mut events = vec![Event::DisputeLost {
+        unit: id,
+        loser: challenger,
+        operation,
+    }];
+    if dispute.challengers.is_empty() {
+        end(view, id, dispute, (true, operation));
+        // They all had rejected the unit, and are fined for it.
+        events.extend(fines::overturned(view, id, &unit, Truth::Right));
+        events.extend(reward::accept(view, id, unit, height));
+        return events;
+    }
+    dispute.place = Place::Complaint;
+    dispute.move_by = deadline(view, height);
+    view.put(&id, &dispute);
+    events
+}
+
+/// Keeps of a dispute what it came to.
+fn end(
+    view: &mut View<'_>,
+    id: UnitId,
+    mut dispute: Dispute,
+    (is_right, operation): (bool, Option<Operation>),
+) {
+    dispute.steps.clear();
+    dispute.place = Place::Over {
+        is_right,
+        operation,
+    };
+    view.put(&id, &dispute);
+}
+
+/// Whether a unit is one whose steps can be disputed at all.
+const fn is_pretraining(phase: Option<Phase>) -> bool {
+    matches!(phase, Some(Phase::Pretrain))
+}

@@ -1,0 +1,118 @@
+//! What is said in a dispute about a unit, before and besides the game about one step.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use engine_trace::{
+    dispute::{self, Answer, Question},
+    tree::Opening,
+};
+use protocol::{
+    codec::{Bytes, TooMany, encode},
+    gradient::State,
+    transaction::MOVE_BYTES_MAX,
+};
+use serde::{Deserialize, Serialize};
+
+/// A move in a dispute.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Move {
+    /// The miner shows where the inner steps of the segment led.
+    Steps(Steps),
+    /// The miner answers in the game about one step.
+    Answer(Answer),
+    /// The challenger says that this step of the segment, by its index, is the first that is
+    /// wrong: its loss, or where it led.
+    Wrong(u32),
+    /// The challenger shows that a block of the update is not what the weights give.
+    Update(Box<Proof>),
+    /// The challenger asks in the game about one step.
+    Question(Question),
+}
+
+/// Where the inner steps of a segment led.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Steps {
+    /// The states after each step but the last, after which the segment's end is known.
+    pub states: Vec<State>,
+    /// Pieces of the blob that hold the losses of the steps.
+    pub losses: Vec<Opening>,
+}
+
+/// What shows that a block of the update is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Proof {
+    /// Index of the block.
+    pub block: u32,
+    /// Pieces of the blob that hold its bytes.
+    pub blob: Vec<Opening>,
+    /// The piece of the checkpoint's weights that it comes from.
+    pub before: Opening,
+    /// The piece of the unit's last weights.
+    pub after: Opening,
+}
+
+/// What the miner says of one inner step.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+pub struct Taken {
+    /// The state after it.
+    pub state: State,
+    /// Its loss in millionths of a nat, as in the blob.
+    pub loss_micro: i64,
+}
+
+impl Move {
+    /// The bytes that a transaction carries.
+    ///
+    /// # Errors
+    /// When they are too many, which those of a lawful move never are.
+    pub fn encode(&self) -> Result<Bytes<MOVE_BYTES_MAX>, TooMany> {
+        Bytes::new(encode(self))
+    }
+    /// Reads a move; nothing where the bytes are none.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        Self::try_from_slice(bytes).ok()
+    }
+}
+
+/// Why a move is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Not the encoding of a move.
+    #[error("bytes are no move")]
+    Encoding,
+    /// Another kind of move.
+    #[error("another kind of move is due")]
+    NotDue,
+    /// Another number of states.
+    #[error("{found} states are shown; the segment has {needed} between its steps")]
+    States {
+        /// In the move.
+        found: usize,
+        /// Between the steps.
+        needed: u32,
+    },
+    /// A state that is not after its step, or shows no moments.
+    #[error("state {index} is not one after {steps_count} inner steps with moments")]
+    State {
+        /// Its index.
+        index: usize,
+        /// Inner steps that it must be after.
+        steps_count: u32,
+    },
+    /// Pieces that are not of the files that they should be of, or do not hold what they must.
+    #[error("a piece is missing, or is not of its file")]
+    Piece,
+    /// A step or block beyond the last.
+    #[error("index {index} is beyond the last of {count}")]
+    Index {
+        /// In the move.
+        index: u64,
+        /// How many there are.
+        count: u64,
+    },
+    /// By the rules of the game about one step.
+    #[error(transparent)]
+    Game(#[from] dispute::Refused),
+}

@@ -1,0 +1,156 @@
+//! Moves: whose turn it is, what is due, and what follows.
+
+use super::{
+    Dispute, Move, Operation, Place, Refused, Steps, Taken, deadline, lost, next, open_of,
+    step::{Task, claim},
+    update,
+};
+use crate::{Rejection, View, event::Event, unit::Unit};
+use engine_trace::{Program, dispute::Outcome};
+use protocol::{Address, Height, gradient::Payload, task::UnitId};
+
+/// Makes a move in the dispute about a unit.
+///
+/// # Errors
+/// When there is none, it is another's turn or too late, or the move is none.
+pub fn play(
+    view: &mut View<'_>,
+    sender: Address,
+    id: UnitId,
+    bytes: &[u8],
+    height: Height,
+) -> Result<Vec<Event>, Rejection> {
+    let unit: Unit = view.get(&id).ok_or(Rejection::UnitUnknown { unit: id })?;
+    let undisputed = Rejection::NotDisputed { unit: id };
+    let mut dispute = open_of(view, id, &unit).ok_or(undisputed.clone())?;
+    let turn = dispute.turn(unit.miner).ok_or(undisputed.clone())?;
+    if turn != sender {
+        return Err(Rejection::MoveNotYours { unit: id, turn });
+    }
+    let move_by = dispute.move_by;
+    if height > move_by {
+        return Err(Rejection::MoveLate { height, move_by });
+    }
+    let refused = |reason| Rejection::MoveRefused { unit: id, reason };
+    let play = Move::decode(bytes).ok_or(refused(Refused::Encoding))?;
+    let task = Task::of(view, id, &unit).ok_or(undisputed)?;
+    let ended = moved(&task, &mut dispute, play).map_err(refused)?;
+    dispute.moves_count = dispute.moves_count.saturating_add(1);
+    dispute.move_by = deadline(view, height);
+    let mut events = vec![Event::DisputeMoved {
+        unit: id,
+        by: sender,
+        moves_count: dispute.moves_count,
+    }];
+    let Some(operation) = ended else {
+        view.put(&id, &dispute);
+        return Ok(events);
+    };
+    let loses = if operation.is_right() { next } else { lost };
+    events.extend(loses(view, (id, unit), dispute, Some(operation), height));
+    Ok(events)
+}
+
+/// Makes a move; returns the operation that decides, if one does.
+fn moved(task: &Task, dispute: &mut Dispute, play: Move) -> Result<Option<Operation>, Refused> {
+    match (&mut dispute.place, play) {
+        (Place::Steps, Move::Steps(steps)) => {
+            dispute.steps = shown(task, &steps)?;
+            dispute.place = Place::Complaint;
+        }
+        (Place::Complaint, Move::Wrong(index)) => {
+            let game = about(task, &dispute.steps, index)?;
+            dispute.place = Place::Step { index, game };
+        }
+        (Place::Complaint, Move::Update(proof)) => {
+            let is_right = update::is_right(task, &proof)?;
+            let block = proof.block;
+            return Ok(Some(Operation::Update { block, is_right }));
+        }
+        (Place::Step { index, game }, play) => {
+            let inner_step = task.inner_step(*index);
+            let program = task.program(inner_step);
+            match play {
+                Move::Answer(answer) => game.answer(&program, &answer)?,
+                Move::Question(question) => game.question(&program, &question)?,
+                Move::Steps(_) | Move::Wrong(_) | Move::Update(_) => return Err(Refused::NotDue),
+            }
+            let outcome = game.outcome();
+            return Ok(outcome.and_then(|outcome| computed(task, inner_step, &program, outcome)));
+        }
+        (Place::Steps | Place::Complaint | Place::Over { .. }, _) => return Err(Refused::NotDue),
+    }
+    Ok(None)
+}
+
+/// The number that a game came down to; what is given to the step follows from the task.
+fn computed(
+    task: &Task,
+    inner_step: u32,
+    program: &Program,
+    outcome: Outcome,
+) -> Option<Operation> {
+    let (number, claimed, computed) = match outcome {
+        Outcome::DefendantLied {
+            number,
+            claimed,
+            computed,
+        } => (number, claimed, computed),
+        Outcome::ChallengerLied { number, claimed } => (number, claimed, claimed),
+        Outcome::Batch { number, claimed } => {
+            // A number of the batch that the task does not have is not what the miner says.
+            let given = task.number(inner_step, program, number);
+            (number, claimed, given.unwrap_or(!claimed))
+        }
+    };
+    Some(Operation::Number {
+        inner_step,
+        tensor: *program.tensors().get(number.place as usize)?,
+        index: number.index,
+        claimed,
+        computed,
+    })
+}
+
+/// The steps that a miner shows, checked against what it had bound.
+fn shown(task: &Task, steps: &Steps) -> Result<Vec<Taken>, Refused> {
+    let range = task.segments().steps(task.challenge.segment);
+    let end = task.challenge.end.ok_or(Refused::Piece)?;
+    let (found, count) = (steps.states.len(), range.len());
+    let needed = u32::try_from(count.saturating_sub(1)).unwrap_or(u32::MAX);
+    if u32::try_from(found) != Ok(needed) {
+        return Err(Refused::States { found, needed });
+    }
+    let states = steps.states.iter().copied().chain([end]);
+    let mut taken = Vec::with_capacity(count);
+    for ((index, state), inner_step) in states.enumerate().zip(range) {
+        let steps_count = inner_step.saturating_add(1);
+        if state.steps_count != steps_count || state.moments.is_none() {
+            return Err(Refused::State { index, steps_count });
+        }
+        let start = Payload::loss_byte(inner_step);
+        let bytes = update::bytes(task, &steps.losses, start, 8)?;
+        let bytes = bytes.try_into().map_err(|_| Refused::Piece)?;
+        let loss_micro = i64::from_le_bytes(bytes);
+        taken.push(Taken { state, loss_micro });
+    }
+    Ok(taken)
+}
+
+/// The game about the step at an index of the segment.
+fn about(
+    task: &Task,
+    steps: &[Taken],
+    index: u32,
+) -> Result<engine_trace::dispute::Dispute, Refused> {
+    let at = |index: u32| steps.get(index as usize);
+    let beyond = Refused::Index {
+        index: index.into(),
+        count: steps.len() as u64,
+    };
+    let end = at(index).ok_or(beyond)?;
+    let before = index.checked_sub(1).and_then(at).map(|taken| taken.state);
+    let start = before.or_else(|| task.start());
+    let claim = claim((task.weights, start), end.loss_micro, &end.state);
+    Ok(engine_trace::dispute::Dispute::new(claim))
+}

@@ -1,0 +1,141 @@
+//! Disputing: an auditor that convicted a miner shows where the miner went wrong, move by move.
+//!
+//! It takes the segment again, so that it knows where each step leads, and computes every number
+//! of the first step that is wrong. From then on each move takes a comparison. An auditor that
+//! finds nothing wrong has nothing to say, and pays for its verdict.
+
+use super::{Duties, Job, Outcome, audit::about};
+use crate::{
+    chain::Chain,
+    computation::{Bound, Computation},
+    local::{Sort, Trust, Work},
+    workbench::Workbench,
+};
+use anyhow::{Context as _, Result};
+use engine_trace::dispute::question;
+use ledger_state::{
+    unit::Unit,
+    verdict::dispute::{Dispute, Move, Place, Taken, players},
+};
+use protocol::{Height, task::UnitId, transaction::Body};
+use std::sync::Arc;
+
+/// What an auditor finds of a disputed segment.
+#[derive(Clone, Debug)]
+pub(super) struct Retaken {
+    /// Where each step leads.
+    taken: Vec<Taken>,
+    /// What it shows if no step is wrong: the first wrong block of the update.
+    update: Option<Move>,
+}
+
+/// What is computed for a dispute.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Segment,
+    Step(u32),
+}
+
+impl Duties {
+    /// Its moves in the disputes in which it owes one.
+    pub(super) fn dispute_bodies(
+        &mut self,
+        disputes: &[(UnitId, Unit, Dispute)],
+        height: Height,
+    ) -> Vec<Body> {
+        let moves = disputes.iter().filter_map(|(id, unit, dispute)| {
+            let play = self.dispute_move((*id, unit), dispute, height)?;
+            let play = play.encode().ok()?;
+            Some(Body::Dispute { unit: *id, play })
+        });
+        moves.collect()
+    }
+    /// Drops every number of a step about which nobody plays any more.
+    pub(super) fn forget_disputes(&mut self) {
+        let is_over = |id: &UnitId| self.chain.view(|view| view.get::<Dispute>(id).is_none());
+        if self.trace.as_ref().is_some_and(|((id, _), _)| is_over(id)) {
+            self.trace = None;
+        }
+        let over: Vec<_> = self.retaken.keys().copied().filter(is_over).collect();
+        for id in over {
+            self.retaken.remove(&id);
+        }
+    }
+    fn dispute_move(
+        &mut self,
+        (id, unit): (UnitId, &Unit),
+        dispute: &Dispute,
+        height: Height,
+    ) -> Option<Move> {
+        let Place::Step { index, game } = &dispute.place else {
+            let Some(retaken) = self.retaken.get(&id) else {
+                self.compute_dispute((id, unit), Wanted::Segment, height);
+                return None;
+            };
+            let found = players::complaint(dispute, &retaken.taken);
+            return found.or_else(|| retaken.update.clone());
+        };
+        match &self.trace {
+            Some((about, trace)) if *about == (id, *index) => {
+                question(game, trace).map(Move::Question)
+            }
+            Some(_) | None => {
+                self.compute_dispute((id, unit), Wanted::Step(*index), height);
+                None
+            }
+        }
+    }
+    fn compute_dispute(&mut self, (id, unit): (UnitId, &Unit), wanted: Wanted, height: Height) {
+        let job = match wanted {
+            Wanted::Segment => Job::Retake(id),
+            Wanted::Step(index) => Job::Trace(id, index),
+        };
+        let Some(commitment) = unit.commitment.clone() else {
+            return;
+        };
+        if !self.start(job, height) {
+            return;
+        }
+        let bound = self
+            .chain
+            .view(|view| Bound::of(view, id, unit, commitment.claim));
+        let (bench, chain, miner) = (Arc::clone(&self.bench), Arc::clone(&self.chain), unit.miner);
+        self.spawn(job, async move {
+            let owner = (id, miner);
+            let (computation, bound) = gathered(&bench, &chain, owner, bound).await?;
+            let blob = bench.blob(commitment.blob, commitment.blob_bytes).await?;
+            let work = Work::Audit(Sort {
+                kind: id.kind,
+                trust: Trust::Newcomer,
+            });
+            let device = bench.device();
+            let computed = bench.compute(work, move || match wanted {
+                Wanted::Segment => {
+                    let (taken, update) = computation.retake(&bound, &blob, &device)?;
+                    anyhow::Ok(Outcome::Retaken(Retaken { taken, update }))
+                }
+                Wanted::Step(index) => {
+                    let trace = computation.trace(&bound, index, &device)?;
+                    Ok(Outcome::Traced(Box::new(trace)))
+                }
+            });
+            computed.await?
+        });
+    }
+}
+
+async fn gathered(
+    bench: &Workbench,
+    chain: &Chain,
+    owner: (UnitId, protocol::Address),
+    mut bound: Bound,
+) -> Result<(Computation, Bound)> {
+    let id = owner.0;
+    let (recipe, context, inputs) = chain
+        .view(|view| about(view, id))
+        .with_context(|| format!("unit {id} is not of the current step"))?;
+    let recipe = (chain.id(), recipe);
+    let computation = Computation::gather(bench, recipe, &context, owner, &inputs).await?;
+    computation.fetch_states(bench, &mut bound).await?;
+    Ok((computation, bound))
+}

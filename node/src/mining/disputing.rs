@@ -1,0 +1,114 @@
+//! Disputing: a miner that appealed shows what it computed, move by move, until an operation is
+//! left that the chain computes itself.
+
+use super::{Miner, making::Made};
+use crate::{
+    computation::{Bound, States},
+    local::{Sort, Trust, Work as Spent},
+    rpc::work::{DisputedUnit, StepContext, Work},
+};
+use anyhow::{Context as _, Result};
+use engine_trace::dispute::answer;
+use ledger_state::verdict::dispute::{Move, Place, players};
+use protocol::{recipe::Recipe, task::UnitId, transaction::Body};
+use std::sync::Arc;
+
+/// What a miner computed for a dispute, and about what.
+#[derive(Debug)]
+pub(super) enum Shown {
+    /// Its first move, about the steps of the segment.
+    Steps(UnitId, Move),
+    /// Every number of the step at an index.
+    Step((UnitId, u32), Box<engine::trace::Trace>),
+}
+
+impl Shown {
+    /// The unit that it is about.
+    pub(super) const fn unit(&self) -> UnitId {
+        match self {
+            Self::Steps(unit, _) | Self::Step((unit, _), _) => *unit,
+        }
+    }
+}
+
+impl Miner {
+    /// Makes the move that is due, or computes what it takes.
+    pub(super) async fn dispute(
+        &mut self,
+        context: &StepContext,
+        disputed: &DisputedUnit,
+        work: &Work,
+    ) -> Result<()> {
+        let unit = disputed.unit;
+        let play = match (&disputed.dispute.place, &self.shown) {
+            (Place::Steps, Some(Shown::Steps(about, play))) if *about == unit => Some(play.clone()),
+            (Place::Step { index, game }, Some(Shown::Step(about, trace)))
+                if *about == (unit, *index) =>
+            {
+                answer(game, trace).map(Move::Answer)
+            }
+            _ => None,
+        };
+        let Some(play) = play else {
+            self.show(context, disputed).await;
+            return Ok(());
+        };
+        let play = play.encode()?;
+        self.submit(&Body::Dispute { unit, play }, work).await
+    }
+    async fn show(&mut self, context: &StepContext, disputed: &DisputedUnit) {
+        let unit = disputed.unit;
+        if !self.making.wants(unit) {
+            return;
+        }
+        let Some(computation) = self.gathered(context, unit, &[]).await else {
+            return;
+        };
+        let Ok(recipe) = self.recipe(context.run).await else {
+            return;
+        };
+        let (bench, disputed) = (Arc::clone(&self.bench), disputed.clone());
+        self.making.begin(unit, async move {
+            let computation = computation.await?;
+            let mut bound = bound(&disputed);
+            computation.fetch_states(&bench, &mut bound).await?;
+            let blob = bench.blobs.get(&disputed.blob)?;
+            let blob = blob.context("the unit's blob is gone")?;
+            let (kind, trust) = (unit.kind, Trust::Newcomer);
+            let spent = Spent::Mining(Sort { kind, trust });
+            let device = bench.device();
+            let shown = bench.compute(spent, move || match disputed.dispute.place {
+                Place::Step { index, .. } => {
+                    let trace = computation.trace(&bound, index, &device)?;
+                    anyhow::Ok(Shown::Step((unit, index), Box::new(trace)))
+                }
+                Place::Steps | Place::Complaint | Place::Over { .. } => {
+                    let (taken, _) = computation.retake(&bound, &blob, &device)?;
+                    let mut states: Vec<_> = taken.iter().map(|taken| taken.state).collect();
+                    // The last is where the segment ends, which is shown.
+                    states.pop();
+                    let steps = steps(&recipe, &disputed);
+                    Ok(Shown::Steps(unit, players::steps(states, steps, &blob)))
+                }
+            });
+            Ok(Made::Shown(shown.await??))
+        });
+    }
+}
+
+/// The inner steps that are disputed.
+fn steps(recipe: &Recipe, disputed: &DisputedUnit) -> std::ops::Range<u32> {
+    let segments = recipe.segments(disputed.unit.step);
+    segments.steps(disputed.challenge.segment)
+}
+
+fn bound(disputed: &DisputedUnit) -> Bound {
+    Bound {
+        claim: disputed.claim,
+        opened: None,
+        plant: None,
+        class: None,
+        challenge: Some(disputed.challenge),
+        states: States::default(),
+    }
+}
