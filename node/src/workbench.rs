@@ -201,6 +201,14 @@ impl Workbench {
     }
 }
 
+/// Lets a recipe that somebody wrote name the weights that its seed gives, if it names none; one
+/// that nobody can run stays as it is, and is refused elsewhere.
+pub fn name_weights(recipe: &mut Recipe) {
+    if recipe.initial_weights.is_none() {
+        recipe.initial_weights = miner::initial_weights(recipe).ok();
+    }
+}
+
 /// The model from which a run starts.
 ///
 /// # Errors

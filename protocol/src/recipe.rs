@@ -171,7 +171,7 @@ pub struct Recipe {
     pub seed: EnvironmentHash,
     /// Plain BLAKE3 of these weights, f32 little-endian in the order of the model's tensors: the
     /// name by which the chain knows them. Without it, steps of the first units cannot be disputed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_weights: Option<BlobId>,
     /// The verifiable task.
     pub environment: EnvironmentHash,

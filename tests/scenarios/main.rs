@@ -13,6 +13,7 @@
 mod bad_input;
 mod conduct;
 mod disturbed;
+mod disputes;
 mod equivocation;
 mod governance_commands;
 mod governed_run;

@@ -42,6 +42,9 @@ impl<'a> Products<'a> {
 }
 
 impl Shortcuts for Products<'_> {
+    fn threads_count(&self) -> usize {
+        self.threads.count()
+    }
     fn compute(&mut self, trace: &Trace, tensor: Tensor) -> Option<Numbers> {
         if tensor.kind == Kind::EmbeddingSum {
             return embedding_sum(trace, tensor);

@@ -145,7 +145,8 @@ fn operands(program: &Program, tensor: Tensor, index: u64) -> u64 {
         Defined::Map => program.map(tensor, index, &mut reads),
         Defined::Fold(steps) => {
             program.start(tensor, index, &mut reads);
-            program.step_of((tensor, index), steps.saturating_sub(1), 0.0, &mut reads)
+            let last = steps.saturating_sub(1)..steps;
+            program.steps_of((tensor, index), last, 0.0, &mut reads)
         }
     };
     let piece = |bytes| PIECE_BYTES.min(bytes) + 32 * u64::from(depth(bytes)) + 20;

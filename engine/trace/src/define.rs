@@ -10,6 +10,7 @@ mod forward;
 mod update;
 
 use crate::program::{Kind, Program, Tensor, single, word};
+use std::ops::Range;
 
 /// Where the numbers of earlier tensors come from.
 pub trait Source {
@@ -138,18 +139,22 @@ impl Program {
             _ => Some(0.0),
         }
     }
-    /// Step `k` of a fold that has come to `value`.
-    pub fn step_of(
+    /// What a fold that has come to `value` comes to in these steps.
+    pub fn steps_of(
         &self,
         (tensor, index): (Tensor, u64),
-        k: u64,
+        steps: Range<u64>,
         value: f64,
         source: &mut dyn Source,
     ) -> Option<f64> {
         let (at, mut reader) = self.reader(tensor, index, source);
-        forward::step(&mut reader, at, k, value)
-            .or_else(|| backward::step(&mut reader, at, k, value))
-            .or_else(|| update::step(&mut reader, at, k, value))?
+        let mut value = value;
+        for k in steps {
+            value = forward::step(&mut reader, at, k, value)
+                .or_else(|| backward::step(&mut reader, at, k, value))
+                .or_else(|| update::step(&mut reader, at, k, value))??;
+        }
+        Some(value)
     }
 
     fn reader<'a>(

@@ -10,9 +10,8 @@ pub(crate) use kind::{single, word};
 
 use crate::model::{Model, Part, Step};
 use borsh::{BorshDeserialize, BorshSerialize};
-use kind::{AFTER, BACKWARD, BATCH, BEFORE, END, FORWARD, GIVEN_COUNT, HEAD};
+use kind::{AFTER, BACKWARD, BATCH, BEFORE, END, FORWARD, GIVEN_COUNT, HEAD, KINDS_COUNT};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// One tensor of a step.
@@ -51,7 +50,8 @@ impl fmt::Display for Tensor {
 pub struct Program {
     step: Step,
     tensors: Vec<Tensor>,
-    places: BTreeMap<Tensor, usize>,
+    /// By [`Program::slot`], the place of a tensor, and 0 for what there is none of.
+    places: Vec<u32>,
 }
 
 impl Program {
@@ -77,13 +77,29 @@ impl Program {
             push(part, 0, &END);
         }
         push(0, 0, &AFTER);
-        let places = tensors.iter().enumerate();
-        let places = places.map(|(place, tensor)| (*tensor, place)).collect();
-        Self {
+        let slots = step.parts.len().max(1) * step.model.layers_count.max(1) as usize * KINDS_COUNT;
+        let mut program = Self {
             step,
-            tensors,
-            places,
+            places: vec![0; slots],
+            tensors: Vec::new(),
+        };
+        for (place, tensor) in (0..).zip(&tensors) {
+            if let Some(slot) = program.slot(*tensor) {
+                program.places[slot] = place;
+            }
         }
+        program.tensors = tensors;
+        program
+    }
+    /// The index of a tensor among all that there could be; nothing of another program's.
+    fn slot(&self, tensor: Tensor) -> Option<usize> {
+        let layers_count = self.step.model.layers_count.max(1) as usize;
+        let layer = tensor.layer as usize;
+        if layer >= layers_count {
+            return None;
+        }
+        let slot = (tensor.part * layers_count + layer) * KINDS_COUNT + tensor.kind as usize;
+        (slot < self.places.len()).then_some(slot)
     }
     /// The step.
     #[must_use]
@@ -109,7 +125,8 @@ impl Program {
     /// The place of a tensor among all.
     #[must_use]
     pub fn place(&self, tensor: Tensor) -> Option<usize> {
-        self.places.get(&tensor).copied()
+        let place = *self.places.get(self.slot(tensor)?)? as usize;
+        (self.tensors.get(place) == Some(&tensor)).then_some(place)
     }
     /// The places of the tensors that the table names: all but what is given and what results.
     #[must_use]

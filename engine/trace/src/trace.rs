@@ -93,11 +93,18 @@ pub struct Trace {
     names: OnceLock<Vec<Name>>,
 }
 
+/// Numbers that are worth a thread.
+const SHARE_MIN: u64 = 256;
+
 /// Computes whole tensors faster than one number after the other, where it can; the bits must be
 /// the same.
 pub trait Shortcuts {
     /// A tensor's numbers; nothing where there is no shortcut.
     fn compute(&mut self, trace: &Trace, tensor: Tensor) -> Option<Numbers>;
+    /// Threads that share the numbers of the other tensors.
+    fn threads_count(&self) -> usize {
+        1
+    }
 }
 
 /// No shortcuts.
@@ -143,7 +150,7 @@ impl Trace {
                 trace.checked(tensor, given(tensor))?
             } else {
                 let short = shortcuts.compute(&trace, tensor);
-                short.unwrap_or_else(|| trace.computed(tensor))
+                short.unwrap_or_else(|| trace.computed(tensor, shortcuts.threads_count()))
             };
             trace.tensors.push(numbers);
         }
@@ -162,14 +169,31 @@ impl Trace {
         })
     }
 
-    /// One number after the other, each by its definition.
-    fn computed(&self, tensor: Tensor) -> Numbers {
+    /// One number after the other, each by its definition; none needs another of its tensor, so
+    /// that threads share them.
+    fn computed(&self, tensor: Tensor, threads_count: usize) -> Numbers {
         let length = self.program.length(tensor);
+        let share = length.div_ceil(threads_count.max(1) as u64).max(1);
+        let compute = |first: u64| -> Vec<f64> {
+            let indices = first..length.min(first.saturating_add(share));
+            let number = |index| self.value(tensor, index).unwrap_or(0.0);
+            indices.map(number).collect()
+        };
+        let firsts = (0..length).step_by(usize::try_from(share).unwrap_or(usize::MAX));
+        let parts: Vec<Vec<f64>> = if share < SHARE_MIN {
+            firsts.map(compute).collect()
+        } else {
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = firsts
+                    .map(|first| scope.spawn(move || compute(first)))
+                    .collect();
+                let joined = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
+                joined.map(|part| part.unwrap_or_default()).collect()
+            })
+        };
         let mut numbers = Numbers::zeros(tensor.kind.encoding(), length);
-        for index in 0..length {
-            if let Some(number) = self.value(tensor, index) {
-                numbers.set(index, number);
-            }
+        for (index, number) in (0..).zip(parts.into_iter().flatten()) {
+            numbers.set(index, number);
         }
         numbers
     }
@@ -187,11 +211,22 @@ impl Trace {
     #[must_use]
     pub fn partial(&self, number: (Tensor, u64), steps: u64) -> Option<f64> {
         let mut source = self;
+        let value = self.program.start(number.0, number.1, &mut source)?;
+        self.program.steps_of(number, 0..steps, value, &mut source)
+    }
+    /// What a fold has come to after each of these numbers of steps, ascending.
+    #[must_use]
+    pub fn partials(&self, number: (Tensor, u64), cuts: &[u64]) -> Option<Vec<f64>> {
+        let mut source = self;
         let mut value = self.program.start(number.0, number.1, &mut source)?;
-        for k in 0..steps {
-            value = self.program.step_of(number, k, value, &mut source)?;
+        let mut done = 0;
+        let mut values = Vec::with_capacity(cuts.len());
+        for cut in cuts {
+            let steps = std::mem::replace(&mut done, *cut)..*cut;
+            value = self.program.steps_of(number, steps, value, &mut source)?;
+            values.push(value);
         }
-        Some(value)
+        Some(values)
     }
 
     /// The program.
@@ -215,7 +250,7 @@ impl Trace {
         for place in place..self.tensors.len() {
             let tensor = self.program.tensors()[place];
             if self.program.defined(tensor, 0) != Defined::Given {
-                self.tensors[place] = self.computed(tensor);
+                self.tensors[place] = self.computed(tensor, 1);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{Options, Training, events::joins_late, recipe as default_recipe};
 use crate::home::{Config, Home, key_file};
+use crate::workbench::name_weights;
 use adversaries::Cheat;
 use anyhow::{Context as _, Result, bail};
 use engine::DeviceChoice;
@@ -369,6 +370,7 @@ fn read_recipe(path: &Path, miners_count: u32) -> Result<Recipe> {
     let mut recipe: Recipe = serde_json::from_slice(&text)
         .with_context(|| format!("{} is not a recipe", path.display()))?;
     recipe.schedule.miners_at_start_count = miners_count;
+    name_weights(&mut recipe);
     Ok(recipe)
 }
 

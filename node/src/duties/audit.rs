@@ -73,7 +73,7 @@ impl Duties {
         bodies
     }
     /// Whether it is a dishonest auditor.
-    fn lies_about_audits(&self) -> bool {
+    pub(super) fn lies_about_audits(&self) -> bool {
         self.cheat
             .is_some_and(|cheat| cheat.lies_about(Target::Audit))
     }

@@ -12,7 +12,7 @@ use crate::{
     workbench::Workbench,
 };
 use anyhow::{Context as _, Result};
-use engine_trace::dispute::question;
+use engine_trace::dispute::{Question, question};
 use ledger_state::{
     unit::Unit,
     verdict::dispute::{Dispute, Move, Place, Taken, players},
@@ -73,11 +73,15 @@ impl Duties {
                 return None;
             };
             let found = players::complaint(dispute, &retaken.taken);
-            return found.or_else(|| retaken.update.clone());
+            let found = found.or_else(|| retaken.update.clone());
+            // Whoever accused on purpose has to go on.
+            return found.or_else(|| self.lies_about_audits().then_some(Move::Wrong(0)));
         };
         match &self.trace {
             Some((about, trace)) if *about == (id, *index) => {
-                question(game, trace).map(Move::Question)
+                let asked = question(game, trace);
+                let bluff = || self.lies_about_audits().then_some(Question::Table);
+                asked.or_else(bluff).map(Move::Question)
             }
             Some(_) | None => {
                 self.compute_dispute((id, unit), Wanted::Step(*index), height);

@@ -1,7 +1,12 @@
 //! Files: a proposal as people write it, and a signed transaction on its way.
 
+use crate::workbench::name_weights;
 use anyhow::{Context as _, Result, bail};
-use protocol::{proposal::Payload, transaction::Unverified};
+use protocol::{
+    codec::BoundedVec,
+    proposal::{Action, Payload},
+    transaction::Unverified,
+};
 use serde::{Deserialize, Serialize};
 use std::{fs, path::Path};
 use toml::Value;
@@ -32,7 +37,16 @@ pub(super) fn payload(path: &Path) -> Result<Payload> {
         .try_into()
         .with_context(|| format!("{name} is not a proposal"))?;
     no_more_than(&value, &payload).with_context(|| format!("{name} is not a proposal"))?;
-    Ok(payload)
+    let mut actions = payload.actions.into_vec();
+    for action in &mut actions {
+        if let Action::CreateRun { recipe, .. } = action {
+            name_weights(recipe);
+        }
+    }
+    Ok(Payload {
+        actions: BoundedVec::new(actions)?,
+        ..payload
+    })
 }
 
 /// Refuses fields that would be passed over: who wrote them expects them to count.

@@ -115,6 +115,10 @@ impl Miner {
                 return None;
             }
         };
+        let recipe = match &self.drawing {
+            Drawing::Cheat(cheat) => Arc::new(cheat.recipe(unit, &recipe)),
+            Drawing::Exact | Drawing::Worker(_) => recipe,
+        };
         let (bench, chain) = (Arc::clone(&self.bench), self.chain);
         let (context, inputs) = (context.clone(), inputs.to_vec());
         let owner = (unit, self.address);

@@ -5,6 +5,7 @@ use engine::Device;
 use miner::{ExecuteError, GradientInputs, RolloutInputs, World, gradient, rollout};
 use protocol::{
     identifiers::tagged_hash,
+    recipe::Recipe,
     rollout as rollouts,
     task::{UnitId, UnitKind},
     verdict::Verdict,
@@ -130,10 +131,25 @@ impl Cheat {
         device: &Device,
     ) -> Result<gradient::Work, ExecuteError> {
         if self.lies_in(inputs.unit) {
-            self.adversary.gradient(inputs, seals, device)
+            let recipe = self.adversary.recipe(inputs.recipe);
+            let inputs = GradientInputs {
+                recipe: &recipe,
+                ..inputs.clone()
+            };
+            self.adversary.gradient(&inputs, seals, device)
         } else {
             let (salts, keep) = seals;
             gradient::execute(inputs, salts, keep, device)
+        }
+    }
+
+    /// The recipe by which it does a unit, as its miner.
+    #[must_use]
+    pub fn recipe(&self, unit: UnitId, recipe: &Recipe) -> Recipe {
+        if self.lies_in(unit) {
+            self.adversary.recipe(recipe)
+        } else {
+            recipe.clone()
         }
     }
 

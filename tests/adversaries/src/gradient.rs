@@ -5,6 +5,7 @@ mod copied_gradient;
 mod inner_product;
 mod little_is_enough;
 mod loss_liar;
+mod own_recipe;
 mod poison;
 mod random_gradient;
 mod scaled_gradient;
@@ -31,6 +32,7 @@ pub(crate) const ALL: &[&dyn Adversary] = &[
     &poison::Poison,
     &loss_liar::LossLiar,
     &wrong_shard::WrongShard,
+    &own_recipe::OwnRecipe,
     &backdoor::Backdoor,
     &inner_product::InnerProduct,
     &little_is_enough::LittleIsEnough,

@@ -51,7 +51,9 @@ pub use unit::Unit;
 
 use engine::{Device, Generation};
 use miner::{ExecuteError, GradientInputs, gradient as gradient_units, rollout::Draw};
-use protocol::{gradient as gradients, rollout as rollouts, task::UnitId, verdict::Verdict};
+use protocol::{
+    gradient as gradients, recipe::Recipe, rollout as rollouts, task::UnitId, verdict::Verdict,
+};
 use std::fmt::Debug;
 
 /// What an adversary lies about. About everything else it is honest.
@@ -141,6 +143,11 @@ pub trait Adversary: Debug + Send + Sync {
     ) -> Result<rollouts::Payload, ExecuteError> {
         let _ = unit;
         Ok(payload)
+    }
+
+    /// The recipe by which it does its gradient units.
+    fn recipe(&self, recipe: &Recipe) -> Recipe {
+        recipe.clone()
     }
 
     /// Does a gradient unit.

@@ -123,11 +123,14 @@ fn names(file: &[u8], span: Span) -> Vec<Name> {
 /// What a fold came to at the cuts of a stretch, as its tensor's numbers are written.
 fn values(trace: &Trace, number: Number, stretch: &Stretch) -> Vec<Vec<u8>> {
     let tensor = tensor_at(trace.program(), number.place as usize);
-    let value = |steps| {
-        let value = trace.partial((tensor, number.index), steps);
-        tensor.kind.encoding().encode(value.unwrap_or(f64::NAN))
-    };
-    stretch.cuts().into_iter().map(value).collect()
+    let cuts = stretch.cuts();
+    let values = trace.partials((tensor, number.index), &cuts);
+    let values = values.unwrap_or_else(|| vec![f64::NAN; cuts.len()]);
+    let encoding = tensor.kind.encoding();
+    values
+        .into_iter()
+        .map(|value| encoding.encode(value))
+        .collect()
 }
 
 /// The first entry that is another; the first at all if none is.
@@ -158,7 +161,8 @@ fn reads(trace: &Trace, number: Number, operation: Operation) -> BTreeSet<(usize
             if stretch.before.is_none() {
                 program.start(tensor, number.index, &mut recorder);
             }
-            program.step_of((tensor, number.index), stretch.from, 0.0, &mut recorder)
+            let steps = stretch.from..stretch.from + 1;
+            program.steps_of((tensor, number.index), steps, 0.0, &mut recorder)
         }
     };
     recorder.reads

@@ -48,7 +48,8 @@ impl<'a> Known<'a> {
                         encoding.decode(&bits.to_le_bytes()[..width])?
                     }
                 };
-                program.step_of((tensor, number.index), stretch.from, before, self)?
+                let steps = stretch.from..stretch.from + 1;
+                program.steps_of((tensor, number.index), steps, before, self)?
             }
         };
         Some(bits_of(&encoding.encode(value)))

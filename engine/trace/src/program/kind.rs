@@ -276,6 +276,9 @@ pub enum Kind {
     NewWeights,
 }
 
+/// How many kinds there are.
+pub(super) const KINDS_COUNT: usize = Kind::NewWeights as usize + 1;
+
 /// What there is once a step.
 pub(super) const BEFORE: [Kind; 3] = [Kind::Weights, Kind::FirstMoment, Kind::SecondMoment];
 /// The batch, once a part.

@@ -1,0 +1,103 @@
+//! A dispute between processes: what the chain computes decides, whatever most validators say.
+
+use crate::support::{Devnet, PATIENCE};
+use ledger_state::verdict::dispute::{Operation, Place};
+use node::{
+    home::key_file,
+    rpc::{overview::Overview, query::UnitAnswer},
+};
+use protocol::{Address, verdict::Check};
+use std::time::{Duration, Instant};
+
+fn address(devnet: &Devnet, name: &str) -> Address {
+    let key = devnet.home().join(name).join("operator.key");
+    key_file(&key).unwrap().address()
+}
+
+/// The disputes that are over.
+async fn decided(devnet: &Devnet) -> Vec<UnitAnswer> {
+    let now: Overview = devnet.ask("/v1/overview").await;
+    let step = now.run.map_or(0, |run| run.step.get());
+    let mut decided = Vec::new();
+    for (step, index) in (0..=step).flat_map(|step| (0..4).map(move |index| (step, index))) {
+        let path = format!("/v1/units/0.{step}.gradient.{index}");
+        let Ok(unit) = devnet.client.get::<UnitAnswer>(&path).await else {
+            continue;
+        };
+        let is_over = |place: &Place| matches!(place, Place::Over { .. });
+        if unit
+            .dispute
+            .as_ref()
+            .is_some_and(|dispute| is_over(&dispute.place))
+        {
+            decided.push(unit);
+        }
+    }
+    decided
+}
+
+fn end(unit: &UnitAnswer) -> (bool, Option<Operation>) {
+    match unit.dispute.as_ref().unwrap().place {
+        Place::Over {
+            is_right,
+            operation,
+        } => (is_right, operation),
+        _ => panic!("{unit:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lying_validators_with_five_sevenths_of_stake_convict_no_honest_miner_and_a_liar_loses() {
+    // A cheat's validator has half of the stake of another: together they have five sevenths.
+    let cheats = [&["false-accuser"; 5][..], &["own-recipe"]].concat().join(",");
+    let devnet = Devnet::start(&[
+        "--fresh",
+        "--validators",
+        "1",
+        "--miners",
+        "2",
+        "--cheats",
+        &cheats,
+    ]);
+    devnet
+        .until("a first block", |now| now.height.get() >= 1)
+        .await;
+    let liar = address(&devnet, "cheat-5-own-recipe");
+    let since = Instant::now();
+    let (honest, lied) = loop {
+        assert!(since.elapsed() < PATIENCE, "{}", devnet.log());
+        let decided = decided(&devnet).await;
+        let (lied, honest): (Vec<_>, Vec<_>) =
+            decided.into_iter().partition(|unit| unit.miner == liar);
+        if let ([honest, ..], [lied, ..]) = (&honest[..], &lied[..]) {
+            break (honest.clone(), lied.clone());
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    // The accusers made a move each, and every one ended at a number that the chain computed.
+    let (is_right, operation) = end(&honest);
+    assert!(is_right, "{}", honest.summary);
+    assert!(operation.is_some_and(|operation| operation.is_right()));
+    assert!(honest.summary.starts_with("accepted"), "{}", honest.summary);
+    assert!(honest.summary.contains("its miner won the dispute"));
+
+    let (is_right, operation) = end(&lied);
+    assert!(!is_right, "{}", lied.summary);
+    assert!(operation.is_some_and(|operation| !operation.is_right()));
+    assert!(lied.summary.contains("its miner says"), "{}", lied.summary);
+    let now = devnet.until("the slash", |now| {
+        now.miners
+            .iter()
+            .any(|row| row.address == liar && row.slash.is_some())
+    });
+    let now = now.await;
+    let slashed = now.miners.iter().filter(|row| row.slash.is_some());
+    assert_eq!(slashed.count(), 1, "no honest miner is");
+    let found = now.miners.iter().find_map(|row| row.slash.clone()).unwrap();
+    assert!(matches!(
+        found.check,
+        Check::Loss | Check::Update | Check::State
+    ));
+    let fined = now.validators.iter().filter(|row| row.fined.get() > 0);
+    assert!(fined.count() <= 5, "whoever did not lie is not fined");
+}
