@@ -49,7 +49,9 @@ fn end(unit: &UnitAnswer) -> (bool, Option<Operation>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lying_validators_with_five_sevenths_of_stake_convict_no_honest_miner_and_a_liar_loses() {
     // A cheat's validator has half of the stake of another: together they have five sevenths.
-    let cheats = [&["false-accuser"; 5][..], &["own-recipe"]].concat().join(",");
+    let cheats = [&["false-accuser"; 5][..], &["own-recipe"]]
+        .concat()
+        .join(",");
     let devnet = Devnet::start(&[
         "--fresh",
         "--validators",

@@ -12,8 +12,8 @@
 
 mod bad_input;
 mod conduct;
-mod disturbed;
 mod disputes;
+mod disturbed;
 mod equivocation;
 mod governance_commands;
 mod governed_run;

@@ -47,8 +47,7 @@ pub fn block(values: &[f32]) -> Option<Vec<u8>> {
     let magnitudes = values.iter().map(|value| f64::from(value.abs()));
     let mut largest = 0.0;
     for magnitude in magnitudes {
-        // Not so for what is no number.
-        if !(magnitude <= largest_magnitude()) {
+        if magnitude.is_nan() || magnitude > largest_magnitude() {
             return None;
         }
         largest = if magnitude > largest {

@@ -14,6 +14,7 @@
 mod block;
 mod class_table;
 mod compressed_update;
+mod dispute_move;
 mod evidence;
 mod genesis;
 mod gguf;
@@ -46,6 +47,7 @@ pub const ALL: &[Decoder] = &[
     block::DECODER,
     class_table::DECODER,
     compressed_update::DECODER,
+    dispute_move::DECODER,
     evidence::DECODER,
     evidence::PROOF_FILE,
     evidence::STATE_PROOF,

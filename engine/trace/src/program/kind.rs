@@ -35,12 +35,15 @@ impl Encoding {
             Self::Word => word(number).to_le_bytes().to_vec(),
         }
     }
-    /// The number that bits stand for.
+    /// The number that bits stand for, in the digits that tell it from all others.
     #[must_use]
-    pub fn of_bits(self, bits: u64) -> f64 {
+    pub fn show(self, bits: u64) -> String {
         let bytes = bits.to_le_bytes();
         let width = usize::try_from(self.width()).unwrap_or(bytes.len());
-        self.decode(&bytes[..width]).unwrap_or(f64::NAN)
+        match (self, self.decode(&bytes[..width])) {
+            (Self::Single, Some(number)) => single(number).to_string(),
+            (_, number) => number.unwrap_or(f64::NAN).to_string(),
+        }
     }
     /// The number that bytes hold; nothing if they are not as many as it has.
     #[must_use]

@@ -62,6 +62,8 @@ pub struct Dispute {
     pub steps: Vec<Taken>,
     /// Where it is.
     pub place: Place,
+    /// What the sides have left for their moves.
+    pub clocks: Clocks,
     /// Last height for the next move.
     pub move_by: Height,
     /// Moves so far.
@@ -71,6 +73,37 @@ pub struct Dispute {
 impl Record for Dispute {
     const TABLE: u8 = 16;
     type Key = UnitId;
+}
+
+/// Blocks that each side has left for all of its moves; both begin anew with every challenger. Time
+/// for each move would let whoever must lose make everyone wait for all of them.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+pub struct Clocks {
+    /// The miner's.
+    pub miner: u64,
+    /// The challenger's.
+    pub challenger: u64,
+    /// When the turn began that is now.
+    pub since: Height,
+}
+
+impl Clocks {
+    fn full(view: &View<'_>, since: Height) -> Self {
+        let blocks = run::parameters(view).get(Name::DisputeBlocks);
+        Self {
+            miner: blocks,
+            challenger: blocks,
+            since,
+        }
+    }
+    const fn of(&mut self, side: Side) -> &mut u64 {
+        match side {
+            Side::Defendant => &mut self.miner,
+            Side::Challenger => &mut self.challenger,
+        }
+    }
 }
 
 /// Where a dispute is.
@@ -86,7 +119,7 @@ pub enum Place {
         /// Its index in the segment.
         index: u32,
         /// The game.
-        game: engine_trace::dispute::Dispute,
+        game: Box<engine_trace::dispute::Dispute>,
     },
     /// Nobody owes anything: the conviction stands, or every challenger has lost.
     Over {
@@ -111,6 +144,17 @@ impl Dispute {
             Place::Complaint => Some(Side::Challenger),
             Place::Step { game, .. } => game.turn(),
             Place::Over { .. } => None,
+        }
+    }
+    /// Stops the clock of the side that moved, and starts that of the one that is to move.
+    fn press(&mut self, moved: Side, height: Height) {
+        let used = height.get().saturating_sub(self.clocks.since.get());
+        let left = self.clocks.of(moved);
+        *left = left.saturating_sub(used);
+        self.clocks.since = height;
+        self.moves_count = self.moves_count.saturating_add(1);
+        if let Some(next) = self.side() {
+            self.move_by = height.saturating_add(*self.clocks.of(next));
         }
     }
     /// Who owes a move.
@@ -164,7 +208,7 @@ pub(super) fn open(
     let convicting = audit.seats.iter().filter(found);
     let challengers: Vec<Address> = convicting.map(|seat| seat.auditor).collect();
     let challenger = challengers.first().copied()?;
-    let move_by = deadline(view, height);
+    let clocks = Clocks::full(view, height);
     let dispute = Dispute {
         finding,
         challengers,
@@ -172,7 +216,8 @@ pub(super) fn open(
         silent: Vec::new(),
         steps: Vec::new(),
         place: Place::Steps,
-        move_by,
+        move_by: height.saturating_add(clocks.miner),
+        clocks,
         moves_count: 0,
     };
     view.put(&id, &dispute);
@@ -186,10 +231,6 @@ pub(super) fn open(
 /// Whether the miner has shown where the segment ends, and where the unit does.
 fn ended(challenge: &Challenge) -> bool {
     challenge.end.is_some() && challenge.is_served()
-}
-
-fn deadline(view: &View<'_>, height: Height) -> Height {
-    height.saturating_add(run::parameters(view).get(Name::DisputeBlocks))
 }
 
 /// Ends at the end of a block what was not moved in time.
@@ -267,7 +308,8 @@ fn next(
         return events;
     }
     dispute.place = Place::Complaint;
-    dispute.move_by = deadline(view, height);
+    dispute.clocks = Clocks::full(view, height);
+    dispute.move_by = height.saturating_add(dispute.clocks.challenger);
     view.put(&id, &dispute);
     events
 }

@@ -125,7 +125,8 @@ fn an_honest_miner_wins_against_all_auditors_at_once_and_nobody_votes() {
     let mut fined = fined(&court.chain, AuditFault::Overturned);
     let first = court.unit().audits[0].seats[0].auditor;
     let mut wrong: Vec<Address> = convicting.into_iter().chain([first]).collect();
-    (fined.sort_unstable(), wrong.sort_unstable());
+    fined.sort_unstable();
+    wrong.sort_unstable();
     assert_eq!(fined, wrong, "whoever rejected it pays, once");
     let tiers: Vec<Tier> = court.unit().audits.iter().map(|audit| audit.tier).collect();
     assert_eq!(tiers, [Tier::One, Tier::Three]);
@@ -310,4 +311,32 @@ pub(crate) fn refused() -> Rejection {
     court
         .chain
         .reject(court.miner(), court.body(&Move::Wrong(0)))
+}
+
+#[test]
+fn each_side_has_one_clock_for_all_of_its_moves() {
+    let mut court = Court::opened(Lie::Number(Kind::Qkv, 0));
+    let honest = court.honest.clone();
+    let opened_at = court.chain.height();
+    // The miner takes nearly all of its time for the first move, and the challenger a little.
+    court.chain.wait(37);
+    let steps = court.body(&court.defence());
+    court.chain.block(vec![(court.miner(), steps)]);
+    assert_eq!(court.dispute().unwrap().clocks.miner, 2);
+    court.chain.wait(9);
+    let wrong = court.question(&honest).unwrap();
+    let body = court.body(&wrong);
+    court.chain.block(vec![(court.turn(), body)]);
+    let dispute = court.dispute().unwrap();
+    assert_eq!((dispute.clocks.miner, dispute.clocks.challenger), (2, 30));
+    assert_eq!(dispute.move_by, court.chain.height().saturating_add(2));
+    court.chain.wait(3);
+    assert!(is_slashed(&court));
+    assert_eq!(
+        lost(&court),
+        [(court.unit().miner, None)],
+        "its time is over"
+    );
+    let blocks = court.chain.height().get() - opened_at.get();
+    assert!(blocks < 60, "{blocks} blocks");
 }

@@ -56,7 +56,7 @@ impl fmt::Display for Operation {
                 claimed,
                 computed,
             } => {
-                let number = |bits| tensor.kind.encoding().of_bits(bits);
+                let number = |bits| tensor.kind.encoding().show(bits);
                 let (claimed, computed) = (number(*claimed), number(*computed));
                 let is = if self.is_right() {
                     format!("is {computed}, as its miner says")

@@ -1,7 +1,7 @@
 //! Moves: whose turn it is, what is due, and what follows.
 
 use super::{
-    Dispute, Move, Operation, Place, Refused, Steps, Taken, deadline, lost, next, open_of,
+    Dispute, Move, Operation, Place, Refused, Steps, Taken, lost, next, open_of,
     step::{Task, claim},
     update,
 };
@@ -23,6 +23,7 @@ pub fn play(
     let unit: Unit = view.get(&id).ok_or(Rejection::UnitUnknown { unit: id })?;
     let undisputed = Rejection::NotDisputed { unit: id };
     let mut dispute = open_of(view, id, &unit).ok_or(undisputed.clone())?;
+    let side = dispute.side().ok_or(undisputed.clone())?;
     let turn = dispute.turn(unit.miner).ok_or(undisputed.clone())?;
     if turn != sender {
         return Err(Rejection::MoveNotYours { unit: id, turn });
@@ -35,8 +36,7 @@ pub fn play(
     let play = Move::decode(bytes).ok_or(refused(Refused::Encoding))?;
     let task = Task::of(view, id, &unit).ok_or(undisputed)?;
     let ended = moved(&task, &mut dispute, play).map_err(refused)?;
-    dispute.moves_count = dispute.moves_count.saturating_add(1);
-    dispute.move_by = deadline(view, height);
+    dispute.press(side, height);
     let mut events = vec![Event::DisputeMoved {
         unit: id,
         by: sender,
@@ -59,7 +59,7 @@ fn moved(task: &Task, dispute: &mut Dispute, play: Move) -> Result<Option<Operat
             dispute.place = Place::Complaint;
         }
         (Place::Complaint, Move::Wrong(index)) => {
-            let game = about(task, &dispute.steps, index)?;
+            let game = Box::new(about(task, &dispute.steps, index)?);
             dispute.place = Place::Step { index, game };
         }
         (Place::Complaint, Move::Update(proof)) => {

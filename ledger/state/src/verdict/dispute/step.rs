@@ -26,28 +26,26 @@ const BETA1: f32 = 0.9;
 /// Added to the root of the second moment. Spec: 02-gradient.
 const ADAM_EPSILON: f32 = 1e-8;
 
-/// Largest sizes of a model and batch that are disputed: whatever is computed from them fits 64
-/// bits, and no program is too long to be made in every block.
-const LIMITS: [(fn(&Recipe) -> u32, u32); 11] = [
-    (|recipe| recipe.model.vocab_size, 1 << 20),
-    (|recipe| recipe.model.hidden_size, 1 << 20),
-    (|recipe| recipe.model.intermediate_size, 1 << 20),
-    (|recipe| recipe.model.layers_count, 1 << 8),
-    (|recipe| recipe.model.heads_count, 1 << 10),
-    (|recipe| recipe.model.key_value_heads_count, 1 << 10),
-    (|recipe| recipe.model.head_dim, 1 << 10),
-    (|recipe| recipe.model.positions_max, 1 << 20),
-    (|recipe| recipe.pretrain.inner_steps_count, 1 << 12),
-    (|recipe| recipe.pretrain.corpus_row_tokens, 1 << 16),
-    (
-        |recipe| {
-            let pretrain = &recipe.pretrain;
-            let rows = pretrain.corpus_rows_count;
-            rows.saturating_add(pretrain.demonstration_rows_count)
-        },
-        1 << 14,
-    ),
-];
+/// Sizes of a model and batch, and the largest that are disputed: whatever is computed from them
+/// fits 64 bits, and no program is too long to be made in every block.
+const fn sizes(recipe: &Recipe) -> [(u32, u32); 11] {
+    let (model, pretrain) = (&recipe.model, &recipe.pretrain);
+    let rows = pretrain.corpus_rows_count;
+    let rows = rows.saturating_add(pretrain.demonstration_rows_count);
+    [
+        (model.vocab_size, 1 << 20),
+        (model.hidden_size, 1 << 20),
+        (model.intermediate_size, 1 << 20),
+        (model.layers_count, 1 << 8),
+        (model.heads_count, 1 << 10),
+        (model.key_value_heads_count, 1 << 10),
+        (model.head_dim, 1 << 10),
+        (model.positions_max, 1 << 20),
+        (pretrain.inner_steps_count, 1 << 12),
+        (pretrain.corpus_row_tokens, 1 << 16),
+        (rows, 1 << 14),
+    ]
+}
 
 /// The task of a unit whose steps can be disputed.
 pub(super) struct Task {
@@ -66,9 +64,8 @@ impl Task {
     /// The task; nothing where the chain does not know all that the steps follow from.
     pub(super) fn of(view: &View<'_>, id: UnitId, unit: &Unit) -> Option<Self> {
         let recipe = run::recipe(view, id.run)?;
-        let is_small = LIMITS
-            .iter()
-            .all(|(size, limit)| (1..=*limit).contains(&size(&recipe)));
+        let mut sizes = sizes(&recipe).into_iter();
+        let is_small = sizes.all(|(size, limit)| (1..=limit).contains(&size));
         let heads = (recipe.model.heads_count, recipe.model.key_value_heads_count);
         let is_whole =
             is_small && heads.0.is_multiple_of(heads.1) && recipe.model.head_dim.is_multiple_of(2);
@@ -151,12 +148,15 @@ impl Task {
             RowSource::Demonstration => Row::demonstration(self.environment, &seed),
         };
         let counts = |counts: &bool| u64::from(if *counts { 1.0_f32.to_bits() } else { 0 });
-        match tensor.kind {
-            Kind::Tokens => row.tokens.get(position).copied().map(u64::from),
-            Kind::Targets => row.targets.get(position).copied().map(u64::from),
-            Kind::RowWeights => row.counts.get(position).map(counts),
-            _ => None,
+        if tensor.kind == Kind::RowWeights {
+            return row.counts.get(position).map(counts);
         }
+        let tokens = if tensor.kind == Kind::Tokens {
+            row.tokens
+        } else {
+            row.targets
+        };
+        tokens.get(position).copied().map(u64::from)
     }
 }
 

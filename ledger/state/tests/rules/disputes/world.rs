@@ -45,7 +45,7 @@ pub(crate) fn setup() -> Setup {
     recipe.pretrain.warmup_steps_count = 3;
     let weights = Values::fresh(PARAMETERS_COUNT).weights;
     recipe.initial_weights = Some(BlobId::of(&file(&weights)));
-    setup.parameters.push((Name::DisputeBlocks, 4));
+    setup.parameters.push((Name::DisputeBlocks, 40));
     setup
 }
 
