@@ -47,6 +47,7 @@ static HISTORY: LazyLock<History> = LazyLock::new(|| {
             step: at.next(),
             model: CheckpointId::of(&model),
             model_bytes: model.len() as u64,
+            weights: BlobId::from_bytes(engine::trainer::file::name(now.model.as_slice())),
             outer: BlobId::of(&outer),
             outer_bytes: outer.len() as u64,
             evaluation: None,
