@@ -13,6 +13,7 @@ mod fault;
 mod links;
 mod rejections;
 mod shape;
+mod tables;
 mod tags;
 mod text;
 mod tree;
@@ -38,6 +39,11 @@ fn source_text_keeps_the_limits() {
 #[test]
 fn domain_tags_are_used_once() {
     report(tags::faults(&Tree::load()));
+}
+
+#[test]
+fn tables_of_the_state_have_numbers_of_their_own() {
+    report(tables::faults(&Tree::load()));
 }
 
 #[test]

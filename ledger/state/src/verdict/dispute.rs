@@ -71,7 +71,7 @@ pub struct Dispute {
 }
 
 impl Record for Dispute {
-    const TABLE: u8 = 16;
+    const TABLE: u8 = 17;
     type Key = UnitId;
 }
 
