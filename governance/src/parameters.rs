@@ -94,7 +94,8 @@ parameters! {
     VerifierBondMin = "verifier-bond-min": 1..=1_000_000_000_000, default 10_000;
     /// Blocks in which a miner may appeal against a conviction.
     AppealBlocks = "appeal-blocks": 4..=100_000, default 40;
-    /// Blocks that each side of a dispute has for all of its moves.
+    /// Blocks that each side of a dispute has for all of its moves, besides those that the recipe
+    /// gives for a unit.
     DisputeBlocks = "dispute-blocks": 40..=1_000_000, default 240;
     /// Bond of a unit's first appeal; each further one takes twice the bond before.
     AppealBond = "appeal-bond": 1..=1_000_000_000_000, default 1_000;

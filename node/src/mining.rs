@@ -115,6 +115,8 @@ struct Miner {
     openings: BTreeMap<UnitId, Opening>,
     trajectories: Trajectories,
     making: Making,
+    /// What is computed for a dispute, beside that.
+    showing: Making,
     kept: BTreeMap<UnitId, protocol::BlobId>,
     /// Convicted units, and whether they come out the same when computed again.
     contested: BTreeMap<UnitId, bool>,
@@ -231,6 +233,7 @@ async fn mine(home: Home, config: Config, (cheat, slowness): (Option<Cheat>, u32
         products: BTreeMap::new(),
         openings: BTreeMap::new(),
         making: Making::default(),
+        showing: Making::default(),
         kept: BTreeMap::new(),
         contested: BTreeMap::new(),
         shown: None,
@@ -344,6 +347,7 @@ impl Miner {
             tokio::select! {
                 () = tokio::time::sleep(ASK_INTERVAL) => {}
                 made = self.making.next() => self.take(made).await,
+                shown = self.showing.next() => self.take(shown).await,
             }
         }
     }
@@ -393,6 +397,7 @@ impl Miner {
             }
         }
         self.making.try_again();
+        self.showing.try_again();
         Ok(())
     }
     /// Opens what is due. Units of an earlier life of this process are computed again.

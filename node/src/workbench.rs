@@ -108,6 +108,17 @@ impl Workbench {
             .acquire()
             .await
             .context("the process is stopping")?;
+        self.compute_now(work, computation).await
+    }
+    /// The same beside whatever is computed already: for what has a clock of its own.
+    ///
+    /// # Errors
+    /// When the computation panicked.
+    pub async fn compute_now<T: Send + 'static>(
+        &self,
+        work: Work,
+        computation: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
         let local = Arc::clone(&self.local);
         let _busy = self.local.busy(match work {
             Work::Mining(_) | Work::Audit(_) => Activity::Computing,

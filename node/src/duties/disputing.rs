@@ -113,7 +113,7 @@ impl Duties {
                 trust: Trust::Newcomer,
             });
             let device = bench.device();
-            let computed = bench.compute(work, move || match wanted {
+            let computed = bench.compute_now(work, move || match wanted {
                 Wanted::Segment => {
                     let (taken, update) = computation.retake(&bound, &blob, &device)?;
                     anyhow::Ok(Outcome::Retaken(Retaken { taken, update }))

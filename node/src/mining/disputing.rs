@@ -58,7 +58,8 @@ impl Miner {
     }
     async fn show(&mut self, context: &StepContext, disputed: &DisputedUnit) {
         let unit = disputed.unit;
-        if !self.making.wants(unit) {
+        // The clock runs while another unit is computed, which may take longer.
+        if !self.showing.wants(unit) {
             return;
         }
         let Some(computation) = self.gathered(context, unit, &[]).await else {
@@ -68,7 +69,7 @@ impl Miner {
             return;
         };
         let (bench, disputed) = (Arc::clone(&self.bench), disputed.clone());
-        self.making.begin(unit, async move {
+        self.showing.begin(unit, async move {
             let computation = computation.await?;
             let mut bound = bound(&disputed);
             computation.fetch_states(&bench, &mut bound).await?;
@@ -77,7 +78,7 @@ impl Miner {
             let (kind, trust) = (unit.kind, Trust::Newcomer);
             let spent = Spent::Mining(Sort { kind, trust });
             let device = bench.device();
-            let shown = bench.compute(spent, move || match disputed.dispute.place {
+            let shown = bench.compute_now(spent, move || match disputed.dispute.place {
                 Place::Step { index, .. } => {
                     let trace = computation.trace(&bound, index, &device)?;
                     anyhow::Ok(Shown::Step((unit, index), Box::new(trace)))

@@ -39,7 +39,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use engine_trace::dispute::Side;
 use governance::parameters::Name;
 use protocol::{
-    Address, Height,
+    Address, Height, RunId,
     recipe::Phase,
     task::{UnitId, UnitKind},
     verdict::{Check, Finding},
@@ -90,8 +90,13 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    fn full(view: &View<'_>, since: Height) -> Self {
+    /// What a side needs to compute every number of a step grows with the model, as the time does
+    /// that the recipe gives for a unit.
+    fn full(view: &View<'_>, run: RunId, since: Height) -> Self {
+        let recipe = run::recipe(view, run);
+        let unit = recipe.map_or(0, |recipe| recipe.schedule.deadline_blocks);
         let blocks = run::parameters(view).get(Name::DisputeBlocks);
+        let blocks = blocks.saturating_add(unit);
         Self {
             miner: blocks,
             challenger: blocks,
@@ -208,7 +213,7 @@ pub(super) fn open(
     let convicting = audit.seats.iter().filter(found);
     let challengers: Vec<Address> = convicting.map(|seat| seat.auditor).collect();
     let challenger = challengers.first().copied()?;
-    let clocks = Clocks::full(view, height);
+    let clocks = Clocks::full(view, id.run, height);
     let dispute = Dispute {
         finding,
         challengers,
@@ -308,7 +313,7 @@ fn next(
         return events;
     }
     dispute.place = Place::Complaint;
-    dispute.clocks = Clocks::full(view, height);
+    dispute.clocks = Clocks::full(view, id.run, height);
     dispute.move_by = height.saturating_add(dispute.clocks.challenger);
     view.put(&id, &dispute);
     events

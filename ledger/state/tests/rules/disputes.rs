@@ -319,7 +319,7 @@ fn each_side_has_one_clock_for_all_of_its_moves() {
     let honest = court.honest.clone();
     let opened_at = court.chain.height();
     // The miner takes nearly all of its time for the first move, and the challenger a little.
-    court.chain.wait(37);
+    court.chain.wait(45);
     let steps = court.body(&court.defence());
     court.chain.block(vec![(court.miner(), steps)]);
     assert_eq!(court.dispute().unwrap().clocks.miner, 2);
@@ -328,7 +328,7 @@ fn each_side_has_one_clock_for_all_of_its_moves() {
     let body = court.body(&wrong);
     court.chain.block(vec![(court.turn(), body)]);
     let dispute = court.dispute().unwrap();
-    assert_eq!((dispute.clocks.miner, dispute.clocks.challenger), (2, 30));
+    assert_eq!((dispute.clocks.miner, dispute.clocks.challenger), (2, 38));
     assert_eq!(dispute.move_by, court.chain.height().saturating_add(2));
     court.chain.wait(3);
     assert!(is_slashed(&court));
@@ -338,5 +338,5 @@ fn each_side_has_one_clock_for_all_of_its_moves() {
         "its time is over"
     );
     let blocks = court.chain.height().get() - opened_at.get();
-    assert!(blocks < 60, "{blocks} blocks");
+    assert!(blocks < 65, "{blocks} blocks");
 }
