@@ -86,7 +86,7 @@ mod tests {
         let whole = block(&[1.0, -0.5]);
         let scale = (SCALE_ONE as f64 / 127.0).ceil() as u32;
         let mut bytes = scale.to_le_bytes().to_vec();
-        bytes.extend([127, (-64_i8).cast_unsigned()]);
+        bytes.extend([127, (-63_i8).cast_unsigned()]);
         assert_eq!(whole, Some(bytes));
         for value in [f32::NAN, f32::INFINITY, 1.99, -2.0] {
             assert_eq!(block(&[0.1, value]), None, "{value}");
