@@ -125,6 +125,7 @@ pub use arithmetic::cpu::KernelPath;
 pub use arithmetic::elementary::bf16_bits;
 pub use arithmetic::threads::Threads;
 pub use device::{Device, DeviceChoice, DeviceChoiceError, Training};
+pub use engine_trace::schedule;
 pub use plan::Plan;
 pub use sampler::Sampling;
 pub use transformer::config::{ConfigError, Family, ModelConfig, RopeScaling};

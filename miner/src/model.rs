@@ -1,8 +1,10 @@
 //! From the integers of a recipe to the numbers of the engine.
 
 use crate::ExecuteError;
+pub use engine::schedule::{ADAM_EPSILON, BETA1, NORM_EPSILON};
 use engine::{
     Family, Layout, ModelConfig, Parameters, RopeScaling,
+    schedule::of_micro,
     trainer::{OuterOptimizer, OuterState, Robustness, file},
 };
 use protocol::{
@@ -10,22 +12,10 @@ use protocol::{
     recipe::{Aggregation, ModelShape, Phase, Recipe},
 };
 
-/// Added to the mean square of the normalisation.
-pub const NORM_EPSILON: f32 = 1e-6;
-/// First-moment decay of every `AdamW`.
-pub const BETA1: f32 = 0.9;
-/// Added to the root of the second moment of every `AdamW`.
-pub const ADAM_EPSILON: f32 = 1e-8;
-
-/// A recipe's number as the engine uses it: one division of integers that f32 holds exactly, up
-/// to 16.7.
+/// A recipe's number as the engine uses it.
 #[must_use]
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "rounds to nearest, which is part of the definition"
-)]
 pub fn number(micro: Micro) -> f32 {
-    micro.get() as f32 / 1_000_000.0
+    of_micro(micro.get())
 }
 
 /// The engine's description of a model shape.

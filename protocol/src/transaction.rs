@@ -20,7 +20,7 @@ use crate::{
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-/// Largest encoded transaction in bytes.
+/// Largest encoded transaction in bytes that makes no move in a dispute.
 pub const TRANSACTION_BYTES_MAX: usize = 8 << 10;
 /// Largest encoded transaction in bytes that makes a move in a dispute, and so the largest of all.
 /// A move shows up to sixteen pieces of 1 KiB with what lies beside their way up.

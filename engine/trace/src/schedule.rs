@@ -1,6 +1,14 @@
-//! The numbers of a step that follow from its place in a unit, and from integers.
+//! The numbers of a step that are the same for all, or follow from integers and from its place in a
+//! unit. Executors and the state machine take them from here.
 //!
 //! Spec: arithmetic §7
+
+/// Added to the mean square of the normalisation of every recipe's model.
+pub const NORM_EPSILON: f32 = 1e-6;
+/// First-moment decay of every recipe's `AdamW`.
+pub const BETA1: f32 = 0.9;
+/// Added to the root of the second moment of every recipe's `AdamW`.
+pub const ADAM_EPSILON: f32 = 1e-8;
 
 /// Millionths as f32: one division of integers that f32 holds exactly, up to 16.7.
 #[must_use]

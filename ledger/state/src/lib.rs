@@ -1,8 +1,9 @@
 //! Rules: the pure state machine, `apply(state, block) -> Result<Transition, Rejection>`.
 //!
-//! No IO, no clock, no floats, no randomness, no hash-map order. All state is a map from key bytes
-//! to value bytes ([`State`]); a [`View`] collects a block's writes over it, typed by
-//! [`Record`](state::Record). The files follow one contribution:
+//! No IO, no clock, no floats, no randomness, no hash-map order; the one operation in which a
+//! dispute ends is computed by [`engine_trace`], to the bit that IEEE 754 defines. All state is a
+//! map from key bytes to value bytes ([`State`]); a [`View`] collects a block's writes over it,
+//! typed by [`Record`](state::Record). The files follow one contribution:
 //!
 //! * [`task`]: a step opens with a checkpoint, a beacon assigns its units;
 //! * [`commitment`]: miners bind their blobs, validators attest that they hold them;

@@ -122,16 +122,16 @@ fn shown(task: &Task, steps: &Steps) -> Result<Vec<Taken>, Refused> {
         return Err(Refused::States { found, needed });
     }
     let states = steps.states.iter().copied().chain([end]);
+    let start = Payload::loss_byte(range.start);
+    let losses = update::bytes(task, &steps.losses, start, (count as u64).saturating_mul(8))?;
+    let (losses, _) = losses.as_chunks::<8>();
     let mut taken = Vec::with_capacity(count);
-    for ((index, state), inner_step) in states.enumerate().zip(range) {
+    for (((index, state), inner_step), loss) in states.enumerate().zip(range).zip(losses) {
         let steps_count = inner_step.saturating_add(1);
         if state.steps_count != steps_count || state.moments.is_none() {
             return Err(Refused::State { index, steps_count });
         }
-        let start = Payload::loss_byte(inner_step);
-        let bytes = update::bytes(task, &steps.losses, start, 8)?;
-        let bytes = bytes.try_into().map_err(|_| Refused::Piece)?;
-        let loss_micro = i64::from_le_bytes(bytes);
+        let loss_micro = i64::from_le_bytes(*loss);
         taken.push(Taken { state, loss_micro });
     }
     Ok(taken)

@@ -8,7 +8,7 @@ use crate::{
 use engine_trace::{
     Kind, Model, Optimiser, Part, Program, RopeScaling, Step,
     dispute::{Claim, Number},
-    schedule::{correction, of_micro, warmup},
+    schedule::{ADAM_EPSILON, BETA1, NORM_EPSILON, correction, of_micro, rate, warmup},
     tree::Name,
 };
 use environment::{Corpus, Environment, Row};
@@ -18,13 +18,6 @@ use protocol::{
     recipe::{ModelShape, Pretrain, Recipe},
     task::{Beacon, RowSource, UnitId, row_seed},
 };
-
-/// Added to the mean square of the normalisation. Spec: arithmetic §4.
-const NORM_EPSILON: f32 = 1e-6;
-/// First-moment decay. Spec: 02-gradient.
-const BETA1: f32 = 0.9;
-/// Added to the root of the second moment. Spec: 02-gradient.
-const ADAM_EPSILON: f32 = 1e-8;
 
 /// Sizes of a model and batch, and the largest that are disputed: whatever is computed from them
 /// fits 64 bits, and no program is too long to be made in every block.
@@ -101,6 +94,10 @@ impl Task {
         last.map(|state| state.weights)
     }
 
+    /// Numbers of the model's weights.
+    pub(super) fn parameters_count(&self) -> u64 {
+        model(&self.recipe.model).parameters_count()
+    }
     /// The program of an inner step.
     pub(super) fn program(&self, inner_step: u32) -> Program {
         let pretrain = &self.recipe.pretrain;
@@ -229,7 +226,7 @@ fn optimiser(pretrain: &Pretrain, inner_step: u32) -> Optimiser {
     let beta2 = of_micro(pretrain.beta2.get());
     let factor = warmup(before, pretrain.warmup_steps_count.into());
     Optimiser {
-        lr: engine_trace::schedule::rate(pretrain.learning_rate.get(), factor),
+        lr: rate(pretrain.learning_rate.get(), factor),
         beta1: BETA1,
         beta2,
         eps: ADAM_EPSILON,

@@ -13,7 +13,7 @@ use protocol::gradient::Payload;
 /// # Errors
 /// A proof that shows something else than the files that are disputed.
 pub(super) fn is_right(task: &Task, proof: &Proof) -> Result<bool, Refused> {
-    let length = parameters_count(task);
+    let length = task.parameters_count();
     let values_before = u64::from(proof.block).saturating_mul(BLOCK_VALUES as u64);
     if values_before >= length {
         return Err(Refused::Index {
@@ -68,10 +68,6 @@ fn update_byte(task: &Task) -> u64 {
 
 fn computed(before: &[u8], after: &[u8]) -> Option<Vec<u8>> {
     block(&engine_trace::update::difference(before, after))
-}
-
-fn parameters_count(task: &Task) -> u64 {
-    task.program(0).step().model.parameters_count()
 }
 
 /// A block is a piece of the weights.
