@@ -95,6 +95,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("tests-links", &[]),
     (
+        "tests-torture",
+        &[
+            "protocol",
+            "ledger-consensus",
+            "ledger-state",
+            "ledger-store",
+            "node",
+        ],
+    ),
+    (
         "tests",
         &[
             "protocol",
@@ -119,6 +129,7 @@ const SEAMS: &[(&str, &[&str])] = &[
     ("malachite", &["ledger-consensus"]),
     ("libp2p", &["ledger-consensus", "network"]),
     ("sled", &["ledger-store"]),
+    ("redb", &["ledger-store"]),
 ];
 
 /// Arrows that the picture does not have, and libraries named outside their seam.

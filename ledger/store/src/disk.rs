@@ -1,16 +1,23 @@
-//! The store on disk: one sled tree, one batch a block.
+//! The store on disk: one map of records, one batch a block.
 //!
-//! sled applies a batch to one tree atomically, also across a crash: on recovery a batch whose
-//! end did not reach the disk is dropped as a whole. Hence one tree for everything, with the kind
-//! of record in the first byte of the key. `flush` in sled 0.34 asks Linux for
-//! `sync_file_range`, which leaves the disk's own cache and the file's length to chance, so this
-//! store synchronises the file itself after it.
+//! A database applies a batch atomically, also across a crash; hence one map for everything, with
+//! the kind of record in the first byte of the key. Which database that is stands behind
+//! [`Database`]: [`RedbStore`] is what nodes use, [`SledStore`] what they can be told to use
+//! (`spec/decisions/012-why-redb-beside-sled.md`).
+//!
+//! A write that failed leaves a database in a state that only reading the disk again can tell. So
+//! after one the store refuses everything else that would change it, until it is opened anew.
 
-mod open;
+mod database;
+mod redb;
+mod sled;
+mod whole;
 
-use self::open::{open_database, panic_text};
+pub use self::{redb::Redb, sled::Sled, whole::Salvaged};
+
+use self::database::{Batch, Database, Trouble, guard};
 use crate::{
-    Commit, Record, State, Store, StoreError, StoredBlock, Tip,
+    Checked, Commit, Record, Restored, State, Store, StoreError, StoredBlock, Tip,
     record::{
         BlockRecord, CHECKSUM_BYTES, ChainRecord, FORMAT, STATE, Summary, TipRecord, check_key,
         decode, seal, unseal,
@@ -20,45 +27,62 @@ use crate::{
 use borsh::BorshDeserialize;
 use protocol::{BlockId, ChainId, Height, StateRoot, TransactionId, codec::encode};
 use std::{
-    fs::File,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{PoisonError, RwLock},
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
+
+/// A store in a folder, kept by sled.
+pub type SledStore = DiskStore<Sled>;
+/// A store in a folder, kept by redb.
+pub type RedbStore = DiskStore<Redb>;
 
 /// A store in a folder.
 #[derive(Debug)]
-pub struct SledStore {
+pub struct DiskStore<D> {
     path: PathBuf,
-    database: sled::Db,
-    /// The database's file, opened a second time to synchronise it.
-    file: File,
+    database: D,
     /// Remembers the last height that was acknowledged.
     witness: Witness,
     /// Readers of several records see one block boundary; only one block is written at a time.
     boundary: RwLock<()>,
+    /// A write failed; nobody knows what is on the disk.
+    is_spoiled: AtomicBool,
 }
 
-impl SledStore {
+#[expect(
+    private_bounds,
+    reason = "which databases there are is this crate's own affair"
+)]
+impl<D: Database> DiskStore<D> {
     /// Opens or creates the store in the folder `path`, and checks its format, tip and last block.
     ///
     /// # Errors
     /// When another process has it open, or it is damaged or of another format.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
-        let database = open_database(&path)?;
-        let failed = |error: std::io::Error| StoreError::Open {
-            path: path.clone(),
-            reason: error.to_string(),
+        // The witness says whether there should be a database, so it is asked before one is made.
+        let failed = |reason: String| {
+            let path = path.clone();
+            StoreError::Open { path, reason }
         };
-        let file = File::open(path.join("db")).map_err(failed)?;
-        let witness = Witness::open(&path).map_err(failed)?;
+        std::fs::create_dir_all(&path).map_err(|error| failed(error.to_string()))?;
+        let witness = Witness::open(&path).map_err(|error| failed(error.to_string()))?;
+        if !path.join(D::FILE).exists() {
+            witness.check(&path, None)?;
+        }
+        let database = guard(D::NAME, || D::open(&path)).map_err(|trouble| match trouble {
+            Trouble::Failed(reason) => failed(reason),
+            trouble => trouble.named(&path, "open"),
+        })?;
         let store = Self {
             path,
             database,
-            file,
             witness,
             boundary: RwLock::new(()),
+            is_spoiled: AtomicBool::new(false),
         };
         let tip = store.tip()?;
         store
@@ -87,19 +111,23 @@ impl SledStore {
                 found,
                 expected: FORMAT,
             }),
-            None if self
-                .guard("read a record", || self.database.iter().next().transpose())?
-                .is_none() =>
-            {
-                let mut batch = sled::Batch::default();
+            None => {
+                let mut is_empty = true;
+                self.scan(&[], &mut |_, _| {
+                    is_empty = false;
+                    false
+                })?;
+                if !is_empty {
+                    return Err(StoreError::RecordMissing {
+                        path: self.path.clone(),
+                        height: Height::ZERO,
+                        record: Record::Format,
+                    });
+                }
+                let mut batch = Batch::new();
                 put(&mut batch, &Record::Format, &encode(&FORMAT));
-                self.write(batch, "write its format")
+                self.write(&batch, "write its format")
             }
-            None => Err(StoreError::RecordMissing {
-                path: self.path.clone(),
-                height: Height::ZERO,
-                record: Record::Format,
-            }),
         }
     }
 
@@ -115,8 +143,18 @@ impl SledStore {
     }
 
     /// The value under a key, checksum included.
-    fn raw(&self, record: &Record) -> Result<Option<sled::IVec>, StoreError> {
-        self.guard("read a record", || self.database.get(record.key()))
+    fn raw(&self, record: &Record) -> Result<Option<Vec<u8>>, StoreError> {
+        guard(D::NAME, || self.database.get(&record.key()))
+            .map_err(|trouble| trouble.named(&self.path, "read a record"))
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        guard(D::NAME, || self.database.scan(prefix, visit))
+            .map_err(|trouble| trouble.named(&self.path, "read its records"))
     }
 
     /// A record's payload, its checksum verified.
@@ -162,42 +200,36 @@ impl SledStore {
     }
 
     /// Applies a batch and returns once it is on the disk.
-    fn write(&self, batch: sled::Batch, operation: &'static str) -> Result<(), StoreError> {
-        self.guard(operation, || {
-            self.database.apply_batch(batch)?;
-            self.database.flush()?;
-            Ok(self.file.sync_data()?)
+    fn write(&self, batch: &Batch, operation: &'static str) -> Result<(), StoreError> {
+        if self.is_spoiled.load(Ordering::Acquire) {
+            return Err(StoreError::Failed {
+                path: self.path.clone(),
+                operation,
+                reason: "an earlier write failed; start again to see what is on the disk"
+                    .to_owned(),
+            });
+        }
+        guard(D::NAME, || self.database.write(batch)).map_err(|trouble| {
+            self.is_spoiled.store(true, Ordering::Release);
+            trouble.named(&self.path, operation)
         })
     }
 
-    /// Runs one operation of the database; sled panics on some kinds of damage.
-    fn guard<T>(
-        &self,
-        operation: &'static str,
-        act: impl FnOnce() -> sled::Result<T>,
-    ) -> Result<T, StoreError> {
-        match catch_unwind(AssertUnwindSafe(act)) {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error @ sled::Error::Corruption { .. })) => Err(StoreError::Damaged {
+    /// Remembers a height as acknowledged.
+    fn acknowledge(&self, height: Height) -> Result<(), StoreError> {
+        self.witness
+            .record(height)
+            .map_err(|error| StoreError::Failed {
                 path: self.path.clone(),
+                operation: "record its height",
                 reason: error.to_string(),
-            }),
-            Ok(Err(error)) => Err(StoreError::Failed {
-                path: self.path.clone(),
-                operation,
-                reason: error.to_string(),
-            }),
-            Err(panic) => Err(StoreError::Damaged {
-                path: self.path.clone(),
-                reason: panic_text(panic.as_ref()),
-            }),
-        }
+            })
     }
 
     /// Adds the writes to the batch, and says what the state's summary is after them.
     fn put_writes(
         &self,
-        batch: &mut sled::Batch,
+        batch: &mut Batch,
         commit: &Commit<'_>,
         mut summary: Summary,
     ) -> Result<Summary, StoreError> {
@@ -208,7 +240,7 @@ impl SledStore {
             }
             match value {
                 Some(value) => summary.insert(&put(batch, &record, value)),
-                None => batch.remove(record.key()),
+                None => batch.push((record.key(), None)),
             }
         }
         Ok(summary)
@@ -231,7 +263,22 @@ impl SledStore {
     }
 }
 
-impl Store for SledStore {
+impl Trouble {
+    fn named(self, path: &Path, operation: &'static str) -> StoreError {
+        let path = path.to_path_buf();
+        match self {
+            Self::Locked(reason) => StoreError::Locked { path, reason },
+            Self::Damaged(reason) => StoreError::Damaged { path, reason },
+            Self::Failed(reason) => StoreError::Failed {
+                path,
+                operation,
+                reason,
+            },
+        }
+    }
+}
+
+impl<D: Database> Store for DiskStore<D> {
     fn chain(&self) -> Result<Option<ChainId>, StoreError> {
         let record = self.read::<ChainRecord>(Record::Chain)?;
         Ok(record.map(|record| record.chain))
@@ -239,6 +286,11 @@ impl Store for SledStore {
 
     fn tip(&self) -> Result<Option<Tip>, StoreError> {
         Ok(self.tip_record()?.map(|record| record.tip()))
+    }
+
+    fn first(&self) -> Result<Height, StoreError> {
+        let record = self.tip_record()?;
+        Ok(record.map_or(Height::new(1), |record| record.first))
     }
 
     fn initialize(
@@ -254,7 +306,7 @@ impl Store for SledStore {
         if let Some(found) = self.read::<ChainRecord>(Record::Chain)? {
             return found.check(self.path.clone(), chain, state_root);
         }
-        let mut batch = sled::Batch::default();
+        let mut batch = Batch::new();
         let mut summary = Summary::default();
         for (key, value) in state {
             check_key(key)?;
@@ -265,14 +317,13 @@ impl Store for SledStore {
             block_id: BlockId::from_bytes(*chain.as_bytes()),
             state_root,
             summary,
+            first: Height::new(1),
         };
         put(&mut batch, &Record::Tip, &encode(&tip));
         let genesis = ChainRecord { chain, state_root };
         put(&mut batch, &Record::Chain, &encode(&genesis));
-        self.write(batch, "write genesis")?;
-        self.guard("record its height", || {
-            Ok(self.witness.record(Height::ZERO)?)
-        })
+        self.write(&batch, "write genesis")?;
+        self.acknowledge(Height::ZERO)
     }
 
     fn commit(&self, commit: &Commit<'_>) -> Result<(), StoreError> {
@@ -282,20 +333,18 @@ impl Store for SledStore {
             .unwrap_or_else(PoisonError::into_inner);
         let old = self.tip_record()?;
         commit.check(self.path.clone(), old.map(|tip| tip.height))?;
-        let summary = old.map_or_else(Summary::default, |tip| tip.summary);
-        let mut batch = sled::Batch::default();
+        let (summary, first) = old.map_or_else(
+            || (Summary::default(), Height::new(1)),
+            |tip| (tip.summary, tip.first),
+        );
+        let mut batch = Batch::new();
         let summary = self.put_writes(&mut batch, commit, summary)?;
         let Tip {
             height,
             block_id,
             state_root,
         } = commit.tip();
-        let block = BlockRecord {
-            block_id,
-            state_root,
-            block: commit.block.to_vec(),
-            certificate: commit.certificate.to_vec(),
-        };
+        let block = BlockRecord::of(&commit.stored_block(), commit.transactions);
         put(&mut batch, &Record::Block(height), &encode(&block));
         for id in commit.transactions {
             put(&mut batch, &Record::Transaction(*id), &encode(&height));
@@ -305,50 +354,76 @@ impl Store for SledStore {
             block_id,
             state_root,
             summary,
+            first,
         };
         put(&mut batch, &Record::Tip, &encode(&tip));
-        self.write(batch, "commit a block")?;
-        self.guard("record its height", || Ok(self.witness.record(height)?))
+        self.write(&batch, "commit a block")?;
+        self.acknowledge(height)
     }
 
     fn block(&self, height: Height) -> Result<Option<StoredBlock>, StoreError> {
         let _guard = self.boundary.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(record) = self.read::<BlockRecord>(Record::Block(height))? {
-            return Ok(Some(StoredBlock {
-                block_id: record.block_id,
-                block: record.block,
-                certificate: record.certificate,
-                state_root: record.state_root,
-            }));
+            return Ok(Some(record.into_stored()));
         }
-        let tip = self.tip()?.map_or(Height::ZERO, |tip| tip.height);
+        let Some(TipRecord {
+            height: tip, first, ..
+        }) = self.tip_record()?
+        else {
+            return Ok(None);
+        };
         if height == Height::ZERO || height > tip {
             return Ok(None);
         }
+        let path = self.path.clone();
+        if height < first {
+            return Err(StoreError::BlockNotKept {
+                path,
+                height,
+                first,
+            });
+        }
         Err(StoreError::RecordMissing {
-            path: self.path.clone(),
+            path,
             height: tip,
             record: Record::Block(height),
         })
     }
 
-    fn state(&self) -> Result<State, StoreError> {
-        let _guard = self.boundary.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(tip) = self.tip_record()? else {
-            return Ok(State::new());
+    fn snapshot(&self) -> Result<Option<(Tip, State)>, StoreError> {
+        let guard_of = self.boundary.read().unwrap_or_else(PoisonError::into_inner);
+        let tip_key = Record::Tip.key();
+        let (mut tip, mut state, mut summary) = (None, State::new(), Summary::default());
+        let mut visit = |key: &[u8], value: &[u8]| {
+            let record = Record::of_key(key).unwrap_or(Record::Tip);
+            let payload = unseal(key, value).map_err(|reason| (record.clone(), reason))?;
+            if let Record::State(name) = record {
+                summary.insert(value.get(..CHECKSUM_BYTES).unwrap_or_default());
+                state.insert(name, payload.to_vec());
+            } else {
+                let read = decode::<TipRecord>(payload);
+                tip = Some(read.map_err(|reason| (record, reason))?);
+            }
+            Ok::<(), (Record, String)>(())
         };
-        let mut state = State::new();
-        let mut summary = Summary::default();
-        let mut rows = self.database.scan_prefix([STATE]);
-        while let Some((key, value)) = self.guard("read the state", || rows.next().transpose())? {
-            let name = key.get(1..).unwrap_or_default().to_vec();
-            let payload = unseal(&key, &value)
-                .map_err(|reason| self.damaged(Record::State(name.clone()), reason))?;
-            summary.insert(value.get(..CHECKSUM_BYTES).unwrap_or_default());
-            state.insert(name, payload.to_vec());
+        let mut damage = None;
+        let each = &mut |key: &[u8], value: &[u8]| {
+            damage = visit(key, value).err();
+            damage.is_none()
+        };
+        let scanned = guard(D::NAME, || {
+            self.database
+                .scan_frozen(&tip_key, &[STATE], guard_of, each)
+        });
+        scanned.map_err(|trouble| trouble.named(&self.path, "read the state"))?;
+        if let Some((record, reason)) = damage {
+            return Err(self.damaged(record, reason));
         }
+        let Some(tip) = tip else {
+            return Ok(None);
+        };
         self.check_summary(&tip, summary)?;
-        Ok(state)
+        Ok(Some((tip.tip(), state)))
     }
 
     fn transaction_height(&self, id: TransactionId) -> Result<Option<Height>, StoreError> {
@@ -357,20 +432,36 @@ impl Store for SledStore {
 
     fn put_local(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         check_key(key)?;
-        let mut batch = sled::Batch::default();
+        let mut batch = Batch::new();
         put(&mut batch, &Record::Local(key.to_vec()), value);
-        self.write(batch, "write a note")
+        self.write(&batch, "write a note")
     }
 
     fn get_local(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.payload(&Record::Local(key.to_vec()))
     }
+
+    fn restore(&self, restored: &Restored<'_>) -> Result<(), StoreError> {
+        self.restore_state(restored)
+    }
+
+    fn backfill(&self, block: &StoredBlock, ids: &[TransactionId]) -> Result<Height, StoreError> {
+        self.put_before_first(block, ids)
+    }
+
+    fn prune(&self, below: Height, count_max: usize) -> Result<Height, StoreError> {
+        self.drop_blocks(below, count_max)
+    }
+
+    fn check(&self) -> Result<Checked, StoreError> {
+        self.check_all()
+    }
 }
 
 /// Adds a record to a batch, and returns the value that it stores.
-fn put(batch: &mut sled::Batch, record: &Record, payload: &[u8]) -> Vec<u8> {
+fn put(batch: &mut Batch, record: &Record, payload: &[u8]) -> Vec<u8> {
     let key = record.key();
     let value = seal(&key, payload);
-    batch.insert(key, value.as_slice());
+    batch.push((key, Some(value.clone())));
     value
 }

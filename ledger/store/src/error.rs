@@ -135,6 +135,46 @@ pub enum StoreError {
         /// The last block that was acknowledged.
         expected: Height,
     },
+    /// The block is below those that the store keeps.
+    #[error(
+        "store {} keeps blocks from height {first} on; block {height} is below it: ask an archive \
+         node", path.display()
+    )]
+    BlockNotKept {
+        /// Where.
+        path: PathBuf,
+        /// The block.
+        height: Height,
+        /// The lowest block that is kept.
+        first: Height,
+    },
+    /// The index of transactions does not have what the blocks have.
+    #[error(
+        "store {} has {found_count} transactions in its index; its blocks have {expected_count}",
+        path.display()
+    )]
+    IndexDiffers {
+        /// Where.
+        path: PathBuf,
+        /// In the index.
+        found_count: u64,
+        /// In the blocks.
+        expected_count: u64,
+    },
+    /// A state can be restored into an empty store only.
+    #[error("store {} stands at height {height}; only an empty one takes a state", path.display())]
+    NotEmpty {
+        /// Where.
+        path: PathBuf,
+        /// Its tip.
+        height: Height,
+    },
+    /// There is no block before the first.
+    #[error("store {} has every block already", path.display())]
+    Whole {
+        /// Where.
+        path: PathBuf,
+    },
     /// It was written with another layout.
     #[error("store {} has format {found}; this program reads {expected}", path.display())]
     Format {
@@ -191,4 +231,20 @@ pub enum StoreError {
         /// The limit.
         bytes_max: usize,
     },
+}
+
+impl StoreError {
+    /// Whether what is on the disk is not what was written, so that only peers can help.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Damaged { .. }
+                | Self::RecordDamaged { .. }
+                | Self::RecordMissing { .. }
+                | Self::StateDiffers { .. }
+                | Self::IndexDiffers { .. }
+                | Self::BlocksLost { .. }
+        )
+    }
 }

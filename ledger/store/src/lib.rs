@@ -8,8 +8,9 @@
 //! * [`Store`] is the seam. The node reads [`Store::tip`] and [`Store::state`] when it starts,
 //!   calls [`Store::commit`] once a decided block, and serves [`Store::block`] to peers that
 //!   catch up.
-//! * [`SledStore`] keeps everything in one sled tree, so that one batch, which sled applies
-//!   atomically, is one block. `commit` returns after the file is synchronised to the disk.
+//! * [`DiskStore`] keeps everything in one map of a database, so that one batch, which the database
+//!   applies atomically, is one block. `commit` returns after the file is synchronised to the disk.
+//!   [`RedbStore`] is the default, [`SledStore`] the other choice.
 //! * [`MemoryStore`] behaves the same, for simulation; one suite runs against both.
 //!
 //! Disks lie. Every record carries a BLAKE3 checksum over its key and its bytes, so a flipped or
@@ -17,8 +18,9 @@
 //! store stood. Records that are *missing* are found too: the tip carries the count and the
 //! combined checksum of all records of the state ([`StoreError::StateDiffers`]). And a whole end
 //! of the database that went missing is found by a witness beside it
-//! ([`StoreError::BlocksLost`]); the cure is to start from an empty folder and fetch the chain from
-//! peers.
+//! ([`StoreError::BlocksLost`]). [`Store::check`] reads everything. The cure is to begin anew in an
+//! empty folder ([`Store::restore`], [`Store::backfill`]) from what peers have and what of the
+//! damaged store is still good ([`DiskStore::salvage`]).
 //!
 //! ```
 //! use ledger_store::{Commit, MemoryStore, Store};
@@ -44,18 +46,20 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod choice;
 mod disk;
 mod error;
 mod memory;
 mod record;
 mod witness;
 
-pub use disk::SledStore;
+pub use choice::{Choice, UnknownChoice, open};
+pub use disk::{DiskStore, Redb, RedbStore, Salvaged, Sled, SledStore};
 pub use error::{Record, StoreError};
 pub use memory::MemoryStore;
 
 use protocol::{BlockId, ChainId, Height, StateRoot, TransactionId};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// Largest key of the state or of the node's own notes, in bytes.
 pub const KEY_BYTES_MAX: usize = 1024;
@@ -108,8 +112,42 @@ pub struct StoredBlock {
     pub state_root: StateRoot,
 }
 
+/// A state in the middle of a chain, and the block that led to it.
+#[derive(Clone, Copy, Debug)]
+pub struct Restored<'a> {
+    /// The chain.
+    pub chain: ChainId,
+    /// The state at its genesis.
+    pub genesis_root: StateRoot,
+    /// The block's height, at least 1.
+    pub height: Height,
+    /// The block, with the root of the state after it.
+    pub block: &'a StoredBlock,
+    /// Its transactions, in order.
+    pub transactions: &'a [TransactionId],
+    /// All entries after it.
+    pub state: &'a State,
+}
+
+/// What a store was found to hold when all of it was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// The lowest height whose block is kept.
+    pub first: Height,
+    /// The last block.
+    pub tip: Height,
+    /// Blocks.
+    pub blocks_count: u64,
+    /// Transactions in the index.
+    pub transactions_count: u64,
+    /// Entries of the state.
+    pub state_count: u64,
+    /// Notes of the node's own.
+    pub notes_count: u64,
+}
+
 /// Blocks, state and a node's own notes.
-pub trait Store: Send + Sync {
+pub trait Store: fmt::Debug + Send + Sync {
     /// The chain, once initialised.
     ///
     /// # Errors
@@ -121,6 +159,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When the record cannot be read or is damaged.
     fn tip(&self) -> Result<Option<Tip>, StoreError>;
+
+    /// The lowest height whose block is kept: 1 unless the store began in the middle of the chain
+    /// or dropped blocks.
+    ///
+    /// # Errors
+    /// When the record cannot be read or is damaged.
+    fn first(&self) -> Result<Height, StoreError>;
 
     /// Writes genesis. Does nothing when the store already holds this chain.
     ///
@@ -142,14 +187,24 @@ pub trait Store: Send + Sync {
     /// The block at a height; genesis has none.
     ///
     /// # Errors
-    /// When the record cannot be read or is damaged, or is missing below the tip.
+    /// When the record cannot be read or is damaged, is missing below the tip, or is below
+    /// [`Self::first`].
     fn block(&self, height: Height) -> Result<Option<StoredBlock>, StoreError>;
+
+    /// The tip and the whole state after it; nothing before initialisation.
+    ///
+    /// # Errors
+    /// When a record is damaged or missing.
+    fn snapshot(&self) -> Result<Option<(Tip, State)>, StoreError>;
 
     /// The whole state after the tip; empty before initialisation.
     ///
     /// # Errors
     /// When a record is damaged or missing.
-    fn state(&self) -> Result<State, StoreError>;
+    fn state(&self) -> Result<State, StoreError> {
+        let snapshot = self.snapshot()?;
+        Ok(snapshot.map(|(_, state)| state).unwrap_or_default())
+    }
 
     /// The height of the block that holds a transaction.
     ///
@@ -169,4 +224,36 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When the record cannot be read or is damaged.
     fn get_local(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Begins in the middle of a chain: an empty store takes a state and the block that led to it.
+    /// A crash on the way leaves a store that is still empty, but for records that nothing names;
+    /// whoever restores into it again should remove its folder first.
+    ///
+    /// # Errors
+    /// When the store is not empty, or cannot be written.
+    fn restore(&self, restored: &Restored<'_>) -> Result<(), StoreError>;
+
+    /// Adds the block before the first one kept, with its transactions; its height.
+    ///
+    /// # Errors
+    /// When there is no height before the first, or the store cannot be written.
+    fn backfill(
+        &self,
+        block: &StoredBlock,
+        transactions: &[TransactionId],
+    ) -> Result<Height, StoreError>;
+
+    /// Drops blocks below a height and their transactions from the index, the lowest first and
+    /// about `count_max` records at once; the lowest height that is kept then. The last block
+    /// stays.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    fn prune(&self, below: Height, count_max: usize) -> Result<Height, StoreError>;
+
+    /// Reads every record and compares what should agree.
+    ///
+    /// # Errors
+    /// The first damage found.
+    fn check(&self) -> Result<Checked, StoreError>;
 }

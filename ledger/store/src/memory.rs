@@ -1,7 +1,7 @@
 //! The in-memory twin: the same promises, less the disk.
 
 use crate::{
-    Commit, State, Store, StoreError, StoredBlock, Tip,
+    Checked, Commit, Restored, State, Store, StoreError, StoredBlock, Tip,
     record::{ChainRecord, check_key},
 };
 use protocol::{BlockId, ChainId, Height, StateRoot, TransactionId};
@@ -21,7 +21,9 @@ pub struct MemoryStore {
 struct Inner {
     chain: Option<ChainRecord>,
     tip: Option<Tip>,
-    blocks: BTreeMap<Height, StoredBlock>,
+    blocks: BTreeMap<Height, (StoredBlock, Vec<TransactionId>)>,
+    /// The lowest height whose block is kept, if blocks below it are not.
+    first: Option<Height>,
     state: State,
     transactions: BTreeMap<TransactionId, Height>,
     local: State,
@@ -45,6 +47,19 @@ impl MemoryStore {
     }
 }
 
+impl Inner {
+    /// Keeps the block before the first, or the only one.
+    fn keep(&mut self, height: Height, block: &StoredBlock, transactions: &[TransactionId]) {
+        let ids = transactions.to_vec();
+        self.transactions.extend(ids.iter().map(|id| (*id, height)));
+        self.blocks.insert(height, (block.clone(), ids));
+        self.first = Some(height);
+    }
+    fn first(&self) -> Height {
+        self.first.unwrap_or_else(|| Height::new(1))
+    }
+}
+
 /// What errors call this store.
 fn path() -> PathBuf {
     PathBuf::from("(memory)")
@@ -57,6 +72,10 @@ impl Store for MemoryStore {
 
     fn tip(&self) -> Result<Option<Tip>, StoreError> {
         Ok(self.read().tip)
+    }
+
+    fn first(&self) -> Result<Height, StoreError> {
+        Ok(self.read().first())
     }
 
     fn initialize(
@@ -84,7 +103,8 @@ impl Store for MemoryStore {
         let mut inner = self.write();
         commit.check(path(), inner.tip.map(|tip| tip.height))?;
         inner.tip = Some(commit.tip());
-        inner.blocks.insert(commit.height, commit.stored_block());
+        let block = (commit.stored_block(), commit.transactions.to_vec());
+        inner.blocks.insert(commit.height, block);
         for (key, value) in commit.writes {
             match value {
                 Some(value) => inner.state.insert(key.clone(), value.clone()),
@@ -98,11 +118,21 @@ impl Store for MemoryStore {
     }
 
     fn block(&self, height: Height) -> Result<Option<StoredBlock>, StoreError> {
-        Ok(self.read().blocks.get(&height).cloned())
+        let inner = self.read();
+        match inner.blocks.get(&height) {
+            Some((block, _)) => Ok(Some(block.clone())),
+            None if height == Height::ZERO || height >= inner.first() => Ok(None),
+            None => Err(StoreError::BlockNotKept {
+                path: path(),
+                height,
+                first: inner.first(),
+            }),
+        }
     }
 
-    fn state(&self) -> Result<State, StoreError> {
-        Ok(self.read().state.clone())
+    fn snapshot(&self) -> Result<Option<(Tip, State)>, StoreError> {
+        let inner = self.read();
+        Ok(inner.tip.map(|tip| (tip, inner.state.clone())))
     }
 
     fn transaction_height(&self, id: TransactionId) -> Result<Option<Height>, StoreError> {
@@ -117,5 +147,92 @@ impl Store for MemoryStore {
 
     fn get_local(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.read().local.get(key).cloned())
+    }
+
+    fn restore(&self, restored: &Restored<'_>) -> Result<(), StoreError> {
+        let Restored {
+            chain,
+            genesis_root,
+            height,
+            block,
+            transactions,
+            state,
+        } = *restored;
+        let mut inner = self.write();
+        if let Some(tip) = inner.tip {
+            let height = tip.height;
+            return Err(StoreError::NotEmpty {
+                path: path(),
+                height,
+            });
+        }
+        state.keys().try_for_each(|key| check_key(key))?;
+        let StoredBlock {
+            block_id,
+            state_root,
+            ..
+        } = *block;
+        inner.chain = Some(ChainRecord {
+            chain,
+            state_root: genesis_root,
+        });
+        inner.state = state.clone();
+        inner.tip = Some(Tip {
+            height,
+            block_id,
+            state_root,
+        });
+        inner.keep(height, block, transactions);
+        Ok(())
+    }
+
+    fn backfill(
+        &self,
+        block: &StoredBlock,
+        transactions: &[TransactionId],
+    ) -> Result<Height, StoreError> {
+        let mut inner = self.write();
+        if inner.tip.is_none() {
+            return Err(StoreError::NotInitialized { path: path() });
+        }
+        let height = inner.first().saturating_sub(1);
+        if height == Height::ZERO {
+            return Err(StoreError::Whole { path: path() });
+        }
+        inner.keep(height, block, transactions);
+        Ok(height)
+    }
+
+    fn prune(&self, below: Height, count_max: usize) -> Result<Height, StoreError> {
+        let mut inner = self.write();
+        let Some(tip) = inner.tip else {
+            return Ok(Height::new(1));
+        };
+        let mut first = inner.first();
+        for _ in 0..count_max {
+            if first >= below.min(tip.height) {
+                break;
+            }
+            if let Some((_, ids)) = inner.blocks.remove(&first) {
+                for id in ids {
+                    inner.transactions.remove(&id);
+                }
+            }
+            first = first.next();
+        }
+        inner.first = Some(first);
+        Ok(first)
+    }
+
+    fn check(&self) -> Result<Checked, StoreError> {
+        let inner = self.read();
+        Ok(Checked {
+            first: inner.first(),
+            tip: inner.tip.map_or(Height::ZERO, |tip| tip.height),
+            blocks_count: inner.blocks.len() as u64,
+            transactions_count: inner.transactions.len() as u64,
+            state_count: inner.state.len() as u64,
+            notes_count: inner.local.len() as u64,
+        })
     }
 }

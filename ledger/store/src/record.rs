@@ -4,16 +4,19 @@
 //! key and payload, then the payload; because the checksum covers the key, a record that turns up
 //! under another key does not pass either.
 
-use crate::{KEY_BYTES_MAX, Record, StoreError, Tip};
+use crate::{KEY_BYTES_MAX, Record, StoreError, StoredBlock, Tip};
 use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::{BlockId, ChainId, Height, StateRoot};
+use protocol::{BlockId, ChainId, Height, StateRoot, TransactionId};
 
 /// Version of this layout.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 /// Bytes of the checksum.
 pub(crate) const CHECKSUM_BYTES: usize = 32;
-/// First byte of the keys of the state.
+/// First byte of the keys of the state, of blocks, of transactions and of notes.
 pub(crate) const STATE: u8 = b's';
+pub(crate) const BLOCK: u8 = b'b';
+pub(crate) const TRANSACTION: u8 = b't';
+pub(crate) const LOCAL: u8 = b'l';
 /// Largest record in bytes; only a limit against absurd lengths.
 const RECORD_BYTES_MAX: usize = 1 << 30;
 
@@ -24,10 +27,27 @@ impl Record {
             Self::Format => b"mformat".to_vec(),
             Self::Chain => b"mchain".to_vec(),
             Self::Tip => b"mtip".to_vec(),
-            Self::Block(height) => prefixed(b'b', &height.get().to_be_bytes()),
+            Self::Block(height) => prefixed(BLOCK, &height.get().to_be_bytes()),
             Self::State(key) => prefixed(STATE, key),
-            Self::Transaction(id) => prefixed(b't', id.as_bytes()),
-            Self::Local(key) => prefixed(b'l', key),
+            Self::Transaction(id) => prefixed(TRANSACTION, id.as_bytes()),
+            Self::Local(key) => prefixed(LOCAL, key),
+        }
+    }
+    /// Which record lies under a key.
+    pub(crate) fn of_key(key: &[u8]) -> Option<Self> {
+        let (kind, name) = key.split_first()?;
+        match *kind {
+            BLOCK => {
+                let height = u64::from_be_bytes(name.try_into().ok()?);
+                Some(Self::Block(Height::new(height)))
+            }
+            STATE => Some(Self::State(name.to_vec())),
+            TRANSACTION => {
+                let id = TransactionId::from_bytes(name.try_into().ok()?);
+                Some(Self::Transaction(id))
+            }
+            LOCAL => Some(Self::Local(name.to_vec())),
+            _ => None,
         }
     }
 }
@@ -100,6 +120,8 @@ pub(crate) struct TipRecord {
     pub(crate) block_id: BlockId,
     pub(crate) state_root: StateRoot,
     pub(crate) summary: Summary,
+    /// The lowest height whose block is kept.
+    pub(crate) first: Height,
 }
 
 impl TipRecord {
@@ -119,6 +141,34 @@ pub(crate) struct BlockRecord {
     pub(crate) state_root: StateRoot,
     pub(crate) block: Vec<u8>,
     pub(crate) certificate: Vec<u8>,
+    /// What is indexed of it, to be dropped with it.
+    pub(crate) transactions: Vec<TransactionId>,
+}
+
+impl BlockRecord {
+    pub(crate) fn of(block: &StoredBlock, transactions: &[TransactionId]) -> Self {
+        let StoredBlock {
+            block_id,
+            block,
+            certificate,
+            state_root,
+        } = block;
+        Self {
+            block_id: *block_id,
+            state_root: *state_root,
+            block: block.clone(),
+            certificate: certificate.clone(),
+            transactions: transactions.to_vec(),
+        }
+    }
+    pub(crate) fn into_stored(self) -> StoredBlock {
+        StoredBlock {
+            block_id: self.block_id,
+            block: self.block,
+            certificate: self.certificate,
+            state_root: self.state_root,
+        }
+    }
 }
 
 /// How many records the state has, and the exclusive or of their checksums. It changes with each

@@ -1,16 +1,24 @@
 //! One suite for every store: what `Store` promises, whoever keeps the promise.
 
 use crate::support::{
-    Block, assert_holds, bytes_of, chain, genesis, initialize, root, transaction,
+    Block, assert_holds, bytes_of, chain, genesis, initialize, root, state_at, tip_at, transaction,
 };
-use ledger_store::{KEY_BYTES_MAX, MemoryStore, SledStore, State, Store, StoreError, Writes};
+use ledger_store::{
+    KEY_BYTES_MAX, MemoryStore, RedbStore, Restored, SledStore, State, Store, StoreError, Writes,
+};
 use protocol::{ChainId, Height};
 
-/// Runs a test body against both stores; the folder lives as long as the body.
+/// Runs a test body against every store; the folder lives as long as the body.
 macro_rules! for_every_store {
     ($($name:ident)*) => {
         mod memory {
             $(#[test] fn $name() { super::$name(&ledger_store::MemoryStore::new()); })*
+        }
+        mod redb {
+            $(#[test] fn $name() {
+                let folder = tempfile::tempdir().unwrap();
+                super::$name(&ledger_store::RedbStore::open(folder.path()).unwrap());
+            })*
         }
         mod sled {
             $(#[test] fn $name() {
@@ -37,6 +45,8 @@ for_every_store! {
     overlong_keys_are_refused
     notes_are_no_part_of_the_state
     readers_see_whole_blocks
+    a_store_begins_in_the_middle_of_a_chain
+    dropped_blocks_are_told_from_missing_ones
 }
 
 fn fresh_store_is_empty(store: &dyn Store) {
@@ -193,16 +203,72 @@ fn readers_see_whole_blocks(store: &dyn Store) {
     });
 }
 
+fn a_store_begins_in_the_middle_of_a_chain(store: &dyn Store) {
+    let block = Block::at(20);
+    let restored = Restored {
+        chain: chain(),
+        genesis_root: root(0),
+        height: Height::new(20),
+        block: &block.stored(),
+        transactions: &block.transactions,
+        state: &state_at(20),
+    };
+    store.restore(&restored).unwrap();
+    let error = store.restore(&restored).unwrap_err();
+    assert!(matches!(error, StoreError::NotEmpty { .. }), "{error}");
+    // The genesis is known, and the chain goes on.
+    initialize(store);
+    store.commit(&Block::at(21).commit()).unwrap();
+    assert_eq!(store.tip().unwrap(), Some(tip_at(21)));
+    assert_eq!(store.state().unwrap(), state_at(21));
+    assert_eq!(store.first().unwrap(), Height::new(20));
+    let error = store.block(Height::new(19)).unwrap_err();
+    assert!(matches!(error, StoreError::BlockNotKept { .. }), "{error}");
+    assert_eq!(store.check().unwrap().blocks_count, 2);
+    // Its past can be had.
+    for height in (1..20).rev() {
+        let block = Block::at(height);
+        let filled = store.backfill(&block.stored(), &block.transactions);
+        assert_eq!(filled.unwrap(), Height::new(height));
+    }
+    assert_holds(store, 21);
+    let block = Block::at(1);
+    let error = store.backfill(&block.stored(), &[]).unwrap_err();
+    assert!(matches!(error, StoreError::Whole { .. }), "{error}");
+    assert_eq!(store.check().unwrap().blocks_count, 21);
+}
+
+fn dropped_blocks_are_told_from_missing_ones(store: &dyn Store) {
+    initialize(store);
+    for height in 1..=30 {
+        store.commit(&Block::at(height).commit()).unwrap();
+    }
+    while store.prune(Height::new(12), 4).unwrap() < Height::new(12) {}
+    assert_eq!(store.first().unwrap(), Height::new(12));
+    assert_eq!(store.state().unwrap(), state_at(30));
+    let error = store.block(Height::new(11)).unwrap_err();
+    assert!(matches!(error, StoreError::BlockNotKept { .. }), "{error}");
+    assert!(store.block(Height::new(12)).unwrap().is_some());
+    assert_eq!(store.transaction_height(transaction(11, 0)).unwrap(), None);
+    let kept = store.transaction_height(transaction(13, 0)).unwrap();
+    assert_eq!(kept, Some(Height::new(13)));
+    assert_eq!(store.check().unwrap().blocks_count, 19);
+    // The last block is never dropped.
+    while store.prune(Height::new(99), 4).unwrap() < Height::new(30) {}
+    store.commit(&Block::at(31).commit()).unwrap();
+    assert_eq!(store.check().unwrap().blocks_count, 2);
+}
+
 #[test]
 fn store_on_disk_survives_being_dropped() {
     let folder = tempfile::tempdir().unwrap();
     for height in 1..=12 {
-        let store = SledStore::open(folder.path()).unwrap();
+        let store = RedbStore::open(folder.path()).unwrap();
         initialize(&store);
         store.commit(&Block::at(height).commit()).unwrap();
         store.put_local(b"last", &height.to_le_bytes()).unwrap();
         drop(store);
-        let store = SledStore::open(folder.path()).unwrap();
+        let store = RedbStore::open(folder.path()).unwrap();
         assert_holds(&store, height);
         let note = store.get_local(b"last").unwrap();
         assert_eq!(note.as_deref(), Some(height.to_le_bytes().as_slice()));
@@ -212,8 +278,8 @@ fn store_on_disk_survives_being_dropped() {
 #[test]
 fn second_opener_is_told_that_the_store_is_in_use() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SledStore::open(folder.path()).unwrap();
-    let error = SledStore::open(folder.path()).unwrap_err();
+    let store = RedbStore::open(folder.path()).unwrap();
+    let error = RedbStore::open(folder.path()).unwrap_err();
     assert!(matches!(error, StoreError::Locked { .. }), "{error}");
     assert!(
         error
@@ -230,7 +296,7 @@ fn path_that_cannot_be_a_folder_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     std::fs::write(&path, b"not a folder").unwrap();
-    let error = SledStore::open(&path).unwrap_err();
+    let error = RedbStore::open(&path).unwrap_err();
     assert!(matches!(error, StoreError::Open { .. }), "{error}");
     assert!(
         error.to_string().contains(&path.display().to_string()),
@@ -239,18 +305,22 @@ fn path_that_cannot_be_a_folder_is_named() {
 }
 
 #[test]
-fn both_stores_tell_the_same_story() {
+fn all_stores_tell_the_same_story() {
     let folder = tempfile::tempdir().unwrap();
-    let disk = SledStore::open(folder.path()).unwrap();
+    let disk = RedbStore::open(folder.path().join("redb")).unwrap();
+    let other = SledStore::open(folder.path().join("sled")).unwrap();
     let memory = MemoryStore::new();
-    for store in [&disk as &dyn Store, &memory] {
+    let all = [&disk as &dyn Store, &other, &memory];
+    for store in all {
         initialize(store);
     }
     for height in 1..=40 {
-        for store in [&disk as &dyn Store, &memory] {
+        for store in all {
             store.commit(&Block::at(height).commit()).unwrap();
         }
-        assert_eq!(disk.state().unwrap(), memory.state().unwrap());
-        assert_eq!(disk.tip().unwrap(), memory.tip().unwrap());
+        for store in [&disk as &dyn Store, &other] {
+            assert_eq!(store.state().unwrap(), memory.state().unwrap());
+            assert_eq!(store.tip().unwrap(), memory.tip().unwrap());
+        }
     }
 }
