@@ -1,9 +1,10 @@
 //! The command line.
 
 use crate::{
-    calibrate, checkpoint, devnet, export, gov, joining, mining, model, plot, prove, query, replay,
+    calibrate, checkpoint, devnet, export, gov, joining, keeping, mining, model, plot, prove,
+    query, replay,
     rpc::client::Client,
-    signing,
+    signing, syncing,
     validator::{self, Role},
     wallet,
 };
@@ -49,6 +50,9 @@ enum Command {
     Export(ExportArguments),
     /// Derive every checkpoint again from blocks and blobs, and compare.
     Replay(ReplayArguments),
+    /// Look after what a node keeps on its disk.
+    #[command(subcommand)]
+    Store(keeping::Command),
     /// Compare checkpoints.
     #[command(subcommand)]
     Checkpoint(checkpoint::Command),
@@ -160,6 +164,8 @@ struct ValidatorArguments {
     /// The validator's folder.
     #[arg(long, required = true)]
     home: Option<PathBuf>,
+    #[command(flatten)]
+    sync: syncing::Options,
     /// Deceive in this way, to test the network's defences.
     #[arg(long, value_parser = cheat, hide = true)]
     cheat: Option<CheatChoice>,
@@ -198,6 +204,8 @@ struct VerifierArguments {
     /// What to lock: the more, the more audits [default: the least allowed].
     #[arg(long)]
     bond: Option<Amount>,
+    #[command(flatten)]
+    sync: syncing::Options,
     /// End when the process that started this one ends.
     #[arg(long, hide = true)]
     end_with_parent: bool,
@@ -319,7 +327,7 @@ impl Arguments {
                 crate::shutdown::follow_parent(arguments.end_with_parent)?;
                 let cheat = arguments.cheat.and_then(|choice| choice.0);
                 let home = arguments.home.context("--home is missing")?;
-                validator::run(&home, Role::Validator, cheat).await
+                validator::run(&home, Role::Validator, cheat, &arguments.sync).await
             }
             Command::Verifier(arguments) => {
                 crate::shutdown::follow_parent(arguments.end_with_parent)?;
@@ -338,6 +346,7 @@ impl Arguments {
                 validation_rows,
                 json,
             }) => replay::run(&home, validation_rows, json),
+            Command::Store(command) => keeping::run(command).await,
             Command::Checkpoint(command) => checkpoint::run(command).await,
             Command::Plot(arguments) => plot::run(arguments).await,
             Command::Query(arguments) => query::run(arguments).await,
@@ -360,6 +369,7 @@ async fn verifier(arguments: VerifierArguments) -> Result<()> {
         threads,
         init,
         bond,
+        sync,
         end_with_parent: _,
     } = arguments;
     if let Some(node) = node {
@@ -375,7 +385,7 @@ async fn verifier(arguments: VerifierArguments) -> Result<()> {
             return devnet::screen::print(&format!("{}: verifier {address}", home.display()));
         }
     }
-    validator::run(&home, Role::Verifier { bond }, None).await
+    validator::run(&home, Role::Verifier { bond }, None, &sync).await
 }
 
 async fn transfer(arguments: TransferArguments) -> Result<()> {

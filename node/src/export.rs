@@ -27,7 +27,7 @@ pub fn validator_home(home: &Path) -> Result<PathBuf> {
 /// When the home is in use or damaged, or the file cannot be written.
 pub fn run(home: &Path, out: &Path) -> Result<()> {
     let path = validator_home(home)?;
-    let (home, _, chain, _) = open_offline(&path)?;
+    let (home, _, chain) = open_offline(&path)?;
     let id = RunId::ZERO;
     let (step, recipe, agreed) = chain.view(|view| {
         let step = view.get::<Run>(&id).map(|run| run.step);

@@ -48,6 +48,16 @@ pub struct Config {
     /// The highest version of the protocol that this program speaks; a validator signals readiness
     /// for a planned version up to it.
     pub ready_for_version: u32,
+    /// Which database keeps blocks and state: `redb` (as is nothing) or `sled`. A store that is
+    /// there already stays what it is.
+    pub store: String,
+    /// Blocks that are kept below the tip; 0 for all of them, as an archive does.
+    pub keep_blocks: u64,
+    /// Steps whose blobs are kept below the latest, once their units are over and what they earned
+    /// has vested; 0 for all of them, as an archive does.
+    pub keep_steps: u64,
+    /// Blocks from one snapshot of the state, for those who join, to the next; 0 for none.
+    pub snapshot_blocks: Option<u64>,
     /// Another engine that draws a miner's rollouts: a command.
     pub worker: Vec<String>,
     /// The class of that engine, by name or number; nothing for the exact one.

@@ -121,7 +121,7 @@ async fn read(source: &str, run: RunId) -> Result<Curves> {
         return Ok(client.get(&format!("/v1/curves/{run}")).await?);
     }
     let home = validator_home(Path::new(source))?;
-    let (_, _, chain, _) = open_offline(&home)?;
+    let (_, _, chain) = open_offline(&home)?;
     let curves = chain.view(|view| curves(view, run));
     curves.with_context(|| format!("{source} has no run {run}"))
 }

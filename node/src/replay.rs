@@ -5,7 +5,7 @@
 //! every checkpoint is built from the accepted gradient blobs and compared byte for byte (by hash)
 //! with what the validators agreed on.
 
-use crate::export::validator_home;
+use crate::{export::validator_home, keeping};
 use anyhow::{Context as _, Result, bail, ensure};
 use engine::{
     Device, Parameters, Threads,
@@ -13,7 +13,7 @@ use engine::{
 };
 use ledger_consensus::{Certificate, Validator, ValidatorSet};
 use ledger_state::{State, apply, genesis, run, unit, validator::Sets};
-use ledger_store::{SledStore, Store as _};
+use ledger_store::Store;
 use network::FolderStore;
 use protocol::{
     BlobId, CheckpointId, Height, RunId, Step, block::Block, checkpoint::Checkpoint, codec::decode,
@@ -103,14 +103,14 @@ fn replay(home: &Path, rows: Option<usize>) -> Result<Replayed> {
     let path = validator_home(home)?;
     let home = crate::home::Home::open(&path)?;
     let genesis = home.genesis()?;
-    let store = SledStore::open(home.join("store"))?;
+    let store = keeping::open(&home)?;
     let blobs = FolderStore::open(home.join("blobs"))?;
-    replay_blocks(&genesis, &store, &blobs, rows)
+    replay_blocks(&genesis, store.as_ref(), &blobs, rows)
 }
 
 fn replay_blocks(
     genesis: &Genesis,
-    store: &SledStore,
+    store: &dyn Store,
     blobs: &FolderStore,
     rows: Option<usize>,
 ) -> Result<Replayed> {
@@ -121,6 +121,12 @@ fn replay_blocks(
         .map(|run| initial(&run.recipe))
         .collect::<Result<Vec<_>>>()?;
     let tip = store.tip()?.context("the store is empty")?;
+    let first = store.first()?;
+    ensure!(
+        first <= Height::new(1),
+        "this node keeps blocks from height {first} on; a replay needs them from 1 on: ask a node \
+         whose `keep_blocks` is 0, or set it here and run `cairn store repair`"
+    );
     let mut replayed = Replayed {
         blocks: 0,
         checkpoints: 0,
@@ -202,7 +208,7 @@ fn steps(state: &State, runs: usize) -> Vec<Step> {
 /// Checks a block's certificate and applies it.
 fn step_block(
     genesis: &Genesis,
-    store: &SledStore,
+    store: &dyn Store,
     state: &mut State,
     height: Height,
 ) -> Result<()> {

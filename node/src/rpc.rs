@@ -9,4 +9,5 @@ pub mod preview;
 pub mod proofs;
 pub mod query;
 pub mod server;
+pub mod sync;
 pub mod work;

@@ -124,7 +124,8 @@ pub fn check(path: &Path, store: &dyn Store, genesis: &Genesis, key: Address) ->
 /// The highest of the last blocks that the key proposed or precommitted.
 fn last_signed(store: &dyn Store, key: Address) -> Result<Option<Height>> {
     let tip = store.tip()?.map_or(0, |tip| tip.height.get());
-    for height in (1..=tip).rev().take(usize::try_from(BLOCKS_COUNT_MAX)?) {
+    let first = store.first()?.get();
+    for height in (first..=tip).rev().take(usize::try_from(BLOCKS_COUNT_MAX)?) {
         let height = Height::new(height);
         let Some(stored) = store.block(height)? else {
             break;

@@ -8,18 +8,22 @@ use crate::{
     duties::Duties,
     gossip,
     home::{Config, Home},
+    keeping,
     local::Local,
+    pruning,
     rpc::server::{Served, router},
+    snapshots::{SNAPSHOT_BLOCKS, Snapshots},
+    syncing,
     workbench::Workbench,
 };
 use adversaries::Cheat;
 use anyhow::{Context as _, Result, bail};
 use ledger_consensus::{EngineConfig, EngineHandle};
-use ledger_store::{SledStore, Store as _};
+use ledger_store::Store;
 use network::{FolderStore, Network, NetworkConfig, NetworkHandle};
-use protocol::{Address, Amount, genesis::Genesis};
+use protocol::{Address, Amount, SigningKey, genesis::Genesis};
 use std::{path::Path, sync::Arc};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 
 /// What a node takes part in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,25 +50,20 @@ impl Role {
 ///
 /// # Errors
 /// When the home is damaged, an address is taken, or the engine stops by itself.
-pub async fn run(path: &Path, role: Role, cheat: Option<Cheat>) -> Result<()> {
-    if !path.join("config.toml").exists() {
-        bail!(
-            "{} is not a node's home: config.toml is missing",
-            path.display()
-        );
-    }
-    let home = Home::open(path)?;
-    let config = home.config()?;
-    let genesis = home.genesis()?;
-    let key = home.key("operator.key")?;
+pub async fn run(
+    path: &Path,
+    role: Role,
+    cheat: Option<Cheat>,
+    sync: &syncing::Options,
+) -> Result<()> {
+    let (home, config, genesis, key) = open_home(path, role)?;
     let operator = key.address();
-    check_role(&genesis, operator, role)?;
     // Take every address before touching data, so that a second start by mistake harms nothing.
     let http = TcpListener::bind(&config.http)
         .await
         .with_context(|| format!("cannot listen on {}", config.http))?;
-    let store = Arc::new(SledStore::open(home.join("store"))?);
-    let chain = Chain::open(&genesis, Arc::clone(&store) as _)?;
+    syncing::begin(&home, &genesis, sync).await?;
+    let (store, chain) = keeping::open_chain(&home, &genesis)?;
     let blobs = Arc::new(FolderStore::open(home.join("blobs"))?);
     check_history(&home, store.as_ref(), &genesis, (operator, role))?;
     let local = Arc::new(Local::default());
@@ -99,14 +98,17 @@ pub async fn run(path: &Path, role: Role, cheat: Option<Cheat>) -> Result<()> {
         events,
         Arc::clone(&local),
     ));
-    let served = Arc::new(Served::new(Arc::clone(&chain), genesis, local, blobs));
-    let server = tokio::spawn(async move { axum::serve(http, router(served)).await });
+    let snapshots = Arc::new(Snapshots::in_folder(home.join("snapshots")));
+    let upkeep = upkeep(&config, &genesis, (&chain, &blobs, &snapshots));
+    let served = Served::new(Arc::clone(&chain), genesis, local, blobs, snapshots);
+    let router = router(Arc::new(served));
+    let server = tokio::spawn(async move { axum::serve(http, router).await });
 
     let stopped = tokio::select! {
         () = crate::shutdown::requested() => Ok(()),
         ended = engine.stopped() => ended.context("consensus stopped"),
     };
-    for task in [duties, gossip] {
+    for task in [duties, gossip].into_iter().chain(upkeep) {
         task.abort();
     }
     server.abort();
@@ -117,6 +119,40 @@ pub async fn run(path: &Path, role: Role, cheat: Option<Cheat>) -> Result<()> {
     }
     stopped?;
     engine_ended.context("consensus did not end cleanly")
+}
+
+fn open_home(path: &Path, role: Role) -> Result<(Home, Config, Genesis, SigningKey)> {
+    if !path.join("config.toml").exists() {
+        bail!(
+            "{} is not a node's home: config.toml is missing",
+            path.display()
+        );
+    }
+    let home = Home::open(path)?;
+    let config = home.config()?;
+    let genesis = home.genesis()?;
+    let key = home.key("operator.key")?;
+    check_role(&genesis, key.address(), role)?;
+    Ok((home, config, genesis, key))
+}
+
+/// What a node does besides: states for those who join, and room on the disk.
+fn upkeep(
+    config: &Config,
+    genesis: &Genesis,
+    (chain, blobs, snapshots): (&Arc<Chain>, &Arc<FolderStore>, &Arc<Snapshots>),
+) -> [JoinHandle<()>; 3] {
+    let interval = config.snapshot_blocks.unwrap_or(SNAPSHOT_BLOCKS);
+    let making = Arc::clone(snapshots).run(Arc::clone(chain), interval);
+    let genesis = Arc::new(genesis.clone());
+    let blocks = pruning::run(Arc::clone(chain), genesis, config.keep_blocks);
+    let (chain, blobs) = (Arc::clone(chain), Arc::clone(blobs));
+    let blobs = pruning::blobs::run(chain, blobs, config.keep_steps);
+    [
+        tokio::spawn(making),
+        tokio::spawn(blocks),
+        tokio::spawn(blobs),
+    ]
 }
 
 fn check_role(genesis: &Genesis, operator: Address, role: Role) -> Result<()> {
@@ -137,7 +173,7 @@ fn check_role(genesis: &Genesis, operator: Address, role: Role) -> Result<()> {
 /// Whoever votes must know what it signed before.
 fn check_history(
     home: &Home,
-    store: &SledStore,
+    store: &dyn Store,
     genesis: &Genesis,
     (operator, role): (Address, Role),
 ) -> Result<()> {
@@ -151,7 +187,7 @@ fn check_history(
 async fn start_network(
     home: &Home,
     config: &Config,
-    key: &protocol::SigningKey,
+    key: &SigningKey,
     chain: &Chain,
     blobs: &Arc<FolderStore>,
 ) -> Result<(
@@ -171,7 +207,7 @@ async fn start_network(
 async fn start_engine(
     home: &Home,
     config: &Config,
-    (key, cheat): (&protocol::SigningKey, Option<Cheat>),
+    (key, cheat): (&SigningKey, Option<Cheat>),
     chain: &Arc<Chain>,
 ) -> Result<EngineHandle> {
     let mut application = ChainApplication::new(Arc::clone(chain), key, config.block_interval_ms);
@@ -190,7 +226,7 @@ async fn start_engine(
 ///
 /// # Errors
 /// When the home is missing, damaged, or in use.
-pub fn open_offline(path: &Path) -> Result<(Home, Genesis, Arc<Chain>, Arc<SledStore>)> {
+pub fn open_offline(path: &Path) -> Result<(Home, Genesis, Arc<Chain>)> {
     if !path.join("genesis.json").exists() {
         bail!(
             "{} is not a validator's home: genesis.json is missing",
@@ -199,7 +235,6 @@ pub fn open_offline(path: &Path) -> Result<(Home, Genesis, Arc<Chain>, Arc<SledS
     }
     let home = Home::open(path)?;
     let genesis = home.genesis()?;
-    let store = Arc::new(SledStore::open(home.join("store"))?);
-    let chain = Chain::open(&genesis, Arc::clone(&store) as _)?;
-    Ok((home, genesis, chain, store))
+    let (_, chain) = keeping::open_chain(&home, &genesis)?;
+    Ok((home, genesis, chain))
 }

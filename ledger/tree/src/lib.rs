@@ -36,7 +36,10 @@
 //! # Ok::<(), ledger_tree::TooLarge>(())
 //! ```
 //!
-//! Spec: 05-block §2. Why not the `jmt` crate: `spec/decisions/010-why-our-own-state-tree.md`.
+//! [`Outline`] and [`Piece`] carry a whole state between strangers, each piece proven by itself.
+//!
+//! Spec: 05-block §2 and §13. Why not the `jmt` crate:
+//! `spec/decisions/010-why-our-own-state-tree.md`.
 #![forbid(unsafe_code)]
 #![deny(
     clippy::float_arithmetic,
@@ -46,8 +49,12 @@
 )]
 
 mod hash;
+mod outline;
 mod proof;
 mod tree;
 
+pub use outline::{
+    OUTLINE_DEPTH_MAX, Outline, OutlineError, PIECE_BYTES_MAX, PartHash, Piece, part_of,
+};
 pub use proof::{NotProven, PROOF_STEPS_COUNT_MAX, Proof, ProofError, Proven, Step, TooLarge};
 pub use tree::{Tree, Writes};

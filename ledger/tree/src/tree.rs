@@ -2,6 +2,7 @@
 
 use crate::{
     hash::{EMPTY, Hash, Path, fork, is_right, leaf, path_of, value_of},
+    outline::PartHash,
     proof::{Proof, Step, TooLarge},
 };
 use protocol::StateRoot;
@@ -99,6 +100,51 @@ impl Tree {
         show(&self.top, 0, &keys, &read, &mut steps)?;
         Proof::new(steps)
     }
+}
+
+impl Tree {
+    /// All parts at a depth, left before right.
+    pub(crate) fn parts_at(&self, depth: u32, parts: &mut Vec<PartHash>) {
+        let depth = usize::try_from(depth).unwrap_or(usize::MAX);
+        parts_below(&self.top, (0, depth), parts);
+    }
+    /// The hash of the part over sorted entries that agree in the first `depth` bits.
+    pub(crate) fn part_hash(entries: &[(Path, Hash)], depth: u32) -> Hash {
+        let leaf = |(path, value): &(Path, Hash)| Leaf {
+            path: *path,
+            value: *value,
+        };
+        let leaves: Vec<Leaf> = entries.iter().map(leaf).collect();
+        hash_of(&build(
+            &leaves,
+            usize::try_from(depth).unwrap_or(usize::MAX),
+        ))
+    }
+}
+
+/// Appends the parts at depth `to` of a part that lies at depth `at`.
+fn parts_below(part: &Part, (at, to): (usize, usize), parts: &mut Vec<PartHash>) {
+    if at >= to {
+        parts.push(match part.as_deref() {
+            None => PartHash::Empty,
+            Some(Node::Leaf(Leaf { path, value })) => PartHash::One {
+                path: *path,
+                value: *value,
+            },
+            Some(Node::Fork { hash, .. }) => PartHash::More { hash: *hash },
+        });
+        return;
+    }
+    let below = (at.saturating_add(1), to);
+    let empty = None;
+    let (left, right) = match part.as_deref() {
+        None => (&empty, &empty),
+        Some(Node::Leaf(leaf)) if is_right(&leaf.path, at) => (&empty, part),
+        Some(Node::Leaf(_)) => (part, &empty),
+        Some(Node::Fork { left, right, .. }) => (left, right),
+    };
+    parts_below(left, below, parts);
+    parts_below(right, below, parts);
 }
 
 /// A path and the hash of its new value, or nothing to delete it.

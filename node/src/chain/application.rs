@@ -188,7 +188,10 @@ impl Application for ChainApplication {
     }
 
     fn history_min(&self) -> Height {
-        Height::new(1)
+        self.chain.store.first().unwrap_or_else(|error| {
+            tracing::error!("{error}");
+            Height::new(1)
+        })
     }
 
     fn evidence(&mut self, evidence: Equivocation) {

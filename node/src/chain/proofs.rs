@@ -14,13 +14,29 @@ use light_client::{Client, Evidence, LINKS_COUNT_MAX, Link, LinkError, Members};
 use protocol::{
     Height, ValidatorsHash,
     block::{Block, Header, validators_hash},
-    codec::{BoundedVec, decode, encode},
+    codec::{BoundedVec, DecodeError, decode, encode},
     genesis::Genesis,
 };
 use std::fmt;
 
 /// Largest note of a validator set in bytes.
 const SET_BYTES_MAX: usize = 1 << 16;
+/// Largest encoded sequence of links.
+const LINKS_BYTES_MAX: usize = 1 << 26;
+/// The note of headers that lead from genesis to the first that a store keeps, or to one above it:
+/// what a node needs to prove anything to whoever knows only genesis.
+pub(crate) const ANCHOR: &[u8] = b"anchor";
+
+/// Headers that lead from what somebody trusts to a later one.
+pub type Links = BoundedVec<Link, LINKS_COUNT_MAX>;
+
+/// Reads links.
+///
+/// # Errors
+/// When the bytes are something else.
+pub fn decode_links(bytes: &[u8]) -> Result<Links, DecodeError> {
+    decode("links", bytes, LINKS_BYTES_MAX)
+}
 
 /// The state before the last block.
 #[derive(Debug)]
@@ -126,9 +142,32 @@ impl Chain {
     /// See [`ProveError`].
     pub fn prove(&self, genesis: &Genesis, keys: &[Vec<u8>]) -> Result<Evidence, ProveError> {
         let (height, state) = self.prove_state(keys)?;
-        let links = BoundedVec::new(self.links(genesis, height)?);
-        let links = links.map_err(|error| ProveError::TooLarge(error.to_string()))?;
+        let links = self.links(genesis, height)?;
         Ok(Evidence { links, state })
+    }
+    /// Notes how the headers from `first` on follow from genesis, before those below are dropped.
+    ///
+    /// # Errors
+    /// See [`ProveError`].
+    pub fn keep_anchor(&self, genesis: &Genesis, first: Height) -> Result<(), ProveError> {
+        let links = self.links(genesis, first)?;
+        Ok(self.store.put_local(ANCHOR, &encode(&links))?)
+    }
+    /// A header and the validators of the height after it.
+    ///
+    /// # Errors
+    /// See [`ProveError`].
+    pub fn header(&self, height: Height) -> Result<(Header, Members), ProveError> {
+        let (header, _) = self.decided(height)?;
+        let next = self.members(height, header.next_validators)?;
+        Ok((header, next))
+    }
+    /// A list of validators, by its hash.
+    ///
+    /// # Errors
+    /// When this node does not have it.
+    pub fn validators(&self, hash: ValidatorsHash) -> Result<Members, ProveError> {
+        self.members(Height::ZERO, hash)
     }
     fn prove_state(&self, keys: &[Vec<u8>]) -> Result<(Height, Proof), ProveError> {
         let shared = self.read();
@@ -138,9 +177,41 @@ impl Chain {
         Ok((before.height, proof))
     }
     /// Headers that lead from genesis to a height, each as far from the one before as can be.
-    fn links(&self, genesis: &Genesis, to: Height) -> Result<Vec<Link>, ProveError> {
+    ///
+    /// # Errors
+    /// See [`ProveError`].
+    pub fn links(&self, genesis: &Genesis, to: Height) -> Result<Links, ProveError> {
         let mut client = Client::of_genesis(genesis)?;
         let mut links = Vec::new();
+        // Without the first headers, those that were noted take their place.
+        if self.store.first()? > Height::new(1)
+            && let Some(noted) = self.store.get_local(ANCHOR)?
+        {
+            let noted = decode_links(&noted).map_err(|error| damaged(to)(&error))?;
+            let mut along = client.clone();
+            for link in noted.as_slice() {
+                along.advance(link)?;
+            }
+            if along.height() <= to {
+                (client, links) = (along, noted.into_vec());
+            }
+        }
+        self.extend(client, links, to)
+    }
+    /// Headers that lead from one that somebody trusts to a later one.
+    ///
+    /// # Errors
+    /// See [`ProveError`].
+    pub fn links_from(&self, from: Height, to: Height) -> Result<Links, ProveError> {
+        let (header, next) = self.header(from)?;
+        self.extend(Client::of_header(&header, &next)?, Vec::new(), to)
+    }
+    fn extend(
+        &self,
+        mut client: Client,
+        mut links: Vec<Link>,
+        to: Height,
+    ) -> Result<Links, ProveError> {
         while client.height() < to && links.len() <= LINKS_COUNT_MAX {
             let at = client.height();
             let mut ahead = to.get().saturating_sub(at.get());
@@ -155,9 +226,10 @@ impl Chain {
             };
             links.push(link);
         }
-        Ok(links)
+        BoundedVec::new(links).map_err(|error| ProveError::TooLarge(error.to_string()))
     }
-    fn link(&self, height: Height, client: &Client) -> Result<Link, ProveError> {
+    /// A block's header and certificate.
+    fn decided(&self, height: Height) -> Result<(Header, Certificate), ProveError> {
         let damaged = damaged(height);
         let stored = self.store.block(height)?;
         let stored = stored.ok_or_else(|| damaged(&"it is missing"))?;
@@ -166,6 +238,10 @@ impl Chain {
             .header;
         let certificate: Certificate =
             decode("certificate", &stored.certificate, 1 << 20).map_err(|error| damaged(&error))?;
+        Ok((header, certificate))
+    }
+    fn link(&self, height: Height, client: &Client) -> Result<Link, ProveError> {
+        let (header, certificate) = self.decided(height)?;
         let trusted: Vec<_> = client
             .set()
             .as_slice()

@@ -40,6 +40,8 @@ pub(super) const DEPOSIT_BASE: Amount = Amount::new(1_000);
 const ESCROW: u64 = 5_000_000;
 /// Distance of blocks.
 const BLOCK_INTERVAL_MS: u64 = 250;
+/// Blocks from one snapshot of the state to the next: who joins a devnet need not wait long.
+const SNAPSHOT_BLOCKS: u64 = 40;
 
 /// Audits of a devnet's small units take less than a block, so stages are short.
 const PARAMETERS: &[(Name, u64)] = &[(Name::SortitionStageBlocks, 2)];
@@ -410,6 +412,7 @@ fn write_configs(home: &Path, layout: &Layout, options: &Options) -> Result<()> 
             block_interval_ms: BLOCK_INTERVAL_MS,
             threads_count: 1,
             device: DeviceChoice::Cpu.to_string(),
+            snapshot_blocks: Some(SNAPSHOT_BLOCKS),
             ..Config::default()
         };
         match participant.role {

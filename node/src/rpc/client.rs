@@ -106,6 +106,34 @@ impl Client {
         let answer = self.answer(|node| self.http.get(format!("{node}{path}")));
         read_bytes(answer.await?).await
     }
+    /// The same, and no more than `bytes_max` of them, whoever sends them.
+    ///
+    /// # Errors
+    /// When no node can be reached, the one that answers says no, or its answer is larger.
+    pub async fn bytes_at_most(
+        &self,
+        path: &str,
+        bytes_max: usize,
+    ) -> Result<Vec<u8>, ClientError> {
+        let answer = self.answer(|node| self.http.get(format!("{node}{path}")));
+        let mut answer = answer.await?;
+        if !answer.status().is_success() {
+            return read_bytes(answer).await;
+        }
+        let broken = |error: reqwest::Error| {
+            let reason = root_cause(&error);
+            ClientError::Refused(problem(format!("the answer broke off: {reason}")))
+        };
+        let mut bytes = Vec::new();
+        while let Some(part) = answer.chunk().await.map_err(broken)? {
+            if bytes.len() + part.len() > bytes_max {
+                let message = format!("the answer has more than {bytes_max} bytes");
+                return Err(ClientError::Refused(problem(message)));
+            }
+            bytes.extend_from_slice(&part);
+        }
+        Ok(bytes)
+    }
     async fn request<T: DeserializeOwned>(
         &self,
         build: impl Fn(&str) -> reqwest::RequestBuilder,

@@ -1,10 +1,13 @@
 //! Serves the page and the JSON interface.
 
-use super::{curves, governance, overview::Overview, overview_build, preview, proofs, query, work};
+use super::{
+    curves, governance, overview::Overview, overview_build, preview, proofs, query, sync, work,
+};
 use crate::{
     chain::{Chain, SubmitError, proofs::ProveError},
     local::Local,
     pieces::Pieces,
+    snapshots::Snapshots,
 };
 use axum::{
     Json, Router,
@@ -19,6 +22,7 @@ use axum::{
 };
 use futures::{Stream, StreamExt as _, stream};
 use ledger_evidence::{File, Subject};
+use ledger_store::StoreError;
 use network::FolderStore;
 use proofs::FileError;
 use protocol::{
@@ -47,11 +51,13 @@ pub struct Served {
     cached: Mutex<Option<(Height, Arc<Overview>)>>,
     /// Held while a preview is computed.
     previews: tokio::sync::Mutex<()>,
+    /// States for those who join.
+    pub(super) snapshots: Arc<Snapshots>,
     blobs: Arc<FolderStore>,
     /// Held while a file is cut into pieces.
     listings: tokio::sync::Mutex<()>,
     /// Held while a proof is made.
-    proofs: tokio::sync::Mutex<()>,
+    pub(super) proofs: tokio::sync::Mutex<()>,
 }
 
 impl Served {
@@ -62,6 +68,7 @@ impl Served {
         genesis: Genesis,
         local: Arc<Local>,
         blobs: Arc<FolderStore>,
+        snapshots: Arc<Snapshots>,
     ) -> Self {
         Self {
             chain,
@@ -69,6 +76,7 @@ impl Served {
             local,
             cached: Mutex::new(None),
             previews: tokio::sync::Mutex::const_new(()),
+            snapshots,
             blobs,
             listings: tokio::sync::Mutex::const_new(()),
             proofs: tokio::sync::Mutex::const_new(()),
@@ -102,12 +110,12 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn response(self, status: StatusCode) -> Response {
+    pub(super) fn response(self, status: StatusCode) -> Response {
         (status, Json(self)).into_response()
     }
 }
 
-fn missing(what: &str, name: impl std::fmt::Display) -> Response {
+pub(super) fn missing(what: &str, name: impl std::fmt::Display) -> Response {
     let message = format!("there is no {what} {name}");
     Problem {
         code: None,
@@ -136,6 +144,8 @@ pub struct Submitted {
 pub struct TransactionPlace {
     /// The block that holds it.
     pub height: Option<Height>,
+    /// Blocks below this one are not kept here, nor is where their transactions are.
+    pub kept_from: Height,
 }
 
 /// From which position a list is told.
@@ -164,6 +174,8 @@ pub struct StatusAnswer {
     pub height: Height,
     /// State after it.
     pub state_root: protocol::StateRoot,
+    /// The lowest block that is kept here.
+    pub kept_from: Height,
     /// Where this node's blob and gossip network listens.
     pub network_addresses: Vec<String>,
     /// Where validators are reached for consensus: this node, and those it knows.
@@ -221,6 +233,7 @@ pub fn router(served: Arc<Served>) -> Router {
         .route("/v1/governance/events", get(governance_events))
         .route("/v1/governance/trials", post(trial))
         .route("/v1/tasks/{address}", get(work_of))
+        .merge(sync::routes())
         .layer(DefaultBodyLimit::max(MOVE_TRANSACTION_BYTES_MAX))
         .with_state(served)
 }
@@ -264,6 +277,7 @@ fn status(served: &Served) -> Json<StatusAnswer> {
         chain: served.chain.id(),
         height,
         state_root,
+        kept_from: served.chain.store().first().unwrap_or(height),
         network_addresses: served.local.network_addresses(),
         consensus_addresses: served.local.consensus_addresses(),
     })
@@ -300,18 +314,21 @@ pub(super) fn problem(rejection: &ledger_state::Rejection) -> Problem {
 
 async fn transaction(State(served): Shared, Path(id): Path<TransactionId>) -> Response {
     match served.chain.store().transaction_height(id) {
-        Ok(height) => Json(TransactionPlace { height }).into_response(),
+        Ok(height) => match served.chain.store().first() {
+            Ok(kept_from) => Json(TransactionPlace { height, kept_from }).into_response(),
+            Err(error) => failure(&error),
+        },
         Err(error) => failure(&error),
     }
 }
 
-fn failure(error: &ledger_store::StoreError) -> Response {
-    Problem {
-        code: None,
-        name: None,
-        message: error.to_string(),
-    }
-    .response(StatusCode::INTERNAL_SERVER_ERROR)
+/// What the store said; a node that does not keep a block says so, and it is no fault of its own.
+pub(super) fn failure(error: &StoreError) -> Response {
+    let status = match error {
+        StoreError::BlockNotKept { .. } => StatusCode::GONE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    refuse(error).response(status)
 }
 
 async fn block(State(served): Shared, Path(height): Path<Height>) -> Response {
@@ -410,7 +427,7 @@ async fn provenance(State(served): Shared, Path(name): Path<String>) -> Response
     .await
 }
 
-fn refuse(error: impl std::fmt::Display) -> Problem {
+pub(super) fn refuse(error: impl std::fmt::Display) -> Problem {
     Problem {
         code: None,
         name: None,
@@ -437,6 +454,9 @@ async fn file(
                     StatusCode::SERVICE_UNAVAILABLE
                 }
                 FileError::TooLarge { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+                FileError::Prove(ProveError::Store(StoreError::BlockNotKept { .. })) => {
+                    StatusCode::GONE
+                }
                 FileError::Prove(_) | FileError::CommitmentMissing { .. } => {
                     StatusCode::INTERNAL_SERVER_ERROR
                 }

@@ -3,7 +3,7 @@
 use crate::{Decoder, vectors};
 use ledger_consensus::Certificate;
 use ledger_evidence::{About, File, Subject};
-use ledger_tree::{Proof, Tree};
+use ledger_tree::{Outline, Piece, Proof, Tree, part_of};
 use light_client::{Client, Evidence, Link};
 use protocol::{
     RunId, SigningKey, Step,
@@ -49,6 +49,55 @@ pub(crate) const STATE_PROOF: Decoder = Decoder {
     },
     seeds: || proofs().iter().map(Proof::encode).collect(),
 };
+
+/// Whatever is of the tree's outline has what the tree has.
+pub(crate) const STATE_OUTLINE: Decoder = Decoder {
+    name: "state_outline",
+    run: |bytes| {
+        let Ok(outline) = Outline::decode(bytes) else {
+            return;
+        };
+        assert_eq!(outline.encode(), bytes);
+        let tree = Tree::of(&entries());
+        if outline.verify(tree.root()).is_ok() {
+            assert_eq!(tree.outline(outline.depth()).unwrap(), outline);
+        }
+    },
+    seeds: || {
+        let tree = Tree::of(&entries());
+        let outline = |depth| tree.outline(depth).unwrap().encode();
+        [0, 1, 2, 5].map(outline).to_vec()
+    },
+};
+
+/// Whatever the tree's outline accepts is the piece that the tree has.
+pub(crate) const STATE_PIECE: Decoder = Decoder {
+    name: "state_piece",
+    run: |bytes| {
+        let Ok(piece) = Piece::decode(bytes) else {
+            return;
+        };
+        assert_eq!(piece.encode(), bytes);
+        let (tree, pieces) = (Tree::of(&entries()), pieces());
+        let outline = tree.outline(2).unwrap();
+        for (index, honest) in pieces.iter().enumerate() {
+            if outline.check(index, &piece).is_ok() {
+                assert_eq!(&piece, honest);
+            }
+        }
+    },
+    seeds: || pieces().iter().map(Piece::encode).collect(),
+};
+
+/// The tree in four pieces.
+fn pieces() -> Vec<Piece> {
+    let mut parts = vec![Vec::new(); 4];
+    for (key, value) in entries() {
+        parts[part_of(&key, 2)].push((key, value));
+    }
+    let pieces = parts.into_iter().map(|part| Piece::new(part).unwrap());
+    pieces.collect()
+}
 
 /// A header, and one two heights above it; one validator decides both.
 fn headers() -> (Header, Header) {

@@ -50,6 +50,8 @@ pub const ALL: &[Decoder] = &[
     dispute_move::DECODER,
     evidence::DECODER,
     evidence::PROOF_FILE,
+    evidence::STATE_OUTLINE,
+    evidence::STATE_PIECE,
     evidence::STATE_PROOF,
     genesis::DECODER,
     gguf::DECODER,
