@@ -167,7 +167,10 @@ impl Joined {
     }
 }
 
-/// Flips a bit in the middle of every file of a folder, or of its folders.
+/// Bytes from one flipped bit to the next: every page of a database has one.
+const PAGE_BYTES: usize = 4096;
+
+/// Flips bits all over every file of a folder, or of its folders.
 fn damage(path: &Path) {
     for entry in fs::read_dir(path).unwrap() {
         let path = entry.unwrap().path();
@@ -176,8 +179,10 @@ fn damage(path: &Path) {
         } else if let Ok(mut bytes) = fs::read(&path)
             && !bytes.is_empty()
         {
-            let middle = bytes.len() / 2;
-            bytes[middle] ^= 4;
+            let first = (bytes.len() / 2).min(PAGE_BYTES / 2);
+            for at in (first..bytes.len()).step_by(PAGE_BYTES) {
+                bytes[at] ^= 4;
+            }
             fs::write(&path, bytes).unwrap();
         }
     }
