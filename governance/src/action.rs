@@ -29,6 +29,8 @@ const CRITICAL: &[Name] = &[
     Name::AuditFaultPenalty,
     Name::SilencePenalty,
     Name::WhistleBlower,
+    Name::DoubleSignSlash,
+    Name::DowntimeSlash,
 ];
 /// A value within this factor of the default, both ways, is safe.
 const SAFE_FACTOR: u64 = 4;
@@ -80,7 +82,7 @@ fn track(action: &Action) -> Result<Option<Track>, Refusal> {
         Action::ElectCouncil { .. } | Action::ExtendSteward => Track::Offices,
         Action::Upgrade { .. } => Track::Upgrade,
         Action::AmendTrack { .. } => Track::Constitution,
-        Action::Cancel { .. } => Track::Cancel,
+        Action::Cancel { .. } | Action::CancelSlash { .. } => Track::Cancel,
     }))
 }
 
@@ -111,6 +113,7 @@ fn outflow(action: &Action) -> Option<Amount> {
         | Action::Upgrade { .. }
         | Action::AmendTrack { .. }
         | Action::Cancel { .. }
+        | Action::CancelSlash { .. }
         | Action::SetClass { .. } => None,
     }
 }
@@ -315,6 +318,13 @@ fn perform(
             Event::ClassSet { name, version }
         }
         Action::Cancel { proposal } => return cancel(world, *proposal, now),
+        Action::CancelSlash { operator } => {
+            let operator = *operator;
+            if !world.cancel_slash(operator) {
+                return Err(Refusal::NoSlash { operator });
+            }
+            Event::SlashCancelled { operator }
+        }
     };
     Ok(vec![event])
 }

@@ -55,6 +55,7 @@ fn is_parameter(action: &Action) -> bool {
         | Action::Upgrade { .. }
         | Action::AmendTrack { .. }
         | Action::Cancel { .. }
+        | Action::CancelSlash { .. }
         | Action::SetClass { .. } => false,
     }
 }
@@ -116,6 +117,11 @@ fn change(action: &Action, old: Option<String>) -> Change {
             format!("proposal {}", proposal.short()),
             "cancelled".into(),
             false,
+        ),
+        Action::CancelSlash { operator } => (
+            format!("slash of validator {}", operator.short()),
+            "cancelled".into(),
+            true,
         ),
     };
     Change {

@@ -75,6 +75,8 @@ pub enum Event {
     UpgradeScheduled { version: u32, height: Height },
     /// A plan was cancelled.
     UpgradeCancelled { version: u32 },
+    /// A validator is not slashed for what it signed.
+    SlashCancelled { operator: Address },
     /// A validator is ready.
     ReadinessSignalled { version: u32, operator: Address },
     /// A version is active.
@@ -179,6 +181,13 @@ impl fmt::Display for Event {
                 write!(f, "version {version} is planned for height {height}")
             }
             Self::UpgradeCancelled { version } => write!(f, "version {version} is cancelled"),
+            Self::SlashCancelled { operator } => {
+                write!(
+                    f,
+                    "the slash of validator {} is cancelled",
+                    operator.short()
+                )
+            }
             Self::ReadinessSignalled { version, operator } => {
                 write!(f, "{} is ready for version {version}", operator.short())
             }

@@ -101,6 +101,30 @@ parameters! {
     AppealBond = "appeal-bond": 1..=1_000_000_000_000, default 1_000;
     /// Burned from the stake of a validator that lets its turn to propose pass.
     BeaconWithholdPenalty = "beacon-withhold-penalty": 0..=1_000_000, default 10;
+    /// Smallest stake of a validator's own holder.
+    ValidatorStakeMin = "validator-stake-min": 1..=1_000_000_000_000, default 10_000;
+    /// Smallest stake of anybody else with a validator.
+    StakeMin = "stake-min": 1..=1_000_000_000_000, default 100;
+    /// Most validators that have power.
+    ValidatorsMax = "validators-max": 4..=128, default 100;
+    /// Largest share of all power that one validator has, in millionths.
+    PowerCap = "power-cap": 10_000..=1_000_000, default 100_000;
+    /// Blocks after which power follows stake, and rewards are paid.
+    EpochBlocks = "epoch-blocks": 4..=1_000_000, default 240;
+    /// Days between taking stake out and having it.
+    UnbondingDays = "unbonding-days": 8..=60, default 21;
+    /// Days between the proof that a validator contradicted itself and its slash.
+    SlashDelayDays = "slash-delay-days": 1..=14, default 7;
+    /// Least share of stake that this costs, in millionths.
+    DoubleSignSlash = "double-sign-slash": 10_000..=1_000_000, default 50_000;
+    /// Heights in a row at which a validator lets its turn pass, after which it is jailed.
+    JailTurns = "jail-turns": 2..=10_000, default 12;
+    /// Blocks after which it may come back.
+    JailBlocks = "jail-blocks": 1..=1_000_000, default 600;
+    /// Share of stake that this costs, in millionths.
+    DowntimeSlash = "downtime-slash": 0..=10_000, default 100;
+    /// Share of the tokens that are not made yet which may be made in a day, in millionths.
+    EmissionRate = "emission-rate": 0..=1_000, default 381;
     /// Share of a slash that goes to the auditors who found the fraud, in millionths.
     WhistleBlower = "whistle-blower": 0..=500_000, default 100_000;
     /// Smallest bond of a miner.

@@ -136,4 +136,6 @@ refusals! {
     650 ObjectedBefore { sender: Address } => "{sender} objected already";
     /// A class of miners means something.
     651 ClassRefused { reason: String } => "class cannot be listed: {reason}";
+    /// Only a slash that is due is cancelled.
+    652 NoSlash { operator: Address } => "validator {operator} awaits no slash";
 }

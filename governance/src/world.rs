@@ -71,8 +71,10 @@ pub trait World: Store + Sized {
     fn fund_run(&mut self, run: RunId, amount: Amount);
     /// Ends a run and gives what it had not paid.
     fn stop_run(&mut self, run: RunId) -> Amount;
-    /// All validators.
+    /// All validators that have power.
     fn operators(&self) -> Vec<Operator>;
+    /// Takes back the slash that a validator awaits; false if it awaits none.
+    fn cancel_slash(&mut self, operator: Address) -> bool;
     /// How well planted faults are found; nothing before any were planted.
     fn planted(&self) -> Option<Planted>;
 }

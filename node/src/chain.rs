@@ -23,6 +23,7 @@ use protocol::{
     rollout::Equivocation,
     task::UnitId,
     transaction::{Unverified, Verified, VerifyError},
+    vote::DoubleSign,
 };
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -280,6 +281,16 @@ impl Chain {
     pub fn equivocations(&self) -> Vec<Equivocation> {
         let shared = self.read();
         self.watch().unreported(&shared.state.view())
+    }
+    /// Keeps what consensus saw a validator sign twice.
+    pub fn note_double_sign(&self, evidence: DoubleSign) {
+        self.watch().note_double_sign(self.id, evidence);
+    }
+    /// Validators that contradicted themselves, and are not frozen for it yet.
+    #[must_use]
+    pub fn double_signs(&self) -> Vec<DoubleSign> {
+        let shared = self.read();
+        self.watch().unreported_double_signs(&shared.state.view())
     }
     fn record(
         &self,

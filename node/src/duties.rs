@@ -9,6 +9,7 @@ mod disputing;
 mod part;
 mod readiness;
 mod register;
+mod release;
 mod states;
 mod volunteer;
 
@@ -93,6 +94,7 @@ struct Expected {
     registration: Option<Body>,
     /// Its signal for a planned upgrade.
     readiness: Option<Body>,
+    release: Option<Body>,
     /// Checkpoints it has not attested.
     due: Vec<(RunId, Step)>,
 }
@@ -225,11 +227,13 @@ impl Duties {
             let mut expected = expected(view, operator);
             expected.registration = register::wanted(view, operator, vrf, role);
             expected.readiness = readiness::wanted(view, operator, self.ready_for);
+            expected.release = release::wanted(view, operator);
             (run::tip(view).height, nonce, expected)
         });
         self.outbox.observe(nonce, height);
         let mut bodies: Vec<Body> = expected.registration.into_iter().collect();
         bodies.extend(expected.readiness);
+        bodies.extend(expected.release);
         bodies.extend(self.checkpoint_bodies(&expected.due, height));
         bodies.extend(self.audit_bodies(&expected.seats, height));
         bodies.extend(self.volunteer_bodies(expected.called, height));
@@ -237,6 +241,8 @@ impl Duties {
         bodies.extend(self.attestation(&expected.unattested, height));
         let proofs = self.chain.equivocations().into_iter().map(Box::new);
         bodies.extend(proofs.map(|proof| Body::ReportEquivocation { proof }));
+        let twice = self.chain.double_signs().into_iter().map(Box::new);
+        bodies.extend(twice.map(|evidence| Body::ReportDoubleSign { evidence }));
         for body in bodies {
             let Some(signed) = self.outbox.sign(&body, nonce, height) else {
                 continue;
@@ -398,7 +404,9 @@ pub struct FinishedJobs(mpsc::Receiver<Finished>);
 fn expected(view: &View<'_>, operator: Address) -> Expected {
     let mut expected = Expected::default();
     let height = run::tip(view).height;
-    let attests = view.get::<Validator>(&operator).is_some();
+    let attests = view
+        .get::<Validator>(&operator)
+        .is_some_and(|validator| validator.power > 0);
     for (run_id, run) in view.scan::<Run>(&()) {
         if attests && matches!(run.stage, Stage::Attesting { .. }) {
             let (id, step) = (run_id, run.step.next());

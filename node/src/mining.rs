@@ -124,6 +124,8 @@ struct Miner {
     shown: Option<Shown>,
     /// Unpaid units of which it said why.
     reported: BTreeSet<UnitId>,
+    /// Whether its account has given notice.
+    is_leaving: bool,
     units_count: u64,
     /// The step of each run at which old blobs were last removed.
     swept: BTreeMap<RunId, Step>,
@@ -238,6 +240,7 @@ async fn mine(home: Home, config: Config, (cheat, slowness): (Option<Cheat>, u32
         contested: BTreeMap::new(),
         shown: None,
         reported: BTreeSet::new(),
+        is_leaving: false,
         units_count: 0,
         swept: BTreeMap::new(),
         kept_up: BTreeMap::new(),
@@ -329,10 +332,18 @@ impl Miner {
                     self.class
                 );
             }
+            if work.standing == Standing::Leaving && !std::mem::replace(&mut self.is_leaving, true)
+            {
+                self.tell("leaving: what is under way is finished, then the bond is free")?;
+            }
             match work.standing {
+                Standing::Unregistered if self.is_leaving => {
+                    self.tell("left; its bond is in its account")?;
+                    return Ok(());
+                }
                 Standing::Unregistered => self.register(&work).await?,
                 Standing::Idle => self.submit(&Body::Resume, &work).await?,
-                Standing::Active => self.do_units(&work).await?,
+                Standing::Active | Standing::Leaving => self.do_units(&work).await?,
                 Standing::Slashed => {
                     let reason = work.slash.map(|finding| finding.to_string());
                     let reason = reason.unwrap_or_default();

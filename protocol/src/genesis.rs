@@ -85,6 +85,8 @@ pub struct Genesis {
     pub parameters: Vec<Parameter>,
     /// How it is governed.
     pub governance: Governance,
+    /// Tokens that there may ever have been; what is missing to it is made for verified work.
+    pub supply_cap: Amount,
     /// Engines besides the exact one that miners may draw rollouts with.
     #[serde(default)]
     pub classes: ClassTable,

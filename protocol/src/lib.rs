@@ -42,10 +42,12 @@ pub mod recipe;
 pub mod reward;
 pub mod rollout;
 pub mod sample;
+pub mod staking;
 pub mod task;
 pub mod transaction;
 pub mod units;
 pub mod verdict;
+pub mod vote;
 pub mod vrf;
 
 pub use identifiers::{

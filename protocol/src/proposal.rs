@@ -363,6 +363,11 @@ pub enum Action {
         /// Its number, name and limits.
         class: Box<Class>,
     },
+    /// Take back the slash that a validator awaits for contradicting itself.
+    CancelSlash {
+        /// The validator.
+        operator: Address,
+    },
 }
 
 /// All that voters decide on.

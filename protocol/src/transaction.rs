@@ -4,7 +4,8 @@
 //! checks chain and signature and gives a [`Verified`] one, the only kind the rules accept.
 
 use crate::{
-    Address, Amount, BlobId, ChainId, Nonce, ProposalId, Signature, SigningKey, TransactionId,
+    Address, Amount, BlobId, ChainId, Micro, Nonce, ProposalId, Signature, SigningKey,
+    TransactionId,
     checkpoint::Checkpoint,
     class::ClassId,
     codec::{BoundedVec, Bytes, DecodeError, decode, encode},
@@ -13,8 +14,10 @@ use crate::{
     keys::SignatureError,
     proposal::{Guard, Payload, Track, Weights},
     rollout::{Equivocation, OPENINGS_COUNT_MAX, Opening, Root, Sketch, Totals},
+    staking::{Consent, Role},
     task::UnitId,
     verdict::Verdict,
+    vote::DoubleSign,
     vrf,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -189,6 +192,73 @@ pub enum Body {
         /// The move, in the encoding of the rules.
         play: Bytes<MOVE_BYTES_MAX>,
     },
+    /// Become a validator: the sender's stake, and whose key signs for it.
+    RegisterValidator {
+        /// The operator's word.
+        consent: Consent,
+        /// How much the sender stakes.
+        stake: Amount,
+        /// The holder's share of what others' stake earns, in millionths.
+        commission: Micro,
+    },
+    /// Stake with a validator.
+    Stake {
+        /// Its operator.
+        operator: Address,
+        /// How much.
+        amount: Amount,
+    },
+    /// Take stake out; it is free once nothing that was signed while it was there can be punished
+    /// any more.
+    Unstake {
+        /// The validator's operator.
+        operator: Address,
+        /// How much.
+        amount: Amount,
+    },
+    /// Move stake from one validator to another without waiting.
+    Restake {
+        /// The operator that loses it.
+        from: Address,
+        /// The operator that gets it.
+        to: Address,
+        /// How much.
+        amount: Amount,
+    },
+    /// Take what stake with a validator has earned.
+    ClaimRewards {
+        /// Its operator.
+        operator: Address,
+    },
+    /// A validator's holder changes its commission.
+    SetCommission {
+        /// The operator.
+        operator: Address,
+        /// The new commission in millionths.
+        commission: Micro,
+    },
+    /// A jailed validator comes back.
+    Unjail {
+        /// Its operator; this key or the holder's sends it.
+        operator: Address,
+    },
+    /// Show that a validator signed two messages that contradict each other.
+    ReportDoubleSign {
+        /// The two messages.
+        evidence: Box<DoubleSign>,
+    },
+    /// A miner or verifier adds to its bond.
+    AddBond {
+        /// Which of the sender's bonds.
+        role: Role,
+        /// How much.
+        amount: Amount,
+    },
+    /// A miner or verifier stops, and gets its bond once nothing of its work can be punished.
+    Leave {
+        /// Which of the sender's bonds it is about.
+        role: Role,
+    },
 }
 
 impl Body {
@@ -219,6 +289,16 @@ impl Body {
             Self::SignalReadiness { .. } => "signal-readiness",
             Self::Guard { .. } => "guard",
             Self::Dispute { .. } => "dispute",
+            Self::RegisterValidator { .. } => "register-validator",
+            Self::Stake { .. } => "stake",
+            Self::Unstake { .. } => "unstake",
+            Self::Restake { .. } => "restake",
+            Self::ClaimRewards { .. } => "claim-rewards",
+            Self::SetCommission { .. } => "set-commission",
+            Self::Unjail { .. } => "unjail",
+            Self::ReportDoubleSign { .. } => "report-double-sign",
+            Self::AddBond { .. } => "add-bond",
+            Self::Leave { .. } => "leave",
         }
     }
 }

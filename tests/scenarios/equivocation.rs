@@ -66,7 +66,7 @@ impl Hand<'_> {
                     class: ClassId::EXACT,
                 }),
                 Standing::Idle => Some(Body::Resume),
-                Standing::Active | Standing::Slashed => None,
+                Standing::Active | Standing::Leaving | Standing::Slashed => None,
             };
             if let Some(body) = body {
                 // Sent again until it is in a block.

@@ -145,6 +145,9 @@ impl World for Memory {
         self.rest.classes_version += 1;
         Ok(self.rest.classes_version)
     }
+    fn cancel_slash(&mut self, _operator: Address) -> bool {
+        false
+    }
     fn fund_run(&mut self, run: RunId, amount: Amount) {
         self.rest.runs.get_mut(&run).unwrap().escrow += amount.get();
     }

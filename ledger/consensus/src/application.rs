@@ -1,6 +1,6 @@
 //! The port: what a ledger must offer to be ordered.
 
-use crate::{Certificate, Equivocation, validators::ValidatorSet};
+use crate::{Certificate, DoubleSign, validators::ValidatorSet};
 use protocol::{BlockId, Height};
 
 /// The largest block body any engine accepts, whatever the ledger's parameters say: it bounds
@@ -54,7 +54,7 @@ pub trait Application: Send + 'static {
     fn history_min(&self) -> Height;
 
     /// Receives proof that a validator signed two conflicting messages.
-    fn evidence(&mut self, evidence: Equivocation);
+    fn evidence(&mut self, evidence: DoubleSign);
 }
 
 /// The application's judgement of a block.

@@ -3,8 +3,8 @@
 //! Spec: 05-block §5.
 
 use crate::{
+    SignedVote, Vote, VoteKind,
     validators::{VALIDATOR_COUNT_MAX, ValidatorSet},
-    vote::{SignedVote, Vote, VoteKind},
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{

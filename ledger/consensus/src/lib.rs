@@ -15,7 +15,7 @@
 //!
 //! * **What everyone must agree on** is ours, small and pure: the [`ValidatorSet`] with its quorum
 //!   and proposers, the bytes a [`Vote`] signs, the [`Certificate`] and its
-//!   [`verify`](Certificate::verify), the proof of [`Equivocation`].
+//!   [`verify`](Certificate::verify), the proof of [`DoubleSign`].
 //! * **How agreement is reached** is an engine's business. The module `stock` (a feature, on by
 //!   default) runs malachite over libp2p; [`SoloEngine`] is one validator without a network,
 //!   for tests. Both drive the same `Application` and produce the same certificates.
@@ -28,22 +28,21 @@
 
 mod application;
 mod certificate;
-mod equivocation;
 mod history;
 mod solo;
 #[cfg(feature = "stock")]
 pub mod stock;
 mod validators;
-mod vote;
 
 pub use application::{
     Application, ApplicationError, BLOCK_BYTES_MAX, Check, HeightParams, Timeouts,
 };
 pub use certificate::{Certificate, CertificateError};
-pub use equivocation::{Equivocation, EquivocationError};
 pub use history::{Export, HistoryError, Message, Signed, SigningHistory};
+pub use protocol::vote::{
+    DoubleSign, DoubleSignError, Proposal, SignedProposal, SignedVote, Vote, VoteKind,
+};
 pub use solo::{SoloEngine, SoloError};
 #[cfg(feature = "stock")]
 pub use stock::{EngineConfig, EngineError, EngineHandle, StartError, peer_id, start};
 pub use validators::{VALIDATOR_COUNT_MAX, Validator, ValidatorSet, ValidatorSetError};
-pub use vote::{Proposal, SignedProposal, SignedVote, Vote, VoteKind};

@@ -79,6 +79,7 @@ fn start() -> State {
             stage: 1,
             treasury: Amount::new(1_000_000_000),
         },
+        supply_cap: Amount::new(u64::MAX),
         classes: ClassTable::default(),
     };
     genesis::state(&genesis).unwrap()

@@ -6,13 +6,15 @@ use crate::{
     beacon::{self, ProposerRandomness, Source as _},
     bond, checkpoint,
     commitment::{self, Bound},
-    equivocation,
+    emission, equivocation,
     event::Event,
-    opening,
+    leave, opening,
     proposal::{self, events},
     reward,
     run::{self, Tip},
-    sample, task,
+    sample,
+    staking::{self, contradiction, epoch, jail, register, stake},
+    task,
     unit::Claim,
     validator::{Sets, Validator},
     verdict,
@@ -48,8 +50,7 @@ pub fn apply(state: &State, block: &block::Verified) -> Result<Transition, Rejec
     let mut view = state.view();
     let beacon = check_header(&view, state, header)?;
     let height = header.height;
-    let mut events = beacon::fine_silent(&mut view, header);
-    events.extend(proposal::advance(&mut view, height));
+    let mut events = begin(&mut view, header);
     for transaction in block.transactions() {
         events.extend(execute(&mut view, transaction, height)?);
     }
@@ -57,6 +58,11 @@ pub fn apply(state: &State, block: &block::Verified) -> Result<Transition, Rejec
     events.extend(verdict::settle(&mut view, height, &beacon));
     reward::vest(&mut view, height);
     events.extend(task::advance(&mut view, height, &beacon));
+    events.extend(leave::finish(&mut view, height));
+    if epoch::ends(&view, height) {
+        events.extend(emission::pay(&mut view, height));
+        epoch::turn(&mut view, height);
+    }
     let tip = Tip {
         height,
         block: block.id(),
@@ -73,6 +79,16 @@ pub fn apply(state: &State, block: &block::Verified) -> Result<Transition, Rejec
         writes: view.into_writes(),
         events,
     })
+}
+
+/// What a block does before its transactions.
+fn begin(view: &mut View<'_>, header: &Header) -> Vec<Event> {
+    let height = header.height;
+    let mut events = beacon::fine_silent(view, header);
+    events.extend(proposal::advance(view, height));
+    events.extend(contradiction::apply_due(view, height));
+    events.extend(stake::free(view, height));
+    events
 }
 
 fn check_header(view: &View<'_>, state: &State, header: &Header) -> Result<Beacon, Rejection> {
@@ -243,6 +259,29 @@ fn dispatch(
         Body::SignalReadiness { version } => {
             Ok(events(upgrade::signal(view, sender, *version, height)?))
         }
+        Body::RegisterValidator {
+            consent,
+            stake,
+            commission,
+        } => register::register(view, sender, consent, (*stake, *commission), height),
+        Body::Stake { operator, amount } => stake::stake(view, sender, *operator, *amount, height),
+        Body::Unstake { operator, amount } => {
+            stake::unstake(view, sender, *operator, *amount, height)
+        }
+        Body::Restake { from, to, amount } => {
+            stake::restake(view, sender, (*from, *to), *amount, height)
+        }
+        Body::ClaimRewards { operator } => staking::reward::claim(view, sender, *operator),
+        Body::SetCommission {
+            operator,
+            commission,
+        } => register::set_commission(view, sender, *operator, *commission, height),
+        Body::Unjail { operator } => jail::release(view, sender, *operator, height),
+        Body::ReportDoubleSign { evidence } => {
+            contradiction::report(view, sender, evidence, height)
+        }
+        Body::AddBond { role, amount } => leave::add_bond(view, sender, (*role, *amount)),
+        Body::Leave { role } => leave::leave(view, sender, *role, height),
         Body::Guard { guard } => Ok(events(council::guard(view, sender, guard, height)?)),
     }
 }

@@ -4,8 +4,8 @@
 //! silence and for verdicts that are overturned.
 
 use crate::{
-    Rejection, View, account, bond, event::Event, slash, state::Record, task::BEACON_DELAY_BLOCKS,
-    validator::Validator,
+    Rejection, View, account, bond, event::Event, slash, staking, state::Record,
+    task::BEACON_DELAY_BLOCKS, validator::Validator,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use governance::parameters::Name;
@@ -20,6 +20,8 @@ pub struct Verifier {
     pub vrf: Public,
     /// First height whose beacon may draw it: nobody chooses a key to suit a beacon.
     pub eligible_from: Height,
+    /// Whether it asked for its bond; it is not drawn any more.
+    pub is_leaving: bool,
     /// Verdicts revealed.
     pub audits_count: u64,
     /// Paid for audits in all, bounties included.
@@ -52,9 +54,9 @@ fn of_validator((address, validator): (Address, Validator)) -> Auditor {
     Auditor {
         address,
         holder: validator.holder,
-        power: validator.stake.get(),
+        power: validator.power,
         vrf: validator.vrf,
-        eligible_from: Height::ZERO,
+        eligible_from: validator.eligible_from,
     }
 }
 
@@ -72,9 +74,10 @@ fn of_verifier((address, verifier): (Address, Verifier)) -> Auditor {
 #[must_use]
 pub fn all(view: &View<'_>, beacon_at: Height) -> Vec<Auditor> {
     let validators = view.scan::<Validator>(&()).into_iter().map(of_validator);
-    let verifiers = view.scan::<Verifier>(&()).into_iter().map(of_verifier);
-    let mut all: Vec<Auditor> = validators.chain(verifiers).collect();
-    all.retain(|auditor| auditor.eligible_from <= beacon_at);
+    let verifiers = view.scan::<Verifier>(&()).into_iter();
+    let staying = verifiers.filter(|(_, verifier)| !verifier.is_leaving);
+    let mut all: Vec<Auditor> = validators.chain(staying.map(of_verifier)).collect();
+    all.retain(|auditor| auditor.power > 0 && auditor.eligible_from <= beacon_at);
     all.sort_unstable_by_key(|auditor| auditor.address);
     all
 }
@@ -98,6 +101,7 @@ pub fn register(
         bond,
         vrf,
         eligible_from: height.saturating_add(BEACON_DELAY_BLOCKS),
+        is_leaving: false,
         audits_count: 0,
         earned: Amount::ZERO,
         fined: Amount::ZERO,
@@ -127,10 +131,11 @@ pub(crate) fn pay(view: &mut View<'_>, address: Address, amount: Amount, audits_
     }
 }
 
-/// Burns a penalty from what an auditor has locked; returns what was burned. One token stays.
+/// Burns a penalty from what an auditor, or a validator's holder, has locked; returns what was
+/// burned. One token stays.
 pub(crate) fn fine(view: &mut View<'_>, address: Address, penalty: Amount) -> Option<Amount> {
     let Some(mut verifier) = view.get::<Verifier>(&address) else {
-        return slash::stake(view, address, penalty);
+        return staking::stake::fine(view, address, penalty);
     };
     let burned = penalty.min(verifier.bond.saturating_sub(1));
     verifier.bond = verifier.bond.saturating_sub(burned.get());

@@ -10,6 +10,7 @@ use crate::{
     event::Event,
     run::{self, Tip},
     slash,
+    staking::jail,
     validator::{Sets, Validator},
 };
 use protocol::{
@@ -18,6 +19,7 @@ use protocol::{
     task::Beacon,
     vrf,
 };
+use std::collections::BTreeSet;
 
 /// Rounds of one height whose silent proposers are counted. An honest proposer is silent for
 /// others while the network is cut in two, so an outage must not cost without bound.
@@ -79,15 +81,23 @@ pub fn check_turn(view: &View<'_>, header: &Header) -> Result<(), Rejection> {
     })
 }
 
-/// Counts the proposers of the rounds before the header's as silent, and fines each.
+/// Counts who was there and who was not: the proposers of the rounds before the header's are
+/// silent, each is fined a round, and whoever has been absent at too many heights is jailed.
 pub fn fine_silent(view: &mut View<'_>, header: &Header) -> Vec<Event> {
     let powers = Sets::of(view).current;
     let silent = |round| proposer(&powers, header.height, round).map(|address| (address, round));
     let silent: Vec<_> = (0..header.round.min(ROUNDS_COUNTED_MAX))
         .filter_map(silent)
         .collect();
-    silent
-        .into_iter()
-        .filter_map(|(address, round)| slash::silent_proposer(view, address, round))
-        .collect()
+    let mut absent: BTreeSet<Address> = silent.iter().map(|(address, _)| *address).collect();
+    absent.remove(&header.proposer);
+    let fine = |(address, round)| slash::silent_proposer(view, address, round);
+    let mut events: Vec<Event> = silent.into_iter().filter_map(fine).collect();
+    jail::present(view, header.proposer);
+    events.extend(
+        absent
+            .into_iter()
+            .filter_map(|operator| jail::absent(view, operator, header.height)),
+    );
+    events
 }

@@ -42,6 +42,8 @@ pub enum Status {
     Active,
     /// No: it let all units of a step pass. It may resume.
     Idle,
+    /// No: it asked for its bond.
+    Leaving,
     /// Never again.
     Slashed(Slashed),
 }
@@ -216,6 +218,7 @@ pub fn resume(
     match miner.status {
         Status::Idle => {}
         Status::Active => return Err(Rejection::MinerNotIdle { miner: sender }),
+        Status::Leaving => return Err(Rejection::LeavingAlready { sender }),
         Status::Slashed(_) => return Err(Rejection::MinerSlashed { miner: sender }),
     }
     miner.status = Status::Active;

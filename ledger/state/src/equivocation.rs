@@ -35,7 +35,7 @@ pub fn report(
         });
     }
     match view.get::<Miner>(&miner).map(|miner| miner.status) {
-        Some(Status::Active | Status::Idle) => {}
+        Some(Status::Active | Status::Idle | Status::Leaving) => {}
         Some(Status::Slashed(_)) => return Err(Rejection::MinerSlashed { miner }),
         None => return Err(Rejection::MinerUnknown { sender: miner }),
     }

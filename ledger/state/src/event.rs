@@ -1,12 +1,14 @@
 //! Events: what a block did, for logs, the page and wallets. Not part of the state.
 
+mod words;
+
 use crate::{
-    unit::{AuditFault, Outcome, Tier, VoidReason},
+    unit::{AuditFault, Outcome, Tier},
     verdict::dispute::Operation,
 };
 use protocol::{
-    Address, Amount, Height, RunId, Step, checkpoint::Checkpoint, rollout::Correction,
-    task::UnitId, verdict::Finding,
+    Address, Amount, Height, Micro, RunId, Step, checkpoint::Checkpoint, rollout::Correction,
+    staking::Role, task::UnitId, verdict::Finding,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -204,268 +206,97 @@ pub enum Event {
         round: u32,
         burned: Amount,
     },
+    /// A validator registered.
+    ValidatorRegistered {
+        operator: Address,
+        holder: Address,
+        stake: Amount,
+    },
+    /// Tokens were staked with a validator.
+    Staked {
+        owner: Address,
+        operator: Address,
+        amount: Amount,
+    },
+    /// Stake was taken out, and arrives later.
+    Unstaked {
+        owner: Address,
+        operator: Address,
+        amount: Amount,
+        free_at: Height,
+    },
+    /// Stake that was taken out has arrived.
+    StakeFreed {
+        owner: Address,
+        operator: Address,
+        amount: Amount,
+    },
+    /// Stake moved to another validator.
+    Restaked {
+        owner: Address,
+        from: Address,
+        to: Address,
+        amount: Amount,
+    },
+    /// Rewards of stake were paid.
+    RewardsClaimed {
+        owner: Address,
+        operator: Address,
+        amount: Amount,
+    },
+    /// A validator's holder takes another share.
+    CommissionSet {
+        operator: Address,
+        commission: Micro,
+    },
+    /// A validator was absent for too long.
+    ValidatorJailed {
+        operator: Address,
+        until: Height,
+        burned: Amount,
+    },
+    /// A jailed validator has power again from the next epoch on.
+    ValidatorReleased { operator: Address },
+    /// A validator contradicted itself.
+    ValidatorFrozen {
+        operator: Address,
+        infraction: Height,
+        slashed_at: Height,
+    },
+    /// It paid for that, and is out.
+    ValidatorSlashed {
+        operator: Address,
+        share: Micro,
+        burned: Amount,
+        bounty: Amount,
+    },
+    /// Tokens were made for what an epoch earned.
+    Minted {
+        miners: Amount,
+        auditors: Amount,
+        validators: Amount,
+        treasury: Amount,
+    },
+    /// A bond is higher.
+    BondAdded {
+        owner: Address,
+        role: Role,
+        bond: Amount,
+    },
+    /// A miner or verifier asked for its bond.
+    LeaveNoticed {
+        owner: Address,
+        role: Role,
+        free_at: Height,
+    },
+    /// It has it.
+    Left {
+        owner: Address,
+        role: Role,
+        bond: Amount,
+    },
     /// Validators agree on a checkpoint.
     CheckpointAgreed { checkpoint: Checkpoint },
     /// Governance did something.
     Governed { what: governance::Event },
-}
-
-#[expect(
-    clippy::too_many_lines,
-    reason = "one sentence per variant; a table reads best whole"
-)]
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Transferred { from, to, amount } => {
-                write!(f, "{} sent {amount} to {}", from.short(), to.short())
-            }
-            Self::MinerRegistered { miner, bond } => {
-                write!(f, "miner {} locked a bond of {bond}", miner.short())
-            }
-            Self::MinerResumed { miner } => write!(f, "miner {} is back", miner.short()),
-            Self::MinerIdle { miner } => {
-                write!(f, "miner {} missed a whole step and rests", miner.short())
-            }
-            Self::MinerSlashed {
-                miner,
-                unit,
-                finding,
-                burned,
-                bounty,
-            } => {
-                write!(f, "miner {} slashed for unit {unit}: ", miner.short())?;
-                write!(f, "{finding}")?;
-                write!(f, "; {burned} burned, {bounty} to its auditors")
-            }
-            Self::MinerFined {
-                miner,
-                unit,
-                burned,
-            } => {
-                let miner = miner.short();
-                write!(f, "miner {miner} did not open unit {unit}; {burned} burned")
-            }
-            Self::UnitOpened {
-                unit,
-                miner,
-                correction,
-            } => {
-                let miner = miner.short();
-                match correction {
-                    Some(_) => write!(f, "{miner} opened unit {unit}: a fault was planted"),
-                    None => write!(f, "{miner} opened unit {unit}"),
-                }
-            }
-            Self::PlantJudged { unit, is_found } => {
-                let found = if *is_found { "found" } else { "missed" };
-                write!(f, "the fault planted in unit {unit} was {found}")
-            }
-            Self::StepAssigned {
-                step,
-                units_count,
-                miners_count,
-                ..
-            } => {
-                write!(
-                    f,
-                    "step {step}: {units_count} units dealt to {miners_count} miners"
-                )
-            }
-            Self::UnitCommitted {
-                unit,
-                miner,
-                blob_bytes,
-            } => {
-                write!(
-                    f,
-                    "unit {unit} bound by {}, {blob_bytes} bytes",
-                    miner.short()
-                )
-            }
-            Self::UnitSettled {
-                unit,
-                miner,
-                outcome,
-            } => {
-                write!(f, "unit {unit} of {}: ", miner.short())?;
-                write_outcome(f, outcome)
-            }
-            Self::StepClosed {
-                step,
-                accepted_count,
-                gradients,
-                ..
-            } => {
-                write!(
-                    f,
-                    "step {step} closed with {accepted_count} units accepted; {gradients}"
-                )
-            }
-            Self::VerifierRegistered { verifier, bond } => {
-                write!(f, "verifier {} locked a bond of {bond}", verifier.short())
-            }
-            Self::SegmentDrawn { unit } => write!(f, "a segment of unit {unit} is drawn for audit"),
-            Self::AuditOpened { unit } => write!(f, "unit {unit} is drawn for audit"),
-            Self::AuditorSeated { unit, auditor } => {
-                write!(f, "unit {unit} is judged by {}", auditor.short())
-            }
-            Self::AuditDrawn { unit, auditor } => {
-                write!(f, "unit {unit} is audited by {}", auditor.short())
-            }
-            Self::AuditEscalated { unit, tier } => {
-                let judges = match tier {
-                    Tier::One => "one auditor",
-                    Tier::Three => "three auditors",
-                    Tier::Committee => "a committee",
-                    Tier::Everyone { .. } => "every validator",
-                };
-                write!(f, "unit {unit} is re-executed by {judges}")
-            }
-            Self::UnitConvicted {
-                unit,
-                miner,
-                finding,
-                appeal_by,
-            } => {
-                write!(f, "unit {unit} of {} convicted: ", miner.short())?;
-                write!(f, "{finding}")?;
-                write!(f, "; appeals until height {appeal_by}")
-            }
-            Self::UnitAppealed { unit, miner, bond } => {
-                let miner = miner.short();
-                write!(
-                    f,
-                    "miner {miner} appeals for unit {unit} with a bond of {bond}"
-                )
-            }
-            Self::AppealEnded {
-                unit,
-                miner,
-                bonds,
-                is_lost,
-            } => {
-                let miner = miner.short();
-                if *is_lost {
-                    write!(
-                        f,
-                        "miner {miner} lost its appeal for unit {unit}; {bonds} burned"
-                    )
-                } else {
-                    write!(
-                        f,
-                        "miner {miner} has {bonds} back from its appeal for unit {unit}"
-                    )
-                }
-            }
-            Self::DisputeOpened {
-                unit,
-                miner,
-                challenger,
-            } => {
-                let (miner, challenger) = (miner.short(), challenger.short());
-                write!(
-                    f,
-                    "miner {miner} and auditor {challenger} dispute unit {unit}"
-                )
-            }
-            Self::DisputeMoved {
-                unit,
-                by,
-                moves_count,
-            } => {
-                let by = by.short();
-                write!(f, "{by} makes move {moves_count} about unit {unit}")
-            }
-            Self::DisputeLost {
-                unit,
-                loser,
-                operation,
-            } => {
-                write!(f, "{} lost the dispute about unit {unit}: ", loser.short())?;
-                match operation {
-                    Some(operation) => write!(f, "{operation}"),
-                    None => f.write_str("it was silent"),
-                }
-            }
-            Self::VerdictRevealed {
-                unit,
-                auditor,
-                contradiction,
-            } => {
-                write!(f, "{} judged unit {unit}: ", auditor.short())?;
-                match contradiction {
-                    Some(finding) => write!(f, "{finding}"),
-                    None => f.write_str("every check holds"),
-                }
-            }
-            Self::AuditorFined {
-                auditor,
-                unit,
-                fault,
-                burned,
-            } => {
-                let auditor = auditor.short();
-                let fault = match fault {
-                    AuditFault::Overturned => "overturned",
-                    AuditFault::MissedPlant => "taken in by a planted fault",
-                    AuditFault::Silent => "silent",
-                };
-                write!(
-                    f,
-                    "auditor {auditor} was {fault} on unit {unit}; {burned} burned"
-                )
-            }
-            Self::ProposerSilent {
-                proposer,
-                round,
-                burned,
-            } => {
-                let proposer = proposer.short();
-                write!(
-                    f,
-                    "{proposer} proposed nothing in round {round}; {burned} burned"
-                )
-            }
-            Self::CheckpointAgreed { checkpoint } => {
-                write!(
-                    f,
-                    "checkpoint {} for step {}",
-                    checkpoint.model.short(),
-                    checkpoint.step
-                )
-            }
-            Self::Governed { what } => write!(f, "{what}"),
-        }
-    }
-}
-
-fn write_outcome(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
-    match outcome {
-        Outcome::Accepted { paid } => write!(f, "accepted, {paid} paid"),
-        Outcome::Void {
-            finding: Some(finding),
-            ..
-        } => {
-            f.write_str("void, ")?;
-            write!(f, "{finding}")
-        }
-        Outcome::Void {
-            reason,
-            finding: None,
-        } => f.write_str(match reason {
-            VoidReason::Unavailable => "void, its blob is unavailable",
-            VoidReason::Lost => "void, nobody has its blob any more",
-            VoidReason::NoQuorum => "void, re-execution found no quorum",
-            VoidReason::MinerSlashed => "void, its miner was slashed",
-            VoidReason::Withheld => "void, its miner did not open it",
-            VoidReason::Differs => "void, it differs too much",
-            VoidReason::Evidence => "void, its miner's units differ too much",
-        }),
-        Outcome::Slashed { finding } => {
-            f.write_str("slashed, ")?;
-            write!(f, "{finding}")
-        }
-        Outcome::Missed => f.write_str("missed"),
-    }
 }

@@ -5,6 +5,7 @@ use crate::{
     account::{self, Account},
     class, proposal,
     run::{InForce, Run, RunRecipe, Stage, Tip},
+    staking::{self, epoch},
     state::View,
     task::BEACON_DELAY_BLOCKS,
     validator::{Sets, Validator},
@@ -53,6 +54,14 @@ pub enum GenesisError {
     /// More tokens than 64 bits hold.
     #[error("genesis supply exceeds {max}", max = u64::MAX)]
     SupplyTooLarge,
+    /// More tokens than there may ever be.
+    #[error("genesis supply is {supply}; supply_cap is {cap}")]
+    SupplyAboveCap {
+        /// What there is.
+        supply: Amount,
+        /// What there may be.
+        cap: Amount,
+    },
     /// No such parameter.
     #[error(transparent)]
     Parameter(#[from] UnknownName),
@@ -98,6 +107,7 @@ pub fn state(genesis: &Genesis) -> Result<State, GenesisError> {
         runs,
         parameters: _,
         governance: _,
+        supply_cap,
         classes,
     } = genesis;
     classes.check()?;
@@ -127,19 +137,15 @@ pub fn state(genesis: &Genesis) -> Result<State, GenesisError> {
     }
     for (index, run) in (0_u64..).zip(runs) {
         add(run.escrow)?;
-        check_recipe(index, &run.recipe)?;
-        let beacon_at = Height::new(BEACON_DELAY_BLOCKS);
-        let progress = Run {
-            escrow: run.escrow,
-            step: Step::ZERO,
-            stage: Stage::Opening { beacon_at },
-        };
-        view.put(&RunId::new(index), &progress);
-        view.put(&RunId::new(index), &RunRecipe(run.recipe.clone()));
+        put_run(&mut view, index, run)?;
     }
     add(proposal::found(&mut view, genesis)?)?;
     class::begin(&mut view, classes);
     view.put(&(), &InForce(parameters(genesis)?));
+    if supply > *supply_cap {
+        let cap = *supply_cap;
+        return Err(GenesisError::SupplyAboveCap { supply, cap });
+    }
     let tip = Tip {
         chain: genesis.chain_id(),
         height: Height::ZERO,
@@ -147,14 +153,34 @@ pub fn state(genesis: &Genesis) -> Result<State, GenesisError> {
         time_ms: *time_ms,
         beacon: Beacon::of_genesis(genesis.chain_id()),
         genesis_supply: supply,
+        supply_cap: *supply_cap,
+        minted: Amount::ZERO,
         burned: Amount::ZERO,
     };
     view.put(&(), &tip);
+    epoch::begin(&mut view);
     Sets::begin(&mut view);
     let writes = view.into_writes();
     let mut state = State::default();
     state.advance(writes);
     Ok(state)
+}
+
+fn put_run(
+    view: &mut View<'_>,
+    index: u64,
+    run: &protocol::genesis::Run,
+) -> Result<(), GenesisError> {
+    check_recipe(index, &run.recipe)?;
+    let beacon_at = Height::new(BEACON_DELAY_BLOCKS);
+    let progress = Run {
+        escrow: run.escrow,
+        step: Step::ZERO,
+        stage: Stage::Opening { beacon_at },
+    };
+    view.put(&RunId::new(index), &progress);
+    view.put(&RunId::new(index), &RunRecipe(run.recipe.clone()));
+    Ok(())
 }
 
 fn put_validator(
@@ -179,18 +205,10 @@ fn put_validator(
             address: operator,
         });
     }
-    view.put(
-        &operator,
-        &Validator {
-            holder,
-            stake,
-            vrf,
-            audits_count: 0,
-            rounds_missed_count: 0,
-            earned: Amount::ZERO,
-            fined: Amount::ZERO,
-        },
-    );
+    let mut validator = Validator::new(holder, vrf, Height::ZERO);
+    validator.power = stake.get();
+    view.put(&operator, &validator);
+    staking::stake::add(view, operator, holder, stake);
     Ok(())
 }
 

@@ -12,7 +12,9 @@
 //! * [`opening`]: miners open what they sealed, once auditors are bound;
 //! * [`verdict`]: auditors commit and reveal, disagreement climbs a ladder of rounds, miners
 //!   appeal;
-//! * [`reward`] and [`slash`]: settled units pay or cost;
+//! * [`reward`] and [`slash`]: settled units pay or cost; [`bond`]s come and [`leave`];
+//! * [`staking`]: stake answers for validators and gives them power; [`emission`]: new tokens for
+//!   verified work;
 //! * [`checkpoint`]: validators agree on the next checkpoint and the next step opens.
 //!
 //! A block is valid only if every transaction in it is; a proposer leaves the others out. The
@@ -33,9 +35,11 @@ pub mod bond;
 pub mod checkpoint;
 pub mod class;
 pub mod commitment;
+pub mod emission;
 pub mod equivocation;
 pub mod event;
 pub mod genesis;
+pub mod leave;
 pub mod opening;
 pub mod panel;
 pub mod proposal;
@@ -44,6 +48,7 @@ pub mod reward;
 pub mod run;
 pub mod sample;
 pub mod slash;
+pub mod staking;
 pub mod state;
 pub mod supply;
 pub mod task;

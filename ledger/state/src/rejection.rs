@@ -3,8 +3,9 @@
 use crate::verdict::dispute::Refused;
 use governance::Refusal;
 use protocol::{
-    Address, Amount, BlockId, Height, Nonce, RunId, StateRoot, Step, ValidatorsHash,
-    class::ClassId, rollout::Root, task::UnitId, vrf::Public,
+    Address, Amount, BlockId, Height, Micro, Nonce, ProposalId, RunId, StateRoot, Step,
+    ValidatorsHash, class::ClassId, rollout::Root, task::UnitId, vote::DoubleSignError,
+    vrf::Public,
 };
 
 macro_rules! rejections {
@@ -84,6 +85,46 @@ rejections! {
     217 ClassUnlisted { class: ClassId } => "class {class} is not listed";
     /// Nobody audits under one key twice.
     221 AlreadyAuditor { sender: Address } => "{sender} is a validator or verifier already";
+    /// Stake is with a validator.
+    231 ValidatorUnknown { operator: Address } => "{operator} is not a validator's operator";
+    /// Whoever contradicted itself is out.
+    232 ValidatorRemoved { operator: Address } => "validator {operator} was slashed for contradicting itself";
+    /// Nothing leaves or joins what is about to be slashed.
+    233 ValidatorFrozen { operator: Address, slashed_at: Height } => "validator {operator} is frozen until it is slashed at height {slashed_at}";
+    /// An operator agrees to sign for a holder.
+    234 ConsentForged { operator: Address, holder: Address } => "operator {operator} did not sign that it acts for {holder} on this chain";
+    /// A validator is its holder's.
+    235 NotHolder { operator: Address, sender: Address } => "{sender} does not own validator {operator}";
+    /// Stake has a minimum.
+    236 StakeTooSmall { stake: Amount, stake_min: Amount } => "stake would be {stake}; at least {stake_min} is needed";
+    /// Nobody takes out more than there is, or nothing.
+    237 StakeTooLow { stake: Amount, amount: Amount } => "stake is {stake}; {amount} cannot be taken out";
+    /// A slash goes through all stakers.
+    238 StakersTooMany { operator: Address, count: u32 } => "validator {operator} has {count} stakers; no more are allowed";
+    /// Stake that decided lives with the decision.
+    239 StakeBound { owner: Address, proposal: ProposalId } => "stake of {owner} is bound by its vote on proposal {proposal}";
+    /// Stake that moved answers for both.
+    240 StakeMovedBefore { owner: Address, until: Height } => "stake of {owner} came from another validator; it moves again after height {until}";
+    /// Moved stake moves.
+    241 StakeMovedNowhere { operator: Address } => "stake is with {operator} already";
+    /// A claim pays something.
+    242 NothingToClaim { owner: Address, operator: Address } => "{owner} has earned nothing with validator {operator}";
+    /// A commission is a share.
+    243 CommissionTooHigh { commission: Micro } => "commission is {commission} millionths; at most 1000000 are allowed";
+    /// A commission rises slowly.
+    244 CommissionStep { commission: Micro, before: Micro, rises_from: Height } => "commission would be {commission} millionths and is {before}; it may rise by 10000 from height {rises_from} on";
+    /// Only who is jailed is released.
+    245 NotJailed { operator: Address } => "validator {operator} is not jailed";
+    /// Absence costs time.
+    246 JailedStill { height: Height, until: Height } => "height is {height}; the validator is jailed until {until}";
+    /// Stake answers for a time.
+    247 EvidenceOld { found: Height, oldest: Height, newest: Height } => "evidence is of height {found}; between {oldest} and {newest} is allowed";
+    /// Evidence proves.
+    248 EvidenceUnproven { operator: Address, reason: DoubleSignError } => "evidence against {operator} proves nothing: {reason}";
+    /// Only a verifier leaves as one.
+    251 VerifierUnknown { sender: Address } => "{sender} is not a verifier";
+    /// Notice is given once.
+    252 LeavingAlready { sender: Address } => "{sender} has given notice";
     /// A unit must have been assigned.
     301 UnitUnknown { unit: UnitId } => "unit {unit} is not assigned";
     /// Only its miner binds a unit.

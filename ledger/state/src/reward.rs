@@ -3,6 +3,7 @@
 use crate::{
     View, account,
     bond::Miner,
+    emission,
     event::Event,
     run::{self, Run},
     task,
@@ -39,20 +40,20 @@ pub fn price(view: &View<'_>, id: UnitId) -> Amount {
 pub fn accept(view: &mut View<'_>, id: UnitId, unit: Unit, height: Height) -> Vec<Event> {
     let price = price(view, id);
     let paid = draw_escrow(view, id.run, price);
-    let vests_at = height.saturating_add(run::parameters(view).get(Name::VestingBlocks));
     if let Some(mut miner) = view.get::<Miner>(&unit.miner) {
         miner.earned = miner.earned.saturating_add(paid.get());
-        add_payout(
-            &mut miner.vesting,
-            Payout {
-                amount: paid,
-                vests_at,
-            },
-        );
+        lock(view, &mut miner, paid, height);
         view.put(&unit.miner, &miner);
     }
+    emission::note_unit(view, unit.miner, paid);
     house::record(view, unit.miner, paid.get(), height);
     task::settle(view, id, unit, Outcome::Accepted { paid }, height)
+}
+
+/// Adds to what a miner has once it vests; the caller writes the miner.
+pub(crate) fn lock(view: &View<'_>, miner: &mut Miner, amount: Amount, height: Height) {
+    let vests_at = height.saturating_add(run::parameters(view).get(Name::VestingBlocks));
+    add_payout(&mut miner.vesting, Payout { amount, vests_at });
 }
 
 /// Payouts of one height are one entry.

@@ -24,6 +24,10 @@ pub struct Tip {
     pub beacon: Beacon,
     /// Tokens at genesis.
     pub genesis_supply: Amount,
+    /// Tokens that there may ever have been.
+    pub supply_cap: Amount,
+    /// Tokens made since genesis.
+    pub minted: Amount,
     /// Tokens burned since.
     pub burned: Amount,
 }

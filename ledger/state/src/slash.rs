@@ -6,11 +6,12 @@ use crate::{
     bond::{Miner, Slashed, Status},
     event::Event,
     run::{self, Tip},
+    staking,
     unit::AuditFault,
     validator::Validator,
 };
-use governance::{parameters::Name, power};
-use protocol::{Address, Amount, Height, task::UnitId, verdict::Finding};
+use governance::parameters::Name;
+use protocol::{Address, Amount, Height, Micro, task::UnitId, verdict::Finding};
 
 /// Counts tokens as burned; the caller took them from somewhere.
 pub(crate) fn burn(view: &mut View<'_>, amount: Amount) {
@@ -19,18 +20,11 @@ pub(crate) fn burn(view: &mut View<'_>, amount: Amount) {
     view.put(&(), &tip);
 }
 
-/// A share in millionths of an amount, rounded down.
-fn share(amount: Amount, micro: u64) -> Amount {
-    let product = u128::from(amount.get()).saturating_mul(u128::from(micro));
-    let share = product.checked_div(1_000_000).unwrap_or_default();
-    Amount::new(u64::try_from(share).unwrap_or(u64::MAX)).min(amount)
-}
-
 /// Pays those who found a fraud, in equal parts; returns what they got together.
 fn pay_bounty(view: &mut View<'_>, lost: Amount, finders: &[Address]) -> Amount {
-    let micro = run::parameters(view).get(Name::WhistleBlower);
+    let micro = Micro::new(run::parameters(view).get(Name::WhistleBlower));
     let count = u64::try_from(finders.len()).unwrap_or(u64::MAX);
-    let each = share(lost, micro).get().checked_div(count);
+    let each = staking::share(lost, micro).get().checked_div(count);
     let each = Amount::new(each.unwrap_or_default());
     let mut paid = Amount::ZERO;
     for address in finders {
@@ -116,7 +110,7 @@ pub fn auditor(
 /// Fines a validator for letting its turn to propose pass.
 pub fn silent_proposer(view: &mut View<'_>, operator: Address, round: u32) -> Option<Event> {
     let penalty = Amount::new(run::parameters(view).get(Name::BeaconWithholdPenalty));
-    let burned = stake(view, operator, penalty)?;
+    let burned = staking::stake::fine(view, operator, penalty)?;
     let mut validator: Validator = view.get(&operator)?;
     validator.rounds_missed_count = validator.rounds_missed_count.saturating_add(1);
     view.put(&operator, &validator);
@@ -125,18 +119,4 @@ pub fn silent_proposer(view: &mut View<'_>, operator: Address, round: u32) -> Op
         round,
         burned,
     })
-}
-
-/// Burns a penalty from a validator's stake; returns what was burned.
-pub(crate) fn stake(view: &mut View<'_>, operator: Address, penalty: Amount) -> Option<Amount> {
-    let mut validator: Validator = view.get(&operator)?;
-    // One token of stake always stays, so that a quorum can always be counted.
-    let burned = penalty.min(validator.stake.saturating_sub(1));
-    validator.stake = validator.stake.saturating_sub(burned.get());
-    let now = run::tip(view).height.next();
-    power::release(view, validator.holder, burned.get(), now);
-    validator.fined = validator.fined.saturating_add(burned.get());
-    view.put(&operator, &validator);
-    burn(view, burned);
-    Some(burned)
 }

@@ -1,4 +1,4 @@
-//! Supply: all tokens, wherever they are; checked against genesis less burned.
+//! Supply: all tokens, wherever they are; checked against those of genesis, made and burned.
 
 use crate::{
     View,
@@ -7,11 +7,14 @@ use crate::{
     bond::Miner,
     proposal,
     run::{self, Run},
+    staking::stake::{self, Stake},
     validator::Validator,
 };
-use protocol::Amount;
+use protocol::{Address, Amount};
+use std::collections::BTreeMap;
 
-/// Tokens in balances, bonds, appeals, vesting, stake, escrow, deposits and the treasury.
+/// Tokens in balances, bonds, appeals, vesting, stake and its rewards, unbonding, escrow, deposits
+/// and the treasury.
 #[must_use]
 pub fn total(view: &View<'_>) -> u128 {
     let accounts = view
@@ -24,7 +27,7 @@ pub fn total(view: &View<'_>) -> u128 {
     let validators = view
         .scan::<Validator>(&())
         .into_iter()
-        .map(|(_, v)| v.stake.get());
+        .map(|(_, v)| v.stake.saturating_add(v.pot.get()).get());
     let runs = view
         .scan::<Run>(&())
         .into_iter()
@@ -34,13 +37,31 @@ pub fn total(view: &View<'_>) -> u128 {
     let all = accounts.chain(miners).chain(validators).chain(verifiers);
     let held = proposal::held(view).map(Amount::get);
     let all = all.chain(runs).chain(held);
-    all.fold(0, |sum, amount| sum.saturating_add(u128::from(amount)))
+    let sum = all.fold(0_u128, |sum, amount| sum.saturating_add(amount.into()));
+    sum.saturating_add(stake::unbonding_total(view))
 }
 
-/// Whether no token was made or lost: total = genesis − burned.
+/// Whether no token was made or lost unsaid: total = genesis + minted − burned, which the cap
+/// bounds; and every validator's stake is its stakers'.
 #[must_use]
 pub fn is_conserved(view: &View<'_>) -> bool {
     let tip = run::tip(view);
-    let expected = tip.genesis_supply.get().checked_sub(tip.burned.get());
-    expected.map(u128::from) == Some(total(view))
+    let made = tip.genesis_supply.plus(tip.minted);
+    let expected = made.and_then(|made| made.minus(tip.burned));
+    let is_capped = made.is_some_and(|made| made <= tip.supply_cap);
+    let sum = expected.map(|expected| u128::from(expected.get()));
+    is_capped && sum == Some(total(view)) && is_owned(view)
+}
+
+/// Whether every validator has as much stake as its stakers together.
+fn is_owned(view: &View<'_>) -> bool {
+    let mut owned: BTreeMap<Address, u128> = BTreeMap::new();
+    for ((operator, _), stake) in view.scan::<Stake>(&()) {
+        let sum = owned.entry(operator).or_default();
+        *sum = sum.saturating_add(stake.amount.get().into());
+    }
+    let mut validators = view.scan::<Validator>(&()).into_iter();
+    validators.all(|(operator, validator)| {
+        u128::from(validator.stake.get()) == owned.get(&operator).copied().unwrap_or_default()
+    })
 }

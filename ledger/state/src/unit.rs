@@ -499,6 +499,12 @@ impl Unit {
             .get(self.opening.planted_rounds()..)
             .unwrap_or_default()
     }
+    /// Whether an auditor sits in any of its rounds.
+    #[must_use]
+    pub fn has_seat(&self, auditor: Address) -> bool {
+        let seats = self.audits.iter().flat_map(|audit| &audit.seats);
+        seats.into_iter().any(|seat| seat.auditor == auditor)
+    }
     /// Whether it may differ from the exact engine.
     #[must_use]
     pub const fn is_tolerant(&self) -> bool {

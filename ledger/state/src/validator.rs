@@ -1,22 +1,71 @@
-//! Validators: stake from genesis, quorums by stake.
+//! Validators: who they are, what a height's set is, quorums by power. How stake becomes power is
+//! [`staking`](crate::staking)'s.
 
 use crate::{Rejection, View, state::Record};
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{
-    Address, Amount, ValidatorsHash,
+    Address, Amount, Height, Micro, ValidatorsHash,
     block::{Header, validators_hash},
     vrf::Public,
 };
 
+/// Whether a validator may have power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Standing {
+    /// Yes, if its holder's stake is high enough.
+    Bonded,
+    /// No: it was absent. It may come back.
+    Jailed {
+        /// First height at which it may.
+        until: Height,
+    },
+    /// No: it signed two messages that contradict each other, and is about to be slashed.
+    Frozen {
+        /// When it is slashed.
+        slashed_at: Height,
+    },
+    /// Never again.
+    Removed,
+}
+
+/// A validator's turns to propose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Turns {
+    /// Blocks it proposed since the epoch began.
+    pub made: u64,
+    /// Heights since the epoch began at which it let a turn pass.
+    pub missed: u64,
+    /// Heights since its last block at which it let a turn pass.
+    pub missed_in_a_row: u64,
+}
+
 /// A validator, named by its operator key.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Validator {
-    /// Cold key: owns the stake, votes, receives audit pay.
+    /// Cold key: registered it, votes with its own stake, receives audit pay and commission.
     pub holder: Address,
-    /// Locked tokens.
-    pub stake: Amount,
     /// The operator's key of verifiable randomness.
     pub vrf: Public,
+    /// Its holder's and others' locked tokens together.
+    pub stake: Amount,
+    /// Weight in consensus, attestations and draws of auditors, since the epoch began.
+    pub power: u64,
+    /// Whether it may have any.
+    pub standing: Standing,
+    /// First height whose beacon may draw it: nobody chooses a key to suit a beacon.
+    pub eligible_from: Height,
+    /// The holder's share of what stake earns, in millionths.
+    pub commission: Micro,
+    /// When that was set.
+    pub commission_at: Height,
+    /// Accounts that have stake with it.
+    pub stakers_count: u32,
+    /// Rewards of stake that nobody has claimed.
+    pub pot: Amount,
+    /// What a token of stake has earned since the validator began, in 2^-64 tokens.
+    pub reward_index: u128,
+    /// Its turns to propose.
+    pub turns: Turns,
     /// Rounds in which it was its turn to propose and another's block was decided.
     pub rounds_missed_count: u64,
     /// Verdicts revealed.
@@ -25,6 +74,35 @@ pub struct Validator {
     pub earned: Amount,
     /// Fined in all.
     pub fined: Amount,
+}
+
+impl Validator {
+    /// One that has nothing yet.
+    #[must_use]
+    pub(crate) const fn new(holder: Address, vrf: Public, eligible_from: Height) -> Self {
+        Self {
+            holder,
+            vrf,
+            stake: Amount::ZERO,
+            power: 0,
+            standing: Standing::Bonded,
+            eligible_from,
+            commission: Micro::ZERO,
+            commission_at: Height::ZERO,
+            stakers_count: 0,
+            pot: Amount::ZERO,
+            reward_index: 0,
+            turns: Turns {
+                made: 0,
+                missed: 0,
+                missed_in_a_row: 0,
+            },
+            rounds_missed_count: 0,
+            audits_count: 0,
+            earned: Amount::ZERO,
+            fined: Amount::ZERO,
+        }
+    }
 }
 
 impl Record for Validator {
@@ -91,13 +169,13 @@ impl Sets {
     }
 }
 
-/// All validators with their power, which is their stake, by operator.
+/// The validators that have power, with it, by operator.
 #[must_use]
 pub fn powers(view: &View<'_>) -> Vec<(Address, u64)> {
-    let validators = view.scan::<Validator>(&());
-    validators
-        .into_iter()
-        .map(|(operator, v)| (operator, v.stake.get()))
+    let validators = view.scan::<Validator>(&()).into_iter();
+    let powerful = validators.filter(|(_, validator)| validator.power > 0);
+    powerful
+        .map(|(operator, validator)| (operator, validator.power))
         .collect()
 }
 

@@ -3,7 +3,7 @@
 use super::{Chain, Shared, certificate_bytes};
 use adversaries::Cheat;
 use ledger_consensus::{
-    Application, ApplicationError, Certificate, Check, Equivocation, HeightParams, Validator,
+    Application, ApplicationError, Certificate, Check, DoubleSign, HeightParams, Validator,
     ValidatorSet,
 };
 use ledger_state::{apply, beacon, run, select, validator::Sets};
@@ -194,7 +194,7 @@ impl Application for ChainApplication {
         })
     }
 
-    fn evidence(&mut self, evidence: Equivocation) {
-        tracing::warn!(?evidence, "a validator signed two conflicting messages");
+    fn evidence(&mut self, evidence: DoubleSign) {
+        self.chain.note_double_sign(evidence);
     }
 }

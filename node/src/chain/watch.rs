@@ -1,4 +1,5 @@
-//! Looks out for miners that sign two commitments to one unit. Spec: 07-verdict §8.
+//! Looks out for miners that sign two commitments to one unit (Spec: 07-verdict §8), and keeps what
+//! consensus saw validators sign twice (Spec: staking §6).
 //!
 //! Only one can be on the chain, so whoever signs two shows them to different nodes. Each node
 //! remembers the first that it sees of every unit, in a block, from a peer or from a client, taken
@@ -14,14 +15,16 @@ use ledger_state::{
     bond::{Miner, Status},
     run::Run,
     unit::Unit,
+    validator::{Standing, Validator},
 };
 use ledger_store::{Store, StoreError};
 use protocol::{
-    ChainId, Signature,
+    Address, ChainId, Signature,
     codec::{decode, encode},
     rollout::Equivocation,
     task::UnitId,
     transaction::{Body, Transaction, Unverified, Verified},
+    vote::DoubleSign,
 };
 use std::collections::BTreeMap;
 
@@ -41,6 +44,7 @@ fn key(slot: u64) -> Vec<u8> {
 pub struct Watch {
     seen: BTreeMap<UnitId, (Transaction, Signature)>,
     proofs: BTreeMap<UnitId, Equivocation>,
+    double_signs: BTreeMap<Address, DoubleSign>,
     /// Of the next commitment that is written to the disk.
     number: u64,
 }
@@ -113,6 +117,30 @@ impl Watch {
                 true
             }
         }
+    }
+
+    /// Keeps the proof that a validator contradicted itself.
+    pub fn note_double_sign(&mut self, chain: ChainId, evidence: DoubleSign) {
+        match evidence.verify(chain) {
+            Ok(()) => {
+                let operator = evidence.signer();
+                tracing::warn!(%operator, "validator signed two messages of one place: reporting");
+                self.double_signs.entry(operator).or_insert(evidence);
+            }
+            Err(error) => tracing::warn!("{error}"),
+        }
+    }
+
+    /// Contradictions of validators that still have to be reported. Forgets what is done.
+    pub fn unreported_double_signs(&mut self, view: &View<'_>) -> Vec<DoubleSign> {
+        self.double_signs.retain(|operator, _| {
+            let validator: Option<Validator> = view.get(operator);
+            validator.is_some_and(|validator| match validator.standing {
+                Standing::Bonded | Standing::Jailed { .. } => true,
+                Standing::Frozen { .. } | Standing::Removed => false,
+            })
+        });
+        self.double_signs.values().copied().collect()
     }
 
     /// What still has to be reported. Forgets what is old or done.

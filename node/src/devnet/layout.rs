@@ -323,6 +323,7 @@ fn genesis(
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .context("the clock is before 1970")?;
+    let supply_cap = supply_cap(&validators, &accounts);
     Ok(Genesis {
         name: Text::new(format!("devnet-{}", layout.seed)).context("name of the chain")?,
         time_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
@@ -348,8 +349,18 @@ fn genesis(
             stage: 1,
             treasury: Amount::new(TREASURY),
         },
+        supply_cap,
         classes: read_classes(&options.classes)?,
     })
+}
+
+/// Twice what there is at first: the rest is made for verified work.
+fn supply_cap(validators: &[Validator], accounts: &[Account]) -> Amount {
+    let stakes = validators.iter().map(|validator| validator.stake.get());
+    let balances = accounts.iter().map(|account| account.balance.get());
+    let supply = stakes.chain(balances).chain([ESCROW, TREASURY]);
+    let supply = supply.fold(0_u64, u64::saturating_add);
+    Amount::new(supply.saturating_mul(2))
 }
 
 fn read_classes(paths: &[PathBuf]) -> Result<ClassTable> {

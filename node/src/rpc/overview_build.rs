@@ -106,6 +106,7 @@ pub fn miner_row(view: &View<'_>, address: Address, miner: &Miner) -> MinerRow {
             Status::Active | Status::Idle if miner.accused > 0 => "accused",
             Status::Active => "active",
             Status::Idle => "idle",
+            Status::Leaving => "leaving",
             Status::Slashed(_) => "slashed",
         }
         .to_owned(),
@@ -135,7 +136,7 @@ pub fn miner_row(view: &View<'_>, address: Address, miner: &Miner) -> MinerRow {
                 burned: slashed.burned,
                 bounty: slashed.bounty,
             }),
-            Status::Active | Status::Idle => None,
+            Status::Active | Status::Idle | Status::Leaving => None,
         },
     }
 }
@@ -292,15 +293,27 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         | Event::UnitConvicted { .. }
         | Event::UnitAppealed { .. }
         | Event::DisputeLost { .. }
+        | Event::ValidatorJailed { .. }
+        | Event::ValidatorFrozen { .. }
+        | Event::ValidatorSlashed { .. }
         | Event::AppealEnded { is_lost: true, .. } => "bad",
         Event::AppealEnded { is_lost: false, .. } => "good",
         Event::CheckpointAgreed { .. }
         | Event::MinerRegistered { .. }
         | Event::VerifierRegistered { .. }
-        | Event::MinerResumed { .. } => "good",
+        | Event::MinerResumed { .. }
+        | Event::ValidatorRegistered { .. }
+        | Event::ValidatorReleased { .. } => "good",
         Event::StepAssigned { .. }
         | Event::MinerIdle { .. }
         | Event::DisputeOpened { .. }
+        | Event::Staked { .. }
+        | Event::Unstaked { .. }
+        | Event::Restaked { .. }
+        | Event::CommissionSet { .. }
+        | Event::Minted { .. }
+        | Event::LeaveNoticed { .. }
+        | Event::Left { .. }
         | Event::ProposerSilent { .. } => "info",
         Event::UnitOpened {
             correction: Some(_),
@@ -331,6 +344,9 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         | Event::SegmentDrawn { .. }
         | Event::AuditorSeated { .. }
         | Event::DisputeMoved { .. }
+        | Event::StakeFreed { .. }
+        | Event::RewardsClaimed { .. }
+        | Event::BondAdded { .. }
         | Event::VerdictRevealed { .. } => return None,
     };
     Some(EventRow {

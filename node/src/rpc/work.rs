@@ -34,6 +34,8 @@ pub enum Standing {
     Active,
     /// Given none until it resumes.
     Idle,
+    /// Given none any more; what it has is finished.
+    Leaving,
     /// Out.
     Slashed,
 }
@@ -200,12 +202,13 @@ pub fn work(view: &View<'_>, address: Address) -> Work {
     let class = miner.as_ref().map(|miner| miner.class);
     let slash = match miner.as_ref().map(|miner| miner.status) {
         Some(Status::Slashed(slashed)) => Some(slashed.finding),
-        Some(Status::Active | Status::Idle) | None => None,
+        Some(Status::Active | Status::Idle | Status::Leaving) | None => None,
     };
     let standing = match miner.map(|miner| miner.status) {
         None => Standing::Unregistered,
         Some(Status::Active) => Standing::Active,
         Some(Status::Idle) => Standing::Idle,
+        Some(Status::Leaving) => Standing::Leaving,
         Some(Status::Slashed(_)) => Standing::Slashed,
     };
     let runs = view.scan::<Run>(&());

@@ -17,9 +17,11 @@ use protocol::{
         self, Correction, Equivocation, Finish, Group, Opened, Opening, Root, Salts, Sample, Seal,
         Section, Sections, Shown, Totals, plant, plant_seal, sketch_seal,
     },
+    staking::{Consent, Role},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
     transaction::{Body, Commitment, Transaction, Unverified},
     verdict::{Check, Finding, Verdict, commitment},
+    vote::{DoubleSign, SignedVote, Vote, VoteKind},
 };
 
 pub(crate) fn key(seed: u8) -> SigningKey {
@@ -336,7 +338,53 @@ pub(crate) fn bodies() -> Vec<Body> {
     ];
     bodies.extend(governing());
     bodies.extend(openings_and_reports());
+    bodies.extend(staking());
     bodies
+}
+
+fn staking() -> Vec<Body> {
+    let chain = ChainId::from_bytes([0x55; 32]);
+    let (operator, other) = (key(3).address(), key(5).address());
+    let amount = Amount::new(700);
+    let role = Role::Verifier;
+    vec![
+        Body::RegisterValidator {
+            consent: Consent::new(chain, key(4).address(), &key(3)),
+            stake: Amount::new(20_000),
+            commission: Micro::new(50_000),
+        },
+        Body::Stake { operator, amount },
+        Body::Unstake { operator, amount },
+        Body::Restake {
+            from: operator,
+            to: other,
+            amount,
+        },
+        Body::ClaimRewards { operator },
+        Body::SetCommission {
+            operator,
+            commission: Micro::new(60_000),
+        },
+        Body::Unjail { operator },
+        Body::ReportDoubleSign {
+            evidence: Box::new(double_sign(chain)),
+        },
+        Body::AddBond { role, amount },
+        Body::Leave { role },
+    ]
+}
+
+fn double_sign(chain: ChainId) -> DoubleSign {
+    let vote = |block_id| Vote {
+        kind: VoteKind::Precommit,
+        height: Height::new(9),
+        round: 1,
+        block_id,
+    };
+    DoubleSign::Vote {
+        first: SignedVote::new(chain, vote(None), &key(3)),
+        second: SignedVote::new(chain, vote(Some(BlockId::from_bytes([7; 32]))), &key(3)),
+    }
 }
 
 fn governing() -> Vec<Body> {
@@ -430,8 +478,8 @@ fn payload() -> Payload {
                 approval: Micro::new(600_000),
             },
         },
-        Action::Cancel {
-            proposal: ProposalId::from_bytes([0x88; 32]),
+        Action::CancelSlash {
+            operator: key(3).address(),
         },
         Action::SetClass {
             class: Box::new(classes().classes.as_slice()[0].clone()),
@@ -579,6 +627,7 @@ pub(crate) fn genesis() -> Genesis {
             stage: 1,
             treasury: Amount::new(100_000),
         },
+        supply_cap: Amount::new(2_000_000),
         classes: classes(),
     }
 }

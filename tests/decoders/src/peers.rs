@@ -2,7 +2,7 @@
 //! Gossip carries transactions without a frame of its own, so it needs no decoder here.
 
 use crate::Decoder;
-use ledger_consensus::{Certificate, Equivocation, Validator, ValidatorSet, stock::decode_hostile};
+use ledger_consensus::{Certificate, DoubleSign, Validator, ValidatorSet, stock::decode_hostile};
 use network::hostile;
 use protocol::{
     BlobId, BlockId, ChainId, Height, SigningKey,
@@ -54,7 +54,7 @@ pub(crate) const CERTIFICATE: Decoder = Decoder {
                 assert_eq!(certificate.signatures.as_slice().len(), 1);
             }
         }
-        if let Ok(evidence) = decode::<Equivocation>("evidence", bytes, 1 << 20) {
+        if let Ok(evidence) = decode::<DoubleSign>("evidence", bytes, 1 << 20) {
             assert_eq!(encode(&evidence), bytes);
             let _proven = evidence.verify(CHAIN).is_ok();
         }

@@ -52,6 +52,7 @@ pub(crate) fn chain() -> Result<Genesis> {
             stage: 1,
             treasury: Amount::new(0),
         },
+        supply_cap: Amount::new(u64::MAX),
         classes: ClassTable::default(),
     })
 }

@@ -5,10 +5,7 @@
 //! signed byte is delegated to the pure half of this crate.
 
 use super::parts::Part;
-use crate::{
-    HeightParams, Timeouts, ValidatorSet,
-    vote::{Proposal, Vote, VoteKind},
-};
+use crate::{HeightParams, Proposal, Timeouts, ValidatorSet, Vote, VoteKind};
 use arc_malachitebft_core_types as core;
 use arc_malachitebft_core_types::{LinearTimeouts, NilOrVal, Round, SignedExtension, VoteType};
 use borsh::{BorshDeserialize, BorshSerialize};

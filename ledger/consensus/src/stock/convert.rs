@@ -1,10 +1,7 @@
 //! Between the engine's certificates and evidence and ours.
 
 use super::context::{CairnContext, EngineAddress, EngineHeight, EngineProposal, EngineVote};
-use crate::{
-    Certificate, Equivocation,
-    vote::{SignedProposal, SignedVote},
-};
+use crate::{Certificate, DoubleSign, SignedProposal, SignedVote};
 use arc_malachitebft_core_consensus::MisbehaviorEvidence;
 use arc_malachitebft_core_types::{
     CommitCertificate, ExtendedCommitCertificate, ExtendedCommitSignature, Proposal as _, Round,
@@ -51,18 +48,18 @@ pub(super) fn certificate_to_engine(
 }
 
 /// All contradictions the engine saw in a height.
-pub(super) fn equivocations(evidence: MisbehaviorEvidence<CairnContext>) -> Vec<Equivocation> {
+pub(super) fn equivocations(evidence: MisbehaviorEvidence<CairnContext>) -> Vec<DoubleSign> {
     let votes = evidence.votes.into_iter().flat_map(|(_, pairs)| pairs);
     let proposals = evidence.proposals.into_iter().flat_map(|(_, pairs)| pairs);
     let votes = votes.filter_map(|(first, second)| {
-        Some(Equivocation::Vote {
+        Some(DoubleSign::Vote {
             first: signed_vote(&first)?,
             second: signed_vote(&second)?,
         })
     });
     let proposals = proposals.filter_map(|(first, second)| {
         let (first, second) = (signed_proposal(&first)?, signed_proposal(&second)?);
-        Some(Equivocation::Proposal { first, second })
+        Some(DoubleSign::Proposal { first, second })
     });
     votes.chain(proposals).collect()
 }

@@ -1,7 +1,7 @@
 //! The smallest honest application: a list of blocks in memory.
 
 use ledger_consensus::{
-    Application, ApplicationError, Certificate, Check, Equivocation, HeightParams, ValidatorSet,
+    Application, ApplicationError, Certificate, Check, DoubleSign, HeightParams, ValidatorSet,
 };
 use protocol::{BlobId, BlockId, Height, codec};
 #[cfg(feature = "stock")]
@@ -45,7 +45,7 @@ pub(crate) fn read_journal(path: &Path) -> Vec<Committed> {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pub(crate) blocks: Mutex<Vec<Committed>>,
-    pub(crate) evidence: Mutex<Vec<Equivocation>>,
+    pub(crate) evidence: Mutex<Vec<DoubleSign>>,
     height: watch::Sender<u64>,
     params: HeightParams,
     payload_bytes: usize,
@@ -221,7 +221,7 @@ impl Application for MemoryApplication {
         Height::new(1)
     }
 
-    fn evidence(&mut self, evidence: Equivocation) {
+    fn evidence(&mut self, evidence: DoubleSign) {
         self.0.evidence.lock().unwrap().push(evidence);
     }
 }

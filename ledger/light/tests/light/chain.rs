@@ -70,6 +70,7 @@ impl World {
                 stage: 1,
                 treasury: Amount::new(0),
             },
+            supply_cap: Amount::new(u64::MAX),
             classes: ClassTable::default(),
         };
         let mut headers: Vec<Header> = Vec::new();

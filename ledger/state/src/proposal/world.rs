@@ -4,7 +4,7 @@ use crate::{
     View, account, class,
     genesis::check_recipe,
     run::{self, InForce, Plants, Run, RunRecipe, Stage},
-    slash,
+    slash, staking,
     state::{Key, Record, key_bytes},
     task::{self, BEACON_DELAY_BLOCKS},
     unit,
@@ -160,12 +160,16 @@ impl World for View<'_> {
     }
     fn operators(&self) -> Vec<Operator> {
         let validators = self.scan::<Validator>(&()).into_iter();
-        let known = validators.map(|(operator, validator)| Operator {
+        let powerful = validators.filter(|(_, validator)| validator.power > 0);
+        let known = powerful.map(|(operator, validator)| Operator {
             operator,
             holder: validator.holder,
-            power: validator.stake.get(),
+            power: validator.power,
         });
         known.collect()
+    }
+    fn cancel_slash(&mut self, operator: Address) -> bool {
+        staking::contradiction::cancel(self, operator)
     }
     fn planted(&self) -> Option<Planted> {
         let Plants { recent, .. } = self.get(&())?;

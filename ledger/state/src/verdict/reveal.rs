@@ -2,7 +2,7 @@
 
 use super::commit::seat;
 use crate::{
-    Rejection, View, auditor,
+    Rejection, View, auditor, emission,
     event::Event,
     opening::{is_seen, may_reveal},
     reward, run,
@@ -81,4 +81,5 @@ fn pay_auditor(view: &mut View<'_>, auditor: Address, unit: UnitId) {
     let price = run::recipe(view, unit.run).map_or(protocol::Amount::ZERO, |r| r.pay.audit);
     let paid = reward::draw_escrow(view, unit.run, price);
     auditor::pay(view, auditor, paid, 1);
+    emission::note_audit(view, auditor, paid);
 }

@@ -118,10 +118,13 @@ fn one_token_of_stake_remains_however_often_a_validator_is_silent() {
 }
 
 #[test]
-fn a_change_of_stake_counts_from_the_second_height_after_it() {
-    let mut chain = Chain::start(&Setup::default());
-    let before = Sets::of(&chain.view());
+fn a_change_of_stake_counts_from_the_second_height_after_its_epoch() {
+    let mut chain = Chain::start(&crate::staking::setup());
     chain.extend_in(1, Vec::new());
+    let before = Sets::of(&chain.view());
+    chain.wait(2);
+    assert_eq!(Sets::of(&chain.view()), before, "the epoch is not over");
+    chain.wait(1);
     let after = Sets::of(&chain.view());
     assert_eq!(
         after.current, before.next,

@@ -19,5 +19,6 @@ mod rejections;
 mod segments;
 mod selection;
 mod simulation;
+mod staking;
 mod steps;
 mod support;

@@ -5,6 +5,7 @@ mod equivocation;
 mod header;
 mod opening;
 mod rest;
+mod staking;
 mod votes;
 mod work;
 
@@ -19,6 +20,7 @@ fn rows() -> Vec<Row> {
     [
         header::ROWS,
         rest::ROWS,
+        staking::ROWS,
         work::ROWS,
         equivocation::ROWS,
         opening::ROWS,

@@ -3,8 +3,7 @@
 use super::{Network, PATIENCE};
 use crate::ledger::MemoryApplication;
 use ledger_consensus::{
-    Application, ApplicationError, Certificate, Check, EngineError, Equivocation, HeightParams,
-    start,
+    Application, ApplicationError, Certificate, Check, DoubleSign, EngineError, HeightParams, start,
 };
 use protocol::{BlockId, Height};
 use tokio::time::timeout;
@@ -55,7 +54,7 @@ impl Application for Failing {
     fn history_min(&self) -> Height {
         self.0.history_min()
     }
-    fn evidence(&mut self, evidence: Equivocation) {
+    fn evidence(&mut self, evidence: DoubleSign) {
         self.0.evidence(evidence);
     }
 }

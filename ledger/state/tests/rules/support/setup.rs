@@ -29,6 +29,8 @@ pub(crate) struct Setup {
     pub(crate) parameters: Vec<(Name, u64)>,
     /// How it is governed.
     pub(crate) governance: genesis::Governance,
+    /// Tokens that may be made besides those of genesis.
+    pub(crate) to_mint: u64,
 }
 
 /// Short windows, and every unit audited, the first time by one auditor drawn publicly.
@@ -60,6 +62,7 @@ impl Default for Setup {
                 stage: 1,
                 treasury: Amount::new(1_000_000),
             },
+            to_mint: 0,
         }
     }
 }
@@ -68,6 +71,12 @@ impl Setup {
     /// The keys of its validators.
     pub(crate) fn validators(&self) -> Vec<Validator> {
         (0..self.stakes.len()).map(Validator::new).collect()
+    }
+    fn supply_cap(&self) -> Amount {
+        let balances = self.balance * self.miners_count as u64;
+        let stakes: u64 = self.stakes.iter().sum();
+        let governed = self.governance.treasury.get();
+        Amount::new(balances + stakes + governed + self.escrow + self.to_mint)
     }
     /// Its genesis.
     pub(crate) fn genesis(&self) -> Genesis {
@@ -101,6 +110,7 @@ impl Setup {
                 })
                 .collect(),
             governance: self.governance.clone(),
+            supply_cap: self.supply_cap(),
             classes: self.classes.clone(),
         }
     }

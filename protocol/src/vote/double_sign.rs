@@ -2,9 +2,9 @@
 //!
 //! Spec: 05-block §9.
 
-use crate::vote::{SignedProposal, SignedVote};
+use super::{SignedProposal, SignedVote};
+use crate::{ChainId, Height, PublicKey, keys::SignatureError};
 use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::{ChainId, Height, PublicKey, keys::SignatureError};
 use serde::{Deserialize, Serialize};
 
 /// Two messages of one validator that no honest validator signs both of.
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
     Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
-pub enum Equivocation {
+pub enum DoubleSign {
     /// Two different votes of one kind in one round.
     Vote {
         /// The one seen first.
@@ -31,7 +31,7 @@ pub enum Equivocation {
 
 /// Why a pair of messages proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EquivocationError {
+pub enum DoubleSignError {
     /// Two validators may disagree.
     #[error("messages are signed by {first} and {second}, not by one validator")]
     TwoSigners {
@@ -61,7 +61,7 @@ pub enum EquivocationError {
     },
 }
 
-impl Equivocation {
+impl DoubleSign {
     /// The accused.
     #[must_use]
     pub fn signer(&self) -> PublicKey {
@@ -84,8 +84,8 @@ impl Equivocation {
     /// Checks that the pair proves what it claims.
     ///
     /// # Errors
-    /// See [`EquivocationError`].
-    pub fn verify(&self, chain: ChainId) -> Result<(), EquivocationError> {
+    /// See [`DoubleSignError`].
+    pub fn verify(&self, chain: ChainId) -> Result<(), DoubleSignError> {
         match self {
             Self::Vote { first, second } => {
                 let (a, b) = (&first.vote, &second.vote);
@@ -111,15 +111,15 @@ fn judge(
     second: PublicKey,
     same_place: bool,
     conflict: bool,
-) -> Result<(), EquivocationError> {
+) -> Result<(), DoubleSignError> {
     if first != second {
-        return Err(EquivocationError::TwoSigners { first, second });
+        return Err(DoubleSignError::TwoSigners { first, second });
     }
     if !same_place {
-        return Err(EquivocationError::TwoPlaces { signer: first });
+        return Err(DoubleSignError::TwoPlaces { signer: first });
     }
     if !conflict {
-        return Err(EquivocationError::NoConflict { signer: first });
+        return Err(DoubleSignError::NoConflict { signer: first });
     }
     Ok(())
 }
@@ -129,7 +129,7 @@ fn judge(
 mod tests {
     use super::*;
     use crate::vote::{Vote, VoteKind};
-    use protocol::{BlockId, SigningKey};
+    use crate::{BlockId, SigningKey};
 
     const CHAIN: ChainId = ChainId::from_bytes([9; 32]);
 
@@ -155,14 +155,14 @@ mod tests {
         let table = [
             (vote(1, 0, Some(8)), Ok(())),
             (vote(1, 0, None), Ok(())),
-            (first, Err(EquivocationError::NoConflict { signer })),
+            (first, Err(DoubleSignError::NoConflict { signer })),
             (
                 vote(1, 1, Some(8)),
-                Err(EquivocationError::TwoPlaces { signer }),
+                Err(DoubleSignError::TwoPlaces { signer }),
             ),
             (
                 other,
-                Err(EquivocationError::TwoSigners {
+                Err(DoubleSignError::TwoSigners {
                     first: signer,
                     second: other.signer,
                 }),
@@ -170,7 +170,7 @@ mod tests {
             (forged, Err(SignatureError::Mismatch { key: signer }.into())),
         ];
         for (second, expect) in table {
-            assert_eq!(Equivocation::Vote { first, second }.verify(CHAIN), expect);
+            assert_eq!(DoubleSign::Vote { first, second }.verify(CHAIN), expect);
         }
     }
 }

@@ -1,13 +1,17 @@
-//! What validators sign. These bytes are ours, not the engine's, so that a certificate can be
-//! checked without it.
+//! What validators sign to decide a block. These bytes are ours, not the engine's, so that a
+//! certificate, or the proof that a validator contradicted itself, can be checked without it.
 //!
 //! Spec: 05-block §4.
 
-use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::{
+mod double_sign;
+
+pub use double_sign::{DoubleSign, DoubleSignError};
+
+use crate::{
     BlockId, ChainId, Height, PublicKey, Signature, SigningKey, identifiers::tagged_hash,
     keys::SignatureError,
 };
+use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 /// Domain of a vote's signature.
