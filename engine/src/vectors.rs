@@ -21,6 +21,7 @@ mod products;
 mod program;
 mod reductions;
 mod sampling;
+mod sparse;
 mod training;
 mod values;
 

@@ -79,6 +79,14 @@ pub enum ExecuteError {
     /// Gradients that cannot be compressed: the model diverged.
     #[error(transparent)]
     Compress(#[from] engine::trainer::CompressError),
+    /// What updates lost, of another model.
+    #[error("what updates lost before has {found} values; the model has {expected}")]
+    Feedback {
+        /// Values found.
+        found: usize,
+        /// Values of the model.
+        expected: usize,
+    },
     /// A state's file that found no place.
     #[error("a state between inner steps cannot be kept: {reason}")]
     Keep {

@@ -1,16 +1,14 @@
 //! Gradient units: inner steps over assigned rows, or a policy gradient over assigned rollouts.
 //! Spec: 02-gradient.
 
+pub mod exchange;
 pub mod pretrain;
 pub mod reinforce;
 
 use crate::{ExecuteError, World};
-use engine::{
-    Device, Parameters,
-    trainer::{CompressedUpdate, InnerState},
-};
+use engine::{Device, Parameters, trainer::InnerState};
 use protocol::{
-    Address,
+    Address, BlobId,
     codec::{BoundedVec, Bytes},
     gradient::{Payload, Salts, Segments, State},
     recipe::{Phase, Recipe},
@@ -34,6 +32,9 @@ pub struct GradientInputs<'a> {
     pub model: &'a Parameters,
     /// What to learn from, in reinforcement learning.
     pub generation: Option<Generation<'a>>,
+    /// What the miner's updates lost before, `[parameters]`; nothing where that is all zeros, or
+    /// the recipe has no feedback.
+    pub feedback: Option<&'a [f32]>,
 }
 
 /// The accepted rollouts of the step before that are dealt to a gradient unit.
@@ -46,12 +47,22 @@ pub struct Generation<'a> {
 }
 
 /// What a miner has when a unit is done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Work {
     /// Shown to everyone.
     pub payload: Payload,
     /// The state after every segment, which the payload seals.
     pub states: Vec<State>,
+    /// What the update lost, where the recipe has feedback: the next unit's input.
+    pub lost: Option<Vec<f32>>,
+}
+
+impl Work {
+    /// What names that which the update lost.
+    #[must_use]
+    pub fn feedback(&self) -> Option<BlobId> {
+        self.lost.as_deref().map(exchange::name)
+    }
 }
 
 /// Where the files of states go, since an audit may ask for them. No more than one is in memory.
@@ -230,15 +241,20 @@ impl Learned {
             states,
         } = self;
         let (unit, miner) = (inputs.unit, inputs.miner);
+        let sent = exchange::compress(inputs, &values)?;
         let payload = Payload {
             unit,
             miner,
             tokens_count,
             losses_micro: BoundedVec::new(losses_micro)?,
             seals: BoundedVec::new(seals((unit, miner), salts, &states))?,
-            update: Bytes::new(CompressedUpdate::compress(&values)?.encode())?,
+            update: Bytes::new(sent.update)?,
         };
-        Ok(Work { payload, states })
+        Ok(Work {
+            payload,
+            states,
+            lost: sent.lost,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::{ExecuteError, model};
 use environment::{Corpus, Environment, Split, VOCABULARY_COUNT};
 use protocol::{
+    Micro,
     gradient::{INNER_STEPS_COUNT_MAX, SEGMENT_STEPS_COUNT_MAX},
     recipe::Recipe,
     rollout::{GROUPS_COUNT_MAX, SAMPLES_COUNT_MAX, TOKENS_COUNT_MAX},
@@ -102,6 +103,12 @@ impl World {
                 SEGMENT_STEPS_COUNT_MAX.into(),
             ),
             ("rows of an inner batch", rows, 1, ROWS_COUNT_MAX),
+            (
+                "pretrain.update.feedback_decay",
+                pretrain.update.feedback_decay().unwrap_or_default().get(),
+                0,
+                Micro::ONE.get(),
+            ),
             (
                 "pretrain.corpus_row_tokens",
                 pretrain.corpus_row_tokens.into(),

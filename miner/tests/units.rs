@@ -161,6 +161,7 @@ fn gradient_units_need_a_step_of_the_run_and_rollouts_where_they_learn_from_them
             beacon: &Beacon::from_bytes([4; 32]),
             model: &model,
             generation: None,
+            feedback: None,
         };
         gradient::payload(&inputs, &Device::cpu(1))
     };

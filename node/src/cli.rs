@@ -12,7 +12,7 @@ use adversaries::Cheat;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::DeviceChoice;
-use protocol::{Address, Amount};
+use protocol::{Address, Amount, recipe::UpdateForm};
 use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
@@ -125,6 +125,10 @@ struct DevnetArguments {
     /// What to train without a recipe: a little text and then sorting, or text alone.
     #[arg(long, value_enum, default_value = "both", conflicts_with = "recipe")]
     run: RunChoice,
+    /// How pre-training updates are sent, if not as the recipe says: eight bits a value, or a
+    /// sixth of a bit.
+    #[arg(long, value_enum)]
+    updates: Option<UpdatesChoice>,
     /// What happens to miners, as MINER:join@STEP, MINER:kill@STEP (it is started again),
     /// MINER:vanish@STEP or MINER:slow=TIMES; several are divided by commas.
     #[arg(long, value_delimiter = ',')]
@@ -133,6 +137,13 @@ struct DevnetArguments {
     /// `tests/links` makes them.
     #[arg(long, hide = true)]
     namespaces: Option<String>,
+}
+
+/// How a devnet's updates are sent.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum UpdatesChoice {
+    Dense,
+    Sparse,
 }
 
 /// What a devnet trains.
@@ -415,6 +426,7 @@ impl From<DevnetArguments> for devnet::Options {
             port,
             day_blocks,
             run,
+            updates,
             events,
             namespaces,
         } = arguments;
@@ -436,6 +448,10 @@ impl From<DevnetArguments> for devnet::Options {
                 RunChoice::Both => devnet::Training::Both,
                 RunChoice::Pretrain => devnet::Training::Pretrain,
             },
+            updates: updates.map(|updates| match updates {
+                UpdatesChoice::Dense => UpdateForm::Dense,
+                UpdatesChoice::Sparse => devnet::recipe::SPARSE,
+            }),
             events,
             places: devnet::places::Places { namespaces },
         }

@@ -30,7 +30,7 @@ use protocol::{
     Address, BlobId, ChainId, Micro, SigningKey,
     class::Class,
     gradient::{self, Moments, State},
-    recipe::{Phase, Recipe},
+    recipe::{Phase, Recipe, UpdateForm},
     rollout::{self, Correction, Opened, Opening, Salts, plant},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
     transaction::Body,
@@ -48,6 +48,8 @@ pub struct Computation {
     recipe: Arc<Recipe>,
     model: Arc<Model>,
     work: Work,
+    /// What the miner's updates lost before.
+    feedback: Option<Vec<f32>>,
 }
 
 #[derive(Debug)]
@@ -77,6 +79,8 @@ pub struct Product {
     pub opening: Option<Opening>,
     /// The states that a gradient unit seals.
     pub states: Vec<State>,
+    /// The file of what its update lost, where the recipe has feedback.
+    pub feedback: Option<Vec<u8>>,
 }
 
 /// What only the miner has, and what obliges it to plant faults.
@@ -112,6 +116,8 @@ pub struct Bound {
     pub class: Option<Class>,
     /// The segment of a gradient unit that is judged.
     pub challenge: Option<Challenge>,
+    /// The file of what the miner's updates lost before.
+    pub feedback: Option<BlobId>,
     /// The states that its miner has shown, fetched.
     pub states: States,
 }
@@ -145,18 +151,19 @@ impl Bound {
             },
             class: unit.class.and_then(|listed| class::class(view, listed)),
             challenge: unit.challenge,
+            feedback: unit.feedback,
             states: States::default(),
         }
     }
-    /// Names of the files of states that an auditor fetches.
+    /// Names of the files that an auditor of a gradient unit fetches from its miner.
     #[must_use]
     pub fn files(&self) -> Vec<BlobId> {
-        let Some(Challenge { start, last, .. }) = self.challenge else {
-            return Vec::new();
-        };
+        let (start, last) = self
+            .challenge
+            .map_or((None, None), |challenge| (challenge.start, challenge.last));
         let start = start.map(|state| files(&state)).unwrap_or_default();
         let last = last.map(|state| state.weights);
-        start.into_iter().chain(last).collect()
+        start.into_iter().chain(last).chain(self.feedback).collect()
     }
 }
 
@@ -199,9 +206,13 @@ impl Computation {
         (chain, recipe): (ChainId, Arc<Recipe>),
         context: &StepContext,
         (unit, miner): (UnitId, Address),
-        inputs: &[Input],
+        (inputs, feedback): (&[Input], Option<BlobId>),
     ) -> Result<Self> {
         let model = bench.model(&recipe, context.checkpoint.as_ref()).await?;
+        let feedback = match feedback {
+            Some(lost) => Some(values(bench, lost, &model).await?),
+            None => None,
+        };
         let work = match unit.kind {
             UnitKind::Rollout => {
                 let owner = (unit, miner);
@@ -227,6 +238,7 @@ impl Computation {
             recipe,
             model,
             work,
+            feedback,
         })
     }
     /// Fetches the states of a gradient unit that its miner has shown.
@@ -302,6 +314,7 @@ impl Computation {
                     body,
                     opening,
                     states: Vec::new(),
+                    feedback: None,
                 })
             }
             Work::Gradient { beacon, learned } => {
@@ -329,7 +342,12 @@ impl Computation {
                 miner::gradient::execute(inputs, &salts, &mut keep, device)?
             }
         };
-        let miner::gradient::Work { payload, states } = work;
+        let miner::gradient::Work {
+            payload,
+            states,
+            lost,
+        } = work;
+        let lost = lost.map(|lost| file::write(&lost));
         let root = payload.root().context("a unit without segments")?;
         let (tokens_count, loss_micro) = (payload.tokens_count, payload.loss_micro());
         let blob = protocol::codec::encode(&payload);
@@ -342,12 +360,14 @@ impl Computation {
             blob_bytes,
             tokens_count,
             loss_micro,
+            feedback: lost.as_deref().map(BlobId::of),
         };
         Ok(Product {
             blob,
             body,
             opening: None,
             states,
+            feedback: lost,
         })
     }
     /// Judges what a miner bound: all of it, or one group of a rollout unit's samples.
@@ -377,10 +397,11 @@ impl Computation {
                     root,
                     tokens_count,
                     loss_micro,
+                    feedback,
                 },
             ) => {
                 let inputs = self.gradient_inputs(beacon, learned.as_ref());
-                let claim = (*root, *tokens_count, *loss_micro);
+                let claim = (*root, *tokens_count, *loss_micro, *feedback);
                 let Some(claimed) = claimed(&inputs, claim, bound) else {
                     return Judgement::without_sketch(verifier::unavailable());
                 };
@@ -416,7 +437,11 @@ impl Computation {
         let segments = miner::gradient::segments(&inputs);
         let losses_count = self.recipe.pretrain.inner_steps_count;
         let update_byte = gradient::Payload::update_byte(losses_count, segments.count());
-        let wrong = players::update(blob, update_byte, (&weights, &last));
+        // A block of a sparse update does not follow from the same of the weights alone.
+        let wrong = match self.recipe.update(self.unit.step) {
+            UpdateForm::Dense => players::update(blob, update_byte, (&weights, &last)),
+            UpdateForm::Sparse { .. } => None,
+        };
         Ok((taken.collect(), wrong))
     }
     /// Every number of an inner step of the judged segment, by its index in it.
@@ -477,6 +502,7 @@ impl Computation {
                 model: &learned.model.parameters,
                 rollouts: learned.rollouts.clone(),
             }),
+            feedback: self.feedback.as_deref(),
         }
     }
 }
@@ -485,7 +511,7 @@ impl Computation {
 /// are not of the model, which nobody could have fetched by their size.
 fn claimed(
     inputs: &GradientInputs<'_>,
-    (root, tokens_count, loss_micro): (rollout::Root, u32, i64),
+    (root, tokens_count, loss_micro, feedback): (rollout::Root, u32, i64, Option<BlobId>),
     bound: &Bound,
 ) -> Option<verifier::gradient::Claimed> {
     let challenge = bound.challenge?;
@@ -503,6 +529,7 @@ fn claimed(
         root,
         tokens_count,
         loss_micro,
+        feedback,
         segment: challenge.segment,
         start: start.flatten(),
         last: last.flatten(),
@@ -512,6 +539,14 @@ fn claimed(
 
 fn name(blob: &[u8]) -> (BlobId, u64) {
     (BlobId::of(blob), blob.len() as u64)
+}
+
+/// A file of as many values as a model has.
+async fn values(bench: &Workbench, name: BlobId, model: &Model) -> Result<Vec<f32>> {
+    let bytes = bench
+        .blob(name, 4 * model.parameters.as_slice().len() as u64)
+        .await?;
+    file::read(&bytes).with_context(|| format!("file {name} is not one of values"))
 }
 
 async fn learned(

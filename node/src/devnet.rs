@@ -26,7 +26,7 @@ use events::{Event, What};
 use layout::{Layout, Participant, Role};
 use places::Places;
 use process::{Change, Process};
-use protocol::{Address, Height, StateRoot};
+use protocol::{Address, Height, StateRoot, recipe::UpdateForm};
 use screen::Screen;
 use std::{
     path::{Path, PathBuf},
@@ -69,6 +69,8 @@ pub struct Options {
     pub day_blocks: u64,
     /// What is trained, unless a recipe says so.
     pub training: Training,
+    /// How updates are sent, if not as the recipe says.
+    pub updates: Option<UpdateForm>,
     /// What happens to miners.
     pub events: Vec<Event>,
     /// Where participants are.

@@ -6,6 +6,7 @@
 
 mod contest;
 mod disputing;
+mod feedbacks;
 mod making;
 mod misconduct;
 mod trajectories;
@@ -28,10 +29,11 @@ use adversaries::{Cheat, Conduct};
 use anyhow::{Context as _, Result, bail};
 use disputing::Shown;
 use engine::DeviceChoice;
+use feedbacks::Feedbacks;
 use making::Making;
 use network::{FolderStore, Network, NetworkConfig, NetworkEvent};
 use protocol::{
-    Address, ChainId, Micro, RunId, SigningKey, Step,
+    Address, BlobId, ChainId, Micro, RunId, SigningKey, Step,
     class::ClassId,
     codec::{BoundedVec, encode},
     genesis::Genesis,
@@ -114,10 +116,11 @@ struct Miner {
     products: BTreeMap<UnitId, Body>,
     openings: BTreeMap<UnitId, Opening>,
     trajectories: Trajectories,
+    feedbacks: Feedbacks,
     making: Making,
     /// What is computed for a dispute, beside that.
     showing: Making,
-    kept: BTreeMap<UnitId, protocol::BlobId>,
+    kept: BTreeMap<UnitId, BlobId>,
     /// Convicted units, and whether they come out the same when computed again.
     contested: BTreeMap<UnitId, bool>,
     /// What it computed for a dispute.
@@ -221,6 +224,7 @@ async fn mine(home: Home, config: Config, (cheat, slowness): (Option<Cheat>, u32
     let bench = bench.following().slowed(slowness);
     let mut miner = Miner {
         trajectories: Trajectories::open(home.join("trajectories"))?,
+        feedbacks: Feedbacks::open(home.join("feedback"))?,
         home,
         address,
         vrf,
@@ -385,7 +389,7 @@ impl Miner {
     async fn do_units(&mut self, work: &Work) -> Result<()> {
         self.note(work);
         for step in &work.steps {
-            self.drop_old(step.context.run, step.context.step)?;
+            self.drop_old(step.context.run, step.context.step, &step.feedback)?;
             self.open(step, work).await?;
             for unit in &step.convicted {
                 self.contest(&step.context, unit, work).await?;
@@ -484,10 +488,12 @@ impl Miner {
         }
     }
     /// Forgets units and blobs of a run's steps long past; other runs are at other steps.
-    fn drop_old(&mut self, run: RunId, step: Step) -> Result<()> {
+    fn drop_old(&mut self, run: RunId, step: Step, feedback: &[BlobId]) -> Result<()> {
         let oldest = step.saturating_sub(STEPS_KEPT_COUNT);
         let is_old = |unit: &UnitId| unit.run == run && unit.step < oldest;
-        for file in self.trajectories.drop_before(run, step)? {
+        let states = self.trajectories.drop_before(run, step)?;
+        let copies = self.feedbacks.drop_before(run, step, feedback)?;
+        for file in states.into_iter().chain(copies) {
             self.bench.blobs.remove(&file)?;
         }
         self.products.retain(|unit, _| !is_old(unit));

@@ -64,6 +64,35 @@ pub struct Pretrain {
     pub outer_learning_rate: Micro,
     /// Outer Nesterov momentum.
     pub outer_momentum: Micro,
+    /// How updates are written; those of reinforcement learning are dense.
+    pub update: UpdateForm,
+}
+
+/// How a pre-training unit's update is written. Spec: arithmetic §8.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(tag = "form", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum UpdateForm {
+    /// Eight bits a value.
+    Dense,
+    /// The largest values of every chunk. What is lost is added to the next update of the miner,
+    /// multiplied by a decay of at most one.
+    Sparse {
+        /// β of the error feedback.
+        feedback_decay: Micro,
+    },
+}
+
+impl UpdateForm {
+    /// The decay of what an update loses, where that is not lost for good.
+    #[must_use]
+    pub const fn feedback_decay(self) -> Option<Micro> {
+        match self {
+            Self::Dense => None,
+            Self::Sparse { feedback_decay } => Some(feedback_decay),
+        }
+    }
 }
 
 /// Reinforcement learning by GRPO with two-sided clipping (arXiv:2505.07291).
@@ -224,6 +253,14 @@ impl Recipe {
         match self.phase(next) {
             Some(Phase::Reinforce) => self.reinforce.rollout_units_count,
             Some(Phase::Pretrain) | None => 0,
+        }
+    }
+    /// How a step's updates are written.
+    #[must_use]
+    pub const fn update(&self, step: crate::Step) -> UpdateForm {
+        match self.phase(step) {
+            Some(Phase::Pretrain) => self.pretrain.update,
+            Some(Phase::Reinforce) | None => UpdateForm::Dense,
         }
     }
     /// How a step's gradient units are cut into segments. A reinforcement unit is one.

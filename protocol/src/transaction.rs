@@ -82,6 +82,8 @@ pub enum Body {
         tokens_count: u32,
         /// Mean inner loss in millionths of a nat.
         loss_micro: i64,
+        /// What the update lost, as a file of f32; present exactly where the recipe has feedback.
+        feedback: Option<BlobId>,
     },
     /// A validator holds these units' blobs, and they are canonical.
     AttestBlobs {

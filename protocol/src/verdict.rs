@@ -66,11 +66,13 @@ pub enum Check {
     Lifetime,
     /// Whether the state at the end of a gradient unit's segment differs from re-execution.
     State,
+    /// Whether what a gradient unit's update lost differs from re-execution.
+    Feedback,
 }
 
 impl Check {
     /// All of them, in the order of their bytes.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Availability,
         Self::Encoding,
         Self::Completeness,
@@ -89,6 +91,7 @@ impl Check {
         Self::ProjectionBulk,
         Self::Lifetime,
         Self::State,
+        Self::Feedback,
     ];
 
     /// The stable name, as in JSON.
@@ -113,6 +116,7 @@ impl Check {
             Self::ProjectionBulk => "projection-bulk",
             Self::Lifetime => "lifetime",
             Self::State => "state",
+            Self::Feedback => "feedback",
         }
     }
 }
@@ -181,6 +185,10 @@ impl Check {
             Self::State => (
                 "the state after a segment is what its steps give",
                 "02-gradient §3",
+            ),
+            Self::Feedback => (
+                "what is bound as lost is what the update lost",
+                "02-gradient §5",
             ),
         }
     }

@@ -31,6 +31,36 @@ void check_decode(const row *r)
     expect_boolean(r, "accepted", accepted);
 }
 
+void check_sparse(const row *r)
+{
+    floats update = floats_of(r->input, "values"), lost = copy_of(floats_of(r->input, "lost"));
+    if (lost.count != update.count)
+        fail("what was lost has another length");
+    floats values = new_floats(update.count);
+    bytes out;
+    if (!send(update, lost, float_of(r->input, "decay"), &out, values.at))
+        fail("the values have no encoding");
+    if (!receives(out, update.count))
+        fail("the encoding is refused");
+    expect_bytes(r, "bytes", out.at, out.count);
+    expect_floats(r, "values", values.at, values.count);
+    expect_floats(r, "lost", lost.at, lost.count);
+}
+
+void check_sparse_encode(const row *r)
+{
+    floats update = floats_of(r->input, "values");
+    floats lost = new_floats(update.count), values = new_floats(update.count);
+    bytes out;
+    expect_boolean(r, "accepted", send(update, lost, 0.0f, &out, values.at));
+}
+
+void check_sparse_decode(const row *r)
+{
+    bool accepted = receives(bytes_of(r->input, "bytes"), integer_of(r->input, "count"));
+    expect_boolean(r, "accepted", accepted);
+}
+
 void check_aggregate(const row *r)
 {
     json *list = field(r->input, "updates");

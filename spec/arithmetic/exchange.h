@@ -13,6 +13,11 @@ bool encode(floats values, bytes *update);
 bool decodes(bytes update, size_t count);
 void decompress(bytes update, size_t count, float *values);
 
+/* Sends the largest values of decay times what was lost, plus an update; false where they have no
+   encoding. `lost` is afterwards what is lost, `values` what is sent. */
+bool send(floats update, floats lost, float decay, bytes *out, float *values);
+bool receives(bytes update, size_t count);
+
 typedef struct {
     bytes update;
     uint64_t tokens, cluster;

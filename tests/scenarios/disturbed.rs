@@ -43,3 +43,42 @@ async fn a_disturbed_network_trains_on_and_can_be_replayed() {
         "{points:?}"
     );
 }
+
+/// A sparse update starts from what the miner's updates lost before, which only the miner has: one
+/// that is killed goes on with it, and one that comes late starts from zeros.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_miner_still_has_what_its_sparse_updates_lost() {
+    let events = "miner-2:join@1,miner-1:kill@2";
+    let form = ["--cheats", "none", "--updates", "sparse"];
+    let arguments = ["--fresh", "--steps", "4", "--events", events];
+    let mut devnet = Devnet::start(&[arguments.as_slice(), &form].concat());
+    assert!(devnet.ended().await, "all is well\n{}", devnet.log());
+    let summary = devnet.summary();
+    assert!(
+        summary["loss_last"].as_f64() < summary["loss_first"].as_f64(),
+        "{summary}"
+    );
+    assert!(
+        summary["units"]["accepted"].as_u64() >= Some(4 * 4),
+        "{summary}"
+    );
+    assert_eq!(summary["honest"]["void"], 0, "{summary}");
+    assert_eq!(summary["state_roots_agree"], Value::Bool(true), "{summary}");
+    assert!(devnet.log().contains("miner-1 is killed at step 2"));
+    let log = |name: &str| std::fs::read_to_string(devnet.home().join(name).join("log")).unwrap();
+    for name in ["miner-0", "miner-1", "miner-2"] {
+        assert!(!log(name).contains("lost before is not here"), "{name}");
+        let kept = std::fs::read_dir(devnet.home().join(name).join("feedback")).unwrap();
+        // At most those that the chain names, and those of the last step.
+        assert!((1..=8).contains(&kept.count()), "{name}");
+    }
+    assert!(log("miner-0").contains("the checkpoint was added up"));
+
+    let home = devnet.home();
+    let home = home.to_str().unwrap();
+    let replay = devnet.command(&["replay", "--home", home, "--json"]);
+    assert!(replay.status.success(), "{}", complaint(&replay));
+    let replayed: Value = serde_json::from_str(&text(&replay)).unwrap();
+    assert_eq!(replayed["checkpoints"], summary["steps"]);
+    assert_eq!(replayed["checkpoint"], summary["checkpoint"]);
+}

@@ -241,6 +241,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         beacon: &Beacon::from_bytes([2; 32]),
         model: &bench.model,
         generation: None,
+        feedback: None,
     };
     bench.gradient("pre-training", &inputs)?;
     inputs.unit = unit(4, UnitKind::Gradient);

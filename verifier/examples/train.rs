@@ -110,6 +110,7 @@ impl Run {
                 beacon,
                 model: &self.now.model,
                 generation,
+                feedback: None,
             };
             let mut files = BTreeMap::new();
             let mut keep = |file: &[u8]| {

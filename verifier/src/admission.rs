@@ -4,10 +4,12 @@
 //! without running the model is checked for every blob: sizes, token ids, ends of responses, the
 //! weight in the aggregate, the form of updates, and that the root binds this very blob.
 
-use engine::trainer::{CompressedUpdate, compress, compress::encoded_length};
 use miner::{
     ExecuteError, World,
-    gradient::{losses_count, tokens_count_max},
+    gradient::{
+        exchange::{self, ReadError},
+        losses_count, tokens_count_max,
+    },
     model,
     rollout::{ends_lawfully, proofs_count},
 };
@@ -102,7 +104,7 @@ pub enum AdmitError {
     },
     /// Bytes that are no compressed update of this model.
     #[error(transparent)]
-    Update(#[from] compress::DecodeError),
+    Update(#[from] ReadError),
     /// A step that has no such units.
     #[error("step {step} is not one of the run's {steps_count} steps")]
     Step {
@@ -229,7 +231,8 @@ pub fn blob_bytes_max(unit: UnitId, recipe: &Recipe, is_open: bool) -> Result<u6
             let phase = recipe.phase(unit.step);
             let losses = phase.map_or(0, |phase| losses_count(recipe, phase));
             let seals = recipe.segments(unit.step).count();
-            let update = encoded_length(model::parameters_count(recipe)?) as u64;
+            let values_count = model::parameters_count(recipe)?;
+            let update = exchange::bytes_max(recipe.update(unit.step), values_count) as u64;
             // Losses, seals, the weight, the count of seals, the length of the update.
             let states = 8 * u64::from(losses) + 32 * u64::from(seals);
             Ok(head + states + 4 + 4 + 4 + update)
@@ -360,7 +363,7 @@ fn check_update(
         return Err(AdmitError::Weight { found, limit });
     }
     let length = model::parameters_count(recipe)?;
-    CompressedUpdate::decode(payload.update.as_slice(), length)?;
+    exchange::read(recipe.update(step), payload.update.as_slice(), length)?;
     Ok(())
 }
 

@@ -3,18 +3,22 @@
 use engine::{
     Device, GenerationOptions, GenerationRequest, InputError, Parameters, Sampling, Threads,
     trainer::{
-        AggregateError, Batch, CompressedUpdate, Gradients, OuterState, Part, Robustness, Update,
-        Workspace, aggregate, compress, cross_entropy, outer::OuterError,
+        AggregateError, Batch, CompressedUpdate, Gradients, OuterState, Part, Robustness,
+        Workspace, aggregate, cross_entropy, outer::OuterError,
     },
 };
 use environment::{END_OF_SEQUENCE, Split};
-use miner::{ExecuteError, World, model};
+use miner::{
+    ExecuteError, World,
+    gradient::exchange::{self, ReadError},
+    model,
+};
 use protocol::{
     Step,
     checkpoint::Evaluation,
     gradient::Payload,
     identifiers::tagged_hash,
-    recipe::{Phase, Recipe},
+    recipe::{Phase, Recipe, UpdateForm},
     task::UnitId,
 };
 use std::collections::BTreeMap;
@@ -45,7 +49,7 @@ pub enum AdvanceError {
         /// The unit.
         unit: UnitId,
         /// What is wrong.
-        source: compress::DecodeError,
+        source: ReadError,
     },
     /// Updates without weight, or with too much.
     #[error(transparent)]
@@ -83,7 +87,8 @@ pub fn advance(
         let rule = model::outer_optimizer(recipe, step);
         let threads = Threads::new(1);
         let robustness = model::robustness(recipe);
-        let gradient = combine(&outer.centre(&rule), updates, &robustness, &threads)?;
+        let (centre, form) = (outer.centre(&rule), recipe.update(step));
+        let gradient = combine(&centre, (updates, form), &robustness, &threads)?;
         next.outer
             .step(&rule, &mut next.model, &gradient, &threads)?;
     }
@@ -100,7 +105,7 @@ pub fn advance(
 /// bond, so whoever splits a bond gains no weight but what the cap would have taken.
 fn combine(
     centre: &CompressedUpdate,
-    updates: &[Payload],
+    (updates, form): (&[Payload], UpdateForm),
     robustness: &Robustness,
     threads: &Threads,
 ) -> Result<Vec<f32>, AdvanceError> {
@@ -108,7 +113,7 @@ fn combine(
     let mut parts = Vec::with_capacity(updates.len());
     for payload in updates {
         let unit = payload.unit;
-        let update = Update::dense(payload.update.as_slice(), centre.value_count())
+        let update = exchange::read(form, payload.update.as_slice(), centre.value_count())
             .map_err(|source| AdvanceError::Update { unit, source })?;
         let count = clusters.len();
         parts.push(Part {

@@ -7,11 +7,11 @@
 use crate::{differences, rollout::Judgement, unavailable, undecodable, verdict};
 use engine::{
     Device,
-    trainer::{CompressedUpdate, InnerState, file},
+    trainer::{InnerState, file},
 };
 use miner::{
     ExecuteError, GradientInputs, World,
-    gradient::{Stretch, Work, pretrain, replay, segments, tokens_count},
+    gradient::{Stretch, Work, exchange, pretrain, replay, segments, tokens_count},
 };
 use protocol::{
     BlobId,
@@ -29,6 +29,8 @@ pub struct Claimed {
     pub tokens_count: u32,
     /// The committed loss.
     pub loss_micro: i64,
+    /// The file of what the update lost, where the recipe has feedback.
+    pub feedback: Option<BlobId>,
     /// The segment that is judged.
     pub segment: u32,
     /// The state from which it starts; nothing of the first, and while nobody has shown it.
@@ -49,7 +51,9 @@ impl Claimed {
         segment: u32,
         file: impl Fn(&BlobId) -> Option<&'a [u8]>,
     ) -> Option<Self> {
-        let Work { payload, states } = work;
+        let Work {
+            payload, states, ..
+        } = work;
         let state = |boundary: u32| states.get(boundary.checked_sub(1)? as usize);
         let start = match state(segment) {
             Some(state) => {
@@ -70,6 +74,7 @@ impl Claimed {
             root: payload.root()?,
             tokens_count: payload.tokens_count,
             loss_micro: payload.loss_micro(),
+            feedback: work.feedback(),
             segment,
             start,
             last,
@@ -83,6 +88,8 @@ struct Expected {
     tokens_count: u32,
     stretch: Stretch,
     update: Vec<u8>,
+    /// What names that which the update loses.
+    feedback: Option<BlobId>,
 }
 
 /// Repeats the segment and reports every check.
@@ -115,6 +122,16 @@ pub fn judge(
         let differs = claimed.opened != sketch;
         findings.push(Finding::exact(Check::State, u64::from(differs)));
     }
+    if inputs
+        .recipe
+        .update(inputs.unit.step)
+        .feedback_decay()
+        .is_some()
+    {
+        let lost = expected.and_then(|expected| expected.feedback);
+        let differs = lost.is_none() || claimed.feedback != lost;
+        findings.push(Finding::exact(Check::Feedback, u64::from(differs)));
+    }
     Judgement {
         sketch,
         ..Judgement::without_sketch(verdict(findings))
@@ -136,10 +153,12 @@ fn expected(
     let last = claimed.last.as_deref();
     let shown = || last.map(|last| pretrain::difference(inputs, last));
     let values = stretch.values.take().or_else(shown).unwrap_or_default();
+    let sent = exchange::compress(inputs, &values)?;
     Ok(Expected {
         tokens_count,
         stretch,
-        update: CompressedUpdate::compress(&values)?.encode(),
+        feedback: sent.lost.as_deref().map(exchange::name),
+        update: sent.update,
     })
 }
 
@@ -160,6 +179,7 @@ const fn accuses(error: &ExecuteError) -> bool {
         | ExecuteError::Input(_)
         | ExecuteError::Activations(_)
         | ExecuteError::Proof(_)
+        | ExecuteError::Feedback { .. }
         | ExecuteError::Keep { .. }
         | ExecuteError::TooMany(_) => false,
     }
@@ -168,7 +188,8 @@ const fn accuses(error: &ExecuteError) -> bool {
 /// A wrong unit, a wrong miner, an update that is not one of this model, missing seals.
 fn misencoded(inputs: &GradientInputs<'_>, found: &Payload) -> u64 {
     let length = inputs.model.as_slice().len();
-    let update = CompressedUpdate::decode(found.update.as_slice(), length);
+    let form = inputs.recipe.update(inputs.unit.step);
+    let update = exchange::read(form, found.update.as_slice(), length);
     let seals = found.seals.as_slice().len();
     u64::from(found.unit != inputs.unit)
         + u64::from(found.miner != inputs.miner)

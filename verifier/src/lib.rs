@@ -34,6 +34,7 @@
 //!     beacon: &Beacon::from_bytes([2; 32]),
 //!     model: &model,
 //!     generation: None,
+//!     feedback: None,
 //! };
 //! let payload = gradient::payload(&inputs, &Device::cpu(1))?;
 //! let blob = encode(&payload);

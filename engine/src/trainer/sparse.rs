@@ -405,6 +405,18 @@ impl Feedback {
         }
     }
 
+    /// This was lost, `[values]`.
+    #[must_use]
+    pub fn of(lost: Vec<f32>) -> Self {
+        Self { lost }
+    }
+
+    /// What was lost, `[values]`.
+    #[must_use]
+    pub fn into_lost(self) -> Vec<f32> {
+        self.lost
+    }
+
     /// What was lost, `[values]`.
     #[must_use]
     pub fn lost(&self) -> &[f32] {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 pub(super) fn rows(threads: &Threads) -> Vec<Value> {
     let mut rows = compressions();
     rows.extend(refusals());
+    rows.extend(super::sparse::rows());
     rows.extend(super::aggregates::rows(threads));
     for case in cases() {
         rows.push(file(&case));

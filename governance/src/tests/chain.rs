@@ -14,7 +14,7 @@ use protocol::{
     Address, Amount, EnvironmentHash, Height, Micro, ProposalId, RunId,
     codec::{BoundedVec, Text},
     proposal::{Action, Guard, Payload, Track, Weights},
-    recipe::{Aggregation, ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
+    recipe::{Aggregation, ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule, UpdateForm},
 };
 
 /// The account with a number.
@@ -242,6 +242,7 @@ pub(crate) fn recipe() -> Box<Recipe> {
             gradient_norm_max: Micro::ONE,
             outer_learning_rate: Micro::ONE,
             outer_momentum: Micro::ZERO,
+            update: UpdateForm::Dense,
         },
         reinforce: Reinforce {
             steps_count: 2,

@@ -220,6 +220,7 @@ fn committed(body: &Body) -> Option<(UnitId, BlobId, u64, Claim)> {
         blob_bytes,
         tokens_count,
         loss_micro,
+        feedback,
     } = body
     else {
         return None;
@@ -228,6 +229,7 @@ fn committed(body: &Body) -> Option<(UnitId, BlobId, u64, Claim)> {
         root: *root,
         tokens_count: *tokens_count,
         loss_micro: *loss_micro,
+        feedback: *feedback,
     };
     Some((*unit, *blob, *blob_bytes, claim))
 }

@@ -195,11 +195,13 @@ fn dispatch(
             blob_bytes,
             tokens_count,
             loss_micro,
+            feedback,
         } => {
             let claim = Claim::Gradient {
                 root: *root,
                 tokens_count: *tokens_count,
                 loss_micro: *loss_micro,
+                feedback: *feedback,
             };
             let bound = Bound {
                 unit: *unit,

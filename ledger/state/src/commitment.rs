@@ -140,7 +140,21 @@ pub(crate) fn check_claim(recipe: &Recipe, unit: UnitId, claim: Claim) -> Result
             }
             Ok(())
         }
-        (UnitKind::Gradient, Claim::Gradient { tokens_count, .. }) if tokens_count > 0 => Ok(()),
+        (
+            UnitKind::Gradient,
+            Claim::Gradient {
+                tokens_count,
+                feedback,
+                ..
+            },
+        ) if tokens_count > 0 => {
+            let is_fed_back = recipe.update(unit.step).feedback_decay().is_some();
+            if feedback.is_some() == is_fed_back {
+                Ok(())
+            } else {
+                Err(Rejection::ClaimMismatch { unit })
+            }
+        }
         (UnitKind::Rollout | UnitKind::Gradient, _) => Err(Rejection::ClaimMismatch { unit }),
     }
 }

@@ -15,6 +15,7 @@
 //! * [`reward`] and [`slash`]: settled units pay or cost; [`bond`]s come and [`leave`];
 //! * [`staking`]: stake answers for validators and gives them power; [`emission`]: new tokens for
 //!   verified work;
+//! * [`feedback`]: what a miner's updates lost is the start of its next ones;
 //! * [`checkpoint`]: validators agree on the next checkpoint and the next step opens.
 //!
 //! A block is valid only if every transaction in it is; a proposer leaves the others out. The
@@ -38,6 +39,7 @@ pub mod commitment;
 pub mod emission;
 pub mod equivocation;
 pub mod event;
+pub mod feedback;
 pub mod genesis;
 pub mod leave;
 pub mod opening;

@@ -5,7 +5,7 @@ use crate::{
     bond::Miner,
     class,
     event::{Event, GradientUnits, MissingUnit},
-    proposal,
+    feedback, proposal,
     run::{self, Closed, Run, Stage},
     slash,
     unit::{self, Claim, Outcome, Unit, VoidReason},
@@ -118,6 +118,7 @@ fn open(
     ];
     for (kind, count) in counts {
         let owners = assign(&beacon, kind, count, &shares);
+        let mut slots = feedback::Slots::default();
         for (index, miner) in (0..count).zip(owners) {
             let unit = UnitId {
                 run: id,
@@ -126,7 +127,11 @@ fn open(
                 index,
             };
             let terms = terms(view, unit, miner, plant_rate);
-            view.put(&unit, &Unit::assigned(miner, deadline, terms));
+            let assigned = Unit {
+                feedback: feedback::before(view, &recipe, unit, (miner, &mut slots)),
+                ..Unit::assigned(miner, deadline, terms)
+            };
+            view.put(&unit, &assigned);
         }
     }
     run.stage = Stage::Working {
@@ -301,6 +306,7 @@ fn close(
     if units.iter().any(|(_, unit)| unit.outcome().is_none()) {
         return Vec::new();
     }
+    feedback::carry(view, (id, run.step), &units);
     let closed = measure(&units, beacon, height);
     view.put(&(id, run.step), &closed);
     run.stage = Stage::Attesting {

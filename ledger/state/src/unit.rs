@@ -35,6 +35,8 @@ pub enum Claim {
         tokens_count: u32,
         /// Mean inner loss in millionths of a nat.
         loss_micro: i64,
+        /// What the update lost, where the recipe has feedback.
+        feedback: Option<BlobId>,
     },
 }
 
@@ -453,6 +455,9 @@ pub struct Unit {
     pub plant_rate: Micro,
     /// What its miner has opened.
     pub opening: Opening,
+    /// What its miner's updates have lost before, which this one starts from; nothing where that
+    /// is all zeros, or the recipe has no feedback.
+    pub feedback: Option<BlobId>,
     /// The part of a gradient unit that is judged, once it is drawn.
     pub challenge: Option<Challenge>,
     /// By which limits it is judged; nothing where every difference is proof.
@@ -487,6 +492,7 @@ impl Unit {
                 plant: None,
                 sketch: None,
             },
+            feedback: None,
             challenge: None,
             class,
         }

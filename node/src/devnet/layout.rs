@@ -315,11 +315,14 @@ fn genesis(
     let miners = layout.of(Role::Miner);
     let at_start = miners.filter(|miner| !joins_late(&options.events, &miner.name));
     let miners_count = u32::try_from(at_start.count()).unwrap_or(u32::MAX);
-    let recipe = match (options.recipe.as_deref(), options.training) {
+    let mut recipe = match (options.recipe.as_deref(), options.training) {
         (Some(path), _) => read_recipe(path, miners_count)?,
         (None, Training::Both) => default_recipe::recipe(layout.seed, miners_count),
         (None, Training::Pretrain) => default_recipe::pretraining(layout.seed, miners_count),
     };
+    if let Some(form) = options.updates {
+        recipe.pretrain.update = form;
+    }
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .context("the clock is before 1970")?;

@@ -4,7 +4,12 @@
 
 use protocol::{
     Amount, EnvironmentHash, Micro,
-    recipe::{Aggregation, ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
+    recipe::{Aggregation, ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule, UpdateForm},
+};
+
+/// Sparse updates, whose losses decay by a twentieth a step.
+pub const SPARSE: UpdateForm = UpdateForm::Sparse {
+    feedback_decay: Micro::new(950_000),
 };
 
 /// The recipe of a devnet with this many miners, whose model starts from this seed.
@@ -103,6 +108,7 @@ const fn pretrain() -> Pretrain {
         gradient_norm_max: Micro::new(1_000_000),
         outer_learning_rate: Micro::new(700_000),
         outer_momentum: Micro::new(900_000),
+        update: UpdateForm::Dense,
     }
 }
 

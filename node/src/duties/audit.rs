@@ -154,10 +154,10 @@ async fn judge(
     let updates = async { Ok(chain.view(|view| work::updates(view, id.run, last))) };
     bench.follow(&recipe, &context, updates).await?;
     let blob = bench.blob(blob, blob_bytes).await?;
-    let chain_id = chain.id();
+    let (chain_id, inputs) = (chain.id(), (&inputs[..], bound.feedback));
     let owner = (id, miner);
     let computation =
-        Computation::gather(bench, (chain_id, recipe), &context, owner, &inputs).await?;
+        Computation::gather(bench, (chain_id, recipe), &context, owner, inputs).await?;
     computation.fetch_states(bench, &mut bound).await?;
     let device = bench.device();
     let work = Work::Audit(Sort {

@@ -139,7 +139,8 @@ async fn gathered(
         .view(|view| about(view, id))
         .with_context(|| format!("unit {id} is not of the current step"))?;
     let recipe = (chain.id(), recipe);
-    let computation = Computation::gather(bench, recipe, &context, owner, &inputs).await?;
+    let inputs = (&inputs[..], bound.feedback);
+    let computation = Computation::gather(bench, recipe, &context, owner, inputs).await?;
     computation.fetch_states(bench, &mut bound).await?;
     Ok((computation, bound))
 }

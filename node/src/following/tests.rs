@@ -85,6 +85,7 @@ fn payload(recipe: &Recipe, now: &verifier::Successor, step: u64, index: u32) ->
         beacon: &Beacon::from_bytes([7; 32]),
         model: &now.model,
         generation: None,
+        feedback: None,
     };
     gradient::payload(&inputs, &Device::cpu(1)).unwrap()
 }

@@ -47,7 +47,8 @@ impl Miner {
         if !self.making.wants(unit) {
             return;
         }
-        let Some(computation) = self.gathered(context, unit, &convicted.inputs).await else {
+        let inputs = (&convicted.inputs[..], convicted.feedback);
+        let Some(computation) = self.gathered(context, unit, inputs).await else {
             return;
         };
         let (bench, convicted) = (Arc::clone(&self.bench), convicted.clone());
@@ -94,6 +95,7 @@ async fn is_misjudged(
         plant: None,
         class: convicted.limits,
         challenge: None,
+        feedback: None,
         states: States::default(),
     };
     let device = bench.device();

@@ -62,7 +62,8 @@ impl Miner {
         if !self.showing.wants(unit) {
             return;
         }
-        let Some(computation) = self.gathered(context, unit, &[]).await else {
+        let inputs = (&[][..], disputed.feedback);
+        let Some(computation) = self.gathered(context, unit, inputs).await else {
             return;
         };
         let Ok(recipe) = self.recipe(context.run).await else {
@@ -110,6 +111,7 @@ fn bound(disputed: &DisputedUnit) -> Bound {
         plant: None,
         class: None,
         challenge: Some(disputed.challenge),
+        feedback: disputed.feedback,
         states: States::default(),
     }
 }

@@ -16,6 +16,7 @@ use crate::{
 use adversaries::Conduct;
 use anyhow::{Result, anyhow};
 use protocol::{
+    BlobId,
     recipe::Recipe,
     task::{UnitId, UnitKind},
 };
@@ -88,7 +89,8 @@ impl Miner {
         if !self.making.wants(id) {
             return;
         }
-        let Some(computation) = self.gathered(context, id, &unit.inputs).await else {
+        let inputs = (&unit.inputs[..], unit.feedback);
+        let Some(computation) = self.gathered(context, id, inputs).await else {
             return;
         };
         let secrets = self.secrets(unit.plant_rate);
@@ -106,8 +108,13 @@ impl Miner {
         &mut self,
         context: &StepContext,
         unit: UnitId,
-        inputs: &[Input],
+        (inputs, feedback): (&[Input], Option<BlobId>),
     ) -> Option<impl Future<Output = Result<Computation>> + Send + 'static> {
+        if let Some(lost) = feedback
+            && let Err(error) = self.serve_feedback(unit, lost).await
+        {
+            tracing::warn!(%unit, "{error:#}");
+        }
         let recipe = match self.recipe(context.run).await {
             Ok(recipe) => recipe,
             Err(error) => {
@@ -126,7 +133,8 @@ impl Miner {
         let client = Arc::clone(&self.client);
         Some(async move {
             follow(&bench, &client, &chain.1, &context).await?;
-            Computation::gather(&bench, chain, &context, owner, &inputs).await
+            let inputs = (&inputs[..], feedback);
+            Computation::gather(&bench, chain, &context, owner, inputs).await
         })
     }
     /// Gets a step's checkpoint although no unit of it is this miner's: the way from there to the
@@ -174,9 +182,13 @@ impl Miner {
             body,
             opening,
             states,
+            feedback,
         } = product;
         if !states.is_empty() {
             self.trajectories.keep(unit, states)?;
+        }
+        if let Some(lost) = feedback {
+            self.feedbacks.keep(unit, &lost)?;
         }
         if let Some(opening) = opening {
             self.openings.insert(unit, opening);

@@ -131,6 +131,9 @@ impl Miner {
             tracing::warn!(%unit, "no state at {:?} to show", due.boundaries);
             return Ok(());
         };
+        if let Some(lost) = due.unit.feedback {
+            self.serve_feedback(unit, lost).await?;
+        }
         if !due.is_audited {
             for opened in opening.states.as_slice() {
                 for file in files(&opened.state) {

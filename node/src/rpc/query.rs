@@ -18,7 +18,7 @@ use ledger_state::{
     verdict::dispute::{self, Dispute, Place},
 };
 use protocol::{
-    Address, Amount, BlockId, Height, Micro, Nonce, RunId, StateRoot, Step, TransactionId,
+    Address, Amount, BlobId, BlockId, Height, Micro, Nonce, RunId, StateRoot, Step, TransactionId,
     block::{Block, Header},
     checkpoint::Checkpoint,
     class::{Class, Level, Listed},
@@ -160,6 +160,8 @@ pub struct UnitAnswer {
     pub opening: Opening,
     /// Of a drawn gradient unit: the segment that is judged, and the states shown.
     pub challenge: Option<Challenge>,
+    /// What its miner's updates had lost before.
+    pub feedback: Option<BlobId>,
     /// The answer in a sentence.
     pub summary: String,
 }
@@ -309,6 +311,7 @@ pub fn unit(chain: &Chain, id: UnitId) -> Option<UnitAnswer> {
         plant_rate: _,
         class: _,
         opening,
+        feedback,
         challenge,
     } = unit;
     Some(UnitAnswer {
@@ -323,6 +326,7 @@ pub fn unit(chain: &Chain, id: UnitId) -> Option<UnitAnswer> {
         dispute,
         opening,
         challenge,
+        feedback,
         summary,
     })
 }

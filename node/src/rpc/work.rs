@@ -5,7 +5,7 @@ use governance::parameters::Name;
 use ledger_state::{
     View, account,
     bond::{Miner, Status},
-    class,
+    class, feedback,
     run::{self, Run, Stage},
     sample, task,
     unit::{self, Challenge, Claim, Commitment},
@@ -79,6 +79,8 @@ pub struct WorkUnit {
     pub deadline: Height,
     /// Rollouts to learn from.
     pub inputs: Vec<Input>,
+    /// What the miner's updates lost before, which a gradient unit starts from.
+    pub feedback: Option<BlobId>,
     /// Probability that a fault must be planted in it, in millionths.
     pub plant_rate: Micro,
     /// Probability that it is audited, in millionths, as things stand.
@@ -104,6 +106,8 @@ pub struct ConvictedUnit {
     pub limits: Option<Class>,
     /// Rollouts that it learned from.
     pub inputs: Vec<Input>,
+    /// What the miner's updates had lost before.
+    pub feedback: Option<BlobId>,
     /// Probability that a fault had to be planted in it, in millionths.
     pub plant_rate: Micro,
 }
@@ -121,6 +125,8 @@ pub struct DisputedUnit {
     pub claim: Claim,
     /// The blob that was bound.
     pub blob: BlobId,
+    /// What the miner's updates had lost before.
+    pub feedback: Option<BlobId>,
 }
 
 /// A unit that was not paid.
@@ -162,6 +168,8 @@ pub struct WorkStep {
     pub convicted: Vec<ConvictedUnit>,
     /// This miner's units about which it owes a move.
     pub disputed: Vec<DisputedUnit>,
+    /// Files of what its updates lost, from which units of this step or later ones start.
+    pub feedback: Vec<BlobId>,
 }
 
 /// Everything a miner acts on.
@@ -285,6 +293,7 @@ fn step(view: &View<'_>, id: RunId, run: &Run, miner: Address) -> Option<WorkSte
         unit: *unit,
         deadline: state.deadline,
         inputs: inputs(view, *unit),
+        feedback: state.feedback,
         plant_rate: state.plant_rate,
         audit_rate: sample::rate(view, &parameters, *unit, miner),
     };
@@ -306,7 +315,24 @@ fn step(view: &View<'_>, id: RunId, run: &Run, miner: Address) -> Option<WorkSte
         due,
         convicted,
         disputed,
+        feedback: lost(view, id, miner, run.step),
     })
+}
+
+/// Files of what a miner's updates lost that the chain may yet ask for.
+fn lost(view: &View<'_>, run: RunId, miner: Address, step: Step) -> Vec<BlobId> {
+    let units = unit::of_step(view, run, step, UnitKind::Gradient).into_iter();
+    let own = units.filter(|(_, unit)| unit.miner == miner);
+    let started = own.filter_map(|(_, unit)| unit.feedback);
+    let mut files: Vec<BlobId> = feedback::lost(view, run, miner)
+        .0
+        .into_iter()
+        .flatten()
+        .chain(started)
+        .collect();
+    files.sort_unstable();
+    files.dedup();
+    files
 }
 
 /// The boundaries whose states the miner of a drawn gradient unit owes.
@@ -333,6 +359,7 @@ fn convicted(
         claim: commitment.claim,
         limits: unit.class.and_then(|listed| class::class(view, listed)),
         inputs: inputs(view, id),
+        feedback: unit.feedback,
         plant_rate: unit.plant_rate,
     })
 }
@@ -361,6 +388,7 @@ fn disputed(view: &View<'_>, id: UnitId, unit: &ledger_state::unit::Unit) -> Opt
         challenge: unit.challenge?,
         claim: commitment.claim,
         blob: commitment.blob,
+        feedback: unit.feedback,
     })
 }
 

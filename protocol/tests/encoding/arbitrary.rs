@@ -108,6 +108,7 @@ fn work() -> impl Strategy<Value = Body> {
                 blob_bytes,
                 tokens_count,
                 loss_micro,
+                feedback: (tokens_count % 2 == 0).then_some(blob),
             }
         ),
         vec(unit(), 0..=64).prop_map(|units| Body::AttestBlobs {

@@ -11,7 +11,7 @@ use protocol::{
     gradient::{self, Moments, OpenedState, State, StateOpening},
     proof::toploc::Thresholds,
     proposal::{Action, Amendment, Artifact, Cohort, Guard, Module, Payload, Track, Weights},
-    recipe::{Aggregation, ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
+    recipe::{Aggregation, ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule, UpdateForm},
     reward::Payout,
     rollout::{
         self, Correction, Equivocation, Finish, Group, Opened, Opening, Root, Salts, Sample, Seal,
@@ -308,6 +308,7 @@ pub(crate) fn bodies() -> Vec<Body> {
             blob_bytes: 8_192,
             tokens_count: 2_048,
             loss_micro: -7,
+            feedback: Some(BlobId::of(b"feedback")),
         },
         Body::AttestBlobs {
             units: BoundedVec::new(vec![rollout, unit(UnitKind::Gradient)]).unwrap(),
@@ -575,6 +576,9 @@ fn pretrain() -> Pretrain {
         gradient_norm_max: Micro::ONE,
         outer_learning_rate: Micro::new(700_000),
         outer_momentum: Micro::new(900_000),
+        update: UpdateForm::Sparse {
+            feedback_decay: Micro::new(950_000),
+        },
     }
 }
 

@@ -69,6 +69,7 @@ fn units(
             beacon: &beacon,
             model,
             generation: None,
+            feedback: None,
         };
         Ok(match cheat.filter(|_| index < LIARS) {
             Some(cheat) => {

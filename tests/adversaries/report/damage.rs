@@ -293,6 +293,7 @@ impl Run<'_> {
                     model,
                     rollouts: own.cloned().collect(),
                 }),
+                feedback: None,
             };
             gradient::payload(&inputs, &self.subject.device)
         };

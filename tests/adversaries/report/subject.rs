@@ -138,6 +138,7 @@ fn pretrained(recipe: &Recipe, device: &Device) -> Result<Parameters> {
                 beacon: &beacon(step),
                 model: &now.model,
                 generation: None,
+                feedback: None,
             };
             gradient::payload(&inputs, device)
         };

@@ -177,6 +177,7 @@ proptest! {
             root: NO_ROOT,
             tokens_count: 1,
             loss_micro: 0,
+            feedback: None,
             segment: 0,
             start: None,
             last: None,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod checkpoints;
+mod feedback;
 mod gradients;
 mod hostile;
 mod rollouts;

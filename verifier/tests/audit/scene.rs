@@ -86,6 +86,7 @@ pub(crate) fn pretrain_updates(
             beacon: &beacon(step),
             model,
             generation: None,
+            feedback: None,
         };
         gradient::payload(&inputs, &device()).unwrap()
     };
@@ -154,6 +155,7 @@ impl Scene {
             beacon,
             model: &self.before,
             generation: None,
+            feedback: None,
         }
     }
 
@@ -169,6 +171,7 @@ impl Scene {
                 model: &self.before,
                 rollouts: self.rollouts.clone(),
             }),
+            feedback: None,
         }
     }
 
@@ -321,6 +324,7 @@ pub(crate) fn judge_bare(inputs: &GradientInputs<'_>, payload: &gradients::Paylo
         root: payload.root().unwrap_or(NO_ROOT),
         tokens_count: payload.tokens_count,
         loss_micro: payload.loss_micro(),
+        feedback: None,
         segment: 0,
         start: None,
         last: None,

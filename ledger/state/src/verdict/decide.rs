@@ -186,7 +186,7 @@ fn by_quorum(unit: &Unit, count: &Count, convict: fn(Finding) -> Decision) -> Op
 /// the unit's own; the states of a gradient unit only its miner has, and must serve.
 fn missing(unit: &Unit) -> VoidReason {
     let has_states = |challenge: &Challenge| !challenge.needed().is_empty();
-    if unit.challenge.as_ref().is_some_and(has_states) {
+    if unit.feedback.is_some() || unit.challenge.as_ref().is_some_and(has_states) {
         VoidReason::Withheld
     } else {
         VoidReason::Lost

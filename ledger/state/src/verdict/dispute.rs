@@ -40,7 +40,7 @@ use engine_trace::dispute::Side;
 use governance::parameters::Name;
 use protocol::{
     Address, Height, RunId,
-    recipe::Phase,
+    recipe::{Phase, UpdateForm},
     task::{UnitId, UnitKind},
     verdict::{Check, Finding},
 };
@@ -187,9 +187,10 @@ pub fn open_of(view: &View<'_>, id: UnitId, unit: &Unit) -> Option<Dispute> {
     of(view, id, unit).filter(|dispute| dispute.side().is_some())
 }
 
-/// Checks about which a dispute decides: what the steps of a segment and the update are.
-const fn is_computed(check: Check) -> bool {
-    matches!(check, Check::Loss | Check::Update | Check::State)
+/// Checks about which a dispute decides: what the steps of a segment are, and a dense update.
+const fn is_computed(check: Check, form: UpdateForm) -> bool {
+    let is_dense = matches!(form, UpdateForm::Dense);
+    matches!(check, Check::Loss | Check::State) || (is_dense && matches!(check, Check::Update))
 }
 
 /// Opens the dispute about a unit that was convicted of this, if it can be had: about a segment of
@@ -201,7 +202,8 @@ pub(super) fn open(
     finding: Finding,
     height: Height,
 ) -> Option<Vec<Event>> {
-    let is_disputable = id.kind == UnitKind::Gradient && is_computed(finding.check);
+    let form = run::recipe(view, id.run)?.update(id.step);
+    let is_disputable = id.kind == UnitKind::Gradient && is_computed(finding.check, form);
     let ends = unit.challenge.is_some_and(|challenge| ended(&challenge));
     if !is_disputable || !ends || Task::of(view, id, unit).is_none() {
         return None;

@@ -9,6 +9,7 @@ mod audits;
 mod beacons;
 mod disputes;
 mod equivocation;
+mod feedback;
 mod life_of_a_contribution;
 mod money;
 mod openings;

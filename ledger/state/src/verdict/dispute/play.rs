@@ -62,7 +62,7 @@ fn moved(task: &Task, dispute: &mut Dispute, play: Move) -> Result<Option<Operat
             let game = Box::new(about(task, &dispute.steps, index)?);
             dispute.place = Place::Step { index, game };
         }
-        (Place::Complaint, Move::Update(proof)) => {
+        (Place::Complaint, Move::Update(proof)) if task.is_dense() => {
             let is_right = update::is_right(task, &proof)?;
             let block = proof.block;
             return Ok(Some(Operation::Update { block, is_right }));

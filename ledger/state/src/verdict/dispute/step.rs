@@ -15,7 +15,7 @@ use environment::{Corpus, Environment, Row};
 use protocol::{
     BlobId,
     gradient::{Segments, State},
-    recipe::{ModelShape, Pretrain, Recipe},
+    recipe::{ModelShape, Pretrain, Recipe, UpdateForm},
     task::{Beacon, RowSource, UnitId, row_seed},
 };
 
@@ -76,6 +76,11 @@ impl Task {
             recipe,
         })
     }
+    /// Whether a block of the update follows from a piece of each weights.
+    pub(super) const fn is_dense(&self) -> bool {
+        matches!(self.recipe.pretrain.update, UpdateForm::Dense)
+    }
+    /// How the unit's steps are cut.
     pub(super) const fn segments(&self) -> Segments {
         self.recipe.segments(self.id.step)
     }

@@ -38,7 +38,9 @@ const fn way(check: Check) -> Way {
         | Check::Activations
         | Check::Reward
         | Check::Plant => Way::Exact(UnitKind::Rollout),
-        Check::Loss | Check::Update | Check::State => Way::Exact(UnitKind::Gradient),
+        Check::Loss | Check::Update | Check::State | Check::Feedback => {
+            Way::Exact(UnitKind::Gradient)
+        }
         Check::Equivocation => Way::Shown,
         Check::Margin | Check::MarginSum | Check::ProjectionPeak | Check::ProjectionBulk => {
             Way::Tolerant

@@ -396,6 +396,7 @@ impl Court {
             blob_bytes: work.blob.len() as u64,
             tokens_count: work.payload.tokens_count,
             loss_micro: work.payload.loss_micro(),
+            feedback: None,
         };
         chain.block(vec![(key.clone(), commit)]);
         chain.attest_by_all(&[id]);

@@ -166,6 +166,7 @@ fn rollouts_committed_as_a_gradient() -> Rejection {
         blob_bytes,
         tokens_count,
         loss_micro,
+        feedback: None,
     };
     assigned.chain.reject(assigned.owner(), body)
 }

@@ -7,7 +7,7 @@ use protocol::{
     class::ClassTable,
     codec::Text,
     genesis::{self, Genesis},
-    recipe::{Aggregation, ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule},
+    recipe::{Aggregation, ModelShape, Pay, Pretrain, Recipe, Reinforce, Schedule, UpdateForm},
 };
 
 /// What a test may choose.
@@ -174,6 +174,7 @@ fn pretrain() -> Pretrain {
         gradient_norm_max: Micro::ONE,
         outer_learning_rate: Micro::ONE,
         outer_momentum: Micro::ZERO,
+        update: UpdateForm::Dense,
     }
 }
 

@@ -73,8 +73,16 @@ pub(crate) fn commitment_body(chain: &Chain, unit: UnitId) -> Body {
             blob_bytes,
             tokens_count: 64,
             loss_micro: 2_000_000,
+            feedback: feedback(chain, unit),
         },
     }
+}
+
+/// What a unit's update is said to have lost, where the recipe has feedback.
+pub(crate) fn feedback(chain: &Chain, unit: UnitId) -> Option<BlobId> {
+    let recipe = run::recipe(&chain.view(), RUN).unwrap();
+    let decay = recipe.update(unit.step).feedback_decay();
+    decay.map(|_| BlobId::of(format!("lost by {unit}").as_bytes()))
 }
 
 fn gradient_root(chain: &Chain, unit: UnitId) -> Root {
