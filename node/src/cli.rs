@@ -4,7 +4,7 @@ use crate::{
     calibrate, checkpoint, devnet, export, gov, joining, keeping, mining, model, plot, prove,
     query, replay,
     rpc::client::Client,
-    signing, syncing,
+    signing, stake, syncing,
     validator::{self, Role},
     wallet,
 };
@@ -68,6 +68,8 @@ enum Command {
     Verify(prove::VerifyArguments),
     /// Send tokens.
     Transfer(TransferArguments),
+    /// Stake with validators, become one, and leave.
+    Stake(stake::Arguments),
     /// Propose, vote, delegate, and see what a vote would change.
     Gov(gov::arguments::Arguments),
     /// Measure how far honest work of another engine differs, and write its class.
@@ -190,6 +192,60 @@ enum ValidatorCommand {
     /// Carry over what the validator's key has signed, so that it never contradicts itself.
     #[command(subcommand)]
     Signing(signing::Command),
+    /// Make the home of a validator that joins a network which runs already.
+    Init {
+        /// The validator's folder; a new key is made in it.
+        #[arg(long)]
+        home: PathBuf,
+        /// A node of the network, from which the home gets its genesis and its peers.
+        #[arg(long)]
+        node: String,
+        /// The first of three ports to listen on.
+        #[arg(long, default_value_t = 8420)]
+        port: u16,
+        /// The IPv4 address to listen on.
+        #[arg(long, default_value = "0.0.0.0")]
+        listen: std::net::Ipv4Addr,
+        /// Compute threads.
+        #[arg(long, default_value_t = 1)]
+        threads: usize,
+    },
+    /// Write the operator's word that it signs for a holder's stake.
+    Consent {
+        /// The validator's folder.
+        #[arg(long)]
+        home: PathBuf,
+        /// Whose stake it will be.
+        #[arg(long)]
+        holder: Address,
+        /// The file to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+async fn prepare_validator(command: ValidatorCommand) -> Result<()> {
+    match command {
+        ValidatorCommand::Signing(command) => signing::run(&command),
+        ValidatorCommand::Consent { home, holder, out } => stake::consent(&home, holder, &out),
+        ValidatorCommand::Init {
+            home,
+            node,
+            port,
+            listen,
+            threads,
+        } => {
+            let options = joining::Options {
+                node,
+                port,
+                listen: listen.to_string(),
+                threads_count: threads,
+            };
+            joining::prepare(&home, &options).await?;
+            let address = crate::home::key_file(&home.join("operator.key"))?.address();
+            devnet::screen::print(&format!("{}: operator {address}", home.display()))
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -332,8 +388,8 @@ impl Arguments {
         match self.command {
             Command::Devnet(arguments) => devnet::run(arguments.into()).await,
             Command::Validator(arguments) => {
-                if let Some(ValidatorCommand::Signing(command)) = &arguments.command {
-                    return signing::run(command);
+                if let Some(command) = arguments.command {
+                    return prepare_validator(command).await;
                 }
                 crate::shutdown::follow_parent(arguments.end_with_parent)?;
                 let cheat = arguments.cheat.and_then(|choice| choice.0);
@@ -365,6 +421,7 @@ impl Arguments {
             Command::Provenance(arguments) => prove::provenance(arguments).await,
             Command::Verify(arguments) => prove::verify(&arguments),
             Command::Transfer(arguments) => transfer(arguments).await,
+            Command::Stake(arguments) => stake::run(arguments).await,
             Command::Gov(arguments) => gov::run(arguments).await,
             Command::Model(command) => model::run(command),
         }
@@ -390,7 +447,8 @@ async fn verifier(arguments: VerifierArguments) -> Result<()> {
             listen: listen.to_string(),
             threads_count: threads,
         };
-        joining::prepare(&home, &options, bond).await?;
+        joining::prepare(&home, &options).await?;
+        joining::warn_of_bond(&home, &options, bond).await?;
         if init {
             let address = crate::home::key_file(&home.join("operator.key"))?.address();
             return devnet::screen::print(&format!("{}: verifier {address}", home.display()));

@@ -1,6 +1,7 @@
-//! A verifier's home, made from what one node of the network says.
+//! The home of a verifier, or of a validator that joins later, made from what one node of the
+//! network says.
 //!
-//! Whoever wants to audit needs a key, the genesis, and the addresses of validators. The key is
+//! Whoever wants to take part needs a key, the genesis, and the addresses of validators. The key is
 //! made here; the rest comes from any node's HTTP interface. What a node says can cost nothing but
 //! time: a wrong genesis is another chain, on which no honest validator signs.
 
@@ -29,11 +30,11 @@ pub struct Options {
     pub threads_count: usize,
 }
 
-/// Makes a verifier's home, unless there is one, and says what its account needs.
+/// Makes a node's home, unless there is one.
 ///
 /// # Errors
 /// When the node does not answer, is on another chain than the home, or names no validator.
-pub async fn prepare(path: &Path, options: &Options, bond: Option<Amount>) -> Result<()> {
+pub async fn prepare(path: &Path, options: &Options) -> Result<()> {
     let Options {
         node,
         port,
@@ -45,7 +46,7 @@ pub async fn prepare(path: &Path, options: &Options, bond: Option<Amount>) -> Re
     let status: StatusAnswer = client.get("/v1/status").await?;
     let home = Home::open(path)?;
     home.write_genesis(&genesis)?;
-    let address = home.key("operator.key")?.address();
+    home.key("operator.key")?;
     if !path.join("config.toml").exists() {
         let host = host_of(node);
         let peers = |addresses: &[String]| -> Vec<String> {
@@ -76,6 +77,16 @@ pub async fn prepare(path: &Path, options: &Options, bond: Option<Amount>) -> Re
             ..Config::default()
         })?;
     }
+    Ok(())
+}
+
+/// Says what a verifier's account needs.
+///
+/// # Errors
+/// When the node does not answer.
+pub async fn warn_of_bond(path: &Path, options: &Options, bond: Option<Amount>) -> Result<()> {
+    let client = Client::new(vec![options.node.clone()]);
+    let address = Home::open(path)?.key("operator.key")?.address();
     let account: AccountAnswer = client.get(&format!("/v1/accounts/{address}")).await?;
     let bond = bond.unwrap_or(Amount::new(Name::VerifierBondMin.bounds().default));
     let (balance, locked) = (account.balance, account.verifier_bond);

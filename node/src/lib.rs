@@ -42,6 +42,7 @@ pub mod rpc;
 pub mod shutdown;
 pub mod signing;
 pub mod snapshots;
+pub mod stake;
 pub mod syncing;
 pub mod terminal;
 pub mod validator;

@@ -9,5 +9,6 @@ pub mod preview;
 pub mod proofs;
 pub mod query;
 pub mod server;
+pub mod staking;
 pub mod sync;
 pub mod work;

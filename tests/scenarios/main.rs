@@ -21,6 +21,7 @@ mod holder;
 mod life_of_a_contribution;
 mod network_of_processes;
 mod page;
+mod staking;
 mod state_sync;
 mod support;
 mod tolerant;

@@ -44,7 +44,7 @@ const BLOCK_INTERVAL_MS: u64 = 250;
 const SNAPSHOT_BLOCKS: u64 = 40;
 
 /// Audits of a devnet's small units take less than a block, so stages are short.
-const PARAMETERS: &[(Name, u64)] = &[(Name::SortitionStageBlocks, 2)];
+const PARAMETERS: &[(Name, u64)] = &[(Name::SortitionStageBlocks, 2), (Name::EpochBlocks, 40)];
 
 /// What a participant does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

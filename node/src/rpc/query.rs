@@ -14,7 +14,6 @@ use ledger_state::{
         Appeal, Audit, Challenge, Commitment, Conviction, Draw, Opening, Opinion, Outcome, Stage,
         Unit,
     },
-    validator::Validator,
     verdict::dispute::{self, Dispute, Place},
 };
 use protocol::{
@@ -64,7 +63,7 @@ pub struct AccountAnswer {
     pub nonce: Nonce,
     /// The nonce to use next, transactions waiting included.
     pub next_nonce: Nonce,
-    /// Stake held through validators.
+    /// Its stake with validators.
     pub stake: Amount,
     /// What it has locked to audit as a verifier.
     pub verifier_bond: Amount,
@@ -202,19 +201,12 @@ pub fn account(chain: &Chain, address: Address) -> AccountAnswer {
     chain.view(|view| {
         let own = account::account(view, address);
         let verifier: Option<Verifier> = view.get(&address);
-        let validators = view.scan::<Validator>(&());
-        let held = validators
-            .iter()
-            .filter(|(_, validator)| validator.holder == address);
-        let stake = held.fold(Amount::ZERO, |sum, (_, v)| {
-            sum.saturating_add(v.stake.get())
-        });
         AccountAnswer {
             address,
             balance: own.balance,
             nonce: own.nonce,
             next_nonce,
-            stake,
+            stake: super::staking::total(view, address),
             verifier_bond: verifier.map_or(Amount::ZERO, |verifier| verifier.bond),
         }
     })

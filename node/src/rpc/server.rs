@@ -1,7 +1,8 @@
 //! Serves the page and the JSON interface.
 
 use super::{
-    curves, governance, overview::Overview, overview_build, preview, proofs, query, sync, work,
+    curves, governance, overview::Overview, overview_build, preview, proofs, query, staking, sync,
+    work,
 };
 use crate::{
     chain::{Chain, SubmitError, proofs::ProveError},
@@ -218,6 +219,8 @@ pub fn router(served: Arc<Served>) -> Router {
         .route("/v1/roots/{from}/{to}", get(roots))
         .route("/v1/accounts/{address}", get(account))
         .route("/v1/miners/{address}", get(miner))
+        .route("/v1/validators", get(validators))
+        .route("/v1/stakes/{owner}", get(stakes))
         .route("/v1/runs/{run}", get(run))
         .route("/v1/curves/{run}", get(curves))
         .route("/v1/steps/{run}/{step}", get(step))
@@ -356,6 +359,14 @@ async fn roots(State(served): Shared, Path((from, to)): Path<(u64, u64)>) -> Res
 
 async fn account(State(served): Shared, Path(address): Path<Address>) -> Response {
     Json(query::account(&served.chain, address)).into_response()
+}
+
+async fn validators(State(served): Shared) -> Response {
+    Json(staking::validators(&served.chain)).into_response()
+}
+
+async fn stakes(State(served): Shared, Path(owner): Path<Address>) -> Response {
+    Json(staking::stakes(&served.chain, owner)).into_response()
 }
 
 async fn miner(State(served): Shared, Path(address): Path<Address>) -> Response {
