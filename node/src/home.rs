@@ -48,7 +48,7 @@ pub struct Config {
     /// The highest version of the protocol that this program speaks; a validator signals readiness
     /// for a planned version up to it.
     pub ready_for_version: u32,
-    /// Which database keeps blocks and state: `redb` (as is nothing) or `sled`. A store that is
+    /// Which database keeps blocks and state: `sled` (as is nothing) or `redb`. A store that is
     /// there already stays what it is.
     pub store: String,
     /// Blocks that are kept below the tip; 0 for all of them, as an archive does.

@@ -9,10 +9,10 @@ use std::{fmt, path::Path, str::FromStr, sync::Arc};
 /// A database that can keep a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
-    /// redb, the default. Why: `spec/decisions/012-why-redb-beside-sled.md`.
-    #[default]
+    /// redb.
     Redb,
-    /// sled.
+    /// sled, the default. Why: `spec/decisions/012-why-redb-beside-sled.md`.
+    #[default]
     Sled,
 }
 

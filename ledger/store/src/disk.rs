@@ -2,7 +2,7 @@
 //!
 //! A database applies a batch atomically, also across a crash; hence one map for everything, with
 //! the kind of record in the first byte of the key. Which database that is stands behind
-//! [`Database`]: [`RedbStore`] is what nodes use, [`SledStore`] what they can be told to use
+//! [`Database`]: [`SledStore`] is what nodes use, [`RedbStore`] what they can be told to use
 //! (`spec/decisions/012-why-redb-beside-sled.md`).
 //!
 //! A write that failed leaves a database in a state that only reading the disk again can tell. So

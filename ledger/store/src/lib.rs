@@ -10,7 +10,7 @@
 //!   catch up.
 //! * [`DiskStore`] keeps everything in one map of a database, so that one batch, which the database
 //!   applies atomically, is one block. `commit` returns after the file is synchronised to the disk.
-//!   [`RedbStore`] is the default, [`SledStore`] the other choice.
+//!   [`SledStore`] is the default, [`RedbStore`] the other choice.
 //! * [`MemoryStore`] behaves the same, for simulation; one suite runs against both.
 //!
 //! Disks lie. Every record carries a BLAKE3 checksum over its key and its bytes, so a flipped or

@@ -23,7 +23,7 @@ const FILE_BYTES: u64 = 1 << 20;
 /// The small file system.
 const DISK_BYTES: u64 = 8 << 20;
 /// Trials that fill it.
-const FULL_COUNT: u64 = 8;
+const FULL_COUNT: u64 = 4;
 
 /// Writes that fail beyond a limit, then disks that are full.
 ///

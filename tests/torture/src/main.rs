@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo run --release -p tests-torture -- kills --count 500
-//! cargo run --release -p tests-torture -- faults
+//! cargo run --release -p tests-torture -- faults --store redb
 //! ```
 //!
 //! **kills.** A child process decides blocks of signed transfers through everything that a node has
@@ -93,7 +93,7 @@ enum Command {
 #[derive(Clone, Copy, Debug, Args)]
 struct Common {
     /// Which database.
-    #[arg(long, default_value = "redb")]
+    #[arg(long, default_value = "sled")]
     store: Choice,
     /// From which everything random is drawn.
     #[arg(long, default_value_t = 1)]

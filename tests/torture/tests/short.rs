@@ -19,8 +19,16 @@ fn endures(arguments: &[&str]) {
 
 #[test]
 fn no_kill_loses_a_block() {
-    endures(&["kills", "--count", "15", "--fresh-every", "5"]);
-    endures(&["kills", "--count", "5", "--store", "sled"]);
+    endures(&["kills", "--count", "12", "--fresh-every", "6"]);
+    endures(&[
+        "kills",
+        "--count",
+        "12",
+        "--fresh-every",
+        "4",
+        "--store",
+        "redb",
+    ]);
 }
 
 #[test]
