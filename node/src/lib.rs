@@ -47,4 +47,5 @@ pub mod syncing;
 pub mod terminal;
 pub mod validator;
 pub mod wallet;
+pub mod watchdog;
 pub mod workbench;

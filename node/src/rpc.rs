@@ -3,6 +3,7 @@
 pub mod client;
 pub mod curves;
 pub mod governance;
+pub mod metrics;
 pub mod overview;
 pub mod overview_build;
 pub mod preview;

@@ -13,7 +13,7 @@ use crate::{
     pruning,
     rpc::server::{Served, router},
     snapshots::{SNAPSHOT_BLOCKS, Snapshots},
-    syncing,
+    syncing, watchdog,
     workbench::Workbench,
 };
 use adversaries::Cheat;
@@ -99,6 +99,7 @@ pub async fn run(
         Arc::clone(&local),
     ));
     let snapshots = Arc::new(Snapshots::in_folder(home.join("snapshots")));
+    let watchdog = tokio::spawn(watchdog::run(Arc::clone(&chain), Arc::clone(&local)));
     let upkeep = upkeep(&config, &genesis, (&chain, &blobs, &snapshots));
     let served = Served::new(Arc::clone(&chain), genesis, local, blobs, snapshots);
     let router = router(Arc::new(served));
@@ -108,7 +109,7 @@ pub async fn run(
         () = crate::shutdown::requested() => Ok(()),
         ended = engine.stopped() => ended.context("consensus stopped"),
     };
-    for task in [duties, gossip].into_iter().chain(upkeep) {
+    for task in [duties, gossip, watchdog].into_iter().chain(upkeep) {
         task.abort();
     }
     server.abort();

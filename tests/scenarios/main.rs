@@ -20,6 +20,7 @@ mod governed_run;
 mod holder;
 mod life_of_a_contribution;
 mod network_of_processes;
+mod operations;
 mod page;
 mod staking;
 mod state_sync;

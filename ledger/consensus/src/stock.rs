@@ -246,6 +246,14 @@ pub async fn start<A: Application>(
     }
 }
 
+/// The engine's figures of this process, in the text format of Prometheus.
+#[must_use]
+pub fn metrics() -> String {
+    let mut text = String::new();
+    malachitebft_app_channel::app::metrics::export(&mut text);
+    text
+}
+
 /// The libp2p peer id of a node that runs with this key, for `/p2p/…` in addresses.
 #[must_use]
 pub fn peer_id(key: &PublicKey) -> String {

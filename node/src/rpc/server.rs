@@ -1,8 +1,8 @@
 //! Serves the page and the JSON interface.
 
 use super::{
-    curves, governance, overview::Overview, overview_build, preview, proofs, query, staking, sync,
-    work,
+    curves, governance, metrics, overview::Overview, overview_build, preview, proofs, query,
+    staking, sync, work,
 };
 use crate::{
     chain::{Chain, SubmitError, proofs::ProveError},
@@ -237,6 +237,7 @@ pub fn router(served: Arc<Served>) -> Router {
         .route("/v1/governance/trials", post(trial))
         .route("/v1/tasks/{address}", get(work_of))
         .merge(sync::routes())
+        .merge(metrics::routes())
         .layer(DefaultBodyLimit::max(MOVE_TRANSACTION_BYTES_MAX))
         .with_state(served)
 }
