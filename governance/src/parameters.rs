@@ -131,6 +131,10 @@ parameters! {
     MinerBondMin = "miner-bond-min": 1..=1_000_000_000_000, default 10_000;
     /// Blocks until a payout is free.
     VestingBlocks = "vesting-blocks": 1..=10_000_000, default 400;
+    /// The least that a million gas costs. At 0 an idle chain is free; a busy one is not.
+    BaseFeeMin = "base-fee-min": 0..=1_000_000_000_000, default 10_000;
+    /// Most gas that a block may use, about a microsecond each.
+    BlockGas = "block-gas": 100_000..=10_000_000, default 250_000;
 }
 
 impl fmt::Display for Name {

@@ -12,7 +12,7 @@ pub mod watch;
 
 use crate::rpc::{governance::CurvePoint, overview::EventRow};
 use curves::Curves;
-use ledger_state::{Rejection, State, Transition, run, validator::Sets};
+use ledger_state::{Rejection, State, Transition, fee::Terms, run, validator::Sets};
 use ledger_store::{Commit, Store, StoreError};
 use mempool::{Mempool, MempoolError};
 use proofs::{Before, keep_sets};
@@ -211,6 +211,11 @@ impl Chain {
     #[must_use]
     pub fn audits_waiting(&self, own: Address) -> BTreeSet<UnitId> {
         self.read().mempool.audits(own)
+    }
+    /// The tip for a million gas that gets a transaction into the next block.
+    #[must_use]
+    pub fn tip_to_be_next(&self, terms: &Terms) -> u64 {
+        self.read().mempool.tip_to_be_next(terms.paid_gas_max())
     }
     /// What happened lately, newest first.
     #[must_use]

@@ -3,7 +3,7 @@
 use crate::{
     calibrate, checkpoint, devnet, export, gov, joining, keeping, mining, model, plot, prove,
     query, replay,
-    rpc::client::Client,
+    rpc::{client::Client, fees::Limits},
     signing, stake, syncing,
     validator::{self, Role},
     wallet,
@@ -351,6 +351,8 @@ struct TransferArguments {
     /// The node to ask.
     #[arg(long, default_value = NODE)]
     node: String,
+    #[command(flatten)]
+    limits: Limits,
 }
 
 /// What is logged unless `RUST_LOG` says otherwise: our own lines, and others' warnings.
@@ -463,9 +465,10 @@ async fn transfer(arguments: TransferArguments) -> Result<()> {
         to,
         amount,
         node,
+        limits,
     } = arguments;
     let client = Client::new(vec![node]);
-    wallet::transfer(&client, &home, to, Amount::new(amount)).await
+    wallet::transfer(&client, &home, (to, Amount::new(amount)), limits).await
 }
 
 impl From<DevnetArguments> for devnet::Options {

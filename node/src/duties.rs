@@ -17,6 +17,7 @@ use crate::{
     chain::Chain,
     local::Work,
     outbox::Outbox,
+    rpc::fees::{self, Limits},
     validator::Role,
     workbench::{Model, Workbench},
 };
@@ -40,7 +41,7 @@ use protocol::{
     codec::BoundedVec,
     gradient,
     task::{Beacon, UnitId, UnitKind},
-    transaction::{ATTESTED_UNITS_COUNT_MAX, Body},
+    transaction::{ATTESTED_UNITS_COUNT_MAX, Body, Transaction},
     vrf::{Output, Proof},
 };
 use std::{
@@ -243,8 +244,10 @@ impl Duties {
         bodies.extend(proofs.map(|proof| Body::ReportEquivocation { proof }));
         let twice = self.chain.double_signs().into_iter().map(Box::new);
         bodies.extend(twice.map(|evidence| Body::ReportDoubleSign { evidence }));
+        let quote = fees::fees(&self.chain);
+        let offer = |content: &Transaction| quote.offer(content, Limits::default());
         for body in bodies {
-            let Some(signed) = self.outbox.sign(&body, nonce, height) else {
+            let Some(signed) = self.outbox.sign(&body, (nonce, height), offer) else {
                 continue;
             };
             let taken = signed

@@ -19,6 +19,7 @@ use crate::{
     outbox::Outbox,
     rpc::{
         client::{Client, ClientError},
+        fees::{FeesAnswer, Limits},
         query::{ClassRow, ClassesAnswer, RunAnswer},
         server::StatusAnswer,
         work::{Standing, Work, WorkStep},
@@ -40,7 +41,7 @@ use protocol::{
     recipe::Recipe,
     rollout::{OPENINGS_BYTES_MAX, OPENINGS_COUNT_MAX, Opening},
     task::{UnitId, UnitKind},
-    transaction::Body,
+    transaction::{Body, Fee, Lane, Transaction},
     vrf::Public,
 };
 use serde::{Deserialize, Serialize};
@@ -475,7 +476,15 @@ impl Miner {
         Ok(recipe)
     }
     async fn submit(&mut self, body: &Body, work: &Work) -> Result<()> {
-        let Some(signed) = self.outbox.sign(body, work.nonce, work.height) else {
+        let quote: Option<FeesAnswer> = match body.lane() {
+            Lane::Duty => None,
+            Lane::Paid => Some(self.client.get("/v1/fees").await?),
+        };
+        let offer = |content: &Transaction| {
+            let offered = quote.map(|quote| quote.offer(content, Limits::default()));
+            offered.unwrap_or(Fee::NONE)
+        };
+        let Some(signed) = self.outbox.sign(body, (work.nonce, work.height), offer) else {
             return Ok(());
         };
         match self.client.submit(&signed).await {

@@ -7,7 +7,7 @@
 
 use protocol::{
     ChainId, Height, Nonce, SigningKey,
-    transaction::{Body, Transaction, Unverified},
+    transaction::{Body, Fee, Transaction, Unverified},
 };
 
 /// Blocks after which a transaction counts as lost.
@@ -50,8 +50,13 @@ impl Outbox {
     pub fn in_flight(&self) -> impl Iterator<Item = &Body> {
         self.flights.iter().map(|flight| &flight.body)
     }
-    /// Signs `body` unless it is on its way.
-    pub fn sign(&mut self, body: &Body, account: Nonce, height: Height) -> Option<Unverified> {
+    /// Signs `body`, for the fee that `offer` finds right, unless it is on its way.
+    pub fn sign(
+        &mut self,
+        body: &Body,
+        (account, height): (Nonce, Height),
+        offer: impl FnOnce(&Transaction) -> Fee,
+    ) -> Option<Unverified> {
         if self.in_flight().any(|flying| flying == body) {
             return None;
         }
@@ -66,7 +71,9 @@ impl Outbox {
             since: height,
         });
         let sender = self.key.address();
-        Some(Transaction::new(self.chain, sender, nonce, body.clone()).sign(&self.key))
+        let content = Transaction::new(self.chain, sender, nonce, body.clone());
+        let fee = offer(&content);
+        Some(content.with_fee(fee).sign(&self.key))
     }
     /// Takes back the last signed body, which was refused.
     pub fn refused(&mut self, body: &Body) {
@@ -88,6 +95,10 @@ mod tests {
         Outbox::new(SigningKey::from_seed([1; 32]), ChainId::from_bytes([2; 32]))
     }
 
+    const fn free(_: &Transaction) -> Fee {
+        Fee::NONE
+    }
+
     fn transfer(amount: u64) -> Body {
         let to = SigningKey::from_seed([3; 32]).address();
         Body::Transfer {
@@ -101,15 +112,15 @@ mod tests {
         let mut outbox = outbox();
         let nonce = |signed: Option<Unverified>| signed.map(|s| s.claimed().nonce.get());
         assert_eq!(
-            nonce(outbox.sign(&transfer(1), Nonce::new(5), Height::new(1))),
+            nonce(outbox.sign(&transfer(1), (Nonce::new(5), Height::new(1)), free)),
             Some(5)
         );
         assert_eq!(
-            nonce(outbox.sign(&transfer(1), Nonce::new(5), Height::new(1))),
+            nonce(outbox.sign(&transfer(1), (Nonce::new(5), Height::new(1)), free)),
             None
         );
         assert_eq!(
-            nonce(outbox.sign(&transfer(2), Nonce::new(5), Height::new(1))),
+            nonce(outbox.sign(&transfer(2), (Nonce::new(5), Height::new(1)), free)),
             Some(6)
         );
         outbox.observe(Nonce::new(6), Height::new(2));
@@ -121,13 +132,13 @@ mod tests {
         let mut outbox = outbox();
         assert!(
             outbox
-                .sign(&transfer(1), Nonce::new(5), Height::new(1))
+                .sign(&transfer(1), (Nonce::new(5), Height::new(1)), free)
                 .is_some()
         );
         outbox.observe(Nonce::new(5), Height::new(1 + PATIENCE_BLOCKS));
         assert_eq!(outbox.in_flight().count(), 1);
         outbox.observe(Nonce::new(5), Height::new(2 + PATIENCE_BLOCKS));
-        let again = outbox.sign(&transfer(1), Nonce::new(5), Height::new(20));
+        let again = outbox.sign(&transfer(1), (Nonce::new(5), Height::new(20)), free);
         assert_eq!(again.map(|s| s.claimed().nonce), Some(Nonce::new(5)));
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod curves;
+pub mod fees;
 pub mod governance;
 pub mod metrics;
 pub mod overview;

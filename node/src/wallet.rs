@@ -2,6 +2,7 @@
 
 use crate::rpc::{
     client::Client,
+    fees::{FeesAnswer, Limits},
     query::AccountAnswer,
     server::{StatusAnswer, TransactionPlace},
 };
@@ -32,16 +33,27 @@ pub(crate) fn existing_key(home: &Path, name: &str) -> Result<SigningKey> {
     crate::home::key_file(&path)
 }
 
-/// Signs with the account's next nonce and submits.
+/// Signs with the account's next nonce for what the node suggests to offer, and submits.
 ///
 /// # Errors
 /// When the node refuses it.
 pub async fn submit(client: &Client, key: &SigningKey, body: Body) -> Result<TransactionId> {
+    submit_within(client, key, body, Limits::default()).await
+}
+
+async fn submit_within(
+    client: &Client,
+    key: &SigningKey,
+    body: Body,
+    limits: Limits,
+) -> Result<TransactionId> {
     let status: StatusAnswer = client.get("/v1/status").await?;
     let path = format!("/v1/accounts/{}", key.address());
     let account: AccountAnswer = client.get(&path).await?;
-    let signed = Transaction::new(status.chain, key.address(), account.next_nonce, body).sign(key);
-    Ok(client.submit(&signed).await?)
+    let content = Transaction::new(status.chain, key.address(), account.next_nonce, body);
+    let fees: FeesAnswer = client.get("/v1/fees").await?;
+    let fee = fees.offer(&content, limits);
+    Ok(client.submit(&content.with_fee(fee).sign(key)).await?)
 }
 
 /// Signs, submits, and waits until the transaction is in a block.
@@ -102,8 +114,14 @@ async fn finality(client: &Client, id: TransactionId) -> Result<(Height, Duratio
     }
 }
 
-async fn send_and_tell(client: &Client, key: &SigningKey, body: Body, what: &str) -> Result<()> {
-    let (height, time) = send(client, key, body).await?;
+async fn send_and_tell(
+    client: &Client,
+    key: &SigningKey,
+    (body, what): (Body, &str),
+    limits: Limits,
+) -> Result<()> {
+    let id = submit_within(client, key, body, limits).await?;
+    let (height, time) = finality(client, id).await?;
     let ms = time.as_millis();
     crate::devnet::screen::print(&format!("{what}; final at height {height} after {ms} ms"))
 }
@@ -112,8 +130,13 @@ async fn send_and_tell(client: &Client, key: &SigningKey, body: Body, what: &str
 ///
 /// # Errors
 /// When there is no key, or the node refuses it.
-pub async fn transfer(client: &Client, home: &Path, to: Address, amount: Amount) -> Result<()> {
+pub async fn transfer(
+    client: &Client,
+    home: &Path,
+    (to, amount): (Address, Amount),
+    limits: Limits,
+) -> Result<()> {
     let key = existing_key(home, "operator.key")?;
     let what = format!("{amount} sent to {to}");
-    send_and_tell(client, &key, Body::Transfer { to, amount }, &what).await
+    send_and_tell(client, &key, (Body::Transfer { to, amount }, &what), limits).await
 }

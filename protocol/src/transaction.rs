@@ -3,6 +3,10 @@
 //! An [`Unverified`] transaction is what a socket or a block delivers; [`Unverified::verify`]
 //! checks chain and signature and gives a [`Verified`] one, the only kind the rules accept.
 
+mod fee;
+
+pub use fee::{Fee, Lane};
+
 use crate::{
     Address, Amount, BlobId, ChainId, Micro, Nonce, ProposalId, Signature, SigningKey,
     TransactionId,
@@ -319,20 +323,28 @@ pub struct Transaction {
     pub sender: Address,
     /// The sender's transactions before this one.
     pub nonce: Nonce,
+    /// What it offers for its place in a block.
+    pub fee: Fee,
     /// What it does.
     pub body: Body,
 }
 
 impl Transaction {
-    /// Builds the content to sign.
+    /// Builds the content to sign, without a fee.
     #[must_use]
     pub const fn new(chain: ChainId, sender: Address, nonce: Nonce, body: Body) -> Self {
         Self {
             chain,
             sender,
             nonce,
+            fee: Fee::NONE,
             body,
         }
+    }
+    /// The same for a fee.
+    #[must_use]
+    pub fn with_fee(self, fee: Fee) -> Self {
+        Self { fee, ..self }
     }
     /// The bytes that are signed: a hash of domain tag and canonical encoding.
     #[must_use]
@@ -423,6 +435,7 @@ impl Unverified {
             .verify(&self.transaction.signing_bytes(), &self.signature)?;
         Ok(Verified {
             id: self.id(),
+            bytes_count: self.encode().len(),
             unverified: self,
         })
     }
@@ -432,6 +445,7 @@ impl Unverified {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     id: TransactionId,
+    bytes_count: usize,
     unverified: Unverified,
 }
 
@@ -450,6 +464,16 @@ impl Verified {
     #[must_use]
     pub const fn nonce(&self) -> Nonce {
         self.unverified.transaction.nonce
+    }
+    /// What it offers for its place in a block.
+    #[must_use]
+    pub const fn fee(&self) -> Fee {
+        self.unverified.transaction.fee
+    }
+    /// Its length as it travels.
+    #[must_use]
+    pub const fn bytes_count(&self) -> usize {
+        self.bytes_count
     }
     /// What it does.
     #[must_use]

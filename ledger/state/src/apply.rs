@@ -8,6 +8,7 @@ use crate::{
     commitment::{self, Bound},
     emission, equivocation,
     event::Event,
+    fee::{Charge, Meter, Terms},
     leave, opening,
     proposal::{self, events},
     reward,
@@ -23,7 +24,7 @@ use governance::{council, house, power, stage, submit, upgrade, vote};
 use ledger_tree::Tree;
 use protocol::{
     Address, Height, StateRoot,
-    block::{self, Header},
+    block::{self, BLOCK_BYTES_MAX, Header},
     task::Beacon,
     transaction::{Body, Verified},
 };
@@ -51,9 +52,13 @@ pub fn apply(state: &State, block: &block::Verified) -> Result<Transition, Rejec
     let beacon = check_header(&view, state, header)?;
     let height = header.height;
     let mut events = begin(&mut view, header);
+    let mut meter = Meter::new(Terms::of(&view), BLOCK_BYTES_MAX);
     for transaction in block.transactions() {
-        events.extend(execute(&mut view, transaction, height)?);
+        let charge = Charge::of(meter.terms(), transaction);
+        meter = meter.after(&charge)?;
+        events.extend(execute(&mut view, transaction, &charge, height)?);
     }
+    meter.settle(&mut view, header.proposer);
     events.extend(sample::draw(&mut view, height, &beacon));
     events.extend(verdict::settle(&mut view, height, &beacon));
     reward::vest(&mut view, height);
@@ -83,9 +88,14 @@ pub fn apply(state: &State, block: &block::Verified) -> Result<Transition, Rejec
 
 /// What a block does before its transactions.
 fn begin(view: &mut View<'_>, header: &Header) -> Vec<Event> {
-    let height = header.height;
     let mut events = beacon::fine_silent(view, header);
-    events.extend(proposal::advance(view, height));
+    events.extend(begin_height(view, header.height));
+    events
+}
+
+/// The part of it that depends on the height alone, so that whoever builds a block knows it.
+pub(crate) fn begin_height(view: &mut View<'_>, height: Height) -> Vec<Event> {
+    let mut events = proposal::advance(view, height);
     events.extend(contradiction::apply_due(view, height));
     events.extend(stake::free(view, height));
     events
@@ -129,15 +139,19 @@ fn check_header(view: &View<'_>, state: &State, header: &Header) -> Result<Beaco
     ProposerRandomness.beacon(view, &tip, header)
 }
 
-/// Applies one transaction; on rejection the view is as it was.
-fn execute(
+/// Applies one transaction; on rejection the view is as it was. What it pays has left the sender
+/// then, and goes where it belongs when the block's [`Meter`] settles.
+pub(crate) fn execute(
     view: &mut View<'_>,
     transaction: &Verified,
+    charge: &Charge,
     height: Height,
 ) -> Result<Vec<Event>, Rejection> {
     view.attempt(|view| {
-        account::advance_nonce(view, transaction.sender(), transaction.nonce())?;
-        dispatch(view, transaction.sender(), transaction.body(), height)
+        let sender = transaction.sender();
+        account::advance_nonce(view, sender, transaction.nonce())?;
+        charge.collect(view, sender, transaction.fee())?;
+        dispatch(view, sender, transaction.body(), height)
     })
 }
 
@@ -295,45 +309,8 @@ fn dispatch(
 /// The rule it breaks.
 pub fn check_transaction(view: &mut View<'_>, transaction: &Verified) -> Result<(), Rejection> {
     let height = run::tip(view).height.next();
-    execute(view, transaction, height).map(|_| ())
-}
-
-/// What a block's encoding takes besides its transactions: the header, and their count.
-const BLOCK_FRAME_BYTES_MAX: usize = 512;
-
-/// The transactions, in this order, that a next block may hold: valid, at most `count_max` of
-/// them, and within what a block may count and weigh.
-#[must_use]
-pub fn select(state: &State, candidates: Vec<Verified>, count_max: usize) -> Vec<Verified> {
-    select_within(state, candidates, count_max, block::BLOCK_BYTES_MAX)
-}
-
-/// The same, for blocks of at most `bytes_max` bytes.
-#[must_use]
-pub fn select_within(
-    state: &State,
-    candidates: Vec<Verified>,
-    count_max: usize,
-    bytes_max: usize,
-) -> Vec<Verified> {
-    let count_max = count_max.min(block::TRANSACTIONS_COUNT_MAX);
-    let mut bytes_left = bytes_max.saturating_sub(BLOCK_FRAME_BYTES_MAX);
-    let mut view = state.view();
-    let height = run::tip(&view).height.next();
-    proposal::advance(&mut view, height);
-    let mut chosen = Vec::new();
-    for transaction in candidates {
-        if chosen.len() == count_max {
-            break;
-        }
-        let bytes = transaction.as_unverified().encode().len();
-        let Some(left) = bytes_left.checked_sub(bytes) else {
-            break;
-        };
-        if execute(&mut view, &transaction, height).is_ok() {
-            bytes_left = left;
-            chosen.push(transaction);
-        }
-    }
-    chosen
+    let terms = Terms::of(view);
+    let charge = Charge::of(&terms, transaction);
+    Meter::new(terms, BLOCK_BYTES_MAX).after(&charge)?;
+    execute(view, transaction, &charge, height).map(|_| ())
 }

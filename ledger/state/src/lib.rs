@@ -18,6 +18,9 @@
 //! * [`feedback`]: what a miner's updates lost is the start of its next ones;
 //! * [`checkpoint`]: validators agree on the next checkpoint and the next step opens.
 //!
+//! [`fee`] says what a place in a block costs whoever comes of free will, and [`selection`] what a
+//! proposer takes.
+//!
 //! A block is valid only if every transaction in it is; a proposer leaves the others out. The
 //! numbers of [`Rejection`] are stable (Spec: rejections).
 #![forbid(unsafe_code)]
@@ -39,6 +42,7 @@ pub mod commitment;
 pub mod emission;
 pub mod equivocation;
 pub mod event;
+pub mod fee;
 pub mod feedback;
 pub mod genesis;
 pub mod leave;
@@ -49,6 +53,7 @@ pub mod rejection;
 pub mod reward;
 pub mod run;
 pub mod sample;
+pub mod selection;
 pub mod slash;
 pub mod staking;
 pub mod state;
@@ -58,7 +63,8 @@ pub mod unit;
 pub mod validator;
 pub mod verdict;
 
-pub use apply::{Transition, apply, check_transaction, rehearse, select, select_within};
+pub use apply::{Transition, apply, check_transaction, rehearse};
 pub use event::Event;
 pub use rejection::Rejection;
+pub use selection::{select, select_within};
 pub use state::{State, View};

@@ -63,12 +63,26 @@ rejections! {
     107 BeaconUnproven { proposer: Address } => "beacon proof is not of {proposer} for this height";
     /// A header names the validators of its height and of the next.
     108 ValidatorsMismatch { found: ValidatorsHash, expected: ValidatorsHash } => "header names validators {found}; they are {expected}";
+    /// A block has an end.
+    109 BlockGas { gas: u64, gas_max: u64 } => "transactions use {gas} gas; a block holds {gas_max}";
+    /// Part of a block is kept for duties.
+    110 PaidGas { gas: u64, gas_max: u64 } => "paid transactions use {gas} gas; a block holds {gas_max} of them";
+    /// Part of a block is kept for duties.
+    111 PaidBytes { bytes_count: u64, bytes_max: u64 } => "paid transactions have {bytes_count} bytes; a block holds {bytes_max} of them";
+    /// Part of a block is kept for duties.
+    112 PaidCount { count: usize, count_max: usize } => "there are {count} paid transactions; a block holds {count_max}";
     /// Transactions of an account come in order.
     201 NonceMismatch { found: Nonce, expected: Nonce } => "transaction has nonce {found}; the account's next is {expected}";
     /// Spending needs a balance.
     202 BalanceTooLow { balance: Amount, needed: Amount } => "balance is {balance}; {needed} is needed";
     /// A transfer moves something.
     203 TransferOfNothing => "transfer has amount 0; at least 1 is needed";
+    /// Whoever comes of free will offers the base fee and its tip.
+    204 FeeTooLow { max: Amount, base: Amount, tip: Amount } => "transaction pays at most {max}; the base fee is {base} and its tip {tip}";
+    /// Fees are paid from the balance.
+    205 FeeUnpayable { balance: Amount, needed: Amount } => "balance is {balance}; the fee is {needed}";
+    /// Duties are free.
+    206 DutyWithFee { max: Amount, tip: Amount } => "duty offers a fee of at most {max} and a tip of {tip}; it is free";
     /// A miner registers once.
     211 AlreadyRegistered { miner: Address } => "miner {miner} is registered already";
     /// Only miners resume.

@@ -69,6 +69,16 @@ impl State {
             attempts_count: 0,
         }
     }
+    /// A view on top of writes that an earlier one collected.
+    #[must_use]
+    pub const fn view_after(&self, writes: Writes) -> View<'_> {
+        View {
+            base: self,
+            writes,
+            journal: Vec::new(),
+            attempts_count: 0,
+        }
+    }
 }
 
 /// A typed entry: a table number and a key.

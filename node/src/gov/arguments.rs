@@ -1,5 +1,6 @@
 //! The command line of `cairn gov`.
 
+use crate::rpc::fees::Limits;
 use clap::{Args, Subcommand, ValueEnum};
 use protocol::{Address, ChainId, ProposalId, proposal::Module};
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ pub(super) struct Signing {
     /// The account's transactions so far.
     #[arg(long, requires = "chain")]
     pub(super) nonce: Option<u64>,
+    #[command(flatten)]
+    pub(super) limits: Limits,
 }
 
 #[derive(Debug, Subcommand)]

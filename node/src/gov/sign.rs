@@ -10,6 +10,7 @@ use crate::{
     devnet::screen::print,
     rpc::{
         client::{Client, ClientError},
+        fees::{FeesAnswer, Limits},
         governance::Trial,
         query::AccountAnswer,
         server::{Problem, StatusAnswer},
@@ -18,8 +19,8 @@ use crate::{
 };
 use anyhow::{Context as _, Result, bail};
 use protocol::{
-    Address, ChainId, Nonce, ProposalId, SigningKey,
-    transaction::{Body, Transaction, Unverified},
+    Address, Amount, ChainId, Nonce, ProposalId, SigningKey,
+    transaction::{Body, Fee, Transaction, Unverified},
 };
 use serde::Serialize;
 use std::{
@@ -42,6 +43,7 @@ struct Report<'a> {
     chain: ChainId,
     nonce: Nonce,
     statement: &'a Statement,
+    fee: Fee,
     body: &'a Body,
     /// BLAKE3 hash that the signature covers.
     signing_hash: String,
@@ -70,12 +72,13 @@ pub(super) async fn sign(client: &Client, act: Act, signing: Signing, json: bool
         out,
         chain,
         nonce,
+        limits,
     } = signing;
     let consent = Consent { yes, dry_run, json };
     let key = wallet::existing_key(&home, key_name(&act))?;
     let draft = match (chain, nonce) {
-        (Some(chain), Some(nonce)) => offline(act, key.address(), (chain, nonce)).await?,
-        _ => draft(client, act, key.address()).await?,
+        (Some(chain), Some(nonce)) => offline(act, key.address(), (chain, nonce), limits).await?,
+        _ => draft(client, act, key.address(), limits).await?,
     };
     draft.agree(consent, "sign")?;
     if dry_run {
@@ -130,11 +133,18 @@ pub(super) async fn submit_file(client: &Client, path: &Path, consent: Consent) 
 }
 
 /// Without any node: no old values, nothing tried.
-async fn offline(act: Act, sender: Address, (chain, nonce): (ChainId, u64)) -> Result<Draft> {
+async fn offline(
+    act: Act,
+    sender: Address,
+    (chain, nonce): (ChainId, u64),
+    limits: Limits,
+) -> Result<Draft> {
     let Act::Body(body) = act else {
         bail!("--deposit is needed where no node is asked for the price");
     };
-    let transaction = Transaction::new(chain, sender, Nonce::new(nonce), body);
+    let content = Transaction::new(chain, sender, Nonce::new(nonce), body);
+    let fee = limits.alone(&content)?;
+    let transaction = content.with_fee(fee);
     let statement = statement::of(&transaction, None, None).await?;
     Ok(Draft {
         transaction,
@@ -143,11 +153,14 @@ async fn offline(act: Act, sender: Address, (chain, nonce): (ChainId, u64)) -> R
     })
 }
 
-async fn draft(client: &Client, act: Act, sender: Address) -> Result<Draft> {
+async fn draft(client: &Client, act: Act, sender: Address, limits: Limits) -> Result<Draft> {
     let status: StatusAnswer = client.get("/v1/status").await?;
     let account: AccountAnswer = client.get(&format!("/v1/accounts/{sender}")).await?;
     let (body, trial) = tried(client, act, sender).await?;
-    let transaction = Transaction::new(status.chain, sender, account.next_nonce, body);
+    let content = Transaction::new(status.chain, sender, account.next_nonce, body);
+    let fees: FeesAnswer = client.get("/v1/fees").await?;
+    let fee = fees.offer(&content, limits);
+    let transaction = content.with_fee(fee);
     let statement = statement::of(&transaction, Some(client), Some(&trial)).await?;
     Ok(Draft {
         transaction,
@@ -213,6 +226,7 @@ impl Draft {
                 .iter()
                 .map(|line| format!("  {line}")),
         );
+        lines.push(in_words(self.transaction.fee));
         match &self.trial {
             Some(Trial { events, .. }) if !events.is_empty() => {
                 lines.push("in the next block this would mean:".to_owned());
@@ -301,6 +315,7 @@ impl Draft {
             chain: self.transaction.chain,
             nonce: self.transaction.nonce,
             statement: &self.statement,
+            fee: self.transaction.fee,
             body: &self.transaction.body,
             signing_hash: hex::encode(self.transaction.signing_bytes()),
             events: trial
@@ -313,6 +328,13 @@ impl Draft {
         };
         print(&serde_json::to_string_pretty(&report).context("cannot encode the report")?)
     }
+}
+
+fn in_words(Fee { max, tip }: Fee) -> String {
+    if max == Amount::ZERO {
+        return "it is free".to_owned();
+    }
+    format!("it costs at most {max}, of which {tip} are for the block's proposer")
 }
 
 /// Asks whoever sits at the terminal; nobody there is a no.

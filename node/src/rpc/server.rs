@@ -1,7 +1,7 @@
 //! Serves the page and the JSON interface.
 
 use super::{
-    curves, governance, metrics, overview::Overview, overview_build, preview, proofs, query,
+    curves, fees, governance, metrics, overview::Overview, overview_build, preview, proofs, query,
     staking, sync, work,
 };
 use crate::{
@@ -212,6 +212,10 @@ pub fn router(served: Arc<Served>) -> Router {
         .route(
             "/v1/local",
             get(|State(s): Shared| async move { Json(s.local.report()) }),
+        )
+        .route(
+            "/v1/fees",
+            get(|State(s): Shared| async move { Json(fees::fees(&s.chain)) }),
         )
         .route("/v1/transactions", post(submit))
         .route("/v1/transactions/{id}", get(transaction))

@@ -8,7 +8,7 @@ use crate::{
     Address, BlobId, ChainId, Nonce, Signature,
     keys::SignatureError,
     task::UnitId,
-    transaction::{Body, Transaction},
+    transaction::{Body, Fee, Transaction},
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,10 @@ impl Half {
         else {
             return None;
         };
+        // No block takes a commitment that offers a fee, so none is signed over here.
+        if transaction.fee != Fee::NONE {
+            return None;
+        }
         let half = Self {
             nonce: transaction.nonce,
             root: *root,

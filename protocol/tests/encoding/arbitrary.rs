@@ -11,7 +11,7 @@ use protocol::{
     proposal::{Action, Choice, Guard, Module, Payload, Track, Weights},
     rollout::{self, Finish, Group, Root, Sample, Seal, Section, Sections, Totals},
     task::{UnitId, UnitKind},
-    transaction::{Body, Commitment, Transaction, Unverified},
+    transaction::{Body, Commitment, Fee, Transaction, Unverified},
     verdict::{Check, Finding, Verdict},
 };
 
@@ -245,10 +245,15 @@ fn money_and_votes() -> impl Strategy<Value = Body> {
 /// A signed transaction of any kind.
 pub(crate) fn transaction() -> impl Strategy<Value = Unverified> {
     let body = prop_oneof![work(), money_and_votes()];
-    (any::<[u8; 32]>(), any::<u64>(), body).prop_map(|(seed, nonce, body)| {
+    let fee = (any::<u64>(), any::<u64>()).prop_map(|(max, tip)| Fee {
+        max: Amount::new(max),
+        tip: Amount::new(tip),
+    });
+    (any::<[u8; 32]>(), any::<u64>(), fee, body).prop_map(|(seed, nonce, fee, body)| {
         let key = SigningKey::from_seed(seed);
         let chain = crate::values::chain();
-        Transaction::new(chain, key.address(), Nonce::new(nonce), body).sign(&key)
+        let content = Transaction::new(chain, key.address(), Nonce::new(nonce), body);
+        content.with_fee(fee).sign(&key)
     })
 }
 

@@ -19,7 +19,7 @@ use protocol::{
     },
     staking::{Consent, Role},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
-    transaction::{Body, Commitment, Transaction, Unverified},
+    transaction::{Body, Commitment, Fee, Lane, Transaction, Unverified},
     verdict::{Check, Finding, Verdict, commitment},
     vote::{DoubleSign, SignedVote, Vote, VoteKind},
 };
@@ -496,7 +496,19 @@ fn payload() -> Payload {
 
 /// A body signed by key 1.
 pub(crate) fn signed(nonce: u64, body: Body) -> Unverified {
-    Transaction::new(chain(), key(1).address(), Nonce::new(nonce), body).sign(&key(1))
+    unsigned(nonce, body).sign(&key(1))
+}
+
+/// A body of key 1, with a fee where it needs one.
+pub(crate) fn unsigned(nonce: u64, body: Body) -> Transaction {
+    let fee = match body.lane() {
+        Lane::Duty => Fee::NONE,
+        Lane::Paid => Fee {
+            max: Amount::new(9),
+            tip: Amount::new(2),
+        },
+    };
+    Transaction::new(chain(), key(1).address(), Nonce::new(nonce), body).with_fee(fee)
 }
 
 pub(crate) fn block() -> Block {

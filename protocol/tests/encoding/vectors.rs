@@ -3,16 +3,15 @@
 use crate::values::{
     beacon, block, bodies, chain, checkpoint, correction, genesis, gradient_payload, key,
     open_payload, opened, payout, prompts, rollout_payload, rollout_task, salts, sections, signed,
-    unit, verdict,
+    unit, unsigned, verdict,
 };
 use protocol::{
-    Amount, BlobId, Height, Micro, Nonce, Step,
+    Amount, BlobId, Height, Micro, Step,
     block::proposer_index,
     codec::encode,
     rollout::{Digest, Leaf, Seal, Sections, Tree, plant, plant_seal},
     sample,
     task::{RowSource, Share, UnitId, UnitKind, assign, row_seed},
-    transaction::Transaction,
     verdict::commitment,
     vrf::Output,
 };
@@ -50,7 +49,7 @@ fn encodings() -> Vec<Value> {
         blob("gradient payload", &encode(&gradient_payload())),
     ];
     for (body, nonce) in bodies().into_iter().zip(0..) {
-        let content = Transaction::new(chain(), key(1).address(), Nonce::new(nonce), body.clone());
+        let content = unsigned(nonce, body.clone());
         let name = format!("content of {}", body.kind());
         let signing = hex::encode(content.signing_bytes());
         rows.push(row(&name, &content, &encode(&content), Some(signing)));

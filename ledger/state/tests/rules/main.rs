@@ -10,6 +10,7 @@ mod beacons;
 mod disputes;
 mod equivocation;
 mod feedback;
+mod fees;
 mod life_of_a_contribution;
 mod money;
 mod openings;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod equivocation;
+mod fees;
 mod header;
 mod opening;
 mod rest;
@@ -19,6 +20,7 @@ type Row = (&'static str, fn() -> Rejection);
 fn rows() -> Vec<Row> {
     [
         header::ROWS,
+        fees::ROWS,
         rest::ROWS,
         staking::ROWS,
         work::ROWS,

@@ -1,8 +1,8 @@
 //! What a proposer selects is a block that everyone accepts.
 
 use crate::support::{Chain, Setup};
-use ledger_state::{select, select_within};
-use protocol::{Amount, block::TRANSACTIONS_COUNT_MAX, transaction::Body};
+use ledger_state::{fee::PAID_COUNT_MAX, select, select_within};
+use protocol::{Amount, transaction::Body};
 
 #[test]
 fn selection_leaves_out_what_is_invalid_and_keeps_the_order() {
@@ -42,14 +42,15 @@ fn a_selection_fits_into_a_block_by_count_and_bytes() {
     let signed = chain.sign((0..3_000).map(short).collect());
     let chosen = select_within(&chain.state, signed.clone(), usize::MAX, bytes_max);
     assert!(chosen.len() < signed.len());
-    let bytes = chain.assemble(chosen.clone()).to_block().unwrap().encode();
-    let next = signed[chosen.len()].as_unverified().encode().len();
-    assert!(bytes.len() <= bytes_max);
-    assert!(bytes.len() + next + 256 > bytes_max, "the block is full");
+    let bytes: usize = chosen.iter().map(|one| one.bytes_count()).sum();
+    let next = signed[chosen.len()].bytes_count();
+    let paid_bytes_max = bytes_max / 5 * 4;
+    assert!(bytes <= paid_bytes_max);
+    assert!(bytes + next > paid_bytes_max, "the paid lane is full");
     chain.extend(chosen);
 
-    let signed = chain.sign((0..TRANSACTIONS_COUNT_MAX + 1).map(short).collect());
+    let signed = chain.sign((0..PAID_COUNT_MAX + 1).map(short).collect());
     let chosen = select(&chain.state, signed, usize::MAX);
-    assert_eq!(chosen.len(), TRANSACTIONS_COUNT_MAX);
+    assert_eq!(chosen.len(), PAID_COUNT_MAX);
     chain.extend(chosen);
 }

@@ -13,7 +13,7 @@ use protocol::{
     Address, Amount, ChainId, Height, Nonce, SigningKey, StateRoot,
     block::{self, Block, Header},
     task::UnitId,
-    transaction::{self, Body, Transaction},
+    transaction::{self, Body, Fee, Transaction},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -116,6 +116,18 @@ impl Chain {
     ) -> transaction::Verified {
         let transaction = Transaction::new(self.id, key.address(), nonce, body);
         transaction.sign(key).verify(self.id).unwrap()
+    }
+    /// Signs for a fee.
+    pub(crate) fn sign_offering(
+        &self,
+        key: &SigningKey,
+        nonce: u64,
+        body: Body,
+        fee: Fee,
+    ) -> transaction::Verified {
+        let transaction = Transaction::new(self.id, key.address(), Nonce::new(nonce), body);
+        let signed = transaction.with_fee(fee).sign(key);
+        signed.verify(self.id).unwrap()
     }
 
     /// The header that the next block should have.

@@ -33,7 +33,8 @@ pub(crate) struct Setup {
     pub(crate) to_mint: u64,
 }
 
-/// Short windows, and every unit audited, the first time by one auditor drawn publicly.
+/// Short windows, and every unit audited, the first time by one auditor drawn publicly. Blocks are
+/// large and free, so that only what tests of fees do costs something.
 const PARAMETERS: &[(Name, u64)] = &[
     (Name::AuditRate, 1_000_000),
     (Name::AuditCommitBlocks, 4),
@@ -43,6 +44,8 @@ const PARAMETERS: &[(Name, u64)] = &[
     (Name::OpeningBlocks, 4),
     (Name::PlantRate, 0),
     (Name::VestingBlocks, 30),
+    (Name::BaseFeeMin, 0),
+    (Name::BlockGas, 10_000_000),
 ];
 
 impl Default for Setup {
