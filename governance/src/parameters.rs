@@ -134,7 +134,7 @@ parameters! {
     /// The least that a million gas costs. At 0 an idle chain is free; a busy one is not.
     BaseFeeMin = "base-fee-min": 0..=1_000_000_000_000, default 10_000;
     /// Most gas that a block may use, about a microsecond each.
-    BlockGas = "block-gas": 100_000..=10_000_000, default 250_000;
+    BlockGas = "block-gas": 20_000..=10_000_000, default 250_000;
 }
 
 impl fmt::Display for Name {

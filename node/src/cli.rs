@@ -12,6 +12,7 @@ use adversaries::Cheat;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::DeviceChoice;
+use governance::{Parameters, parameters::Name};
 use protocol::{Address, Amount, recipe::UpdateForm};
 use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
@@ -124,6 +125,9 @@ struct DevnetArguments {
     /// Blocks in a day of governance, when made: with 6, seven days of voting take ten seconds.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     day_blocks: u64,
+    /// Start with another value of a parameter, as in `block-gas=20000`.
+    #[arg(long = "parameter", value_parser = parameter)]
+    parameters: Vec<(Name, u64)>,
     /// What to train without a recipe: a little text and then sorting, or text alone.
     #[arg(long, value_enum, default_value = "both", conflicts_with = "recipe")]
     run: RunChoice,
@@ -430,6 +434,16 @@ impl Arguments {
     }
 }
 
+/// Reads a parameter and its value.
+fn parameter(text: &str) -> Result<(Name, u64)> {
+    let (name, value) = text
+        .split_once('=')
+        .with_context(|| format!("{text:?} is not name=value"))?;
+    let (name, value): (Name, u64) = (name.parse()?, value.parse()?);
+    Parameters::check(name, value)?;
+    Ok((name, value))
+}
+
 async fn verifier(arguments: VerifierArguments) -> Result<()> {
     let VerifierArguments {
         home,
@@ -486,6 +500,7 @@ impl From<DevnetArguments> for devnet::Options {
             classes,
             port,
             day_blocks,
+            parameters,
             run,
             updates,
             events,
@@ -505,6 +520,7 @@ impl From<DevnetArguments> for devnet::Options {
             classes,
             port,
             day_blocks,
+            parameters,
             training: match run {
                 RunChoice::Both => devnet::Training::Both,
                 RunChoice::Pretrain => devnet::Training::Pretrain,

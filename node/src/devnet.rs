@@ -23,6 +23,7 @@ use crate::{
 use adversaries::Cheat;
 use anyhow::{Context as _, Result};
 use events::{Event, What};
+use governance::parameters::Name;
 use layout::{Layout, Participant, Role};
 use places::Places;
 use process::{Change, Process};
@@ -67,6 +68,8 @@ pub struct Options {
     pub port: u16,
     /// Blocks in a day of governance.
     pub day_blocks: u64,
+    /// Parameters that differ from their defaults.
+    pub parameters: Vec<(Name, u64)>,
     /// What is trained, unless a recipe says so.
     pub training: Training,
     /// How updates are sent, if not as the recipe says.

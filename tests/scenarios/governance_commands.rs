@@ -247,7 +247,7 @@ fn votes_are_counted(devnet: &Devnet, id: &str) {
     let signed = devnet.folder.path().join("signed.json");
     let signed = signed.to_str().unwrap();
     let holder = home(devnet, "validator-1");
-    let offline = run(&[
+    let alone = [
         "gov",
         "vote",
         id,
@@ -263,7 +263,11 @@ fn votes_are_counted(devnet: &Devnet, id: &str) {
         &nonce,
         "--node",
         "http://127.0.0.1:1",
-    ]);
+    ];
+    // Nobody was asked what it costs, so somebody has to say.
+    let priceless = run(&alone);
+    assert!(complaint(&priceless).contains("--fee-max is needed"));
+    let offline = run(&[&alone[..], &["--fee-max", "20", "--tip", "3"]].concat());
     assert!(offline.status.success(), "{}", complaint(&offline));
     assert_eq!(told(devnet, &["tally", id])["yes"], 750_000);
     let submitted = told(devnet, &["submit", signed, "--yes"]);

@@ -15,6 +15,7 @@ mod conduct;
 mod disputes;
 mod disturbed;
 mod equivocation;
+mod fees;
 mod governance_commands;
 mod governed_run;
 mod holder;

@@ -80,6 +80,16 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "ledger-bench",
+        &[
+            "protocol",
+            "governance",
+            "ledger-state",
+            "ledger-consensus",
+            "node",
+        ],
+    ),
+    (
         "tests-decoders",
         &[
             "protocol",

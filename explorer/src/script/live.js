@@ -10,6 +10,7 @@ const drawHeader = (overview) => {
   setText("interval", overview.block_interval_ms ? duration(overview.block_interval_ms) : missing);
   setText("peers", whole(overview.peers_count));
   setText("mempool", whole(overview.mempool_count));
+  setText("fee", whole(overview.transfer_fee));
   const { run } = overview;
   document.title = `${overview.name} · height ${overview.height}${run ? ` · step ${run.step}/${run.steps_count}` : ""}`;
 };

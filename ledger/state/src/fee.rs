@@ -20,7 +20,10 @@
 
 mod gas;
 
-pub use gas::{BYTES_PER_GAS, Cost, SIGNATURE_GAS, TABLE, body_gas, cost_of, gas, gas_to_sign};
+pub use gas::{
+    BYTES_PER_GAS, Cost, SIGNATURE_GAS, TABLE, TRANSFER_GAS, body_gas, cost_of, gas, gas_to_sign,
+    parts_count,
+};
 
 use crate::{
     Rejection, View,
@@ -100,6 +103,11 @@ impl Terms {
                 Amount::new(u64::try_from(fee).unwrap_or(u64::MAX))
             }
         }
+    }
+    /// What is burned for a transfer.
+    #[must_use]
+    pub fn transfer_fee(&self) -> Amount {
+        self.base_fee(Lane::Paid, TRANSFER_GAS)
     }
     /// The price after a block whose paid transactions used this much gas.
     #[must_use]

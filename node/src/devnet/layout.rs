@@ -338,6 +338,7 @@ fn genesis(
         }],
         parameters: PARAMETERS
             .iter()
+            .chain(&options.parameters)
             .map(|(name, value)| {
                 Ok(Parameter {
                     name: Text::new(name.as_str()).context("name of a parameter")?,

@@ -24,6 +24,8 @@ pub struct Overview {
     pub block_interval_ms: u64,
     /// Transactions waiting.
     pub mempool_count: usize,
+    /// What is burned for a transfer in the next block.
+    pub transfer_fee: Amount,
     /// Peers of the blob and gossip network.
     pub peers_count: usize,
     /// The first run.

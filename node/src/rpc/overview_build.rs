@@ -15,7 +15,9 @@ use governance::{
 use ledger_state::{
     Event, View,
     bond::{Miner, Status, Units},
-    class, proposal,
+    class,
+    fee::Terms,
+    proposal,
     run::{self, Agreed, Closed, Run, Stage},
     sample, task,
     unit::Outcome,
@@ -46,6 +48,7 @@ pub fn overview(chain: &Chain, peers_count: usize) -> Overview {
             time_ms: tip.time_ms,
             block_interval_ms,
             mempool_count,
+            transfer_fee: Terms::of(view).transfer_fee(),
             peers_count,
             run: run_overview(view, RunId::ZERO),
             units: total(miners.iter().map(|row| row.units)),

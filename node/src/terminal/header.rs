@@ -44,6 +44,8 @@ fn chain_line(overview: &Overview) -> Line<'static> {
         Span::raw(overview.peers_count.to_string()),
         Span::styled("  waiting ", QUIET),
         Span::raw(overview.mempool_count.to_string()),
+        Span::styled("  transfer costs ", QUIET),
+        Span::raw(overview.transfer_fee.to_string()),
     ])
 }
 

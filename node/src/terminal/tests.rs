@@ -106,6 +106,7 @@ fn overview() -> Overview {
         time_ms: 1_700_000_000_000,
         block_interval_ms: 1500,
         mempool_count: 3,
+        transfer_fee: Amount::new(2),
         peers_count: 7,
         run: Some(RunOverview {
             phase: "reinforce".to_owned(),

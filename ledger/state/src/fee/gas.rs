@@ -17,6 +17,9 @@ pub const BYTES_PER_GAS: u64 = 64;
 /// Bytes of a signature.
 const SIGNATURE_BYTES: usize = 64;
 
+/// Bytes of a transfer as it travels.
+const TRANSFER_BYTES: u64 = 32 + 32 + 8 + 16 + 1 + 32 + 8 + 64;
+
 /// What applying a body of some kind costs besides signature and bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
@@ -81,8 +84,13 @@ costs! {
     Leave "leave" = 60, 0;
 }
 
+/// Gas of a transfer.
+pub const TRANSFER_GAS: u64 =
+    SIGNATURE_GAS + TRANSFER_BYTES.div_ceil(BYTES_PER_GAS) + TABLE[0].1.fixed;
+
 /// Parts that a body's cost counts.
-fn parts_count(body: &Body) -> usize {
+#[must_use]
+pub fn parts_count(body: &Body) -> usize {
     let actions = |payload: &Payload| payload.actions.as_slice().len();
     match body {
         Body::AttestBlobs { units } => units.as_slice().len(),

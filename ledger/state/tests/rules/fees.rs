@@ -10,7 +10,7 @@ use ledger_state::{
 use proptest::prelude::*;
 use protocol::{
     Amount,
-    transaction::{Body, Fee, Lane, Verified},
+    transaction::{Body, Fee, Verified},
 };
 
 fn fee(max: u64, tip: u64) -> Fee {
@@ -42,10 +42,8 @@ fn the_base_fee_is_burned_and_the_tip_is_the_proposers() {
     let validator: validator::Validator = chain.view().get(&proposer).unwrap();
     let signed = send(&chain, 0, 0, fee(100, 7));
     let terms = Terms::of(&chain.view());
-    assert_eq!(
-        terms.base_fee(Lane::Paid, fee::gas(&signed)),
-        Amount::new(1)
-    );
+    assert_eq!(fee::gas(&signed), fee::TRANSFER_GAS);
+    assert_eq!(terms.transfer_fee(), Amount::new(1));
     chain.extend(vec![signed]);
     assert_eq!(chain.balance(key("miner", 0).address()), 50_000 - 5 - 1 - 7);
     assert_eq!(chain.balance(key("miner", 1).address()), 50_005);

@@ -4,6 +4,7 @@ mod ballot;
 mod chain;
 mod keys;
 mod opening;
+mod probe;
 mod setup;
 mod step;
 

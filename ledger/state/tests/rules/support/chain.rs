@@ -181,6 +181,7 @@ impl Chain {
         round: u32,
         transactions: Vec<transaction::Verified>,
     ) -> Vec<Event> {
+        super::probe::note(&self.state, &transactions);
         let block = block::Verified::assemble(self.header_of(round), transactions);
         let height = block.header().height;
         let transition = apply(&self.state, &block)

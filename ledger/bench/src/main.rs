@@ -1,0 +1,127 @@
+//! `bench-ledger`: what the ledger does beside what the machine could.
+//!
+//! ```sh
+//! cargo run --release --bin bench-ledger
+//! ```
+//!
+//! In one run: signatures that one core can verify, together and one by one; blocks of transfers
+//! and of commitments from their bytes to the new state, as a share of that; the same with more and
+//! more accounts; every kind's cost beside its gas; and four validators on this machine, each a
+//! process with its own disk, from empty blocks to as many transfers as they take. The first parts
+//! count processor time of one thread, so that other programs on the machine do not; the last
+//! one uses the clock.
+#![allow(
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "measurements, printed; counts become rates"
+)]
+
+mod applying;
+mod clock;
+mod kinds;
+mod limits;
+mod world;
+
+use anyhow::Result;
+use applying::Costs;
+use clap::{Parser, ValueEnum};
+use limits::Limits;
+use world::World;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A part of the benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Blocks through the state machine.
+    Apply,
+    /// The same with many accounts.
+    Accounts,
+    /// Gas of every kind.
+    Gas,
+}
+
+/// Measures the ledger.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Measure only these parts.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Accounts of the state, from few to many.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "10000,100000,1000000,10000000"
+    )]
+    accounts: Vec<u64>,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let wants = |part| arguments.only.is_empty() || arguments.only.contains(&part);
+    let limits = limits::measure()?;
+    println!(
+        "one core verifies {:.0} signatures/s together, {:.0} one by one",
+        1e6 / limits.batch_us,
+        1e6 / limits.strict_us
+    );
+    if wants(Part::Apply) {
+        let mut world = World::new(100_000)?;
+        println!("\n| us a transaction | decode | verify | apply | advance | all | of limit |");
+        println!("|---|---|---|---|---|---|---|");
+        say("transfers", &applying::transfers(&mut world)?, &limits);
+        say("commitments", &applying::commitments(&mut world)?, &limits);
+    }
+    if wants(Part::Accounts) {
+        println!("\n| accounts | apply and advance, us | beside the first | resident MiB |");
+        println!("|---|---|---|---|");
+        let mut first = None;
+        for count in &arguments.accounts {
+            let costs = applying::transfers(&mut World::new(*count)?)?;
+            let us = costs.apply_us + costs.advance_us;
+            let ratio = us / *first.get_or_insert(us);
+            println!("| {count} | {us:.1} | {ratio:.2} | {} |", resident_mib());
+        }
+    }
+    if wants(Part::Gas) {
+        println!("\n| kind | measured | us | gas | gas/us |");
+        println!("|---|---|---|---|---|");
+        for row in kinds::measure()? {
+            let kinds::Row {
+                kind,
+                count,
+                us,
+                gas,
+            } = row;
+            println!(
+                "| `{kind}` | {count} | {us:.1} | {gas:.0} | {:.2} |",
+                gas / us
+            );
+        }
+    }
+    Ok(())
+}
+
+fn say(what: &str, costs: &Costs, limits: &Limits) {
+    let total = costs.total_us();
+    println!(
+        "| {what} | {:.2} | {:.2} | {:.2} | {:.2} | {total:.2} | {:.0} % |",
+        costs.decode_us,
+        costs.verify_us,
+        costs.apply_us,
+        costs.advance_us,
+        100.0 * limits.batch_us / total
+    );
+}
+
+/// Resident memory now.
+fn resident_mib() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = text
+        .split(' ')
+        .nth(1)
+        .and_then(|word| word.parse::<u64>().ok());
+    pages.unwrap_or(0) * 4 / 1024
+}
