@@ -9,11 +9,11 @@ use node::rpc::{
     work::{Standing, Work},
 };
 use protocol::{
-    Address, BlobId, SigningKey,
+    Address, Amount, BlobId, SigningKey,
     class::ClassId,
     rollout::{Root, Totals},
     task::{UnitId, UnitKind},
-    transaction::{Body, Transaction, Unverified},
+    transaction::{Body, Fee, Lane, Transaction, Unverified},
     verdict::Check,
 };
 use std::time::Duration;
@@ -36,7 +36,15 @@ impl Hand<'_> {
         self.devnet.client.get(&path).await.unwrap()
     }
     fn sign(&self, work: &Work, body: Body) -> Unverified {
-        Transaction::new(work.chain, self.key.address(), work.nonce, body).sign(&self.key)
+        let fee = match body.lane() {
+            Lane::Duty => Fee::NONE,
+            Lane::Paid => Fee {
+                max: Amount::new(100),
+                tip: Amount::ZERO,
+            },
+        };
+        let content = Transaction::new(work.chain, self.key.address(), work.nonce, body);
+        content.with_fee(fee).sign(&self.key)
     }
     /// Shows a node a transaction, again and again until the node knows the unit.
     async fn show(&self, index: u16, signed: &Unverified) -> Result<(), ClientError> {
