@@ -27,10 +27,7 @@ pub(crate) fn measure() -> Result<Limits> {
             message
         })
         .collect();
-    let keys: Vec<SigningKey> = messages
-        .iter()
-        .map(|seed| SigningKey::from_bytes(seed))
-        .collect();
+    let keys: Vec<SigningKey> = messages.iter().map(SigningKey::from_bytes).collect();
     let signed = keys.iter().zip(&messages);
     let signatures: Vec<Signature> = signed.map(|(key, message)| key.sign(message)).collect();
     let public: Vec<VerifyingKey> = keys.iter().map(SigningKey::verifying_key).collect();

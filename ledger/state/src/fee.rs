@@ -21,8 +21,8 @@
 mod gas;
 
 pub use gas::{
-    BYTES_PER_GAS, Cost, SIGNATURE_GAS, TABLE, TRANSFER_GAS, body_gas, cost_of, gas, gas_to_sign,
-    parts_count,
+    BYTES_PER_GAS, Cost, SIGNATURE_GAS, TABLE, body_gas, cost_of, gas, gas_to_sign, parts_count,
+    transfer_gas,
 };
 
 use crate::{
@@ -107,7 +107,7 @@ impl Terms {
     /// What is burned for a transfer.
     #[must_use]
     pub fn transfer_fee(&self) -> Amount {
-        self.base_fee(Lane::Paid, TRANSFER_GAS)
+        self.base_fee(Lane::Paid, transfer_gas())
     }
     /// The price after a block whose paid transactions used this much gas.
     #[must_use]

@@ -5,6 +5,7 @@
 //! `bench-ledger` prints them beside what its machine takes. Spec: fees §2.
 
 use protocol::{
+    Address, Amount,
     codec::encode,
     proposal::{Guard, Payload},
     transaction::{Body, Transaction, Verified},
@@ -18,7 +19,7 @@ pub const BYTES_PER_GAS: u64 = 64;
 const SIGNATURE_BYTES: usize = 64;
 
 /// Bytes of a transfer as it travels.
-const TRANSFER_BYTES: u64 = 32 + 32 + 8 + 16 + 1 + 32 + 8 + 64;
+const TRANSFER_BYTES: usize = 32 + 32 + 8 + 16 + 1 + 32 + 8 + 64;
 
 /// What applying a body of some kind costs besides signature and bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,8 +86,14 @@ costs! {
 }
 
 /// Gas of a transfer.
-pub const TRANSFER_GAS: u64 =
-    SIGNATURE_GAS + TRANSFER_BYTES.div_ceil(BYTES_PER_GAS) + TABLE[0].1.fixed;
+#[must_use]
+pub fn transfer_gas() -> u64 {
+    let body = Body::Transfer {
+        to: Address::from_bytes([0; 32]),
+        amount: Amount::ZERO,
+    };
+    gas_within(&body, TRANSFER_BYTES)
+}
 
 /// Parts that a body's cost counts.
 #[must_use]

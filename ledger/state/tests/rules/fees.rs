@@ -42,7 +42,7 @@ fn the_base_fee_is_burned_and_the_tip_is_the_proposers() {
     let validator: validator::Validator = chain.view().get(&proposer).unwrap();
     let signed = send(&chain, 0, 0, fee(100, 7));
     let terms = Terms::of(&chain.view());
-    assert_eq!(fee::gas(&signed), fee::TRANSFER_GAS);
+    assert_eq!(fee::gas(&signed), fee::transfer_gas());
     assert_eq!(terms.transfer_fee(), Amount::new(1));
     chain.extend(vec![signed]);
     assert_eq!(chain.balance(key("miner", 0).address()), 50_000 - 5 - 1 - 7);
