@@ -14,6 +14,8 @@ mod chain;
 mod keys;
 #[path = "../../../ledger/state/tests/rules/support/opening.rs"]
 mod opening;
+#[path = "../../../ledger/state/tests/rules/support/probe.rs"]
+mod probe;
 #[path = "../../../ledger/state/tests/rules/support/setup.rs"]
 mod setup;
 #[path = "../../../ledger/state/tests/rules/support/step.rs"]
