@@ -97,6 +97,7 @@ pub(crate) fn genesis_of(
             treasury: Amount::ZERO,
         },
         classes: ClassTable::default(),
+        supply_cap: Amount::new(1_000_000_000_000_000),
     })
 }
 
@@ -191,6 +192,7 @@ impl World {
                 blob_bytes: 1_000,
                 tokens_count: 64,
                 loss_micro: 5_000_000,
+                feedback: None,
             };
             Some((miner?.clone(), body))
         };

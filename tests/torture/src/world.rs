@@ -10,7 +10,7 @@ use protocol::{
     class::ClassTable,
     codec::{Text, decode},
     genesis::{Account, Genesis, Governance},
-    transaction::{Body, Transaction, Unverified},
+    transaction::{Body, Fee, Transaction, Unverified},
 };
 use rand::{Rng as _, rngs::StdRng};
 
@@ -73,7 +73,12 @@ pub(crate) fn transfer(
         to: receiver,
         amount,
     };
-    Transaction::new(genesis.chain_id(), sender.address(), nonce(&sender), body).sign(&sender)
+    let fee = Fee {
+        max: Amount::new(10),
+        tip: Amount::ZERO,
+    };
+    let content = Transaction::new(genesis.chain_id(), sender.address(), nonce(&sender), body);
+    content.with_fee(fee).sign(&sender)
 }
 
 /// A state that follows blocks from genesis by the rules alone.

@@ -89,6 +89,7 @@ impl World {
                 treasury: Amount::ZERO,
             },
             classes: ClassTable::default(),
+            supply_cap: Amount::new(1_000_000_000_000_000),
         };
         let mut state = genesis::state(&genesis).unwrap();
         let mut view = state.view();
