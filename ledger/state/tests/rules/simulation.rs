@@ -14,7 +14,7 @@ mod world;
 use std::{collections::BTreeMap, ops::Range};
 use world::{End, MET, World};
 
-const BLOCKS_COUNT: u64 = 150;
+const BLOCKS_COUNT: u64 = 180;
 
 /// Names the seed when a walk fails.
 struct Named(u64);
