@@ -79,16 +79,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "explorer",
         ],
     ),
-    (
-        "ledger-bench",
-        &[
-            "protocol",
-            "governance",
-            "ledger-state",
-            "ledger-consensus",
-            "node",
-        ],
-    ),
+    ("ledger-bench", &["protocol", "governance", "ledger-state"]),
     (
         "tests-decoders",
         &[

@@ -6,10 +6,8 @@
 //!
 //! In one run: signatures that one core can verify, together and one by one; blocks of transfers
 //! and of commitments from their bytes to the new state, as a share of that; the same with more and
-//! more accounts; every kind's cost beside its gas; and four validators on this machine, each a
-//! process with its own disk, from empty blocks to as many transfers as they take. The first parts
-//! count processor time of one thread, so that other programs on the machine do not; the last
-//! one uses the clock.
+//! more accounts; and every kind's cost beside its gas. All count processor time of one thread, so
+//! that other programs on the machine do not.
 #![allow(
     clippy::print_stdout,
     clippy::cast_precision_loss,
