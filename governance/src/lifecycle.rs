@@ -25,8 +25,9 @@ pub const EXECUTED_ACTIONS_COUNT_MAX: usize = 20;
 
 /// Does what is due at this height, before the block's transactions.
 pub fn advance(world: &mut impl World, now: Height) -> Vec<Event> {
+    // First, because the block's header says already by which version it is read.
+    let mut events: Vec<Event> = upgrade::advance(world, now).into_iter().collect();
     power::age(world, now);
-    let mut events = Vec::new();
     let mut room = EXECUTED_ACTIONS_COUNT_MAX;
     for ((at, id), Due) in world.scan::<Due>(&now) {
         world.delete::<Due>(&(at, id));
@@ -34,7 +35,6 @@ pub fn advance(world: &mut impl World, now: Height) -> Vec<Event> {
             events.extend(advance_one(world, id, proposal, now, &mut room));
         }
     }
-    events.extend(upgrade::advance(world, now));
     stage::measure_daily(world, now);
     events
 }

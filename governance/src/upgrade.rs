@@ -150,14 +150,29 @@ pub fn readiness(world: &impl World, plan: &Plan) -> (u64, u64) {
     )
 }
 
+/// The version by which the block of a height is read, as things stand before that block: a plan
+/// that is due and ready counts from its block on.
+#[must_use]
+pub fn version_at(world: &impl World, height: Height) -> u32 {
+    let Versions { active, plan } = versions(world);
+    match plan {
+        Some(plan) if height >= plan.height && activates(world, &plan, height) => plan.version,
+        Some(_) | None => active,
+    }
+}
+
+fn activates(world: &impl World, plan: &Plan, now: Height) -> bool {
+    let (ready, all) = readiness(world, plan);
+    let is_ready = READY.is_reached_by(ready, all) || on("readiness is not asked for");
+    is_ready && !stage::is_paused(world, Module::Upgrades, now)
+}
+
 /// Activates the plan or lets it lapse, at its height.
 pub(crate) fn advance(world: &mut impl World, now: Height) -> Option<Event> {
     let mut versions = versions(world);
     let plan = versions.plan.take_if(|plan| now >= plan.height)?;
     let version = plan.version;
-    let (ready, all) = readiness(world, &plan);
-    let is_ready = READY.is_reached_by(ready, all) || on("readiness is not asked for");
-    let event = if is_ready && !stage::is_paused(world, Module::Upgrades, now) {
+    let event = if activates(world, &plan, now) {
         versions.active = version;
         Event::UpgradeActivated { version }
     } else {

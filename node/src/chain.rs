@@ -12,6 +12,7 @@ pub mod watch;
 
 use crate::rpc::{governance::CurvePoint, overview::EventRow};
 use curves::Curves;
+use governance::upgrade;
 use ledger_state::{Rejection, State, Transition, fee::Terms, run, validator::Sets};
 use ledger_store::{Commit, Store, StoreError};
 use mempool::{Mempool, MempoolError};
@@ -280,6 +281,22 @@ impl Chain {
     }
     fn watch(&self) -> MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// Why a program that speaks versions up to this one must stop, if it must: the next block is
+    /// to be read by rules that it does not know.
+    #[must_use]
+    pub fn outdated(&self, speaks: u32) -> Option<String> {
+        let shared = self.read();
+        let view = shared.state.view();
+        let next = run::tip(&view).height.next();
+        let version = upgrade::version_at(&view, next);
+        (version > speaks).then(|| {
+            format!(
+                "from height {next} on this chain has version {version}; this program speaks \
+                 versions up to {speaks}: install one that speaks {version}, and start it in the \
+                 same home"
+            )
+        })
     }
     /// Miners that signed two commitments to one unit, and are not slashed for it yet.
     #[must_use]

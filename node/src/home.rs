@@ -45,8 +45,9 @@ pub struct Config {
     pub checkpointing: bool,
     /// What to compute on: `auto` (as is nothing), `cpu` or `cuda:N`.
     pub device: String,
-    /// The highest version of the protocol that this program speaks; a validator signals readiness
-    /// for a planned version up to it.
+    /// To try upgrades with: act as a program that speaks versions up to this one, if it is above
+    /// the highest that this program speaks. A validator signals readiness for a planned version
+    /// up to it, and a node stops before a block of a higher one.
     pub ready_for_version: u32,
     /// Which database keeps blocks and state: `sled` (as is nothing) or `redb`. A store that is
     /// there already stays what it is.

@@ -17,11 +17,11 @@ use crate::{
     workbench::Workbench,
 };
 use adversaries::Cheat;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use ledger_consensus::{EngineConfig, EngineHandle};
 use ledger_store::Store;
 use network::{FolderStore, Network, NetworkConfig, NetworkHandle};
-use protocol::{Address, Amount, SigningKey, genesis::Genesis};
+use protocol::{Address, Amount, SigningKey, block::VERSION_MAX, genesis::Genesis};
 use std::{path::Path, sync::Arc};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -71,6 +71,10 @@ pub async fn run(
     local.set_network_addresses(network.listen_addresses());
     let others = config.consensus_peers.iter().cloned();
     local.set_consensus_addresses(others.chain([config.consensus.clone()]).collect());
+    let speaks = config.ready_for_version.max(VERSION_MAX);
+    if let Some(reason) = chain.outdated(speaks) {
+        bail!(reason);
+    }
     let engine = start_engine(&home, &config, (&key, cheat), &chain).await?;
     let what = role.as_str();
     let named = cheat.map(|cheat| cheat.to_string());
@@ -88,7 +92,7 @@ pub async fn run(
         Arc::clone(&chain),
         Arc::new(bench),
         key,
-        (role, config.ready_for_version),
+        (role, speaks),
         cheat,
     );
     let duties = tokio::spawn(duties.run(jobs));
@@ -107,6 +111,7 @@ pub async fn run(
 
     let stopped = tokio::select! {
         () = crate::shutdown::requested() => Ok(()),
+        reason = outdated(&chain, speaks) => Err(anyhow!(reason)),
         ended = engine.stopped() => ended.context("consensus stopped"),
     };
     for task in [duties, gossip, watchdog].into_iter().chain(upkeep) {
@@ -135,6 +140,19 @@ fn open_home(path: &Path, role: Role) -> Result<(Home, Config, Genesis, SigningK
     let key = home.key("operator.key")?;
     check_role(&genesis, key.address(), role)?;
     Ok((home, config, genesis, key))
+}
+
+/// Waits until the chain has a version that this program does not speak.
+async fn outdated(chain: &Chain, speaks: u32) -> String {
+    let mut heights = chain.heights();
+    loop {
+        if let Some(reason) = chain.outdated(speaks) {
+            return reason;
+        }
+        if heights.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// What a node does besides: states for those who join, and room on the disk.
@@ -210,6 +228,7 @@ async fn start_engine(
 ) -> Result<EngineHandle> {
     let mut application = ChainApplication::new(Arc::clone(chain), key, config.block_interval_ms);
     application.cheat = cheat;
+    application.speaks = config.ready_for_version.max(VERSION_MAX);
     let mut settings = EngineConfig::new(
         chain.id(),
         key.clone(),

@@ -19,12 +19,19 @@ pub const BLOCK_BYTES_MAX: usize = 1 << 20;
 /// Most transactions in a block.
 pub const TRANSACTIONS_COUNT_MAX: usize = 4096;
 
+/// The highest version of the formats and rules of blocks, transactions and state that this program
+/// speaks. Networks begin with 0; votes raise it at a height (Spec: governance §7).
+pub const VERSION_MAX: u32 = 0;
+
 /// Transactions hash, as bound by the header.
 pub type TransactionsRoot = StateRoot;
 
 /// Binds a block's content and what came before.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct Header {
+    /// By which formats and rules this block, its transactions and the state after it are to be
+    /// read. First, so that a program can tell a block that it does not understand.
+    pub version: u32,
     /// The chain.
     pub chain: ChainId,
     /// Its height.

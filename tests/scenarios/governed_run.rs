@@ -324,4 +324,41 @@ async fn activates(devnet: &Devnet) {
         (&3.into(), &Value::Null),
         "it is active"
     );
+    old_program_stops(devnet).await;
+}
+
+/// A program that does not speak the active version says so and does nothing else; one that does
+/// goes on in the same home.
+async fn old_program_stops(devnet: &Devnet) {
+    let home = devnet.home().join("validator-2");
+    let path = home.join("config.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let old = text.replace("ready_for_version = 3", "ready_for_version = 2");
+    assert_ne!(old, text);
+    std::fs::write(&path, &old).unwrap();
+    let pid = devnet.pid_of("validator-2").expect("it runs");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let started = Instant::now();
+    loop {
+        let log = std::fs::read_to_string(home.join("log")).unwrap_or_default();
+        if log.contains("has version 3; this program speaks versions up to 2: install one") {
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE, "it never says why\n{log}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    std::fs::write(&path, text).unwrap();
+    let tip = devnet.until("the tip", |_| true).await.height;
+    let path = home.join("log");
+    let ups = |text: &str| text.matches("validator is up").count();
+    let before = ups(&std::fs::read_to_string(&path).unwrap());
+    while ups(&std::fs::read_to_string(&path).unwrap()) == before {
+        assert!(started.elapsed() < PATIENCE, "it never came back");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    devnet
+        .until("blocks with all", |now| {
+            now.height >= tip.saturating_add(5)
+        })
+        .await;
 }

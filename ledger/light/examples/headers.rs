@@ -75,6 +75,7 @@ fn chain(count: u64) -> Vec<Link> {
             false => current.clone(),
         };
         let header = Header {
+            version: 0,
             chain: ChainId::from_bytes([1; 32]),
             height: Height::new(height),
             round: 0,

@@ -88,8 +88,9 @@ pub fn apply(state: &State, block: &block::Verified) -> Result<Transition, Rejec
 
 /// What a block does before its transactions.
 fn begin(view: &mut View<'_>, header: &Header) -> Vec<Event> {
-    let mut events = beacon::fine_silent(view, header);
-    events.extend(begin_height(view, header.height));
+    // First what the header's version is about, as it was when the header was checked.
+    let mut events = begin_height(view, header.height);
+    events.extend(beacon::fine_silent(view, header));
     events
 }
 
@@ -108,6 +109,13 @@ fn check_header(view: &View<'_>, state: &State, header: &Header) -> Result<Beaco
         return Err(Rejection::HeightNotNext {
             found: header.height,
             expected,
+        });
+    }
+    let version = upgrade::version_at(view, header.height);
+    if header.version != version {
+        return Err(Rejection::VersionMismatch {
+            found: header.version,
+            expected: version,
         });
     }
     if header.parent != tip.block {

@@ -71,6 +71,8 @@ rejections! {
     111 PaidBytes { bytes_count: u64, bytes_max: u64 } => "paid transactions have {bytes_count} bytes; a block holds {bytes_max} of them";
     /// Part of a block is kept for duties.
     112 PaidCount { count: usize, count_max: usize } => "there are {count} paid transactions; a block holds {count_max}";
+    /// A header says by which rules its block is to be read.
+    113 VersionMismatch { found: u32, expected: u32 } => "block has version {found}; {expected} is in force";
     /// Transactions of an account come in order.
     201 NonceMismatch { found: Nonce, expected: Nonce } => "transaction has nonce {found}; the account's next is {expected}";
     /// Spending needs a balance.

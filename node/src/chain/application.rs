@@ -2,6 +2,7 @@
 
 use super::{Chain, Shared, certificate_bytes};
 use adversaries::Cheat;
+use governance::upgrade;
 use ledger_consensus::{
     Application, ApplicationError, Certificate, Check, DoubleSign, HeightParams, Validator,
     ValidatorSet,
@@ -9,7 +10,7 @@ use ledger_consensus::{
 use ledger_state::{apply, beacon, run, select, validator::Sets};
 use protocol::{
     Address, BlockId, Height, SigningKey, StateRoot,
-    block::{self, Block, Header, TRANSACTIONS_COUNT_MAX},
+    block::{self, Block, Header, TRANSACTIONS_COUNT_MAX, VERSION_MAX},
     codec::{decode, encode},
     vrf,
 };
@@ -22,6 +23,8 @@ pub struct ChainApplication {
     operator: Address,
     randomness: vrf::Secret,
     block_interval_ms: u64,
+    /// The highest version of the rules that this program speaks.
+    pub(crate) speaks: u32,
     /// How it deceives, to test the network's defences.
     pub(crate) cheat: Option<Cheat>,
 }
@@ -35,6 +38,7 @@ impl ChainApplication {
             operator: operator.address(),
             randomness: operator.vrf(),
             block_interval_ms,
+            speaks: VERSION_MAX,
             cheat: None,
         }
     }
@@ -93,6 +97,7 @@ impl Application for ChainApplication {
         let chosen = select(&shared.state, candidates, TRANSACTIONS_COUNT_MAX);
         let (validators, next_validators) = Sets::of(&view).hashes();
         let header = Header {
+            version: upgrade::version_at(&view, height),
             chain: self.chain.id,
             height,
             round,
@@ -110,6 +115,10 @@ impl Application for ChainApplication {
     }
 
     fn check(&mut self, height: Height, round: u32, bytes: &[u8]) -> Check {
+        // What it does not understand it neither judges nor votes for.
+        if self.chain.outdated(self.speaks).is_some() {
+            return Check::Later;
+        }
         let invalid = |reason: String| Check::Invalid { reason };
         let block = match Block::decode(bytes) {
             Ok(block) => block,
@@ -152,6 +161,9 @@ impl Application for ChainApplication {
     }
 
     fn commit(&mut self, bytes: &[u8], certificate: &Certificate) -> Result<(), ApplicationError> {
+        if let Some(reason) = self.chain.outdated(self.speaks) {
+            return Err(ApplicationError::Failed { reason });
+        }
         if let Check::Invalid { reason } = self.check(certificate.height, certificate.round, bytes)
         {
             return Err(ApplicationError::Failed { reason });

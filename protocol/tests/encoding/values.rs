@@ -520,6 +520,7 @@ pub(crate) fn block() -> Block {
         .collect();
     Block {
         header: Header {
+            version: 0,
             chain: chain(),
             height: Height::new(9),
             round: 1,

@@ -77,6 +77,7 @@ impl World {
         for (index, pair) in sets.windows(2).enumerate() {
             let parent = headers.last().map_or(genesis.block_id(), Header::id);
             headers.push(Header {
+                version: 0,
                 chain: genesis.chain_id(),
                 height: Height::new(index as u64 + 1),
                 round: 0,

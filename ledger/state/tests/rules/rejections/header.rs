@@ -28,6 +28,7 @@ pub(super) const ROWS: &[Row] = &[
     ("ValidatorsMismatch", || {
         with(|header| header.next_validators = ValidatorsHash::from_bytes([7; 32]))
     }),
+    ("VersionMismatch", || with(|header| header.version = 1)),
     ("ProposerUnknown", proposed_by_a_miner),
     ("ProposerUnknown", proposed_by_a_holder),
     ("ProposerOutOfTurn", proposed_by_another_validator),

@@ -142,6 +142,7 @@ impl Chain {
         let (validators, next_validators) = sets.hashes();
         let proposer = beacon::proposer(&sets.current, tip.height.next(), round).unwrap();
         Header {
+            version: governance::upgrade::version_at(&view, tip.height.next()),
             chain: self.id,
             height: tip.height.next(),
             round,
