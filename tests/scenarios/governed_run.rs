@@ -357,8 +357,6 @@ async fn old_program_stops(devnet: &Devnet) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     devnet
-        .until("blocks with all", |now| {
-            now.height >= tip.saturating_add(5)
-        })
+        .until("blocks with all", |now| now.height >= tip.saturating_add(5))
         .await;
 }
