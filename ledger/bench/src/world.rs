@@ -217,6 +217,7 @@ impl World {
         let tip = run::tip(&view);
         let (validators, next_validators) = Sets::of(&view).hashes();
         let header = Header {
+            version: 0,
             chain: self.chain,
             height: tip.height.next(),
             round: 0,
