@@ -28,7 +28,7 @@ pub use gas::{
 use crate::{
     Rejection, View,
     account::{self, account},
-    reward, run, slash,
+    run, slash, staking,
     state::Record,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -265,13 +265,14 @@ impl Meter {
         }
         Ok(next)
     }
-    /// Burns the base fees, gives the tips to the proposer, and sets the next block's price.
+    /// Burns the base fees, gives the tips to those who staked with the
+    /// proposer, and sets the next block's price.
     pub fn settle(&self, view: &mut View<'_>, proposer: Address) {
         if self.burned > Amount::ZERO {
             slash::burn(view, self.burned);
         }
         if self.tips > Amount::ZERO {
-            reward::tip(view, proposer, self.tips);
+            staking::reward::give(view, proposer, self.tips);
         }
         let price = self.terms.price_after(self.paid_gas);
         if price != self.terms.price {

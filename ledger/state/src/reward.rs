@@ -8,7 +8,6 @@ use crate::{
     run::{self, Run},
     task,
     unit::{Outcome, Unit},
-    validator::Validator,
 };
 use governance::{house, parameters::Name};
 use protocol::{
@@ -55,12 +54,6 @@ pub fn accept(view: &mut View<'_>, id: UnitId, unit: Unit, height: Height) -> Ve
 pub(crate) fn lock(view: &View<'_>, miner: &mut Miner, amount: Amount, height: Height) {
     let vests_at = height.saturating_add(run::parameters(view).get(Name::VestingBlocks));
     add_payout(&mut miner.vesting, Payout { amount, vests_at });
-}
-
-/// Gives a block's tips to its proposer's holder.
-pub fn tip(view: &mut View<'_>, proposer: Address, amount: Amount) {
-    let holder = view.get::<Validator>(&proposer).map(|v| v.holder);
-    account::credit(view, holder.unwrap_or(proposer), amount);
 }
 
 /// Payouts of one height are one entry.

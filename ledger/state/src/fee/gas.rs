@@ -1,8 +1,8 @@
 //! Gas: what each kind costs the machine that applies it, in about microseconds.
 //!
 //! `gas = SIGNATURE_GAS + ⌈bytes / BYTES_PER_GAS⌉ + fixed + each · count`. The numbers of
-//! [`TABLE`] are measured, rounded up, and fixed here, so that every machine counts the same;
-//! `bench-ledger` prints them beside what its machine takes. Spec: fees §2.
+//! [`TABLE`] are fixed here, so that every machine counts the same. They are estimates;
+//! `bench-ledger --only gas` prints them beside what its machine takes. Spec: fees §2.
 
 use protocol::{
     Address, Amount,

@@ -36,7 +36,7 @@ fn send(chain: &Chain, from: usize, nonce: u64, fee: Fee) -> Verified {
 }
 
 #[test]
-fn the_base_fee_is_burned_and_the_tip_is_the_proposers() {
+fn the_base_fee_is_burned_and_the_tip_is_a_reward_of_the_proposers_stake() {
     let mut chain = priced(250_000);
     let proposer = chain.header().proposer;
     let validator: validator::Validator = chain.view().get(&proposer).unwrap();
@@ -47,7 +47,8 @@ fn the_base_fee_is_burned_and_the_tip_is_the_proposers() {
     chain.extend(vec![signed]);
     assert_eq!(chain.balance(key("miner", 0).address()), 50_000 - 5 - 1 - 7);
     assert_eq!(chain.balance(key("miner", 1).address()), 50_005);
-    assert_eq!(chain.balance(validator.holder), 7);
+    let after: validator::Validator = chain.view().get(&proposer).unwrap();
+    assert_eq!(after.pot.get(), validator.pot.get() + 7, "its stakers claim it");
     assert_eq!(run::tip(&chain.view()).burned, Amount::new(1));
 }
 
