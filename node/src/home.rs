@@ -66,6 +66,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// The highest version of the protocol that this program speaks, or is said to.
+    #[must_use]
+    pub fn speaks(&self) -> u32 {
+        let versions = [protocol::block::VERSION_MAX, self.ready_for_version];
+        versions.into_iter().max().unwrap_or_default()
+    }
     /// The device that the configuration names, and says so. A GPU that cannot be used is named
     /// with its reason, and the processor computes.
     ///

@@ -21,7 +21,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use ledger_consensus::{EngineConfig, EngineHandle};
 use ledger_store::Store;
 use network::{FolderStore, Network, NetworkConfig, NetworkHandle};
-use protocol::{Address, Amount, SigningKey, block::VERSION_MAX, genesis::Genesis};
+use protocol::{Address, Amount, SigningKey, genesis::Genesis};
 use std::{path::Path, sync::Arc};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -71,7 +71,7 @@ pub async fn run(
     local.set_network_addresses(network.listen_addresses());
     let others = config.consensus_peers.iter().cloned();
     local.set_consensus_addresses(others.chain([config.consensus.clone()]).collect());
-    let speaks = config.ready_for_version.max(VERSION_MAX);
+    let speaks = config.speaks();
     if let Some(reason) = chain.outdated(speaks) {
         bail!(reason);
     }
@@ -228,7 +228,7 @@ async fn start_engine(
 ) -> Result<EngineHandle> {
     let mut application = ChainApplication::new(Arc::clone(chain), key, config.block_interval_ms);
     application.cheat = cheat;
-    application.speaks = config.ready_for_version.max(VERSION_MAX);
+    application.speaks = config.speaks();
     let mut settings = EngineConfig::new(
         chain.id(),
         key.clone(),

@@ -48,7 +48,11 @@ fn the_base_fee_is_burned_and_the_tip_is_a_reward_of_the_proposers_stake() {
     assert_eq!(chain.balance(key("miner", 0).address()), 50_000 - 5 - 1 - 7);
     assert_eq!(chain.balance(key("miner", 1).address()), 50_005);
     let after: validator::Validator = chain.view().get(&proposer).unwrap();
-    assert_eq!(after.pot.get(), validator.pot.get() + 7, "its stakers claim it");
+    assert_eq!(
+        after.pot.get(),
+        validator.pot.get() + 7,
+        "its stakers claim it"
+    );
     assert_eq!(run::tip(&chain.view()).burned, Amount::new(1));
 }
 
