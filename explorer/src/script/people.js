@@ -18,6 +18,7 @@ const checks = {
   "projection-peak": "as the distance of a token's projections",
   "projection-bulk": "as the distance that nearly all projections keep",
   lifetime: "millionths of a nat of evidence over all audited units",
+  feedback: "files of what the update loses that differ from re-execution",
   state: "states at the end of the drawn segment that differ from re-execution",
 };
 
@@ -95,24 +96,26 @@ const drawMiners = (miners) => {
 };
 
 const drawValidators = (validators) => {
-  const total = validators.reduce((sum, validator) => sum + validator.stake, 0);
+  const total = validators.reduce((sum, validator) => sum + validator.power, 0);
   const rows = validators.map((validator) => {
     const bar = html("i");
-    bar.style.width = total ? `${(100 * validator.stake) / total}%` : "0";
-    const meter = html("span", { class: "share-bar", title: `${share(validator.stake, total)} of the stake` }, bar);
+    bar.style.width = total ? `${(100 * validator.power) / total}%` : "0";
+    const meter = html("span", { class: "share-bar", title: `${share(validator.power, total)} of the power` }, bar);
+    const isOut = validator.standing !== "bonded";
     return html(
       "tr",
       { "data-validator": validator.operator },
-      html("td", {}, address(validator.operator)),
-      html("td", { class: "number" }, meter, whole(validator.stake)),
+      html("td", {}, address(validator.operator), isOut ? html("div", { class: "bad" }, validator.standing) : ""),
+      html("td", { class: "number" }, meter, whole(validator.power)),
+      amountCell(validator.stake),
       amountCell(validator.audits),
       amountCell(validator.earned),
       amountCell(validator.fined, "bad"),
     );
   });
-  const columns = [["Validator", ""], ["Stake", "number"], ["Audits", "number"], ["Earned", "number"], ["Fined", "number"]];
+  const columns = [["Validator", ""], ["Power", "number"], ["Stake", "number"], ["Audits", "number"], ["Earned", "number"], ["Fined", "number"]];
   const content = validators.length
-    ? table("Validators, their stake and their audits", columns, rows)
+    ? table("Validators, their power, stake and audits", columns, rows)
     : html("p", { class: "quiet" }, "No validators.");
   byId("validators").replaceChildren(content);
 };

@@ -178,6 +178,10 @@ pub struct ValidatorRow {
     pub operator: Address,
     /// Its stake.
     pub stake: Amount,
+    /// Its weight since the epoch began.
+    pub power: u64,
+    /// Bonded, jailed, frozen or removed, in words.
+    pub standing: String,
     /// Audits done.
     pub audits: u64,
     /// Paid for audits and found frauds.

@@ -148,6 +148,8 @@ fn validators(view: &View<'_>) -> Vec<ValidatorRow> {
     let row = |(operator, validator): (_, Validator)| ValidatorRow {
         operator,
         stake: validator.stake,
+        power: validator.power,
+        standing: super::staking::words(validator.standing),
         audits: validator.audits_count,
         earned: validator.earned,
         fined: validator.fined,
