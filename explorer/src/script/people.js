@@ -100,22 +100,21 @@ const drawValidators = (validators) => {
   const rows = validators.map((validator) => {
     const bar = html("i");
     bar.style.width = total ? `${(100 * validator.power) / total}%` : "0";
-    const meter = html("span", { class: "share-bar", title: `${share(validator.power, total)} of the power` }, bar);
+    const meter = html("span", { class: "share-bar", title: `${share(validator.power, total)} of the power, by a stake of ${whole(validator.stake)}` }, bar);
     const isOut = validator.standing !== "bonded";
     return html(
       "tr",
       { "data-validator": validator.operator },
       html("td", {}, address(validator.operator), isOut ? html("div", { class: "bad" }, validator.standing) : ""),
       html("td", { class: "number" }, meter, whole(validator.power)),
-      amountCell(validator.stake),
       amountCell(validator.audits),
       amountCell(validator.earned),
       amountCell(validator.fined, "bad"),
     );
   });
-  const columns = [["Validator", ""], ["Power", "number"], ["Stake", "number"], ["Audits", "number"], ["Earned", "number"], ["Fined", "number"]];
+  const columns = [["Validator", ""], ["Power", "number"], ["Audits", "number"], ["Earned", "number"], ["Fined", "number"]];
   const content = validators.length
-    ? table("Validators, their power, stake and audits", columns, rows)
+    ? table("Validators, their power and their audits", columns, rows)
     : html("p", { class: "quiet" }, "No validators.");
   byId("validators").replaceChildren(content);
 };
