@@ -26,10 +26,10 @@ pub mod register;
 pub mod reward;
 pub mod stake;
 
+use protocol::{Amount, Micro};
+
 /// Accounts that may have stake with one validator, its holder included.
 pub const STAKERS_COUNT_MAX: u32 = 1_024;
-
-use protocol::{Amount, Micro};
 
 /// A share of an amount, rounded down.
 #[must_use]

@@ -66,7 +66,7 @@ impl Application for ChainApplication {
             .map(|(key, power)| Validator { key, power })
             .collect::<Vec<_>>();
         let set = ValidatorSet::new(validators)
-            .expect("invariant: genesis and slashing leave every validator some stake");
+            .expect("invariant: an epoch, a jail and a freeze leave somebody power");
         let mut params = HeightParams::new(set);
         params.block_interval_ms = self.block_interval_ms;
         params

@@ -7,6 +7,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::RwLockReadGuard,
+    time::Duration,
 };
 
 /// Memory that a database may use for its page cache, in bytes.
@@ -69,4 +70,21 @@ fn panic_text(name: &str, panic: &(dyn Any + Send)) -> String {
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied());
     format!("{name} panicked: {}", text.unwrap_or("without a message"))
+}
+
+/// Attempts to open a database that another has open.
+const LOCK_ATTEMPTS_COUNT: u32 = 20;
+/// Between them.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// Opens, and waits a little for a lock: a store that was just dropped, or a child process between
+/// fork and exec, holds it for a moment longer.
+pub(super) fn patiently<D>(open: impl Fn() -> Result<D, Trouble>) -> Result<D, Trouble> {
+    for _ in 1..LOCK_ATTEMPTS_COUNT {
+        match open() {
+            Err(Trouble::Locked(_)) => std::thread::sleep(LOCK_PAUSE),
+            result => return result,
+        }
+    }
+    open()
 }

@@ -2,24 +2,18 @@
 //!
 //! A copy-on-write B-tree in one file: a transaction writes new pages beside the old and then
 //! points a header at them, so whatever a crash leaves is the state before or the one after. Every
-//! page carries a checksum, and all of them are verified when the file is opened. So commits need
-//! not record what is free, nor be of two phases: one synchronisation, and after a crash the later
-//! of two headers whose pages all hold. (redb warns that whoever chooses the data and the moment of
-//! a crash could make a half-written commit hold by its 128-bit checksum, which is no
-//! cryptographic one; the store's own checksums, count and witness are above it.)
+//! page carries a checksum, and all of them are verified when the file is opened. Commits are of
+//! two phases, each synchronised, and record what is free, so that opening after a crash repairs
+//! nothing.
 
-use super::database::{Batch, CACHE_BYTES, Database, Trouble, Visit};
+use super::database::{Batch, CACHE_BYTES, Database, Trouble, Visit, patiently};
 use redb::{
     CommitError, DatabaseError, Durability, ReadableDatabase as _, SetDurabilityError,
     StorageError, TableDefinition, TableError, TransactionError,
 };
-use std::{path::Path, sync::RwLockReadGuard, time::Duration};
+use std::{path::Path, sync::RwLockReadGuard};
 
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
-/// How often to try for the lock.
-const LOCK_ATTEMPTS_COUNT: u32 = 20;
-/// How long to wait in between.
-const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// An open redb database.
 #[derive(Debug)]
@@ -139,13 +133,7 @@ impl Database for Redb {
     const FILE: &'static str = "chain.redb";
 
     fn open(folder: &Path) -> Result<Self, Trouble> {
-        for _ in 1..LOCK_ATTEMPTS_COUNT {
-            match try_open(folder) {
-                Err(Trouble::Locked(_)) => std::thread::sleep(LOCK_PAUSE),
-                result => return result,
-            }
-        }
-        try_open(folder)
+        patiently(|| try_open(folder))
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
@@ -184,6 +172,7 @@ impl Database for Redb {
     fn write(&self, batch: &Batch) -> Result<(), Trouble> {
         let mut write = self.database.begin_write()?;
         write.set_durability(Durability::Immediate)?;
+        write.set_quick_repair(true);
         {
             let mut table = write.open_table(RECORDS)?;
             for (key, value) in batch {

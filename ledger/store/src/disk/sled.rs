@@ -5,13 +5,8 @@
 //! which leaves the disk's own cache and the file's length to chance, so the file itself is
 //! synchronised after it.
 
-use super::database::{Batch, CACHE_BYTES, Database, Trouble, Visit, guard};
-use std::{fs::File, path::Path, sync::RwLockReadGuard, time::Duration};
-
-/// How often to try for the lock.
-const LOCK_ATTEMPTS_COUNT: u32 = 20;
-/// How long to wait in between.
-const LOCK_PAUSE: Duration = Duration::from_millis(50);
+use super::database::{Batch, CACHE_BYTES, Database, Trouble, Visit, guard, patiently};
+use std::{fs::File, path::Path, sync::RwLockReadGuard};
 
 /// An open sled database.
 #[derive(Debug)]
@@ -65,16 +60,8 @@ impl Database for Sled {
     const NAME: &'static str = "sled";
     const FILE: &'static str = "db";
 
-    /// Waits a little for a lock: a store that was just dropped, or a child process between fork
-    /// and exec, holds it for a moment longer.
     fn open(folder: &Path) -> Result<Self, Trouble> {
-        for _ in 1..LOCK_ATTEMPTS_COUNT {
-            match try_open(folder) {
-                Err(Trouble::Locked(_)) => std::thread::sleep(LOCK_PAUSE),
-                result => return result,
-            }
-        }
-        try_open(folder)
+        patiently(|| try_open(folder))
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
