@@ -125,6 +125,10 @@ struct DevnetArguments {
     /// Blocks in a day of governance, when made: with 6, seven days of voting take ten seconds.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     day_blocks: u64,
+    /// The stage of the hand-over, when made: 0 has a steward that decrees, 1 votes that bind,
+    /// 2 an elected council, 3 nobody who could stop anything.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=3))]
+    stage: u8,
     /// Start with another value of a parameter, as in `block-gas=20000`.
     #[arg(long = "parameter", value_parser = parameter)]
     parameters: Vec<(Name, u64)>,
@@ -500,6 +504,7 @@ impl From<DevnetArguments> for devnet::Options {
             classes,
             port,
             day_blocks,
+            stage,
             parameters,
             run,
             updates,
@@ -520,6 +525,7 @@ impl From<DevnetArguments> for devnet::Options {
             classes,
             port,
             day_blocks,
+            stage,
             parameters,
             training: match run {
                 RunChoice::Both => devnet::Training::Both,

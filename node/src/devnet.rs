@@ -68,6 +68,8 @@ pub struct Options {
     pub port: u16,
     /// Blocks in a day of governance.
     pub day_blocks: u64,
+    /// The stage of the hand-over to begin with, 0 to 3.
+    pub stage: u8,
     /// Parameters that differ from their defaults.
     pub parameters: Vec<(Name, u64)>,
     /// What is trained, unless a recipe says so.

@@ -23,6 +23,7 @@ mod life_of_a_contribution;
 mod network_of_processes;
 mod operations;
 mod page;
+mod stages;
 mod staking;
 mod state_sync;
 mod support;

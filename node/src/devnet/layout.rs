@@ -350,7 +350,7 @@ fn genesis(
             day_blocks: options.day_blocks,
             deposit_base: DEPOSIT_BASE,
             steward: Some(steward),
-            stage: 1,
+            stage: options.stage,
             treasury: Amount::new(TREASURY),
         },
         supply_cap,

@@ -5,13 +5,28 @@
 //! powers before it began; and nothing is executed in the block in which it passed.
 
 use super::{attacker, finish, loot, proposing, refusal, staked, stored, treasury, voting};
-use crate::support::{Chain, payload};
-use governance::{Refusal, power, proposal::Status};
-use protocol::{Height, ProposalId, proposal::Choice, transaction::Body};
+use crate::{
+    staking::stake,
+    support::{Chain, Setup, key, payload},
+};
+use governance::{Refusal, proposal::Status};
+use protocol::{ProposalId, proposal::Choice, transaction::Body};
 
-/// Bonds at once, as no transaction of today's chain can; still it does not help.
-fn bond(chain: &mut Chain, amount: u64, now: Height) {
-    chain.change(|view| power::bond(view, attacker().address(), amount, now));
+const LOAN: u64 = 4_000_000;
+
+/// A network in which the attacker has borrowed ten times all stake.
+fn lent() -> Chain {
+    Chain::start(&Setup {
+        stakes: vec![100_000; 4],
+        balance: LOAN + 50_000,
+        ..Setup::default()
+    })
+}
+
+/// Stakes the whole loan in the next block.
+fn stake_loan(chain: &mut Chain) {
+    let operator = key("operator", 0).address();
+    chain.block(vec![(attacker(), stake(operator, LOAN))]);
 }
 
 fn propose_loot(chain: &mut Chain) -> ProposalId {
@@ -24,7 +39,7 @@ fn propose_loot(chain: &mut Chain) -> ProposalId {
 #[test]
 fn borrowed_tokens_do_not_vote() {
     let mut chain = staked(&[100_000; 4]);
-    let lender = crate::support::key("miner", 1);
+    let lender = key("miner", 1);
     let body = Body::Transfer {
         to: attacker().address(),
         amount: protocol::Amount::new(40_000),
@@ -40,11 +55,9 @@ fn borrowed_tokens_do_not_vote() {
 
 #[test]
 fn stake_that_is_bonded_for_the_vote_does_not_vote() {
-    let mut chain = staked(&[100_000; 4]);
+    let mut chain = lent();
     let before = treasury(&chain);
-    // Ten times all other stake, bonded in the block in which the motion is made.
-    let now = chain.height().next();
-    bond(&mut chain, 4_000_000, now);
+    stake_loan(&mut chain);
     let id = propose_loot(&mut chain);
     let sender = attacker().address();
     for _ in 0..7 {
@@ -67,9 +80,8 @@ fn stake_that_is_bonded_for_the_vote_does_not_vote() {
 /// Even who has waited seven days must hold the stake through vote and timelock.
 #[test]
 fn nothing_is_executed_in_the_block_that_decides() {
-    let mut chain = staked(&[100_000; 4]);
-    let now = chain.height().next();
-    bond(&mut chain, 4_000_000, now);
+    let mut chain = lent();
+    stake_loan(&mut chain);
     chain.wait(8);
     let id = propose_loot(&mut chain);
     chain.block(vec![(attacker(), voting(id, Choice::Yes))]);
