@@ -92,12 +92,14 @@ parameters! {
     SortitionGraceBlocks = "sortition-grace-blocks": 0..=1_000, default 4;
     /// Smallest bond of a verifier.
     VerifierBondMin = "verifier-bond-min": 1..=1_000_000_000_000, default 10_000;
-    /// Blocks in which a miner may appeal against a conviction.
+    /// Blocks in which a miner may appeal against a conviction, or an outvoted auditor contest an
+    /// acceptance.
     AppealBlocks = "appeal-blocks": 4..=100_000, default 40;
     /// Blocks that each side of a dispute has for all of its moves, besides those that the recipe
     /// gives for a unit.
     DisputeBlocks = "dispute-blocks": 40..=1_000_000, default 240;
-    /// Bond of a unit's first appeal; each further one takes twice the bond before.
+    /// Bond of a unit's first appeal; each further one takes twice the bond before. Also that of
+    /// an auditor that contests an acceptance.
     AppealBond = "appeal-bond": 1..=1_000_000_000_000, default 1_000;
     /// Burned from the stake of a validator that lets its turn to propose pass.
     BeaconWithholdPenalty = "beacon-withhold-penalty": 0..=1_000_000, default 10;

@@ -5,6 +5,7 @@
 //! validator, starts what has to be computed or fetched, and signs what is ready.
 
 mod audit;
+mod contesting;
 mod disputing;
 mod part;
 mod readiness;
@@ -91,6 +92,8 @@ struct Expected {
     called: Vec<(UnitId, Unit, Sortition)>,
     /// Disputes in which it owes a move.
     disputes: Vec<(UnitId, Unit, Dispute)>,
+    /// Acceptances that it may contest, having found the opposite.
+    contests: Vec<(UnitId, Unit)>,
     /// What it sends first, if it is neither validator nor verifier yet.
     registration: Option<Body>,
     /// Its signal for a planned upgrade.
@@ -239,6 +242,7 @@ impl Duties {
         bodies.extend(self.audit_bodies(&expected.seats, height));
         bodies.extend(self.volunteer_bodies(expected.called, height));
         bodies.extend(self.dispute_bodies(&expected.disputes, height));
+        bodies.extend(self.contest_bodies(expected.contests));
         bodies.extend(self.attestation(&expected.unattested, height));
         let proofs = self.chain.equivocations().into_iter().map(Box::new);
         bodies.extend(proofs.map(|proof| Body::ReportEquivocation { proof }));
@@ -428,7 +432,8 @@ fn expected(view: &View<'_>, operator: Address) -> Expected {
             if !matches!(unit.stage, unit::Stage::Committed) {
                 continue;
             }
-            let is_judged = unit.waiting.is_none() && unit.conviction.is_none();
+            let is_judged =
+                unit.waiting.is_none() && unit.conviction.is_none() && unit.contest.is_none();
             let seat = is_judged
                 .then(|| seat(id, &unit, operator, height))
                 .flatten();
@@ -438,6 +443,9 @@ fn expected(view: &View<'_>, operator: Address) -> Expected {
                 && let Some(sortition) = audit.calls_volunteers(height.next())
             {
                 expected.called.push((id, unit.clone(), *sortition));
+            }
+            if contesting::is_open(view, operator, (id, &unit)) {
+                expected.contests.push((id, unit.clone()));
             }
             if let Some(dispute) = dispute::of(view, id, &unit)
                 && dispute.turn(unit.miner) == Some(operator)

@@ -194,6 +194,16 @@ fn describe_unit(answer: &Value, text: &mut String) {
             plain(&appeal["bond"]),
         ));
     }
+    let contest = &answer["contest"];
+    for (what, contestants) in [("contested", "contestants"), ("contested in vain", "lost")] {
+        for contestant in contest[contestants].as_array().into_iter().flatten() {
+            text.push_str(&format!(
+                "  acceptance {what} by {} with a bond of {}\n",
+                plain(&contestant["auditor"]),
+                plain(&contestant["bond"]),
+            ));
+        }
+    }
 }
 
 /// What the miner opened: its sketch, and the fault that it planted.

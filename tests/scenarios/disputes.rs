@@ -103,3 +103,62 @@ async fn lying_validators_with_five_sevenths_of_stake_convict_no_honest_miner_an
     let fined = now.validators.iter().filter(|row| row.fined.get() > 0);
     assert!(fined.count() <= 5, "whoever did not lie is not fined");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_honest_auditor_wins_by_proof_against_validators_that_accept_a_lie() {
+    // Five sevenths of stake accept whatever they see, more than two thirds.
+    let cheats = [&["collude-ok"; 5][..], &["own-recipe"]].concat().join(",");
+    let devnet = Devnet::start(&[
+        "--fresh",
+        "--validators",
+        "1",
+        "--miners",
+        "2",
+        "--cheats",
+        &cheats,
+    ]);
+    devnet
+        .until("a first block", |now| now.height.get() >= 1)
+        .await;
+    let liar = address(&devnet, "cheat-5-own-recipe");
+    let honest = address(&devnet, "validator-0");
+    let since = Instant::now();
+    let contested = loop {
+        assert!(since.elapsed() < PATIENCE, "{}", devnet.log());
+        let decided = decided(&devnet).await;
+        let contested = |unit: &UnitAnswer| unit.miner == liar && unit.contest.is_some();
+        if let Some(unit) = decided.into_iter().find(contested) {
+            break unit;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    let (is_right, operation) = end(&contested);
+    assert!(!is_right, "{}", contested.summary);
+    assert!(operation.is_some_and(|operation| !operation.is_right()));
+    let contest = contested.contest.unwrap();
+    let [contestant] = &contest.contestants[..] else {
+        panic!("{contest:?}");
+    };
+    assert_eq!(contestant.auditor, honest);
+    assert!(contest.lost.is_empty());
+    assert!(
+        contested.summary.starts_with("slashed"),
+        "{}",
+        contested.summary
+    );
+
+    let slashed = devnet.until("the slash", |now| {
+        now.miners
+            .iter()
+            .any(|row| row.address == liar && row.slash.is_some())
+    });
+    let now = slashed.await;
+    let slashed = now.miners.iter().filter(|row| row.slash.is_some());
+    assert_eq!(slashed.count(), 1, "no honest miner is");
+    for row in &now.validators {
+        let is_honest = row.operator == honest;
+        assert!(!is_honest || row.fined.get() == 0, "it was right");
+    }
+    let fined = now.validators.iter().filter(|row| row.fined.get() > 0);
+    assert!(fined.count() >= 1, "whoever accepted the lie is fined");
+}

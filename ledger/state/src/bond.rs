@@ -86,7 +86,7 @@ pub struct Miner {
     pub vesting: Vec<Payout>,
     /// Its units under a conviction that is not final; nothing vests while there are any.
     pub accused: u32,
-    /// Bonds of its appeals that are not decided.
+    /// Bonds of its appeals, and of auditors that contest its units, that are not decided.
     pub appealed: Amount,
     /// Evidence that its audited rollout units give together, if its class is tolerant.
     pub lifetime: Lifetime,

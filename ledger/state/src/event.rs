@@ -169,7 +169,27 @@ pub enum Event {
         bonds: Amount,
         is_lost: bool,
     },
-    /// A miner disputes a conviction; it and the challenger move in turns.
+    /// A unit was accepted, and auditors that were outvoted may contest it.
+    AcceptanceWaits {
+        unit: UnitId,
+        miner: Address,
+        contest_by: Height,
+    },
+    /// An outvoted auditor contests an acceptance.
+    UnitContested {
+        unit: UnitId,
+        auditor: Address,
+        finding: Finding,
+        bond: Amount,
+    },
+    /// A contest is decided; its bond is burned or returned.
+    ContestEnded {
+        unit: UnitId,
+        auditor: Address,
+        bond: Amount,
+        is_lost: bool,
+    },
+    /// A miner disputes a conviction, or an auditor an acceptance; both sides move in turns.
     DisputeOpened {
         unit: UnitId,
         miner: Address,

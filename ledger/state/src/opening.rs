@@ -76,6 +76,15 @@ pub fn is_planted_round(unit: &Unit) -> bool {
     rounds > 0 && rounds == unit.audits.len()
 }
 
+/// Whether a gradient unit was audited and its miner never showed where its segment ends.
+pub(crate) fn is_hidden(id: UnitId, unit: &Unit) -> bool {
+    let is_gradient = id.kind == UnitKind::Gradient;
+    is_gradient
+        && unit
+            .challenge
+            .is_some_and(|challenge| challenge.end.is_none())
+}
+
 /// Whether the miner has shown what the current round, or its draw, waits for. A spared gradient
 /// unit has nothing to show.
 fn is_shown(id: UnitId, unit: &Unit) -> bool {

@@ -225,6 +225,10 @@ rejections! {
     425 MoveLate { height: Height, move_by: Height } => "height is {height}; the move was due by {move_by}";
     /// A move follows the rules of the dispute.
     426 MoveRefused { unit: UnitId, reason: Refused } => "move in the dispute about unit {unit}: {reason}";
+    /// Only auditors that were outvoted contest an acceptance.
+    427 NotOutvoted { unit: UnitId, sender: Address } => "{sender} has found nothing in unit {unit} that a dispute decides";
+    /// Each of them once.
+    428 ContestedBefore { unit: UnitId, sender: Address } => "{sender} contests the acceptance of unit {unit} already";
     /// Only the next checkpoint is attested, when its step is settled.
     501 CheckpointNotDue { run: RunId, step: Step } => "checkpoint {step} of run {run} is not due";
     /// A checkpoint is attested once.

@@ -224,7 +224,7 @@ pub(crate) fn settle(
     outcome: Outcome,
     at: Height,
 ) -> Vec<Event> {
-    let appeal = appeal::end(view, id, &unit, outcome);
+    let ended = appeal::end(view, id, &unit, outcome);
     unit.waiting = None;
     unit.stage = unit::Stage::Settled { outcome, at };
     view.put(&id, &unit);
@@ -252,7 +252,7 @@ pub(crate) fn settle(
         miner: unit.miner,
         outcome,
     };
-    std::iter::once(settled).chain(appeal).collect()
+    std::iter::once(settled).chain(ended).collect()
 }
 
 /// A miner's units of a step, and how many of them it missed.

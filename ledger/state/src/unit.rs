@@ -212,6 +212,32 @@ pub struct Appeal {
     pub finding: Finding,
 }
 
+/// An acceptance that waits, for auditors were outvoted who may contest it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct Contest {
+    /// Last height for that.
+    pub contest_by: Height,
+    /// Those who do and have not lost, in the order in which they are heard.
+    pub contestants: Vec<Contestant>,
+    /// Those who lost.
+    pub lost: Vec<Contestant>,
+}
+
+/// An outvoted auditor that stakes a bond on being right.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+pub struct Contestant {
+    /// Who.
+    pub auditor: Address,
+    /// Whose account the bond is from.
+    pub payer: Address,
+    /// What it loses if it is wrong.
+    pub bond: Amount,
+    /// What it found.
+    pub finding: Finding,
+}
+
 /// What a unit's miner has opened.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct Opening {
@@ -451,6 +477,8 @@ pub struct Unit {
     pub conviction: Option<Conviction>,
     /// Convictions that were appealed, oldest first.
     pub appeals: Vec<Appeal>,
+    /// What its acceptance waits for, if auditors were outvoted.
+    pub contest: Option<Contest>,
     /// Probability that it must have a planted fault, in millionths; fixed at its assignment.
     pub plant_rate: Micro,
     /// What its miner has opened.
@@ -486,6 +514,7 @@ impl Unit {
             waiting: None,
             conviction: None,
             appeals: Vec::new(),
+            contest: None,
             plant_rate,
             opening: Opening {
                 open_by: None,
@@ -516,10 +545,14 @@ impl Unit {
     pub const fn is_tolerant(&self) -> bool {
         self.class.is_some()
     }
-    /// Whether somebody convicted it, and it is not over.
+    /// Whether somebody convicted it, or contests that it is right, and it is not over.
     #[must_use]
-    pub const fn is_accused(&self) -> bool {
-        self.outcome().is_none() && (self.conviction.is_some() || !self.appeals.is_empty())
+    pub fn is_accused(&self) -> bool {
+        let is_convicted = self.conviction.is_some() || !self.appeals.is_empty();
+        let contest = self.contest.as_ref();
+        let is_contested = contest
+            .is_some_and(|contest| !contest.contestants.is_empty() || !contest.lost.is_empty());
+        self.outcome().is_none() && (is_convicted || is_contested)
     }
     /// How it ended, if it did.
     #[must_use]

@@ -1,11 +1,12 @@
-//! Verdicts: commit, reveal, climb, convict, appeal, settle. Spec: 07-verdict.
+//! Verdicts: commit, reveal, climb, convict, appeal, contest, settle. Spec: 07-verdict.
 //!
 //! About one auditor, who drew itself, judges a drawn unit first, blind: it names its own sketch of
 //! a rollout before the miner opens the sealed one. If it rejects, if the sketches differ, or if it
 //! says nothing in time, three others do; if these disagree, a committee; if that has no quorum,
 //! every validator repeats the one group of samples that is contested. Before anyone is slashed,
 //! the miner may appeal: to the next round, or, about steps of pre-training, to arithmetic, in a
-//! [`dispute`].
+//! [`dispute`]; and an auditor that found a step wrong and was outvoted may [`contest`] in the same
+//! way that the unit is accepted.
 //!
 //! Facts are computed again, never voted on: honest verdicts are equal, so more than two thirds of
 //! one answer is the answer as long as more than two thirds of stake are honest, and without such
@@ -13,6 +14,7 @@
 
 pub mod appeal;
 mod commit;
+pub mod contest;
 mod decide;
 pub mod dispute;
 mod fines;
@@ -88,6 +90,9 @@ fn settle_unit(
             Vec::new()
         };
     }
+    if let Some(contest) = unit.contest.clone() {
+        return contest::settle(view, id, unit, &contest, height);
+    }
     let pace = opening::pace(view, id, &mut unit, height);
     let Some(audit) = unit.audits.last() else {
         return match pace {
@@ -118,13 +123,11 @@ fn act(
 ) -> Vec<Event> {
     match decision {
         Decision::Wait => Vec::new(),
-        Decision::Accept => {
-            let mut events = fines::overturned(view, id, &unit, Truth::Right);
-            tolerant::record(view, &unit);
-            events.extend(plant::settle(view, id, &unit));
-            events.extend(reward::accept(view, id, unit, height));
-            events
+        // Nobody could contest it: whoever did not open is not paid, whoever accepts.
+        Decision::Accept if opening::is_hidden(id, &unit) => {
+            opening::settle_withheld(view, id, unit, height)
         }
+        Decision::Accept => accept(view, id, unit, height),
         Decision::FallBack => ladder::fall_back(view, id, unit, (beacon, height)),
         Decision::Again => plant::again(view, id, unit, height),
         Decision::Void(VoidReason::Withheld) => opening::settle_withheld(view, id, unit, height),
@@ -133,6 +136,23 @@ fn act(
         Decision::Convict(finding) => ladder::convict(view, id, unit, finding, height),
         Decision::Execute(finding) => execute(view, id, unit, finding, height),
     }
+}
+
+/// Accepts a unit, unless auditors that were outvoted may contest it first.
+fn accept(view: &mut View<'_>, id: UnitId, mut unit: Unit, height: Height) -> Vec<Event> {
+    match contest::begin(view, id, &mut unit, height) {
+        Some(event) => vec![event],
+        None => settle_accepted(view, id, unit, height),
+    }
+}
+
+/// Pays for a unit that nobody contests any more, and fines whoever rejected it.
+fn settle_accepted(view: &mut View<'_>, id: UnitId, unit: Unit, height: Height) -> Vec<Event> {
+    let mut events = fines::overturned(view, id, &unit, Truth::Right);
+    tolerant::record(view, &unit);
+    events.extend(plant::settle(view, id, &unit));
+    events.extend(reward::accept(view, id, unit, height));
+    events
 }
 
 /// Ends a unit with what was found: it is void, or its miner is slashed.

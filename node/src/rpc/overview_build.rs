@@ -297,13 +297,16 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         | Event::AuditEscalated { .. }
         | Event::UnitConvicted { .. }
         | Event::UnitAppealed { .. }
+        | Event::UnitContested { .. }
         | Event::DisputeLost { .. }
         | Event::ValidatorJailed { .. }
         | Event::ValidatorFrozen { .. }
         | Event::ValidatorSlashed { .. }
-        | Event::AppealEnded { is_lost: true, .. } => "bad",
-        Event::AppealEnded { is_lost: false, .. } => "good",
-        Event::CheckpointAgreed { .. }
+        | Event::AppealEnded { is_lost: true, .. }
+        | Event::ContestEnded { is_lost: true, .. } => "bad",
+        Event::AppealEnded { .. }
+        | Event::ContestEnded { .. }
+        | Event::CheckpointAgreed { .. }
         | Event::MinerRegistered { .. }
         | Event::VerifierRegistered { .. }
         | Event::MinerResumed { .. }
@@ -312,6 +315,7 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         Event::StepAssigned { .. }
         | Event::MinerIdle { .. }
         | Event::DisputeOpened { .. }
+        | Event::AcceptanceWaits { .. }
         | Event::Staked { .. }
         | Event::Unstaked { .. }
         | Event::Restaked { .. }
@@ -320,14 +324,9 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         | Event::LeaveNoticed { .. }
         | Event::Left { .. }
         | Event::ProposerSilent { .. } => "info",
-        Event::UnitOpened {
-            correction: Some(_),
-            ..
-        } => "info",
+        Event::UnitOpened { correction, .. } if correction.is_some() => "info",
         Event::PlantJudged { is_found: true, .. } => "good",
-        Event::PlantJudged {
-            is_found: false, ..
-        } => "bad",
+        Event::PlantJudged { .. } => "bad",
         Event::UnitSettled {
             outcome: Outcome::Slashed { .. } | Outcome::Void { .. },
             ..
@@ -340,9 +339,7 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         Event::Transferred { .. }
         | Event::StepClosed { .. }
         | Event::UnitCommitted { .. }
-        | Event::UnitOpened {
-            correction: None, ..
-        }
+        | Event::UnitOpened { .. }
         | Event::UnitSettled { .. }
         | Event::AuditDrawn { .. }
         | Event::AuditOpened { .. }

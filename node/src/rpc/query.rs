@@ -11,8 +11,8 @@ use ledger_state::{
     run::{self, Closed, Run},
     task,
     unit::{
-        Appeal, Audit, Challenge, Commitment, Conviction, Draw, Opening, Opinion, Outcome, Stage,
-        Unit,
+        Appeal, Audit, Challenge, Commitment, Contest, Conviction, Draw, Opening, Opinion, Outcome,
+        Stage, Unit,
     },
     verdict::dispute::{self, Dispute, Place},
 };
@@ -153,6 +153,8 @@ pub struct UnitAnswer {
     pub conviction: Option<Conviction>,
     /// Convictions that were appealed against.
     pub appeals: Vec<Appeal>,
+    /// Auditors that were outvoted and contest that it is accepted.
+    pub contest: Option<Contest>,
     /// The dispute about it, with what it came down to.
     pub dispute: Option<Dispute>,
     /// What its miner opened: the sketch, and whether a fault was planted.
@@ -300,6 +302,7 @@ pub fn unit(chain: &Chain, id: UnitId) -> Option<UnitAnswer> {
         waiting: _,
         conviction,
         appeals,
+        contest,
         plant_rate: _,
         class: _,
         opening,
@@ -315,6 +318,7 @@ pub fn unit(chain: &Chain, id: UnitId) -> Option<UnitAnswer> {
         audits,
         conviction,
         appeals,
+        contest,
         dispute,
         opening,
         challenge,
@@ -344,7 +348,7 @@ pub fn summary(unit: &Unit) -> String {
                 let draw_at = waiting.draw_at;
                 format!("committed, more auditors are drawn at height {draw_at}; {audit}")
             }
-            (None, None) => format!("committed, not settled yet; {audit}"),
+            (None, None) => format!("{}; {audit}", waits(unit)),
         },
         Stage::Settled {
             outcome: Outcome::Accepted { paid },
@@ -386,6 +390,23 @@ pub fn summary(unit: &Unit) -> String {
             outcome: Outcome::Slashed { finding },
             at,
         } => format!("slashed at height {at}: {finding}; {audit}"),
+    }
+}
+
+/// What a committed unit waits for.
+fn waits(unit: &Unit) -> String {
+    let Some(contest) = &unit.contest else {
+        return "committed, not settled yet".to_owned();
+    };
+    let contest_by = contest.contest_by;
+    let contestants = contest.contestants.iter().chain(&contest.lost);
+    match contestants.count() {
+        0 => format!(
+            "accepted by a majority; auditors that found it wrong may contest that until height \
+             {contest_by}"
+        ),
+        1 => "accepted by a majority; 1 auditor contests that".to_owned(),
+        count => format!("accepted by a majority; {count} auditors contest that"),
     }
 }
 

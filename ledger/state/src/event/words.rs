@@ -152,6 +152,50 @@ impl fmt::Display for Event {
                     )
                 }
             }
+            Self::AcceptanceWaits {
+                unit,
+                miner,
+                contest_by,
+            } => {
+                let miner = miner.short();
+                write!(
+                    f,
+                    "unit {unit} of {miner} is accepted unless an outvoted auditor contests it \
+                     until height {contest_by}"
+                )
+            }
+            Self::UnitContested {
+                unit,
+                auditor,
+                finding,
+                bond,
+            } => {
+                let auditor = auditor.short();
+                write!(
+                    f,
+                    "auditor {auditor} contests the acceptance of unit {unit} with a bond of \
+                     {bond}: {finding}"
+                )
+            }
+            Self::ContestEnded {
+                unit,
+                auditor,
+                bond,
+                is_lost,
+            } => {
+                let auditor = auditor.short();
+                if *is_lost {
+                    write!(
+                        f,
+                        "auditor {auditor} contested unit {unit} wrongly; {bond} burned"
+                    )
+                } else {
+                    write!(
+                        f,
+                        "auditor {auditor} has {bond} back from contesting unit {unit}"
+                    )
+                }
+            }
             Self::DisputeOpened {
                 unit,
                 miner,

@@ -1,11 +1,13 @@
 //! Appeals: a convicted miner stakes a bond on being right, and a larger round judges again, or
-//! both sides of a [`dispute`] show what they computed.
+//! both sides of a [`dispute`] show what they computed. An auditor's appeal against an acceptance
+//! is a [`contest`].
 //!
 //! The bond doubles with every appeal. Whoever is convicted in the end loses all of them, also
 //! where the unit is only void for it; whoever is not gets them back, also when nobody could
 //! decide.
 
 use super::{
+    contest,
     dispute::{self, Dispute},
     ladder,
 };
@@ -30,7 +32,7 @@ pub fn bond(view: &View<'_>, unit: &Unit) -> Amount {
     Amount::new(doubled)
 }
 
-/// Contests the conviction of the sender's unit.
+/// Contests the conviction of the sender's unit, or the acceptance of one that it found wrong.
 ///
 /// # Errors
 /// When there is none, it is another's, it is too late, or the bond cannot be paid.
@@ -41,6 +43,9 @@ pub fn post(
     height: Height,
 ) -> Result<Vec<Event>, Rejection> {
     let mut unit: Unit = view.get(&id).ok_or(Rejection::UnitUnknown { unit: id })?;
+    if let Some(contest) = unit.contest.clone().filter(|_| unit.outcome().is_none()) {
+        return contest::post(view, sender, (id, unit), contest, height);
+    }
     if unit.miner != sender {
         return Err(Rejection::NotAssignee {
             unit: id,
@@ -84,11 +89,13 @@ pub fn post(
 }
 
 /// Ends a unit's accusation: its appeals' bonds go back to the miner, or are burned if what it
-/// contested was found again. What the miner has earned may vest again.
-pub fn end(view: &mut View<'_>, id: UnitId, unit: &Unit, outcome: Outcome) -> Option<Event> {
+/// contested was found again; those of contestants that did not lose go back to them. What the
+/// miner has earned may vest again.
+pub fn end(view: &mut View<'_>, id: UnitId, unit: &Unit, outcome: Outcome) -> Vec<Event> {
     if !unit.is_accused() {
-        return None;
+        return Vec::new();
     }
+    let (returned, mut events) = contest::give_back(view, id, unit);
     let bonds = unit.appeals.iter().fold(Amount::ZERO, |sum, appeal| {
         sum.saturating_add(appeal.bond.get())
     });
@@ -102,19 +109,24 @@ pub fn end(view: &mut View<'_>, id: UnitId, unit: &Unit, outcome: Outcome) -> Op
     if dispute::open_of(view, id, unit).is_some() {
         view.delete::<Dispute>(&id);
     }
-    let mut miner: Miner = view.get(&unit.miner)?;
-    miner.accused = miner.accused.saturating_sub(1);
-    miner.appealed = miner.appealed.saturating_sub(bonds.get());
-    view.put(&unit.miner, &miner);
+    if let Some(mut miner) = view.get::<Miner>(&unit.miner) {
+        let held = bonds.saturating_add(returned.get());
+        miner.accused = miner.accused.saturating_sub(1);
+        miner.appealed = miner.appealed.saturating_sub(held.get());
+        view.put(&unit.miner, &miner);
+    }
     if is_lost {
         slash::burn(view, bonds);
     } else {
         account::credit(view, unit.miner, bonds);
     }
-    (!unit.appeals.is_empty()).then_some(Event::AppealEnded {
-        unit: id,
-        miner: unit.miner,
-        bonds,
-        is_lost,
-    })
+    if !unit.appeals.is_empty() {
+        events.push(Event::AppealEnded {
+            unit: id,
+            miner: unit.miner,
+            bonds,
+            is_lost,
+        });
+    }
+    events
 }

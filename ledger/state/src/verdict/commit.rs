@@ -15,7 +15,8 @@ pub(super) fn seat(
 ) -> Result<(&mut Audit, usize), Rejection> {
     let is_open = matches!(unit.stage, Stage::Committed)
         && unit.waiting.is_none()
-        && unit.conviction.is_none();
+        && unit.conviction.is_none()
+        && unit.contest.is_none();
     let audit = unit.audits.last_mut().filter(|_| is_open);
     let audit = audit.ok_or(Rejection::NoAudit { unit: id })?;
     let position = audit.seats.iter().position(|seat| seat.auditor == sender);

@@ -15,7 +15,7 @@ use crate::{
 use protocol::{
     Height,
     rollout::Sketch,
-    task::UnitId,
+    task::{UnitId, UnitKind},
     verdict::{Check, Finding, Verdict},
 };
 
@@ -121,6 +121,14 @@ pub(super) fn decide(id: UnitId, unit: &Unit, audit: &Audit, height: Height) -> 
             }
             None | Some(_) => Decision::Climb,
         },
+        // An auditor that is bound is heard first, for it may have to contest what others accept.
+        Tier::Committee | Tier::Everyone { .. }
+            if !is_closed
+                && id.kind == UnitKind::Gradient
+                && by_quorum(unit, &count, Decision::Convict) == Some(Decision::Accept) =>
+        {
+            Decision::Wait
+        }
         Tier::Committee => by_quorum(unit, &count, Decision::Convict).unwrap_or(if is_closed {
             Decision::Climb
         } else {

@@ -12,9 +12,10 @@
 //!                               └─▶ the first wrong block of the update ─────────────▶ verdict
 //! ```
 //!
-//! The convicting auditors are challengers one after the other, for one may lose on purpose.
+//! The convicting auditors are challengers one after the other, for one may lose on purpose. So are
+//! those that were outvoted when a unit was accepted, and [`contest`](super::contest) that.
 //!
-//! Spec: 07-verdict §11, trace
+//! Spec: 07-verdict §11 and §12, trace
 
 mod claim;
 mod operation;
@@ -27,11 +28,11 @@ pub use claim::{Move, Proof, Refused, Steps, Taken};
 pub use operation::Operation;
 pub use play::play;
 
-use super::{execute, fines, fines::Truth};
+use super::{accept, contest, execute};
 use crate::{
     View,
     event::Event,
-    reward, run, slash,
+    run, slash,
     state::Record,
     unit::{AuditFault, Challenge, Unit},
 };
@@ -40,6 +41,7 @@ use engine_trace::dispute::Side;
 use governance::parameters::Name;
 use protocol::{
     Address, Height, RunId,
+    class::Level,
     recipe::{Phase, UpdateForm},
     task::{UnitId, UnitKind},
     verdict::{Check, Finding},
@@ -50,9 +52,9 @@ use step::Task;
 /// A dispute about a gradient unit.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct Dispute {
-    /// What the unit was convicted of.
+    /// What the unit was convicted of, or what the challenger found that contests its acceptance.
     pub finding: Finding,
-    /// Auditors that convicted it and were not heard yet; the first is the challenger.
+    /// Auditors that accuse it and were not heard yet; the first is the challenger.
     pub challengers: Vec<Address>,
     /// Challengers that were refuted.
     pub refuted: Vec<Address>,
@@ -141,6 +143,10 @@ impl Dispute {
     pub fn challenger(&self) -> Option<Address> {
         self.challengers.first().copied()
     }
+    /// Whether an auditor has challenged and lost.
+    pub(super) fn has_failed(&self, auditor: Address) -> bool {
+        self.refuted.contains(&auditor) || self.silent.contains(&auditor)
+    }
     /// The side that owes a move; neither when it is over.
     #[must_use]
     pub const fn side(&self) -> Option<Side> {
@@ -175,7 +181,7 @@ impl Dispute {
 /// The dispute about a unit, if there was one.
 #[must_use]
 pub fn of(view: &View<'_>, id: UnitId, unit: &Unit) -> Option<Dispute> {
-    if unit.appeals.is_empty() {
+    if unit.appeals.is_empty() && unit.contest.is_none() {
         return None;
     }
     view.get(&id)
@@ -187,14 +193,25 @@ pub fn open_of(view: &View<'_>, id: UnitId, unit: &Unit) -> Option<Dispute> {
     of(view, id, unit).filter(|dispute| dispute.side().is_some())
 }
 
-/// Checks about which a dispute decides: what the steps of a segment are, and a dense update.
-const fn is_computed(check: Check, form: UpdateForm) -> bool {
+/// Whether a dispute decides about a finding: about what the steps of a segment are, and a dense
+/// update.
+pub(super) fn is_computed(finding: Finding, form: UpdateForm) -> bool {
     let is_dense = matches!(form, UpdateForm::Dense);
-    matches!(check, Check::Loss | Check::State) || (is_dense && matches!(check, Check::Update))
+    let is_step = matches!(finding.check, Check::Loss | Check::State);
+    let is_update = is_dense && finding.check == Check::Update;
+    finding.level() == Level::Slash && (is_step || is_update)
 }
 
-/// Opens the dispute about a unit that was convicted of this, if it can be had: about a segment of
+/// The form of a unit's update, if there can be a dispute about the unit: about a segment of
 /// pre-training whose start and end the chain knows by name.
+pub(super) fn disputable(view: &View<'_>, id: UnitId, unit: &Unit) -> Option<UpdateForm> {
+    let form = run::recipe(view, id.run)?.update(id.step);
+    let ends = unit.challenge.is_some_and(|challenge| ended(&challenge));
+    let is_known = ends && id.kind == UnitKind::Gradient && Task::of(view, id, unit).is_some();
+    is_known.then_some(form)
+}
+
+/// Opens the dispute about a unit that was convicted of this, if it can be had.
 pub(super) fn open(
     view: &mut View<'_>,
     id: UnitId,
@@ -202,10 +219,7 @@ pub(super) fn open(
     finding: Finding,
     height: Height,
 ) -> Option<Vec<Event>> {
-    let form = run::recipe(view, id.run)?.update(id.step);
-    let is_disputable = id.kind == UnitKind::Gradient && is_computed(finding.check, form);
-    let ends = unit.challenge.is_some_and(|challenge| ended(&challenge));
-    if !is_disputable || !ends || Task::of(view, id, unit).is_none() {
+    if !is_computed(finding, disputable(view, id, unit)?) {
         return None;
     }
     let audit = unit.audits.last()?;
@@ -214,13 +228,34 @@ pub(super) fn open(
     };
     let convicting = audit.seats.iter().filter(found);
     let challengers: Vec<Address> = convicting.map(|seat| seat.auditor).collect();
-    let challenger = challengers.first().copied()?;
+    challengers.first()?;
+    Some(begin(view, id, unit.miner, (challengers, finding), height))
+}
+
+/// Begins the dispute between a miner and these auditors. Those who failed in one before are
+/// remembered, to be fined if the miner loses after all.
+pub(super) fn begin(
+    view: &mut View<'_>,
+    id: UnitId,
+    miner: Address,
+    (challengers, finding): (Vec<Address>, Finding),
+    height: Height,
+) -> Vec<Event> {
+    let before: Option<Dispute> = view.get(&id);
+    let (refuted, silent) = before.map_or((Vec::new(), Vec::new()), |before| {
+        (before.refuted, before.silent)
+    });
     let clocks = Clocks::full(view, id.run, height);
+    let opened = challengers.first().map(|challenger| Event::DisputeOpened {
+        unit: id,
+        miner,
+        challenger: *challenger,
+    });
     let dispute = Dispute {
         finding,
         challengers,
-        refuted: Vec::new(),
-        silent: Vec::new(),
+        refuted,
+        silent,
         steps: Vec::new(),
         place: Place::Steps,
         move_by: height.saturating_add(clocks.miner),
@@ -228,11 +263,7 @@ pub(super) fn open(
         moves_count: 0,
     };
     view.put(&id, &dispute);
-    Some(vec![Event::DisputeOpened {
-        unit: id,
-        miner: unit.miner,
-        challenger,
-    }])
+    opened.into_iter().collect()
 }
 
 /// Whether the miner has shown where the segment ends, and where the unit does.
@@ -258,8 +289,8 @@ pub(super) fn settle(
     }
 }
 
-/// The miner lost, by an operation or by its silence: its conviction is executed. Challengers that
-/// had failed before are fined.
+/// The miner lost, by an operation or by its silence: its conviction is executed, or what the
+/// contestant found. Challengers that had failed before are fined.
 fn lost(
     view: &mut View<'_>,
     (id, unit): (UnitId, Unit),
@@ -288,7 +319,7 @@ fn lost(
 /// The challenger lost: the next one begins, or nobody is left, and the unit is right.
 fn next(
     view: &mut View<'_>,
-    (id, unit): (UnitId, Unit),
+    (id, mut unit): (UnitId, Unit),
     mut dispute: Dispute,
     operation: Option<Operation>,
     height: Height,
@@ -307,11 +338,13 @@ fn next(
         loser: challenger,
         operation,
     }];
+    let (burned, finding) = contest::fail(view, id, &mut unit, challenger);
+    events.extend(burned);
+    dispute.finding = finding.unwrap_or(dispute.finding);
     if dispute.challengers.is_empty() {
         end(view, id, dispute, (true, operation));
-        // They all had rejected the unit, and are fined for it.
-        events.extend(fines::overturned(view, id, &unit, Truth::Right));
-        events.extend(reward::accept(view, id, unit, height));
+        // They all had rejected the unit, and are fined for it once nobody contests it.
+        events.extend(accept(view, id, unit, height));
         return events;
     }
     dispute.place = Place::Complaint;

@@ -114,7 +114,12 @@ fn fault(
 
 /// Auditors of the first round that found what a unit is slashed for. A blind auditor may have
 /// found a wrong token before it saw a wrong seal, for which the others did not look further.
+/// Where the acceptance was contested, the one auditor that showed it.
 pub(super) fn finders(unit: &Unit, finding: Finding) -> Vec<Address> {
+    let contest = unit.contest.as_ref();
+    if let Some(winner) = contest.and_then(|contest| contest.contestants.first()) {
+        return vec![winner.auditor];
+    }
     let has_found = |seat: &&Seat| {
         let reasons = seat.verdict().map(|verdict| {
             let behind_seals = verdict.finding(Check::Activations);

@@ -113,9 +113,10 @@ fn an_honest_miner_wins_against_all_auditors_at_once_and_nobody_votes() {
     court.chain.block(vec![(court.turn(), play)]);
     assert_eq!(court.dispute().unwrap().refuted, convicting[..2]);
 
-    // One says nothing.
+    // One says nothing, and the first auditor, which might contest that, neither.
     court.wait();
     assert_eq!(court.dispute(), None);
+    court.chain.wait(5);
     assert!(court.unit().is_accepted());
     assert_eq!(
         court.chain.balance(miner),
@@ -183,6 +184,7 @@ fn auditors_that_convict_and_say_nothing_pay_and_the_unit_is_right() {
     for _ in 0..3 {
         court.wait();
     }
+    court.chain.wait(5);
     assert!(court.unit().is_accepted());
     assert_eq!(fined(&court.chain, AuditFault::Overturned).len(), 4);
     assert!(fined(&court.chain, AuditFault::Silent).is_empty());

@@ -7,6 +7,7 @@
 mod attacks;
 mod audits;
 mod beacons;
+mod contests;
 mod disputes;
 mod equivocation;
 mod feedback;

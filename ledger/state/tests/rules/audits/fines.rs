@@ -119,10 +119,10 @@ fn seats_that_never_bind_or_never_open_are_silent() {
 #[test]
 fn whoever_still_had_time_when_the_others_decided_is_not_silent() {
     let (mut chain, id) = asked(2);
-    chain.bind(id, |_| Some(accepting()));
+    chain.bind(id, |_| Some(wrong()));
     let late = chain.operator(1).address();
-    chain.reveal(id, |key| (key.address() != late).then(accepting));
-    assert!(chain.is_accepted(id));
+    chain.reveal(id, |key| (key.address() != late).then(wrong));
+    assert!(chain.unit(id).conviction.is_some());
     assert_eq!(fines(&chain, AuditFault::Silent), 0);
 }
 

@@ -1,6 +1,6 @@
 //! A miner and auditors that really take the steps of a tiny model, one number after the other.
 
-use crate::support::{Chain, RUN, Setup, rejecting, sketched_bodies};
+use crate::support::{Chain, RUN, Setup, accepting, rejecting, sketched_bodies};
 use engine_trace::{
     Kind, Model, Numbers, Optimiser, Part, Program, RopeScaling, Step, Tensor, Trace,
     dispute::{answer, question},
@@ -12,13 +12,15 @@ use governance::parameters::Name;
 use ledger_state::{
     run,
     unit::Unit,
+    validator::Validator,
     verdict::dispute::{self, Dispute, Move, Place, Taken, players},
 };
 use protocol::{
-    BlobId, EnvironmentHash, SigningKey,
+    Address, Amount, BlobId, EnvironmentHash, SigningKey,
     codec::{BoundedVec, Bytes, encode},
     gradient::{self, Moments, OpenedState, Payload, Salts, Segments, State, StateOpening},
     recipe::Recipe,
+    rollout::Sketch,
     task::{RowSource, UnitId, UnitKind, row_seed},
     transaction::Body,
     verdict::{Check, Verdict},
@@ -381,6 +383,21 @@ impl Court {
     }
     /// The same before the appeal; maybe in a run whose initial weights the chain does not know.
     pub(crate) fn convicted(lie: Lie, is_known: bool) -> Self {
+        let mut court = Self::begun(lie, is_known);
+        court.first_says(wrong(), court.end_sketch());
+        court.chain.judge(court.id, |_| Some(wrong()));
+        assert!(court.unit().conviction.is_some());
+        court
+    }
+    /// A unit that the first auditor found wrong and three others accepted.
+    pub(crate) fn outvoted(lie: Lie) -> Self {
+        let mut court = Self::begun(lie, true);
+        court.first_says(wrong(), court.end_sketch());
+        court.chain.judge(court.id, |_| Some(accepting()));
+        court
+    }
+    /// A unit whose first auditor is drawn.
+    pub(crate) fn begun(lie: Lie, is_known: bool) -> Self {
         let mut setup = setup();
         if !is_known {
             setup.recipe.initial_weights = None;
@@ -404,25 +421,50 @@ impl Court {
         chain.draw(&[id]);
         let challenge = chain.unit(id).challenge.unwrap();
         if !challenge.needed().is_empty() {
-            chain.block(vec![(key.clone(), work.opening(id, &challenge.needed()))]);
+            chain.block(vec![(key, work.opening(id, &challenge.needed()))]);
         }
         chain.seated(id, 0);
         let honest = replayed(&chain, &work, challenge.segment);
-        let auditor = chain.seats(id)[0].clone();
-        let end = honest.last().unwrap().taken.state.sketch();
-        let (bind, reveal) = sketched_bodies(&auditor, id, wrong(), Some(end));
-        chain.block(vec![(auditor.clone(), bind)]);
-        chain.block(vec![(key, work.opening(id, &[challenge.ends_at()]))]);
-        chain.block(vec![(auditor, reveal)]);
-        chain.seated(id, 1);
-        chain.judge(id, |_| Some(wrong()));
-        assert!(chain.unit(id).conviction.is_some());
         Self {
             chain,
             id,
             work,
             honest,
         }
+    }
+    /// Where the segment ends.
+    pub(crate) fn end_sketch(&self) -> Sketch {
+        self.honest.last().unwrap().taken.state.sketch()
+    }
+    /// The first auditor judges, and three others are drawn.
+    pub(crate) fn first_says(&mut self, verdict: Verdict, sketch: Sketch) {
+        let (id, key) = (self.id, self.miner());
+        let auditor = self.chain.seats(id)[0].clone();
+        let (bind, reveal) = sketched_bodies(&auditor, id, verdict, Some(sketch));
+        self.chain.block(vec![(auditor.clone(), bind)]);
+        let end = self.unit().challenge.unwrap().ends_at();
+        let opening = self.work.opening(id, &[end]);
+        self.chain.block(vec![(key, opening)]);
+        self.chain.block(vec![(auditor, reveal)]);
+        self.chain.seated(id, 1);
+    }
+    /// The account that an auditor's bonds come from, and go back to.
+    pub(crate) fn purse(&self, auditor: Address) -> Address {
+        let validator: Option<Validator> = self.chain.view().get(&auditor);
+        validator.unwrap().holder
+    }
+    /// A miner gives an auditor's holder what a bond takes.
+    pub(crate) fn fund(&mut self, auditor: Address) {
+        let to = self.purse(auditor);
+        let amount = Amount::new(1_000);
+        let gift = Body::Transfer { to, amount };
+        self.chain.block(vec![(self.chain.miner(0), gift)]);
+    }
+    /// An auditor contests the acceptance.
+    pub(crate) fn contest(&mut self, auditor: Address) {
+        self.fund(auditor);
+        let appeal = Body::Appeal { unit: self.id };
+        self.chain.block(vec![(self.chain.key_of(auditor), appeal)]);
     }
     pub(crate) fn unit(&self) -> Unit {
         self.chain.unit(self.id)

@@ -3,8 +3,8 @@
 use super::Row;
 use crate::audits::sortition::{bind, eligible, setup as sortition_setup};
 use crate::audits::verifiers::registration as verifier_body;
-use crate::disputes;
 use crate::support::{Chain, Setup, accepting, audit_bodies, key, rejecting};
+use crate::{contests, disputes};
 use ledger_state::Rejection;
 use protocol::{
     SigningKey,
@@ -18,6 +18,11 @@ pub(super) const ROWS: &[Row] = &[
     ("MoveNotYours", disputes::out_of_turn),
     ("MoveLate", disputes::late),
     ("MoveRefused", disputes::refused),
+    ("NotOutvoted", contests::by_one_that_accepted),
+    ("ContestedBefore", contests::twice),
+    ("AppealLate", contests::late),
+    ("BalanceTooLow", contests::unpaid),
+    ("NoAudit", contests::bound_meanwhile),
     ("UnitUnknown", bound_about_no_unit),
     ("NoAudit", bound_before_the_draw),
     ("NoAudit", bound_after_acceptance),
