@@ -63,8 +63,9 @@ pub(crate) mod train;
 
 use crate::trainer::outer::OuterError;
 use crate::trainer::{
-    Batch, CompressError, CompressedUpdate, Gradients, GrpoLoss, GrpoOptions, GrpoSequence,
-    InnerOptions, InnerState, Loss, OuterOptimizer, OuterState, PseudoGradient,
+    Batch, CompressError, CompressedUpdate, Feedback, Gradients, GrpoLoss, GrpoOptions,
+    GrpoSequence, InnerOptions, InnerState, Loss, OuterOptimizer, OuterState, PseudoGradient,
+    SparseUpdate,
 };
 use crate::{
     Continuation, Generation, GenerationOptions, GenerationRequest, InputError, Parameters,
@@ -300,6 +301,23 @@ impl Gpu {
     /// A value that is not finite or too large, or a failure of the device.
     pub fn compress(&self, values: &[f32]) -> Result<CompressedUpdate, Error> {
         exchange::compress(&self.device, values)
+    }
+
+    /// As [`Feedback::compress`].
+    ///
+    /// # Errors
+    /// A value that is not finite or too large, or a failure of the device; nothing has changed
+    /// then.
+    ///
+    /// # Panics
+    /// If the update has another length.
+    pub fn compress_sparse(
+        &self,
+        feedback: &mut Feedback,
+        update: &[f32],
+        decay: f32,
+    ) -> Result<SparseUpdate, Error> {
+        exchange::compress_sparse(&self.device, feedback, update, decay)
     }
 
     /// The `count` largest activations of consecutive runs of `hidden`, rounded to bfloat16, by

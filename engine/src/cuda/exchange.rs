@@ -3,8 +3,9 @@
 use super::Error;
 use super::driver::DriverError;
 use super::memory::Device;
-use crate::trainer::CompressedUpdate;
 use crate::trainer::compress::{BLOCK_VALUES, encoded_length};
+use crate::trainer::sparse::{CHUNK_VALUES, SHARE};
+use crate::trainer::{CompressedUpdate, Feedback, SparseUpdate};
 
 /// As [`CompressedUpdate::compress`].
 pub(crate) fn compress(device: &Device, values: &[f32]) -> Result<CompressedUpdate, Error> {
@@ -28,6 +29,53 @@ pub(crate) fn compress(device: &Device, values: &[f32]) -> Result<CompressedUpda
         operation: "compress",
         reason: error.to_string(),
     })?)
+}
+
+/// Words of a chunk's record: a count, a scale, and the values sent.
+const RECORD_WORDS: usize = 2 + CHUNK_VALUES / SHARE;
+
+/// As [`Feedback::compress`].
+pub(crate) fn compress_sparse(
+    device: &Device,
+    feedback: &mut Feedback,
+    update: &[f32],
+    decay: f32,
+) -> Result<SparseUpdate, Error> {
+    let count = update.len();
+    assert_eq!(count, feedback.lost().len(), "update of another length");
+    let chunks = count.div_ceil(CHUNK_VALUES);
+    let values = device.upload(update)?;
+    let lost = device.upload(feedback.lost())?;
+    let records = device.zeros::<u32>(chunks * RECORD_WORDS)?;
+    let fault = device.upload(&[u64::MAX])?;
+    let arguments = [
+        (&values).into(),
+        (&lost).into(),
+        decay.into(),
+        (&records).into(),
+        (&fault).into(),
+        (count as u64).into(),
+    ];
+    device.launch("compress_sparse", [chunks, 1, 1], 256, &arguments)?;
+    if fault.read()? != [u64::MAX] {
+        // The CPU says what is wrong with the value.
+        return Ok(feedback.compress(update, decay)?);
+    }
+    let records = records.read()?;
+    let sent = records.chunks_exact(RECORD_WORDS).map(|record| {
+        let values = record[2..].iter().take(record[0] as usize);
+        (record[1], values.copied().map(sent_value).collect())
+    });
+    let sent = SparseUpdate::of_chunks(count, sent);
+    *feedback = Feedback::of(lost.read()?);
+    Ok(sent)
+}
+
+/// Index in its chunk and code of a value as the kernel writes it.
+fn sent_value(word: u32) -> (u16, i8) {
+    let level = if word & 2 == 0 { 1 } else { 2 };
+    let code = if word & 1 == 0 { level } else { -level };
+    (u16::try_from(word >> 2).unwrap_or(u16::MAX), code)
 }
 
 /// The bfloat16 bits of `values`, and for every run of them that `ends` closes, the `count`

@@ -34,7 +34,7 @@ use super::compress::{CompressError, SCALE_BITS};
 /// Values of a chunk.
 pub const CHUNK_VALUES: usize = 4096;
 /// Most values of a chunk that are sent: one of every so many.
-const SHARE: usize = 64;
+pub(crate) const SHARE: usize = 64;
 /// Binary digits of a scale after the point.
 const SPARSE_SCALE_BITS: u32 = 31;
 /// Bytes of a chunk before its bits.
@@ -150,6 +150,18 @@ impl SparseUpdate {
             value_count: values.len(),
             chunks: values.chunks(CHUNK_VALUES).map(Chunk::of).collect(),
         })
+    }
+
+    /// Of every chunk its scale and what it sends: indices in it, ascending, and codes.
+    pub(crate) fn of_chunks(
+        value_count: usize,
+        chunks: impl Iterator<Item = (u32, Vec<(u16, i8)>)>,
+    ) -> Self {
+        let chunks = chunks.map(|(scale, values)| Chunk { scale, values });
+        Self {
+            value_count,
+            chunks: chunks.collect(),
+        }
     }
 
     /// The number of values that the update is about.

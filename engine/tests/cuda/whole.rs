@@ -7,8 +7,8 @@ use crate::models::{
 };
 use crate::values::{assert_same, values};
 use engine::trainer::{
-    Batch, CompressedUpdate, Gradients, GrpoOptions, InnerState, OuterOptimizer, OuterState,
-    Workspace, clip_gradient_norm, cross_entropy, grpo, pseudo_gradient,
+    Batch, CompressedUpdate, Feedback, Gradients, GrpoOptions, InnerState, OuterOptimizer,
+    OuterState, Workspace, clip_gradient_norm, cross_entropy, grpo, pseudo_gradient,
 };
 use engine::{
     Continuation, GenerationOptions, GenerationRequest, Sampling, generate, logprobs, prefill,
@@ -311,6 +311,60 @@ fn compressed_updates_equal_the_cpu() {
             // A NaN is not equal to itself, so the messages are compared.
             let expected = CompressedUpdate::compress(&update).unwrap_err().to_string();
             assert_eq!(gpu.compress(&update).unwrap_err().to_string(), expected);
+        }
+    }
+}
+
+/// Sends three updates one after another on both sides, what was lost going along.
+#[test]
+fn sparse_updates_and_what_they_lose_equal_the_cpu() {
+    for gpu in gpus() {
+        for length in [0, 1, 63, 64, 65, 4095, 4096, 4097, 10_000] {
+            for scale in [1.98, 1.0, 1e-4, 1e-9, 1e-20, 1e-42, 0.0] {
+                let (mut lost, mut own) = (Feedback::new(length), Feedback::new(length));
+                for round in 0..3 {
+                    let update = values(length, 50 + round);
+                    let update: Vec<f32> = update.iter().map(|x| x * scale * 0.3).collect();
+                    let expected = lost.compress(&update, 0.95).unwrap();
+                    let found = gpu.compress_sparse(&mut own, &update, 0.95).unwrap();
+                    assert_eq!(found, expected, "{length} {scale} {round}");
+                    assert_same(own.lost(), lost.lost(), "what is lost");
+                }
+            }
+        }
+    }
+}
+
+/// Ties, zeros of both signs, one value alone, halves between levels, and the largest allowed.
+#[test]
+fn sparse_edges_equal_the_cpu() {
+    let mut cases = vec![vec![0.5; 5000], vec![-0.0; 5000], vec![2.0; 4096]];
+    let mut lone = vec![0.0; 9000];
+    (lone[0], lone[4100], lone[8999]) = (f32::MIN_POSITIVE, 2.0, -2.0);
+    cases.push(lone);
+    let ties = (0..8192_u16).map(|i| f32::from(i % 5) * if i % 3 == 0 { 0.1 } else { -0.1 });
+    cases.push(ties.collect());
+    let few = (0..4096_u16).map(|i| if i % 1000 == 7 { 1.5 } else { 0.0 });
+    cases.push(few.collect());
+    for gpu in gpus() {
+        for update in &cases {
+            let mut lost = Feedback::new(update.len());
+            let mut own = lost.clone();
+            let expected = lost.compress(update, 1.0).unwrap();
+            let found = gpu.compress_sparse(&mut own, update, 1.0).unwrap();
+            assert_eq!(found, expected);
+            assert_eq!(found.encode(), expected.encode());
+            assert_same(own.lost(), lost.lost(), "what is lost");
+        }
+        for wrong in [f32::NAN, f32::INFINITY, -f32::INFINITY, 2.1, -2.5] {
+            let mut update = values(9000, 6);
+            (update[4300], update[8999]) = (wrong, wrong);
+            let mut own = Feedback::of(values(9000, 7));
+            let before = own.clone();
+            let expected = own.compress(&update, 0.5).unwrap_err().to_string();
+            let found = gpu.compress_sparse(&mut own, &update, 0.5);
+            assert_eq!(found.unwrap_err().to_string(), expected);
+            assert_eq!(own, before, "nothing changes");
         }
     }
 }

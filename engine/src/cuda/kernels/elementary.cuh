@@ -1,4 +1,4 @@
-// exp, log and what is made of them: the polynomials of arithmetic/elementary.rs, operation for
+// exp, log and what is made of them: the polynomials of trace/src/elementary.rs, operation for
 // operation.
 //
 // Spec: arithmetic §3
