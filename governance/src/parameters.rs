@@ -50,6 +50,9 @@ macro_rules! parameters {
 parameters! {
     /// Least probability that a committed unit is audited, in millionths.
     AuditRate = "audit-rate": 10_000..=1_000_000, default 20_000;
+    /// Probability that at least the update of a unit of pre-training is checked against the
+    /// weights it ends with, in millionths; without effect where it is below the rate of audits.
+    CompressionAuditRate = "compression-audit-rate": 0..=1_000_000, default 60_000;
     /// How many times over what a cheat loses must exceed what it gains, in millionths.
     AuditMargin = "audit-margin": 1_000_000..=10_000_000, default 2_000_000;
     /// What not doing a unit's work saves, as a share of its price, in millionths.

@@ -428,11 +428,17 @@ impl Computation {
         let (inputs, challenge, start) = self.segment(bound)?;
         let world = World::of(&self.recipe)?;
         let segment = (challenge.segment, start.as_ref());
-        let (taken, end) = pretrain::retake(&inputs, segment, &world, device)?;
+        let shown = bound.states.last.clone();
+        let (taken, last) = match shown {
+            // No step is disputed.
+            Some(last) if challenge.is_update() => (Vec::new(), last),
+            shown => {
+                let (taken, end) = pretrain::retake(&inputs, segment, &world, device)?;
+                (taken, shown.unwrap_or_else(|| file::write(&end)))
+            }
+        };
         let taken = taken.into_iter();
         let taken = taken.map(|(state, loss_micro)| Taken { state, loss_micro });
-        let last = bound.states.last.clone();
-        let last = last.unwrap_or_else(|| file::write(&end));
         let weights = file::write(inputs.model.as_slice());
         let segments = miner::gradient::segments(&inputs);
         let losses_count = self.recipe.pretrain.inner_steps_count;

@@ -28,4 +28,5 @@ mod staking;
 mod state_sync;
 mod support;
 mod tolerant;
+mod updates;
 mod verifier;

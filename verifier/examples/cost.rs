@@ -8,10 +8,10 @@
 use engine::{Device, Parameters};
 use miner::{Generation, GradientInputs, RolloutInputs, World, gradient, initial_model, rollout};
 use protocol::{
-    Address, BlobId, ChainId, CheckpointId, RunId, SigningKey, Step,
+    Address, BlobId, ChainId, CheckpointId, Micro, RunId, SigningKey, Step,
     codec::encode,
     gradient::Salts as StateSalts,
-    recipe::Recipe,
+    recipe::{Recipe, UpdateForm},
     rollout::Salts,
     task::{Beacon, RolloutTask, UnitId, UnitKind},
 };
@@ -177,8 +177,22 @@ impl Bench {
         assert_eq!(work?, kept);
         let payload = &kept.payload;
         let (bytes, tokens) = (encode(payload), payload.tokens_count);
+        let form = match inputs.recipe.update(inputs.unit.step) {
+            UpdateForm::Dense => "dense",
+            UpdateForm::Sparse { .. } => "sparse",
+        };
         let mut audit = Duration::ZERO;
         let segments = u32::try_from(kept.states.len())?;
+        if inputs.generation.is_none() {
+            let file = |file: &BlobId| files.get(file).map(Vec::as_slice);
+            let claimed = verifier::gradient::Claimed::of(inputs, &kept, segments, file);
+            let claimed = claimed.ok_or("the last weights were not kept")?;
+            let (time, judged) = least(self, || {
+                verifier::gradient::judge(inputs, &claimed, &bytes, &self.device)
+            });
+            assert!(judged.verdict.accepts(), "{:?}", judged.verdict);
+            println!("  {name}: check of the {form} update alone: {time:.1?}");
+        }
         for segment in 0..segments {
             let file = |file: &BlobId| files.get(file).map(Vec::as_slice);
             let claimed = verifier::gradient::Claimed::of(inputs, &kept, segment, file);
@@ -196,7 +210,7 @@ impl Bench {
                 miner: MINER,
                 beacon: *inputs.beacon,
                 root: payload.root(),
-                recipe: &self.recipe,
+                recipe: inputs.recipe,
                 is_open: false,
             };
             verifier::admit(&bound, &bytes)
@@ -244,6 +258,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         feedback: None,
     };
     bench.gradient("pre-training", &inputs)?;
+    let mut sparse = bench.recipe.clone();
+    sparse.pretrain.update = UpdateForm::Sparse {
+        feedback_decay: Micro::new(950_000),
+    };
+    let zeros = vec![0.0; bench.model.as_slice().len()];
+    let sparse = GradientInputs {
+        recipe: &sparse,
+        feedback: Some(&zeros),
+        ..inputs.clone()
+    };
+    bench.gradient("sparse pre-training", &sparse)?;
     inputs.unit = unit(4, UnitKind::Gradient);
     inputs.generation = Some(Generation {
         model: &bench.model,

@@ -1,4 +1,5 @@
-//! The audit of a gradient unit: one segment of it again, then a comparison of bytes.
+//! The audit of a gradient unit: one segment of it again, then a comparison of bytes; or the
+//! comparison alone, which takes no step.
 //!
 //! The beacon says which segment. Where it starts and where the unit ends, the miner has shown;
 //! where the segment ends it keeps hidden until auditors have bound what they found there. That the
@@ -31,7 +32,7 @@ pub struct Claimed {
     pub loss_micro: i64,
     /// The file of what the update lost, where the recipe has feedback.
     pub feedback: Option<BlobId>,
-    /// The segment that is judged.
+    /// The segment that is judged; their number where only the update is checked.
     pub segment: u32,
     /// The state from which it starts; nothing of the first, and while nobody has shown it.
     pub start: Option<InnerState>,
@@ -55,7 +56,8 @@ impl Claimed {
             payload, states, ..
         } = work;
         let state = |boundary: u32| states.get(boundary.checked_sub(1)? as usize);
-        let start = match state(segment) {
+        let is_segment = segment < segments(inputs).count();
+        let start = match state(segment).filter(|_| is_segment) {
             Some(state) => {
                 let moments = state.moments?;
                 let (first, second) = (file(&moments.first)?, file(&moments.second)?);
@@ -86,7 +88,10 @@ impl Claimed {
 /// What execution gives, as far as it is repeated.
 struct Expected {
     tokens_count: u32,
-    stretch: Stretch,
+    /// Of the segment's steps; none where only the update is checked.
+    losses_micro: Vec<i64>,
+    /// Where the segment ends; nothing where only the update is checked.
+    sketch: Option<Sketch>,
     update: Vec<u8>,
     /// What names that which the update loses.
     feedback: Option<BlobId>,
@@ -103,14 +108,15 @@ pub fn judge(
     let Ok(found) = Payload::decode(blob) else {
         return Judgement::without_sketch(undecodable());
     };
+    if !is_segment(inputs, claimed) && claimed.last.is_none() {
+        return Judgement::without_sketch(unavailable());
+    }
     let expected = match expected(inputs, claimed, device) {
         Ok(expected) => Some(expected),
         Err(error) if accuses(&error) => None,
         Err(_) => return Judgement::without_sketch(unavailable()),
     };
-    let sketch = expected
-        .as_ref()
-        .map(|expected| expected.stretch.state.sketch());
+    let sketch = expected.as_ref().and_then(|expected| expected.sketch);
     let expected = expected.as_ref();
     let mut findings = vec![
         Finding::exact(Check::Encoding, misencoded(inputs, &found)),
@@ -149,17 +155,32 @@ fn expected(
         return Err(ExecuteError::NothingToLearn { unit: inputs.unit });
     }
     let start = (claimed.segment, claimed.start.as_ref());
-    let mut stretch = replay(inputs, &world, start, device)?;
+    let is_segment = is_segment(inputs, claimed);
+    let stretch = is_segment.then(|| replay(inputs, &world, start, device));
+    let (losses_micro, sketch, values) = match stretch.transpose()? {
+        Some(Stretch {
+            losses_micro,
+            state,
+            values,
+        }) => (losses_micro, Some(state.sketch()), values),
+        None => (Vec::new(), None, None),
+    };
     let last = claimed.last.as_deref();
     let shown = || last.map(|last| pretrain::difference(inputs, last));
-    let values = stretch.values.take().or_else(shown).unwrap_or_default();
+    let values = values.or_else(shown).unwrap_or_default();
     let sent = exchange::compress(inputs, &values)?;
     Ok(Expected {
         tokens_count,
-        stretch,
+        losses_micro,
+        sketch,
         feedback: sent.lost.as_deref().map(exchange::name),
         update: sent.update,
     })
+}
+
+/// Whether steps are judged, and not the update alone.
+fn is_segment(inputs: &GradientInputs<'_>, claimed: &Claimed) -> bool {
+    claimed.segment < segments(inputs).count()
 }
 
 /// Whether nobody at all could have executed the unit, so that a payload of it must be made up:
@@ -219,7 +240,7 @@ fn wrong_losses(
     let missing = segments(inputs).all().len().abs_diff(losses.len()) as u64;
     let own = losses.get(first..end.min(losses.len())).unwrap_or_default();
     match expected {
-        Some(expected) => differences(own, &expected.stretch.losses_micro).max(missing),
+        Some(expected) => differences(own, &expected.losses_micro).max(missing),
         None => losses.len().max(1) as u64,
     }
 }

@@ -250,7 +250,10 @@ fn contribution(
     }
     let judged = match (bound.draw, unit.rounds()) {
         (Draw::Spared { rate }, []) => Judged::Spared { rate },
-        (Draw::Spared { .. } | Draw::Drawn { .. } | Draw::Pending, rounds) => Judged::Accepted {
+        (
+            Draw::Spared { .. } | Draw::Update { .. } | Draw::Drawn { .. } | Draw::Pending,
+            rounds,
+        ) => Judged::Accepted {
             rounds_count: rounds.len(),
             auditors_count: rounds.last().map_or(0, |round| round.seats.len()),
         },

@@ -141,6 +141,8 @@ pub enum Event {
     VerifierRegistered { verifier: Address, bond: Amount },
     /// A gradient unit was drawn for audit; its miner shows the states that auditors need.
     SegmentDrawn { unit: UnitId },
+    /// The update of a gradient unit was drawn for a check; its miner shows where it ends.
+    UpdateDrawn { unit: UnitId },
     /// A unit was drawn for audit; auditors draw themselves.
     AuditOpened { unit: UnitId },
     /// An auditor that drew itself has bound its verdict.

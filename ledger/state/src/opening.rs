@@ -7,6 +7,7 @@
 //! | audited, without | once the first auditors are bound | that, and the sketch |
 //! | audited gradient | once it is drawn | the states that auditors need |
 //! | the same | once the first auditors are bound | the state where the segment ends |
+//! | gradient whose update is checked | once it is drawn | the state where it ends |
 //!
 //! Auditors of the first round name their own sketch before they can know the miner's, so that
 //! agreement shows that they ran the model. What is opened was bound by the unit's root, so that a
@@ -24,7 +25,7 @@ use crate::{
     commitment::check_claim,
     event::Event,
     run, task,
-    unit::{Audit, Claim, Opinion, Plant, Stage, Tier, Unit},
+    unit::{Audit, Challenge, Claim, Opinion, Plant, Stage, Tier, Unit},
 };
 use governance::parameters::Name;
 use protocol::{
@@ -47,11 +48,15 @@ pub(crate) fn is_bound(audit: &Audit, height: Height) -> bool {
     !audit.seats.is_empty() && (is_full || height > audit.commit_by)
 }
 
-/// Whether a unit's miner hides a sketch that auditors can make again. Nobody can repeat that of a
-/// tolerant unit, whose sections stand in the open.
+/// Whether a unit's miner hides what auditors need, or a sketch that they can make again. Nobody
+/// can repeat that of a tolerant unit, whose sections stand in the open, and nobody makes one to
+/// check an update.
 #[must_use]
-pub const fn is_sealed(id: UnitId, unit: &Unit) -> bool {
-    matches!(id.kind, UnitKind::Gradient) || !unit.is_tolerant()
+pub fn is_sealed(id: UnitId, unit: &Unit) -> bool {
+    match id.kind {
+        UnitKind::Gradient => unit.audits.is_empty() || !unit.is_update_checked(),
+        UnitKind::Rollout => !unit.is_tolerant(),
+    }
 }
 
 /// Whether a unit is judged blind now: in its first round.
@@ -79,10 +84,8 @@ pub fn is_planted_round(unit: &Unit) -> bool {
 /// Whether a gradient unit was audited and its miner never showed where its segment ends.
 pub(crate) fn is_hidden(id: UnitId, unit: &Unit) -> bool {
     let is_gradient = id.kind == UnitKind::Gradient;
-    is_gradient
-        && unit
-            .challenge
-            .is_some_and(|challenge| challenge.end.is_none())
+    let is_hidden = |challenge: &Challenge| !challenge.is_update() && challenge.end.is_none();
+    is_gradient && unit.challenge.as_ref().is_some_and(is_hidden)
 }
 
 /// Whether the miner has shown what the current round, or its draw, waits for. A spared gradient

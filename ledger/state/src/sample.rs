@@ -12,6 +12,7 @@ use crate::{
 use governance::{Parameters, parameters::Name};
 use protocol::{
     Address, Height, Micro,
+    recipe::Phase,
     sample::{Deterrence, is_drawn},
     task::{Beacon, UnitId, UnitKind},
 };
@@ -73,22 +74,39 @@ fn draw_unit(
     let rate = rate(view, parameters, id, unit.miner);
     let commitment = unit.commitment.as_mut()?;
     let can_be_audited = !panel::candidates(view, unit.miner, height).is_empty();
-    if !can_be_audited || !is_drawn(beacon, id, rate) {
-        commitment.draw = Draw::Spared { rate };
-        view.put(&id, &unit);
-        return None;
-    }
-    commitment.draw = Draw::Drawn { rate };
-    unit.challenge = challenge(view, id, beacon);
+    let update_rate = update_rate(view, parameters, id);
+    let drawn = |rate| can_be_audited && is_drawn(beacon, id, rate);
+    (commitment.draw, unit.challenge) = match (drawn(rate), update_rate) {
+        (true, _) => (Draw::Drawn { rate }, challenge(view, id, beacon)),
+        // The same number decides: whose update is drawn would be audited at that rate.
+        (false, Some((update_rate, segments_count))) if drawn(update_rate) => {
+            let update = Challenge::update(segments_count);
+            (Draw::Update { rate, update_rate }, Some(update))
+        }
+        (false, _) => {
+            commitment.draw = Draw::Spared { rate };
+            view.put(&id, &unit);
+            return None;
+        }
+    };
     // Where a miner has states to show first, auditors are drawn once it has.
-    let is_served = unit.challenge.is_none_or(|challenge| challenge.is_served());
-    let event = if is_served {
-        open_first(view, id, &mut unit, (beacon, parameters), height)
-    } else {
-        Some(Event::SegmentDrawn { unit: id })
+    let event = match unit.challenge {
+        Some(challenge) if challenge.is_update() => Some(Event::UpdateDrawn { unit: id }),
+        Some(challenge) if !challenge.is_served() => Some(Event::SegmentDrawn { unit: id }),
+        Some(_) | None => open_first(view, id, &mut unit, (beacon, parameters), height),
     };
     view.put(&id, &unit);
     event
+}
+
+/// The rate at which at least the update is checked, and the unit's segments: only in pre-training,
+/// whose miners keep the weights it follows from.
+fn update_rate(view: &View<'_>, parameters: &Parameters, id: UnitId) -> Option<(Micro, u32)> {
+    let recipe = run::recipe(view, id.run)?;
+    let is_pretraining = recipe.phase(id.step) == Some(Phase::Pretrain);
+    let is_checked = id.kind == UnitKind::Gradient && is_pretraining;
+    let rate = Micro::new(parameters.get(Name::CompressionAuditRate));
+    is_checked.then(|| (rate, recipe.segments(id.step).count()))
 }
 
 /// The segment of a gradient unit that is judged.
@@ -112,7 +130,7 @@ pub(crate) fn open_first(
     if parameters.get(Name::SortitionStages) > 0 {
         let rate = unit.commitment.as_ref().map(|commitment| commitment.draw);
         let rate = match rate {
-            Some(Draw::Drawn { rate } | Draw::Spared { rate }) => rate,
+            Some(Draw::Drawn { rate } | Draw::Update { rate, .. } | Draw::Spared { rate }) => rate,
             Some(Draw::Pending) | None => Micro::ONE,
         };
         unit.audits

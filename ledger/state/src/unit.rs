@@ -1,11 +1,14 @@
 //! Units: one piece of work from assignment to settlement. State lives inside its stage.
 
+mod challenge;
+
+pub use challenge::Challenge;
+
 use crate::{View, state::Record};
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{
     Address, Amount, BlobId, Height, Micro, RunId, Step,
     class::Listed,
-    gradient::State,
     rollout::{Correction, Opened, Root, Sketch, Totals},
     task::{Beacon, UnitId, UnitKind},
     transaction,
@@ -83,6 +86,13 @@ pub enum Draw {
     Spared {
         /// In millionths.
         rate: Micro,
+    },
+    /// No audit, but a check of its update.
+    Update {
+        /// Of an audit, in millionths.
+        rate: Micro,
+        /// Of at least this check, in millionths.
+        update_rate: Micro,
     },
     /// An audit.
     Drawn {
@@ -264,65 +274,6 @@ impl Opening {
         match self.plant {
             Some(Plant::Fault { correction, .. }) => Some(correction),
             Some(Plant::Absent) | None => None,
-        }
-    }
-}
-
-/// The segment of a drawn gradient unit that is judged, and the states that its miner has shown.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
-pub struct Challenge {
-    /// Index of the segment.
-    pub segment: u32,
-    /// Segments of the unit.
-    pub segments_count: u32,
-    /// Where the segment starts, once that is shown; the first starts where everybody knows.
-    pub start: Option<State>,
-    /// Where the segment ends, once that is shown.
-    pub end: Option<State>,
-    /// Where the unit ends, once that is shown; where the segment ends there, that is its end.
-    pub last: Option<State>,
-}
-
-impl Challenge {
-    /// Of a segment of which nothing is shown.
-    #[must_use]
-    pub const fn new(segment: u32, segments_count: u32) -> Self {
-        Self {
-            segment,
-            segments_count,
-            start: None,
-            end: None,
-            last: None,
-        }
-    }
-    /// The boundaries whose states auditors need before they begin, ascending.
-    #[must_use]
-    pub fn needed(&self) -> Vec<u32> {
-        let is_inner = |boundary: &u32| *boundary > 0 && *boundary != self.ends_at();
-        let needed = [self.segment, self.segments_count].into_iter();
-        needed.filter(is_inner).collect()
-    }
-    /// The boundary at which the segment ends.
-    #[must_use]
-    pub const fn ends_at(&self) -> u32 {
-        self.segment.saturating_add(1)
-    }
-    /// Whether auditors have what they need.
-    #[must_use]
-    pub fn is_served(&self) -> bool {
-        let shown = [self.start, self.last].into_iter().flatten();
-        shown.count() == self.needed().len()
-    }
-    /// Notes the state at a boundary.
-    pub const fn show(&mut self, boundary: u32, state: State) {
-        if boundary == self.ends_at() {
-            self.end = Some(state);
-        } else if boundary == self.segment {
-            self.start = Some(state);
-        } else {
-            self.last = Some(state);
         }
     }
 }
@@ -539,6 +490,12 @@ impl Unit {
     pub fn has_seat(&self, auditor: Address) -> bool {
         let seats = self.audits.iter().flat_map(|audit| &audit.seats);
         seats.into_iter().any(|seat| seat.auditor == auditor)
+    }
+    /// Whether only its update is checked.
+    #[must_use]
+    pub fn is_update_checked(&self) -> bool {
+        self.challenge
+            .is_some_and(|challenge| challenge.is_update())
     }
     /// Whether it may differ from the exact engine.
     #[must_use]

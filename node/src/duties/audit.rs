@@ -126,7 +126,9 @@ impl Duties {
         let (bench, chain, miner) = (Arc::clone(&self.bench), Arc::clone(&self.chain), unit.miner);
         let cheat = self.cheat.filter(|_| self.lies_about_audits());
         let trust = match commitment.draw {
-            Draw::Drawn { rate } | Draw::Spared { rate } => Trust::of(rate),
+            Draw::Drawn { rate } | Draw::Update { rate, .. } | Draw::Spared { rate } => {
+                Trust::of(rate)
+            }
             Draw::Pending => Trust::Newcomer,
         };
         self.spawn(job, async move {

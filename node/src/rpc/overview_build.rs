@@ -344,6 +344,7 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         | Event::AuditDrawn { .. }
         | Event::AuditOpened { .. }
         | Event::SegmentDrawn { .. }
+        | Event::UpdateDrawn { .. }
         | Event::AuditorSeated { .. }
         | Event::DisputeMoved { .. }
         | Event::StakeFreed { .. }

@@ -178,7 +178,7 @@ fn again(after: &State, waiting: &Waiting, preview: &mut Preview) -> Option<Draw
     let (was, rate) = match unit.commitment.as_ref()?.draw {
         Draw::Pending => return None,
         Draw::Drawn { rate } => (true, rate),
-        Draw::Spared { rate } => (false, rate),
+        Draw::Update { rate, .. } | Draw::Spared { rate } => (false, rate),
     };
     let beacon = run::tip(&view).beacon;
     let repeated = is_drawn(&beacon, waiting.id, waiting.rate);

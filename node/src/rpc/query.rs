@@ -452,6 +452,10 @@ fn audited(unit: &Unit) -> String {
         (Some(Draw::Spared { rate }), _) => {
             format!("it was not drawn for audit, at a rate of {}", percent(rate))
         }
+        (Some(Draw::Update { update_rate, .. }), judged) => {
+            let rate = percent(update_rate);
+            format!("its update was drawn for a check at a rate of {rate}, {judged} verdicts")
+        }
         (Some(Draw::Drawn { rate }), 1) => {
             format!(
                 "1 auditor gave a verdict, drawn at a rate of {}",

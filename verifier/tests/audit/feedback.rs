@@ -58,7 +58,8 @@ fn admit(inputs: &GradientInputs<'_>, payload: &Payload) -> Result<(), AdmitErro
 
 fn reasons(done: &Done, inputs: &GradientInputs<'_>) -> Vec<Option<Check>> {
     let judge = |segment| reason(&done.judge(inputs, segment).verdict);
-    segments(inputs).map(judge).collect()
+    let all = (0..=segments(inputs).end).map(judge);
+    all.collect()
 }
 
 #[test]
@@ -68,7 +69,8 @@ fn an_honest_sparse_unit_is_judged_clean_in_every_segment() {
         admit(inputs, &done.work.payload).unwrap();
         let limit = verifier::blob_bytes_max(inputs.unit, inputs.recipe, false).unwrap();
         assert!(encode(&done.work.payload).len() as u64 <= limit);
-        for segment in segments(inputs) {
+        // The last is a check of the update alone.
+        for segment in 0..=segments(inputs).end {
             let verdict = done.judge(inputs, segment).verdict;
             assert!(verdict.accepts(), "{verdict:?}");
             assert!(verdict.finding(Check::Feedback).is_some());

@@ -122,6 +122,33 @@ fn an_update_that_the_last_weights_do_not_give_is_found_from_every_segment() {
     }
 }
 
+/// The number of segments stands for a check of the update alone.
+#[test]
+fn an_update_is_checked_without_taking_a_step() {
+    let beacon = beacon(3);
+    let inputs = SCENE.pretrain_inputs(&beacon);
+    let update = segments(&inputs).end;
+    let judged = honest(&inputs).judge(&inputs, update);
+    assert!(judged.verdict.accepts(), "{:?}", judged.verdict);
+    assert_eq!(judged.sketch, None);
+    assert_eq!(judged.verdict.finding(Check::State), None);
+    let lied = done(&inputs, |salts, keep| {
+        let world = World::of(inputs.recipe)?;
+        let mut learned = gradient::learn(&inputs, &world, keep, &device())?;
+        learned.values[0] += 0.25;
+        learned.sealed(&inputs, salts)
+    });
+    let verdict = lied.judge(&inputs, update).verdict;
+    assert_eq!(reason(&verdict), Some(Check::Update));
+    let hidden = verifier::gradient::Claimed {
+        last: None,
+        ..lied.claimed(&inputs, update)
+    };
+    let blob = encode(&lied.work.payload);
+    let judged = verifier::gradient::judge(&inputs, &hidden, &blob, &device());
+    assert_eq!(judged.verdict, verifier::unavailable(), "nobody is accused");
+}
+
 #[test]
 fn a_single_changed_byte_of_the_update_is_found() {
     each_part(|_, inputs| {

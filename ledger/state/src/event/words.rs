@@ -100,6 +100,9 @@ impl fmt::Display for Event {
                 write!(f, "verifier {} locked a bond of {bond}", verifier.short())
             }
             Self::SegmentDrawn { unit } => write!(f, "a segment of unit {unit} is drawn for audit"),
+            Self::UpdateDrawn { unit } => {
+                write!(f, "the update of unit {unit} is drawn for a check")
+            }
             Self::AuditOpened { unit } => write!(f, "unit {unit} is drawn for audit"),
             Self::AuditorSeated { unit, auditor } => {
                 write!(f, "unit {unit} is judged by {}", auditor.short())

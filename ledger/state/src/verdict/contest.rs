@@ -160,7 +160,7 @@ pub(super) fn settle(
         Some(first) => {
             let contestants = contest.contestants.iter();
             let challengers = contestants.map(|contestant| contestant.auditor).collect();
-            dispute::begin(view, id, unit.miner, (challengers, first.finding), height)
+            dispute::begin(view, id, &unit, (challengers, first.finding), height)
         }
     }
 }

@@ -229,7 +229,7 @@ pub(super) fn open(
     let convicting = audit.seats.iter().filter(found);
     let challengers: Vec<Address> = convicting.map(|seat| seat.auditor).collect();
     challengers.first()?;
-    Some(begin(view, id, unit.miner, (challengers, finding), height))
+    Some(begin(view, id, unit, (challengers, finding), height))
 }
 
 /// Begins the dispute between a miner and these auditors. Those who failed in one before are
@@ -237,7 +237,7 @@ pub(super) fn open(
 pub(super) fn begin(
     view: &mut View<'_>,
     id: UnitId,
-    miner: Address,
+    unit: &Unit,
     (challengers, finding): (Vec<Address>, Finding),
     height: Height,
 ) -> Vec<Event> {
@@ -248,16 +248,22 @@ pub(super) fn begin(
     let clocks = Clocks::full(view, id.run, height);
     let opened = challengers.first().map(|challenger| Event::DisputeOpened {
         unit: id,
-        miner,
+        miner: unit.miner,
         challenger: *challenger,
     });
+    // Where only the update was checked no step is disputed.
+    let place = if unit.is_update_checked() {
+        Place::Complaint
+    } else {
+        Place::Steps
+    };
     let dispute = Dispute {
         finding,
         challengers,
         refuted,
         silent,
         steps: Vec::new(),
-        place: Place::Steps,
+        place,
         move_by: height.saturating_add(clocks.miner),
         clocks,
         moves_count: 0,
@@ -266,9 +272,9 @@ pub(super) fn begin(
     opened.into_iter().collect()
 }
 
-/// Whether the miner has shown where the segment ends, and where the unit does.
+/// Whether the miner has shown where the segment ends, if one is judged, and where the unit does.
 fn ended(challenge: &Challenge) -> bool {
-    challenge.end.is_some() && challenge.is_served()
+    (challenge.end.is_some() || challenge.is_update()) && challenge.is_served()
 }
 
 /// Ends at the end of a block what was not moved in time.

@@ -25,3 +25,4 @@ mod simulation;
 mod staking;
 mod steps;
 mod support;
+mod updates;

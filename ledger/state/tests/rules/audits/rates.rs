@@ -22,7 +22,7 @@ fn setup() -> Setup {
 
 fn rate(chain: &Chain, id: UnitId) -> Micro {
     match chain.unit(id).commitment.unwrap().draw {
-        Draw::Drawn { rate } | Draw::Spared { rate } => rate,
+        Draw::Drawn { rate } | Draw::Update { rate, .. } | Draw::Spared { rate } => rate,
         Draw::Pending => panic!("unit {id} is not drawn yet"),
     }
 }

@@ -402,7 +402,11 @@ impl Court {
         if !is_known {
             setup.recipe.initial_weights = None;
         }
-        let mut chain = Chain::working(&setup);
+        Self::begun_by(&setup, lie)
+    }
+    /// The same on a chain of another setup.
+    pub(crate) fn begun_by(setup: &Setup, lie: Lie) -> Self {
+        let mut chain = Chain::working(setup);
         let id = chain.units_of(UnitKind::Gradient)[0];
         let work = Work::of(&chain, id, lie);
         let key = chain.key_of(work.payload.miner);
