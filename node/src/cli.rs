@@ -1,8 +1,8 @@
 //! The command line.
 
 use crate::{
-    calibrate, checkpoint, devnet, export, gov, joining, keeping, mining, model, plot, prove,
-    query, replay,
+    calibrate, ceremony, checkpoint, devnet, export, gov, joining, keeping, mining, model, plot,
+    prove, query, replay,
     rpc::{client::Client, fees::Limits},
     signing, stake, syncing,
     validator::{self, Role},
@@ -41,6 +41,11 @@ enum LogFormat {
 enum Command {
     /// Start a whole network on this machine that trains a model, cheaters included.
     Devnet(DevnetArguments),
+    /// Make the home of a validator of a network that is about to begin: keys, configuration.
+    Init(ceremony::InitArguments),
+    /// Make, with other operators, the genesis of a network.
+    #[command(subcommand)]
+    Genesis(ceremony::Command),
     /// Run a validator: order blocks, keep data, audit.
     Validator(ValidatorArguments),
     /// Run a verifier: audit what the network draws, with a bond and for pay.
@@ -397,6 +402,8 @@ impl Arguments {
         start_log(self.log, level)?;
         match self.command {
             Command::Devnet(arguments) => devnet::run(arguments.into()).await,
+            Command::Init(arguments) => ceremony::init(&arguments),
+            Command::Genesis(command) => ceremony::run(command),
             Command::Validator(arguments) => {
                 if let Some(command) = arguments.command {
                     return prepare_validator(command).await;
@@ -439,7 +446,7 @@ impl Arguments {
 }
 
 /// Reads a parameter and its value.
-fn parameter(text: &str) -> Result<(Name, u64)> {
+pub(crate) fn parameter(text: &str) -> Result<(Name, u64)> {
     let (name, value) = text
         .split_once('=')
         .with_context(|| format!("{text:?} is not name=value"))?;

@@ -14,6 +14,7 @@
 //! outside on the same engine, and [`calibrate`] compares it with others.
 
 pub mod calibrate;
+pub mod ceremony;
 pub mod chain;
 pub mod checkpoint;
 pub mod cli;

@@ -11,6 +11,7 @@
 )]
 
 mod bad_input;
+mod ceremony;
 mod conduct;
 mod disputes;
 mod disturbed;

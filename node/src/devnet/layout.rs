@@ -367,7 +367,11 @@ fn supply_cap(validators: &[Validator], accounts: &[Account]) -> Amount {
     Amount::new(supply.saturating_mul(2))
 }
 
-fn read_classes(paths: &[PathBuf]) -> Result<ClassTable> {
+/// Reads the classes of other engines from their files.
+///
+/// # Errors
+/// When a file is no class, or two contradict each other.
+pub(crate) fn read_classes(paths: &[PathBuf]) -> Result<ClassTable> {
     let read = |path: &PathBuf| -> Result<Class> {
         let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_slice(&text).with_context(|| format!("{} is no class", path.display()))
