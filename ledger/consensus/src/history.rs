@@ -263,6 +263,18 @@ impl SigningHistory {
     pub const fn height(&self) -> Height {
         self.height
     }
+    /// Whether a message that was never signed may still be signed at this place.
+    #[must_use]
+    pub fn allows_new(&self, height: Height, round: u32, message: Message) -> bool {
+        let wanted = Signed {
+            height,
+            round,
+            message,
+            // No message has this hash.
+            digest: [0; 32],
+        };
+        self.check(&wanted).is_ok()
+    }
     /// Allows one signature: what it is for is on the disk when this returns.
     ///
     /// # Errors

@@ -13,13 +13,19 @@
 //! contradicting itself. A supervisor notices when the engine stops, panics or goes silent, and
 //! [`EngineHandle::stopped`] says so: the process should then exit and be restarted.
 //!
+//! The same protocol core, log, driver and signer can be driven step by step, without actors,
+//! network or clock: `core_engine`, a feature, for simulations.
+//!
 //! Malachite's types stay inside this module.
 
 mod assembler;
 mod codec;
 mod context;
 mod convert;
+#[cfg(feature = "core")]
+pub mod core_engine;
 mod driver;
+mod outlet;
 mod parts;
 mod peers;
 mod settings;
@@ -44,6 +50,7 @@ use malachitebft_app_channel::{
     },
     spawn::spawn_network_actor,
 };
+use outlet::StockOutlet;
 use peers::PeerGate;
 use protocol::{BlockId, Height, PublicKey};
 use settings::EngineSettings;
@@ -188,6 +195,7 @@ pub async fn start<A: Application>(
     probe_port(&config.listen)?;
     probe_log(&log).await?;
     let history = SigningHistory::open(&config.history(), config.chain, config.key.address())?;
+    let signs_from = history.height();
     let history = Arc::new(Mutex::new(history));
     let place = Place::after_tip(&application, config.chain);
     let undecided =
@@ -208,12 +216,16 @@ pub async fn start<A: Application>(
         application,
         chain: config.chain,
         key: config.key,
-        network: channels.network,
-        runtime: tokio::runtime::Handle::current(),
-        gate: PeerGate {
-            network: channels.net_requests,
-            wait_max: Duration::from_millis(config.peer_wait_ms),
+        outlet: StockOutlet {
+            network: channels.network,
+            runtime: tokio::runtime::Handle::current(),
+            gate: PeerGate {
+                network: channels.net_requests,
+                wait_max: Duration::from_millis(config.peer_wait_ms),
+            },
         },
+        history: Some(history),
+        signs_from,
         undecided,
         undecided_folder,
         refused_count: Arc::clone(&refused_count),

@@ -11,24 +11,24 @@ use super::{
     assembler::{Assembler, Body},
     context::{CairnContext, EngineAddress, EngineHeight, engine_params},
     convert::{certificate_from_engine, certificate_to_engine, equivocations},
-    peers::PeerGate,
+    outlet::Outlet,
     undecided::UndecidedStore,
 };
-use crate::{Application, BLOCK_BYTES_MAX, HeightParams};
+use crate::{Application, BLOCK_BYTES_MAX, HeightParams, Message, SigningHistory, Timeouts};
 use arc_malachitebft_core_consensus::MisbehaviorEvidence;
 use arc_malachitebft_core_types as core;
 use arc_malachitebft_core_types::{CommitCertificate, Round};
 use arc_malachitebft_engine::host::Next;
 use arc_malachitebft_sync::RawDecidedValue;
 use malachitebft_app_channel::{
-    AppMsg, NetworkMsg, Reply,
+    AppMsg, Reply,
     app::{consensus::VoteExtensionError, types::ProposedValue},
 };
 use protocol::{ChainId, Height, SigningKey};
 use std::{
     ops::RangeInclusive,
     path::PathBuf,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
 };
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
@@ -37,14 +37,19 @@ use tracing::{debug, error, info, warn};
 const HISTORY_COUNT_MAX: u64 = 64;
 const HISTORY_BYTES_MAX: usize = 2 * BLOCK_BYTES_MAX as usize;
 
+/// How long a node waits for a proposal where it may not vote: for ever, in the life of a process.
+const MUTE_WAIT_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
+
 /// The application's side of the engine.
-pub(super) struct Driver<A> {
+pub(super) struct Driver<A, O> {
     pub(super) application: A,
     pub(super) chain: ChainId,
     pub(super) key: SigningKey,
-    pub(super) network: mpsc::Sender<NetworkMsg<CairnContext>>,
-    pub(super) runtime: tokio::runtime::Handle,
-    pub(super) gate: PeerGate,
+    pub(super) outlet: O,
+    /// What the key signed; only tests have none.
+    pub(super) history: Option<Arc<Mutex<SigningHistory>>>,
+    /// Below this height the key signs nothing any more: it signed there before the process began.
+    pub(super) signs_from: Height,
     pub(super) undecided: UndecidedStore,
     pub(super) undecided_folder: PathBuf,
     pub(super) refused_count: Arc<AtomicU64>,
@@ -53,9 +58,9 @@ pub(super) struct Driver<A> {
 
 /// Where consensus stands.
 pub(super) struct Place {
-    height: Height,
+    pub(super) height: Height,
     round: u32,
-    params: HeightParams,
+    pub(super) params: HeightParams,
     assembler: Assembler,
     /// Whole bodies for later heights, or that the application cannot judge yet.
     waiting: Vec<Body>,
@@ -80,7 +85,7 @@ impl Place {
     }
 }
 
-impl<A: Application> Driver<A> {
+impl<A: Application, O: Outlet> Driver<A, O> {
     /// Answers until the engine is gone.
     pub(super) fn run(
         mut self,
@@ -147,8 +152,8 @@ impl<A: Application> Driver<A> {
                 evidence, reply, ..
             } => {
                 self.report(evidence);
-                let (height, params) = (EngineHeight(self.place.height), &self.place.params);
-                answer(reply, Next::Start(height, engine_params(params)));
+                let height = EngineHeight(self.place.height);
+                answer(reply, Next::Start(height, self.engine_params()));
             }
             AppMsg::GetHistoryMinHeight { reply } => {
                 answer(reply, EngineHeight(self.application.history_min()));
@@ -180,14 +185,44 @@ impl<A: Application> Driver<A> {
     /// Waits a little for other validators: a first round that nobody hears is a lost round.
     fn start(&self, reply: Reply<(EngineHeight, core::HeightParams<CairnContext>)>) {
         let Place { height, params, .. } = &self.place;
-        self.runtime
-            .block_on(self.gate.wait(&params.validators, self.key.address()));
+        self.outlet
+            .await_peers(&params.validators, self.key.address());
         info!(%height, validators = params.validators.count(), "consensus starts");
-        answer(reply, (EngineHeight(*height), engine_params(params)));
+        answer(reply, (EngineHeight(*height), self.engine_params()));
+    }
+
+    /// This height's parameters for the engine.
+    ///
+    /// A node whose store is behind its signatures (it was lost, and is filled from peers) has
+    /// nothing to say at the heights between: it only waits for what was decided there. The engine
+    /// stops when it is refused a signature, so it must not come to want one.
+    pub(super) fn engine_params(&self) -> core::HeightParams<CairnContext> {
+        let mut params = self.place.params.clone();
+        if self.is_mute() {
+            params.timeouts = Timeouts {
+                propose_ms: MUTE_WAIT_MS,
+                wait_ms_max: MUTE_WAIT_MS,
+                ..params.timeouts
+            };
+        }
+        engine_params(&params)
+    }
+
+    /// Whether nothing of this height may be signed any more.
+    pub(super) fn is_mute(&self) -> bool {
+        self.place.height < self.signs_from
+    }
+
+    /// Whether this validator may still propose a new block here.
+    pub(super) fn may_propose(&self, height: Height, round: u32) -> bool {
+        self.history.as_ref().is_none_or(|history| {
+            let history = history.lock().unwrap_or_else(PoisonError::into_inner);
+            history.allows_new(height, round, Message::Proposal)
+        })
     }
 
     /// Tells the engine of bodies that an earlier process kept or that can be judged only now.
-    fn started_round(
+    pub(super) fn started_round(
         &mut self,
         height: Height,
         round: Round,
@@ -205,7 +240,10 @@ impl<A: Application> Driver<A> {
         Ok(values)
     }
 
-    fn decided(&mut self, decision: &CommitCertificate<CairnContext>) -> Result<(), EngineError> {
+    pub(super) fn decided(
+        &mut self,
+        decision: &CommitCertificate<CairnContext>,
+    ) -> Result<(), EngineError> {
         let height = decision.height.0;
         if height < self.place.height {
             return Ok(());
@@ -245,7 +283,7 @@ impl<A: Application> Driver<A> {
             .map_err(|error| storage(&self.undecided_folder, &error))
     }
 
-    fn report(&mut self, evidence: MisbehaviorEvidence<CairnContext>) {
+    pub(super) fn report(&mut self, evidence: MisbehaviorEvidence<CairnContext>) {
         for equivocation in equivocations(evidence) {
             match equivocation.verify(self.chain) {
                 Ok(()) => {
@@ -258,7 +296,10 @@ impl<A: Application> Driver<A> {
     }
 
     /// Blocks for a peer that catches up; the range is the peer's word and may be nonsense.
-    fn history(&self, range: &RangeInclusive<EngineHeight>) -> Vec<RawDecidedValue<CairnContext>> {
+    pub(super) fn history(
+        &self,
+        range: &RangeInclusive<EngineHeight>,
+    ) -> Vec<RawDecidedValue<CairnContext>> {
         let first = range.start().0.max(self.application.history_min()).get();
         let last = range.end().0.min(self.application.tip().0).get();
         let mut bytes = 0;

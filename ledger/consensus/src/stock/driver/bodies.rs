@@ -7,6 +7,7 @@ use crate::{
         EngineError,
         assembler::Body,
         context::{CairnContext, EngineAddress, EngineHeight, EngineValue},
+        outlet::Outlet,
         parts::{Part, SignedHead, split},
         undecided::Undecided,
     },
@@ -14,18 +15,12 @@ use crate::{
 use arc_malachitebft_core_types::{Round, Validity};
 use arc_malachitebft_engine::host::SyncedValueOutcome;
 use bytes::Bytes;
-use malachitebft_app_channel::{
-    NetworkMsg,
-    app::{
-        streaming::{StreamContent, StreamId, StreamMessage},
-        types::{LocallyProposedValue, PeerId, ProposedValue},
-    },
+use malachitebft_app_channel::app::{
+    streaming::{StreamContent, StreamId, StreamMessage},
+    types::{LocallyProposedValue, PeerId, ProposedValue},
 };
 use protocol::{BlockId, Height};
-use std::{
-    sync::atomic::Ordering,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::atomic::Ordering;
 use tracing::{debug, error, warn};
 
 /// Bodies one proposer may have judged in one round: its own and one contradiction.
@@ -35,9 +30,9 @@ const ROUND_LOOKAHEAD: u32 = 10;
 /// Bodies that cannot be judged yet.
 const WAITING_COUNT_MAX: usize = 16;
 
-impl<A: Application> Driver<A> {
+impl<A: Application, O: Outlet> Driver<A, O> {
     /// Builds a block, or finds the one this validator proposed here before a crash.
-    pub(super) fn propose(
+    pub(in crate::stock) fn propose(
         &mut self,
         height: EngineHeight,
         round: Round,
@@ -57,6 +52,10 @@ impl<A: Application> Driver<A> {
                 round,
                 EngineValue(block_id),
             )));
+        }
+        if !self.may_propose(height.0, round_number) {
+            warn!(%height, %round, "no block proposed: this key signed here before, or later");
+            return Ok(None);
         }
         let Some((block_id, body)) = self.build(height.0, round_number) else {
             return Ok(None);
@@ -86,7 +85,8 @@ impl<A: Application> Driver<A> {
 
     fn build(&mut self, height: Height, round: u32) -> Option<(BlockId, Vec<u8>)> {
         let bytes_max = self.place.params.block_bytes_max.min(BLOCK_BYTES_MAX);
-        let body = match self.application.propose(height, round, bytes_max, now_ms()) {
+        let now_ms = self.outlet.now_ms();
+        let body = match self.application.propose(height, round, bytes_max, now_ms) {
             Ok(body) => body,
             Err(error) => {
                 warn!(%height, %error, "no block proposed");
@@ -106,7 +106,7 @@ impl<A: Application> Driver<A> {
         }
     }
 
-    pub(super) fn received_part(
+    pub(in crate::stock) fn received_part(
         &mut self,
         from: PeerId,
         publisher: Option<PeerId>,
@@ -141,6 +141,10 @@ impl<A: Application> Driver<A> {
             ..
         } = &self.place;
         if head.height < *height || self.undecided.get(head.height, head.block_id).is_some() {
+            return Ok(None);
+        }
+        if head.height < self.signs_from {
+            // Whole, it would be voted for.
             return Ok(None);
         }
         if head.height > *height {
@@ -202,7 +206,7 @@ impl<A: Application> Driver<A> {
     }
 
     /// Judges a block that a peer says is decided; the engine has checked its certificate.
-    pub(super) fn synced(
+    pub(in crate::stock) fn synced(
         &mut self,
         height: EngineHeight,
         round: Round,
@@ -244,7 +248,7 @@ impl<A: Application> Driver<A> {
     }
 
     /// Sends a kept body once more, under the announcement of its proposer.
-    pub(super) fn send_again(&mut self, height: Height, block_id: BlockId) {
+    pub(in crate::stock) fn send_again(&mut self, height: Height, block_id: BlockId) {
         let kept = self.undecided.get(height, block_id);
         match kept.and_then(|kept| Some((kept.head?, kept.body.clone()))) {
             Some((head, body)) => self.send(head, &body),
@@ -258,23 +262,13 @@ impl<A: Application> Driver<A> {
     /// seen before.
     fn send(&mut self, head: SignedHead, body: &[u8]) {
         self.place.streams_sent += 1;
-        let name = protocol::codec::encode(&(now_ms(), self.place.streams_sent));
+        let name = protocol::codec::encode(&(self.outlet.now_ms(), self.place.streams_sent));
         let stream = StreamId::new(Bytes::from(name));
-        let network = self.network.clone();
-        let parts = split(head, body);
-        self.runtime.spawn(async move {
-            for (sequence, part) in (0..).zip(parts) {
-                let content = StreamContent::Data(part);
-                let message = StreamMessage::new(stream.clone(), sequence, content);
-                if network
-                    .send(NetworkMsg::PublishProposalPart(message))
-                    .await
-                    .is_err()
-                {
-                    return;
-                }
-            }
+        let parts = (0..).zip(split(head, body)).map(|(sequence, part)| {
+            let content = StreamContent::Data(part);
+            StreamMessage::new(stream.clone(), sequence, content)
         });
+        self.outlet.publish(parts.collect());
     }
 
     fn refuse(&self, reason: &str, sender: &str) {
@@ -302,11 +296,4 @@ pub(super) fn proposed(undecided: &Undecided) -> ProposedValue<CairnContext> {
         value: EngineValue(block_id),
         validity: Validity::Valid,
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

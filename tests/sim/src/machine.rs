@@ -1,0 +1,277 @@
+//! One node: what a process of it holds, and what outlives that.
+
+use crate::{
+    Liar, Plan,
+    disk::Disk,
+    mutant::{Mutant, Port},
+    plan,
+};
+use ledger_consensus::stock::{
+    core_engine::{CoreConfig, CoreEngine, Crash, Memory, Recipient, Stopped, World, wal_in},
+    history_in,
+};
+use ledger_state::account::account;
+use ledger_store::{Store as _, StoreError};
+use node::{
+    chain::{Chain, application::ChainApplication},
+    outbox::Outbox,
+    rpc::fees::{Limits, fees},
+};
+use protocol::{
+    Height, SigningKey,
+    genesis::Genesis,
+    transaction::{Body, Transaction},
+};
+use rand::{Rng as _, rngs::StdRng};
+use std::{
+    fs::OpenOptions,
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::sync::broadcast;
+
+/// What the world of one call noted.
+pub(crate) struct Outside<'a> {
+    pub(crate) now_ms: u64,
+    /// Effects until the process ends.
+    pub(crate) fuse: &'a mut Option<u32>,
+    pub(crate) trace: &'a mut blake3::Hasher,
+    pub(crate) sent: Vec<(Recipient, Vec<u8>)>,
+    pub(crate) timers: Vec<(u64, u64)>,
+    /// The last thing that was announced.
+    pub(crate) last: &'static str,
+}
+
+impl World for Outside<'_> {
+    fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+    fn effect(&mut self, what: &'static str) -> Result<(), Crash> {
+        self.last = what;
+        self.trace.update(what.as_bytes());
+        match self.fuse.as_mut() {
+            None => Ok(()),
+            Some(0) => Err(Crash),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
+    fn send(&mut self, to: Recipient, message: Vec<u8>) {
+        self.trace.update(&message);
+        self.sent.push((to, message));
+    }
+    fn set_timer(&mut self, timer: u64, after_ms: u64) {
+        self.trace.update(&after_ms.to_le_bytes());
+        self.timers.push((timer, after_ms));
+    }
+}
+
+/// What a process holds.
+pub(crate) struct Process {
+    pub(crate) chain: Arc<Chain>,
+    pub(crate) engine: CoreEngine<Port<ChainApplication>>,
+    pub(crate) accepted: broadcast::Receiver<Vec<u8>>,
+    outbox: Outbox,
+}
+
+/// Why a process does not run.
+#[derive(Debug)]
+pub(crate) enum Down {
+    /// It ended while it started, or the disk refused: it is started again.
+    Again,
+    /// Its own checks found damage.
+    Damaged(String),
+}
+
+/// A node.
+pub(crate) struct Machine {
+    pub(crate) number: usize,
+    pub(crate) key: SigningKey,
+    pub(crate) liar: Option<Liar>,
+    folder: PathBuf,
+    choice: Option<ledger_store::Choice>,
+    mutant: Option<Mutant>,
+    pub(crate) disk: Arc<Disk>,
+    pub(crate) process: Option<Process>,
+    /// Processes so far; timers of earlier ones mean nothing.
+    pub(crate) incarnation: u32,
+    pub(crate) fuse: Option<u32>,
+    /// Whether a turn of its application is under way.
+    pub(crate) is_turning: bool,
+    /// The last block that it acknowledged.
+    pub(crate) acknowledged: Height,
+    interval_ms: u64,
+}
+
+impl Machine {
+    pub(crate) fn new(plan: &Plan, number: usize, folder: &Path) -> Result<Self, StoreError> {
+        // Twins come after the nodes, in the order of their liars.
+        let twins = plan.liars.iter().filter(|(_, liar)| *liar == Liar::Twin);
+        let twin = number.checked_sub(plan.stakes.len());
+        let known = twin.map_or(number, |twin| {
+            twins.map(|(node, _)| *node).nth(twin).unwrap()
+        });
+        let liar = plan.liars.iter().find(|(node, _)| *node == known);
+        let folder = folder.join(number.to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        let disk = Disk::open(plan.store, &folder.join("store"), plan.mutant)?;
+        Ok(Self {
+            number,
+            key: plan::operator(known),
+            liar: liar.map(|(_, liar)| *liar),
+            folder,
+            choice: plan.store,
+            mutant: plan.mutant,
+            disk,
+            process: None,
+            incarnation: 0,
+            fuse: None,
+            is_turning: false,
+            acknowledged: Height::ZERO,
+            interval_ms: plan.interval_ms,
+        })
+    }
+
+    fn home(&self) -> PathBuf {
+        self.folder.join("engine")
+    }
+
+    /// Starts a process.
+    pub(crate) fn start(
+        &mut self,
+        genesis: &Genesis,
+        seed: u64,
+        world: &mut Outside<'_>,
+    ) -> Result<(), Down> {
+        self.incarnation += 1;
+        self.is_turning = false;
+        let store = Arc::clone(&self.disk);
+        let chain = Chain::open(genesis, store).map_err(|e| Down::Damaged(e.to_string()))?;
+        let application = ChainApplication::new(Arc::clone(&chain), &self.key, self.interval_ms);
+        let application = Port {
+            inner: application,
+            mutant: self.mutant,
+            node: self.number,
+        };
+        let forgets = self.mutant == Some(Mutant::ForgetsSignatures);
+        let config = CoreConfig {
+            chain: chain.id(),
+            key: self.key.clone(),
+            home: self.home(),
+            seed: seed ^ (u64::from(self.incarnation) << 32) ^ self.number as u64,
+            memory: if forgets { Memory::Lost } else { Memory::Kept },
+        };
+        let accepted = chain.accepted();
+        let engine = match CoreEngine::start(config, application, world) {
+            Ok(engine) => engine,
+            Err(Stopped::Crashed | Stopped::Core { .. } | Stopped::Engine(_)) => {
+                return Err(Down::Again);
+            }
+            Err(error) => return Err(Down::Damaged(error.to_string())),
+        };
+        let outbox = Outbox::new(self.key.clone(), chain.id());
+        self.process = Some(Process {
+            chain,
+            engine,
+            accepted,
+            outbox,
+        });
+        Ok(())
+    }
+
+    /// Ends the process as a cut of the power does: what was not synchronised is gone, in part.
+    pub(crate) fn cut(&mut self, last: &'static str, random: &mut StdRng) {
+        self.fuse = None;
+        let synced = self.process.as_ref().map(|p| p.engine.log_bytes_synced());
+        self.process = None;
+        if let Some(synced) = synced {
+            tear_log(&wal_in(&self.home()), synced, random);
+        }
+        if last.starts_with("sign") && random.gen_bool(0.5) {
+            // The record of a signature that never left.
+            let path = history_in(&self.home());
+            let torn: Vec<u8> = (0..random.gen_range(1..70))
+                .map(|_| random.r#gen())
+                .collect();
+            let history = OpenOptions::new().append(true).open(path);
+            history.unwrap().write_all(&torn).unwrap();
+        }
+        self.reopen();
+    }
+
+    /// Loses the store, and keeps the folder of the engine.
+    pub(crate) fn wipe(&mut self) {
+        self.process = None;
+        self.fuse = None;
+        self.acknowledged = Height::ZERO;
+        let folder = self.folder.join("store");
+        // A database of a file is closed before its folder goes.
+        self.disk = Disk::open(None, &folder, None).unwrap();
+        std::fs::remove_dir_all(&folder).ok();
+        self.disk = Disk::open(self.choice, &folder, self.mutant).unwrap();
+    }
+
+    fn reopen(&mut self) {
+        if self.choice.is_some() {
+            let folder = self.folder.join("store");
+            self.disk = Disk::open(None, &folder, None).unwrap();
+            self.disk = Disk::open(self.choice, &folder, self.mutant).unwrap();
+        } else {
+            self.disk = self.disk.after_crash();
+        }
+    }
+
+    /// The state on the disk as its own root has it: whether they agree.
+    pub(crate) fn is_disk_whole(&self) -> bool {
+        let Ok(Some((tip, state))) = self.disk.snapshot() else {
+            return false;
+        };
+        ledger_state::State::from_entries(state).root() == tip.state_root
+    }
+}
+
+/// Cuts a log somewhere between what is surely there and its end.
+fn tear_log(path: &Path, synced: u64, random: &mut StdRng) {
+    let Ok(file) = OpenOptions::new().write(true).open(path) else {
+        return;
+    };
+    let bytes = file.metadata().unwrap().len();
+    if bytes > synced {
+        file.set_len(random.gen_range(synced..=bytes)).unwrap();
+    }
+}
+
+impl Process {
+    /// What a validator does at every block: it reports contradictions, and asks to be let out.
+    pub(crate) fn duties(&mut self, operator: &SigningKey) {
+        let address = operator.address();
+        let (nonce, height, release) = self.chain.view(|view| {
+            let body = Body::Unjail { operator: address };
+            let may = ledger_state::rehearse(&mut view.clone(), address, &body).is_ok();
+            let tip = ledger_state::run::tip(view);
+            (
+                account(view, address).nonce,
+                tip.height,
+                may.then_some(body),
+            )
+        });
+        self.outbox.observe(nonce, height);
+        let twice = self.chain.double_signs().into_iter().map(Box::new);
+        let reports = twice.map(|evidence| Body::ReportDoubleSign { evidence });
+        let quote = fees(&self.chain);
+        for body in reports.chain(release) {
+            let offer = |content: &Transaction| quote.offer(content, Limits::default());
+            let Some(signed) = self.outbox.sign(&body, (nonce, height), offer) else {
+                continue;
+            };
+            let verified = signed.verify(self.chain.id()).unwrap();
+            if self.chain.submit_verified(verified).is_err() {
+                self.outbox.refused(&body);
+                break;
+            }
+        }
+    }
+}
