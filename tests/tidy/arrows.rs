@@ -96,6 +96,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("tests-links", &[]),
     (
+        "tests-sim",
+        &[
+            "protocol",
+            "governance",
+            "ledger-consensus",
+            "ledger-state",
+            "ledger-store",
+            "node",
+        ],
+    ),
+    (
         "tests-torture",
         &[
             "protocol",

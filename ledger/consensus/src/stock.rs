@@ -186,12 +186,7 @@ pub async fn start<A: Application>(
     let settings = EngineSettings::new(&config)?;
     let undecided_folder = config.home.join("undecided");
     let log = config.home.join("wal").join("consensus.wal");
-    for folder in [&undecided_folder, &config.home.join("wal")] {
-        std::fs::create_dir_all(folder).map_err(|source| StartError::Home {
-            path: folder.clone(),
-            source,
-        })?;
-    }
+    make_folders([&undecided_folder, &config.home.join("wal")])?;
     probe_port(&config.listen)?;
     probe_log(&log).await?;
     let history = SigningHistory::open(&config.history(), config.chain, config.key.address())?;
@@ -256,6 +251,16 @@ pub async fn start<A: Application>(
             Err(StartError::Engine { reason })
         }
     }
+}
+
+fn make_folders(folders: [&PathBuf; 2]) -> Result<(), StartError> {
+    for folder in folders {
+        std::fs::create_dir_all(folder).map_err(|source| StartError::Home {
+            path: folder.clone(),
+            source,
+        })?;
+    }
+    Ok(())
 }
 
 /// The engine's figures of this process, in the text format of Prometheus.

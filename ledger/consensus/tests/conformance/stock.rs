@@ -160,6 +160,32 @@ async fn four_nodes_commit_the_same_blocks() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_validator_that_lost_its_blocks_catches_up_where_it_may_not_sign() {
+    let mut network = Network::new(4, 50, 200);
+    network.start_all().await;
+    network.all_reach(8).await;
+    // It would propose the first block, which its signing history forbids.
+    let proposer = network.set.proposer(Height::new(1), 0).key;
+    let is_proposer = |index: &u8| key(index + 1).address() == proposer;
+    let victim = usize::from((0..4).find(is_proposer).unwrap());
+    network.stop(victim).await;
+    let params = HeightParams {
+        block_interval_ms: 50,
+        ..HeightParams::new(network.set.clone())
+    };
+    network.applications[victim] = MemoryApplication::new(params, 200);
+    network.start(victim).await;
+    let others = &network.applications[(victim + 1) % 4];
+    let ahead = others.blocks().len() as u64 + 5;
+    network.all_reach(ahead).await;
+    network.stop_all().await;
+    network.assert_one_chain();
+    for application in &network.applications {
+        assert_eq!(application.0.evidence.lock().unwrap().as_slice(), []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_blocks_travel_in_many_parts() {
     let mut network = Network::new(4, 50, 1_000_000);
     network.start_all().await;
