@@ -189,3 +189,28 @@ fn a_long_file_is_written_anew() {
     assert_eq!(fs::read(&path).unwrap().len(), one.len());
     assert!(open(&path).allow(vote(2, 0, Prevote, 2)).is_err());
 }
+
+#[test]
+fn only_places_after_the_last_are_open_to_something_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut history = open(&folder.path().join("history"));
+    history.allow(vote(5, 1, Prevote, 1)).unwrap();
+    let table = [
+        (4, 9, Message::Proposal, false),
+        (5, 0, Message::Proposal, false),
+        (5, 1, Message::Proposal, true),
+        (5, 1, Message::Prevote, false),
+        (5, 1, Message::Precommit, true),
+        (5, 2, Message::Prevote, true),
+        (6, 0, Message::Proposal, true),
+    ];
+    for (height, round, message, expect) in table {
+        let allowed = history.allows_new(Height::new(height), round, message);
+        assert_eq!(
+            allowed, expect,
+            "height {height}, round {round}, {message:?}"
+        );
+    }
+    history.allow(proposal(5, 2, 1)).unwrap();
+    assert!(!history.allows_new(Height::new(5), 2, Message::Proposal));
+}

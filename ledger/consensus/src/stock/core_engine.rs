@@ -39,7 +39,7 @@ use super::{
     undecided::UndecidedStore,
 };
 use crate::{Application, HistoryError, SigningHistory, ValidatorSet};
-use arc_malachitebft_core_consensus::{Input, Params, State};
+use arc_malachitebft_core_consensus::{Error as CoreError, Input, Params, State, process};
 use arc_malachitebft_core_types as core;
 use arc_malachitebft_core_types::{
     LinearTimeouts, ThresholdParams, ValidatorSet as _, ValuePayload, ValueResponse,
@@ -483,7 +483,7 @@ impl<A: Application> CoreEngine<A> {
         };
         side.driver.outlet.now_ms = world.now_ms();
         let metrics = side.metrics.clone();
-        let done: Result<(), arc_malachitebft_core_consensus::Error<CairnContext>> = arc_malachitebft_core_consensus::process!(
+        let done: Result<(), CoreError<CairnContext>> = process!(
             input: input,
             state: core,
             metrics: &metrics,
