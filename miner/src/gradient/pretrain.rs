@@ -90,12 +90,29 @@ pub fn learn(
     keep: &mut Keep<'_>,
     device: &Device,
 ) -> Result<Learned, ExecuteError> {
+    learn_from(inputs, None, batches, keep, device)
+}
+
+/// Goes on from a state, with the batches of the inner steps that follow it; from the checkpoint
+/// without one. What it gives is counted from there.
+///
+/// # Errors
+/// As [`learn`].
+pub fn learn_from(
+    inputs: &GradientInputs<'_>,
+    start: Option<&InnerState>,
+    batches: impl IntoIterator<Item = Parts>,
+    keep: &mut Keep<'_>,
+    device: &Device,
+) -> Result<Learned, ExecuteError> {
     let options = options(&inputs.recipe.pretrain);
     let segments = segments(inputs);
-    let mut training = device.train(inputs.model);
+    let mut training = resumed(inputs, start, device);
+    let first = start.map_or(0, |state| state.moments.step_count);
+    let first = u32::try_from(first).unwrap_or(u32::MAX);
     let (mut losses_micro, mut states) = (Vec::new(), Vec::new());
     let mut tokens = 0_u32;
-    for (inner_step, parts) in (0..).zip(batches) {
+    for (inner_step, parts) in (first..).zip(batches) {
         tokens = tokens.saturating_add(tokens_count(&parts));
         losses_micro.push(step(&mut training, (inner_step, parts), &options)?);
         let steps_count = inner_step.saturating_add(1);

@@ -25,6 +25,7 @@ mod damage;
 mod economy;
 mod economy_chain;
 mod exact;
+mod gradients;
 mod roc;
 mod say;
 mod sortition;
@@ -47,6 +48,8 @@ use subject::Subject;
 
 /// The devnet's recipe with a shorter second part.
 const RECIPE: &str = include_str!("../recipes/report.json");
+/// The same with sparse updates, about which one may lie in other ways.
+const SPARSE_RECIPE: &str = include_str!("../recipes/sparse.json");
 
 #[derive(Debug, Parser)]
 #[command(about = "Runs every dishonest miner before the production verifier.")]
@@ -60,6 +63,12 @@ struct Arguments {
     /// Units of every adversary.
     #[arg(long, default_value_t = 20)]
     units: u32,
+    /// Gradient units of every adversary, in each form of updates.
+    #[arg(long, default_value_t = 3)]
+    gradient_units: u32,
+    /// Run nothing but gradient units.
+    #[arg(long)]
+    only_gradients: bool,
     /// Honest units, the first control.
     #[arg(long, default_value_t = 100)]
     honest_units: u32,
@@ -97,6 +106,7 @@ impl Arguments {
     fn in_full(mut self) -> Self {
         if self.full {
             self.units = self.units.max(100);
+            self.gradient_units = self.gradient_units.max(20);
             self.honest_units = self.honest_units.max(37_600);
             self.tolerant_units = self.tolerant_units.max(37_600);
             self.lives = self.lives.max(100);
@@ -113,6 +123,7 @@ struct Report {
     tolerant_honest: Vec<tolerant::Honest>,
     classes: Vec<Class>,
     lives: Vec<economy::Lives>,
+    gradients: Vec<gradients::Gradients>,
     damages: Vec<damage::Damage>,
     auditors: Vec<auditors::Auditors>,
     conducts: Vec<conduct::Conducts>,
@@ -175,6 +186,11 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse().in_full();
     let recipe = recipe(arguments.recipe.as_deref())?;
     let subject = Subject::new(recipe, arguments.weights.as_deref())?;
+    if arguments.only_gradients {
+        let found = all_gradients(&subject, arguments.bot, arguments.gradient_units)?;
+        write(arguments.json.as_deref(), &found)?;
+        return judge_gradients(&found);
+    }
     let honest = exact::honest(&subject, arguments.honest_units)?;
     say::honest(&honest);
     let (mut classes, mut tolerant_honest) = (Vec::new(), Vec::new());
@@ -195,16 +211,7 @@ fn main() -> Result<()> {
             .iter()
             .zip(&tolerant_honest)
             .map(|class| tolerant::caught(&subject, class, *cheat, arguments.units));
-        let money = lives.iter().map(|lives| {
-            let [income, gain] = lives.money(exact.saved);
-            let (caution, share_micro) = (lives.caution, lives.share_micro);
-            Money {
-                caution,
-                share_micro,
-                income,
-                gain,
-            }
-        });
+        let money = lives.iter().map(|lives| money(lives, exact.saved));
         let bot = Bot {
             name: cheat.adversary().name(),
             description: cheat.adversary().description(),
@@ -216,6 +223,7 @@ fn main() -> Result<()> {
         Ok(bot)
     });
     let bots: Vec<Bot> = bots.collect::<Result<_>>()?;
+    let gradients = all_gradients(&subject, arguments.bot, arguments.gradient_units)?;
     let extent = (arguments.damage_steps, arguments.damage_seeds);
     let damages = damage::damages(&subject, &cheats, extent)?;
     damages.iter().for_each(say::damage);
@@ -229,6 +237,7 @@ fn main() -> Result<()> {
     let report = Report {
         parameters_count: subject.model.as_slice().len(),
         lives,
+        gradients,
         damages,
         auditors,
         conducts,
@@ -243,6 +252,16 @@ fn main() -> Result<()> {
     judge(&report)
 }
 
+fn money(lives: &economy::Lives, saved: f64) -> Money {
+    let [income, gain] = lives.money(saved);
+    Money {
+        caution: lives.caution,
+        share_micro: lives.share_micro,
+        income,
+        gain,
+    }
+}
+
 /// The recipe that was asked for, or the report's own.
 fn recipe(path: Option<&Path>) -> Result<Recipe> {
     let text = match path {
@@ -254,7 +273,7 @@ fn recipe(path: Option<&Path>) -> Result<Recipe> {
     serde_json::from_str(&text).context("the recipe is none")
 }
 
-fn write(path: Option<&Path>, report: &Report) -> Result<()> {
+fn write(path: Option<&Path>, report: &impl Serialize) -> Result<()> {
     let Some(path) = path else {
         return Ok(());
     };
@@ -277,6 +296,18 @@ fn all_lives(bot: Option<Cheat>, count: u32) -> Vec<economy::Lives> {
         }
     }
     all
+}
+
+/// Gradient units in both forms of updates.
+fn all_gradients(
+    subject: &Subject,
+    bot: Option<Cheat>,
+    units: u32,
+) -> Result<Vec<gradients::Gradients>> {
+    let sparse = serde_json::from_str(SPARSE_RECIPE).context("the sparse recipe is none")?;
+    let gradients = gradients::gradients(subject, sparse, bot, units)?;
+    gradients.iter().for_each(say::gradients);
+    Ok(gradients)
 }
 
 /// Lives of every dishonest auditor, and of an honest one in its place, unless one adversary was
@@ -311,6 +342,17 @@ fn chosen(bot: Option<Cheat>) -> Result<Vec<Cheat>> {
     }
 }
 
+/// Fails if a lie was found by nobody, or honest work by somebody.
+fn judge_gradients(gradients: &[gradients::Gradients]) -> Result<()> {
+    match gradients.iter().find(|one| one.is_failed()) {
+        Some(failed) => bail!(
+            "{} was missed, or honest and rejected: {failed:?}",
+            failed.name
+        ),
+        None => Ok(()),
+    }
+}
+
 /// Fails unless every lie was caught and no honest unit was.
 fn judge(report: &Report) -> Result<()> {
     if report.honest.false_voids > 0 {
@@ -332,6 +374,7 @@ fn judge(report: &Report) -> Result<()> {
             bail!("{} pays, or harms the honest: {conduct:?}", conduct.name);
         }
     }
+    judge_gradients(&report.gradients)?;
     for bot in &report.bots {
         if bot.exact.caught.count < bot.exact.caught.of {
             bail!("{} was not caught every time", bot.name);

@@ -2,7 +2,7 @@
 
 use crate::{
     Bot, Compute, auditors::Auditors, conduct::Conducts, damage::Damage, economy::Lives, exact,
-    roc::Roc, sortition::Draws, statistics::Mean, tolerant,
+    gradients::Gradients, roc::Roc, sortition::Draws, statistics::Mean, tolerant,
 };
 
 fn tokens(mean: Mean) -> String {
@@ -70,6 +70,26 @@ pub(crate) fn conduct(lives: &Conducts) {
         tokens(lives.gain),
         lives.held_blocks_max,
         lives.honest_harmed
+    );
+}
+
+pub(crate) fn gradients(bot: &Gradients) {
+    println!(
+        "{:18} {:6} refused {}/{}, {} without effect; audits of a segment reject {}/{}, [{:.2}, \
+         {:.2}], checks of the update {}/{}; by {:?}; effort {:.2} of honest work",
+        bot.name,
+        bot.form,
+        bot.refused.count,
+        bot.refused.of,
+        bot.without_effect,
+        bot.segments.count,
+        bot.segments.of,
+        bot.segments.low,
+        bot.segments.high,
+        bot.updates.count,
+        bot.updates.of,
+        bot.reasons,
+        bot.effort
     );
 }
 

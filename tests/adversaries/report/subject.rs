@@ -110,7 +110,7 @@ impl Subject {
     }
 }
 
-fn beacon(index: u64) -> Beacon {
+pub(crate) fn beacon(index: u64) -> Beacon {
     let mut bytes = [0xad; 32];
     bytes[..8].copy_from_slice(&index.to_le_bytes());
     Beacon::from_bytes(bytes)

@@ -1,15 +1,20 @@
 //! Dishonest gradient units, one file each.
 
 mod backdoor;
+mod chain;
 mod copied_gradient;
+mod forged_feedback;
 mod inner_product;
 mod little_is_enough;
 mod loss_liar;
+mod malformed_codec;
+mod moment_plant;
 mod own_recipe;
 mod poison;
 mod random_gradient;
 mod scaled_gradient;
 mod skip_steps;
+mod tolerance_drift;
 mod wrong_shard;
 
 use crate::Adversary;
@@ -36,6 +41,10 @@ pub(crate) const ALL: &[&dyn Adversary] = &[
     &backdoor::Backdoor,
     &inner_product::InnerProduct,
     &little_is_enough::LittleIsEnough,
+    &moment_plant::MomentPlant,
+    &tolerance_drift::ToleranceDrift,
+    &malformed_codec::MalformedCodec,
+    &forged_feedback::ForgedFeedback,
 ];
 
 /// Largest magnitude that an adversary writes, inside the range of the compressed form.
