@@ -46,6 +46,7 @@ pub mod fee;
 pub mod feedback;
 pub mod genesis;
 pub mod leave;
+mod mutant;
 pub mod opening;
 pub mod panel;
 pub mod proposal;

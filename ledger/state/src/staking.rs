@@ -22,6 +22,14 @@
 pub mod contradiction;
 pub mod epoch;
 pub mod jail;
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "tests"
+)]
+mod model;
 pub mod register;
 pub mod reward;
 pub mod stake;

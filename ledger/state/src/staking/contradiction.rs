@@ -9,6 +9,7 @@ use super::stake;
 use crate::{
     Rejection, View, account,
     event::Event,
+    mutant::on,
     run, slash,
     state::Record,
     validator::{self, Standing, Validator},
@@ -92,7 +93,7 @@ pub fn report(
     view.put(&(height, operator), &Contradicted { power });
     let slashed_at = calendar.after(height, parameters.get(Name::SlashDelayDays));
     // Somebody must be left to decide blocks.
-    if validator.power < total {
+    if validator.power < total && !on("who is frozen keeps its power") {
         validator.power = 0;
     }
     validator.standing = Standing::Frozen { slashed_at };
@@ -156,7 +157,9 @@ fn apply_one(
     let bounty = super::share(taken, finders);
     account::credit(view, pending.reporter, bounty);
     let burned = taken.saturating_sub(bounty.get());
-    slash::burn(view, burned);
+    if !on("a slash burns nothing") {
+        slash::burn(view, burned);
+    }
     let mut validator: Validator = view.get(&operator)?;
     validator.standing = Standing::Removed;
     validator.fined = validator.fined.saturating_add(taken.get());

@@ -4,6 +4,7 @@ use super::{STAKERS_COUNT_MAX, register, reward, share_up};
 use crate::{
     Rejection, View, account,
     event::Event,
+    mutant::on,
     run, slash,
     state::Record,
     validator::{Standing, Validator},
@@ -11,6 +12,7 @@ use crate::{
 use borsh::{BorshDeserialize, BorshSerialize};
 use governance::{parameters::Name, power, settings, vote};
 use protocol::{Address, Amount, Height, Micro};
+use std::cmp::Reverse;
 
 /// An account's stake with a validator.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -204,6 +206,9 @@ fn may_leave(
 
 /// When stake that leaves at this height is free.
 fn free_at(view: &View<'_>, height: Height) -> Height {
+    if on("stake is free at once") {
+        return height.next();
+    }
     let days = run::parameters(view).get(Name::UnbondingDays);
     settings(view).calendar.after(height, days)
 }
@@ -272,19 +277,8 @@ pub fn restake(
     let amount = take(view, from, owner, amount);
     add(view, to, owner, amount);
     let until = free_at(view, height);
-    let mut stake = of(view, to, owner);
-    stake.moved_until = stake.moved_until.max(until);
-    view.put(&(to, owner), &stake);
-    let key = (until, (from, (owner, to)));
-    let before: Option<Moved> = view.get(&key);
-    let known = before.map_or(0, |before| before.amount.get());
-    let since = before.map_or(height, |before| before.since.min(height));
-    let amount_moved = amount.saturating_add(known);
-    let moved = Moved {
-        amount: amount_moved,
-        since,
-    };
-    view.put(&key, &moved);
+    let since = height;
+    hold_moved(view, (until, (from, (owner, to))), Moved { amount, since });
     Ok(vec![Event::Restaked {
         owner,
         from,
@@ -293,20 +287,26 @@ pub fn restake(
     }])
 }
 
-/// Pays out what is free at this height. What a frozen validator may yet lose waits for its slash.
+/// Pays out what is free at this height. What a frozen validator may yet lose waits for its slash,
+/// also what moved away from it and what was taken out after that.
 pub fn free(view: &mut View<'_>, height: Height) -> Vec<Event> {
-    for (key, _) in view.scan::<Moved>(&height) {
+    for (key, moved) in view.scan::<Moved>(&height) {
         view.delete::<Moved>(&key);
+        let (_, (from, (owner, to))) = key;
+        let later = held_until(view, from, height);
+        if let Some(later) = later.filter(|_| !on("what moved is forgotten before a slash")) {
+            hold_moved(view, (later, (from, (owner, to))), moved);
+        }
     }
     let mut events = Vec::new();
     for (key, unbonding) in view.scan::<Unbonding>(&height) {
         view.delete::<Unbonding>(&key);
         let (_, (operator, owner)) = key;
         let Unbonding { amount, since } = unbonding;
-        let validator: Option<Validator> = view.get(&operator);
-        if let Some(Standing::Frozen { slashed_at }) = validator.map(|v| v.standing) {
-            let later = (slashed_at.max(height).next(), (operator, owner));
-            put_unbonding(view, later, amount, since);
+        let held = held_until(view, operator, height);
+        let later = held.or_else(|| origin_held_until(view, (operator, owner), since, height));
+        if let Some(later) = later {
+            put_unbonding(view, (later, (operator, owner)), amount, since);
             continue;
         }
         account::credit(view, owner, amount);
@@ -317,6 +317,48 @@ pub fn free(view: &mut View<'_>, height: Height) -> Vec<Event> {
         });
     }
     events
+}
+
+/// The block after a frozen validator's slash; nothing if it is not frozen.
+fn held_until(view: &View<'_>, operator: Address, height: Height) -> Option<Height> {
+    let validator: Validator = view.get(&operator)?;
+    let Standing::Frozen { slashed_at } = validator.standing else {
+        return None;
+    };
+    let held = !on("what a frozen validator may lose is freed");
+    held.then(|| slashed_at.max(height).next())
+}
+
+/// The same of a validator that this stake answers for, because it moved from there before it was
+/// taken out.
+fn origin_held_until(
+    view: &View<'_>,
+    (operator, owner): (Address, Address),
+    since: Height,
+    height: Height,
+) -> Option<Height> {
+    if on("what moved and left is freed before a slash") {
+        return None;
+    }
+    let all = view.scan::<Moved>(&()).into_iter();
+    let own = all
+        .filter(|((_, (_, moved)), moving)| *moved == (owner, operator) && moving.since <= since);
+    own.filter_map(|((_, (from, _)), _)| held_until(view, from, height))
+        .max()
+}
+
+/// Keeps in mind that stake moved, for longer; and that it may not move on before.
+fn hold_moved(view: &mut View<'_>, key: <Moved as Record>::Key, moved: Moved) {
+    let (until, (_, (owner, to))) = key;
+    let before: Option<Moved> = view.get(&key);
+    let known = before.map_or(0, |before| before.amount.get());
+    let since = before.map_or(moved.since, |before| before.since.min(moved.since));
+    let amount = moved.amount.saturating_add(known);
+    view.put(&key, &Moved { amount, since });
+    if let Some(mut stake) = view.get::<Stake>(&(to, owner)) {
+        stake.moved_until = stake.moved_until.max(until);
+        view.put(&(to, owner), &stake);
+    }
 }
 
 /// Burns a penalty from what a validator's holder has with it: its stake, of which one token
@@ -382,11 +424,15 @@ pub(super) fn slash_all(
     let now = run::tip(view).height.next();
     let mut taken = Amount::ZERO;
     let mut count = |amount: Amount| taken = taken.saturating_add(amount.get());
-    // What moved away or is on its way out was there at the time, if it left later.
-    for ((_, (from, (owner, to))), moved) in view.scan::<Moved>(&()) {
-        if from != operator || moved.since < infraction {
-            continue;
-        }
+    // What moved away or is on its way out was there at the time, if it left later. The last to
+    // move first: it has the least to be taken from, for what it left behind it is before it.
+    let mut moved = view.scan::<Moved>(&());
+    moved.retain(|((_, (from, _)), moved)| *from == operator && moved.since >= infraction);
+    moved.retain(|_| !on("what moved is not slashed"));
+    if !on("the first to move is slashed first") {
+        moved.sort_by_key(|(_, moved)| Reverse(moved.since));
+    }
+    for ((_, (_, (owner, to))), moved) in moved {
         let lost = share_up(moved.amount, share);
         let part = take(view, to, owner, lost);
         power::release(view, owner, part.get(), now);
@@ -396,7 +442,8 @@ pub(super) fn slash_all(
     }
     for (key, unbonding) in view.scan::<Unbonding>(&()) {
         let (_, (of, _)) = key;
-        if of == operator && unbonding.since >= infraction {
+        let was_there = of == operator && unbonding.since >= infraction;
+        if was_there && !on("what is on its way out is not slashed") {
             let lost = share_up(unbonding.amount, share);
             let amount = unbonding.amount.saturating_sub(lost.get());
             let since = unbonding.since;
