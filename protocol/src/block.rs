@@ -5,7 +5,7 @@ mod proposer;
 pub use proposer::proposer_index;
 
 use crate::{
-    Address, BlockId, ChainId, Height, StateRoot, ValidatorsHash,
+    Address, BlockId, ChainId, Height, Nonce, StateRoot, TransactionId, ValidatorsHash,
     codec::{BoundedVec, DecodeError, decode, encode},
     identifiers::tagged_hash,
     transaction::{self, Unverified, VerifyError},
@@ -113,7 +113,10 @@ impl Block {
     #[must_use]
     pub fn root_of(transactions: &[Unverified]) -> TransactionsRoot {
         let ids: Vec<_> = transactions.iter().map(Unverified::id).collect();
-        TransactionsRoot::from_bytes(tagged_hash("cairn/transactions/v1", &ids))
+        Self::root_of_ids(&ids)
+    }
+    fn root_of_ids(ids: &[TransactionId]) -> TransactionsRoot {
+        TransactionsRoot::from_bytes(tagged_hash("cairn/transactions/v1", ids))
     }
     /// Reads a block.
     ///
@@ -132,6 +135,18 @@ impl Block {
     /// # Errors
     /// The first thing that does not hold.
     pub fn verify(self, chain: ChainId) -> Result<Verified, BlockError> {
+        self.verify_knowing(chain, |_, _| None)
+    }
+    /// As [`Self::verify`], but does not check again the signature of a transaction that `known`
+    /// gives for its sender and nonce: one of this chain, with the same content and signature.
+    ///
+    /// # Errors
+    /// The first thing that does not hold.
+    pub fn verify_knowing<'a>(
+        self,
+        chain: ChainId,
+        known: impl Fn(Address, Nonce) -> Option<&'a transaction::Verified>,
+    ) -> Result<Verified, BlockError> {
         let Self {
             header,
             transactions,
@@ -142,24 +157,27 @@ impl Block {
                 expected: chain,
             });
         }
-        let found = Self::root_of(transactions.as_slice());
+        let transactions = transactions.into_vec();
+        let ids: Vec<_> = transactions.iter().map(Unverified::id).collect();
+        let found = Self::root_of_ids(&ids);
         if found != header.transactions_root {
             return Err(BlockError::Transactions {
                 bound: header.transactions_root,
                 found,
             });
         }
-        let verify = |(index, unverified): (usize, Unverified)| {
-            unverified
-                .verify(chain)
-                .map_err(|source| BlockError::Transaction { index, source })
+        let verify = |(index, (unverified, id)): (usize, (Unverified, TransactionId))| {
+            let claimed = unverified.claimed();
+            // The identifier binds content, chain included, and signature.
+            match known(claimed.sender, claimed.nonce).filter(|known| known.id() == id) {
+                Some(known) => Ok(known.clone()),
+                None => unverified
+                    .verify_as(id, chain)
+                    .map_err(|source| BlockError::Transaction { index, source }),
+            }
         };
-        let transactions = transactions
-            .into_vec()
-            .into_iter()
-            .enumerate()
-            .map(verify)
-            .collect::<Result<_, _>>()?;
+        let transactions = transactions.into_iter().zip(ids).enumerate();
+        let transactions = transactions.map(verify).collect::<Result<_, _>>()?;
         Ok(Verified {
             id: header.id(),
             header,
@@ -220,5 +238,83 @@ impl Verified {
             header: self.header.clone(),
             transactions: BoundedVec::new(wire)?,
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::{Amount, SigningKey, transaction::Body};
+
+    const CHAIN: ChainId = ChainId::from_bytes([7; 32]);
+
+    fn transfer(key: &SigningKey, amount: u64) -> Unverified {
+        let body = Body::Transfer {
+            to: key.address(),
+            amount: Amount::new(amount),
+        };
+        transaction::Transaction::new(CHAIN, key.address(), Nonce::ZERO, body).sign(key)
+    }
+
+    fn with_signature(transaction: &Unverified, signature: crate::Signature) -> Unverified {
+        let bytes = [encode(transaction.claimed()), encode(&signature)].concat();
+        Unverified::decode(&bytes).unwrap()
+    }
+
+    /// A block whose header binds these transactions; nothing here reads the rest of it.
+    fn block(transactions: Vec<Unverified>) -> Block {
+        let zero = [0; 32];
+        Block {
+            header: Header {
+                version: 0,
+                chain: CHAIN,
+                height: Height::new(1),
+                round: 0,
+                parent: BlockId::from_bytes(zero),
+                time_ms: 0,
+                proposer: Address::from_bytes(zero),
+                state_root: StateRoot::from_bytes(zero),
+                transactions_root: Block::root_of(&transactions),
+                validators: ValidatorsHash::from_bytes(zero),
+                next_validators: ValidatorsHash::from_bytes(zero),
+                beacon_proof: vrf::Secret::from_seed(zero).prove(b"").1,
+            },
+            transactions: BoundedVec::new(transactions).unwrap(),
+        }
+    }
+
+    #[test]
+    fn only_the_very_transaction_that_was_checked_is_believed() {
+        let key = SigningKey::from_seed([1; 32]);
+        let signed = transfer(&key, 5);
+        let known = signed.clone().verify(CHAIN).unwrap();
+        let verify = |transaction: Unverified| {
+            let block = block(vec![transaction]);
+            block.verify_knowing(CHAIN, |sender, nonce| {
+                assert_eq!((sender, nonce), (key.address(), Nonce::ZERO));
+                Some(&known)
+            })
+        };
+        let found = verify(signed.clone()).unwrap();
+        assert_eq!(found.transactions(), std::slice::from_ref(&known));
+        // Another content of the same sender and nonce, with the signature that is known.
+        let other = with_signature(&transfer(&key, 6), signed.signature());
+        assert!(matches!(
+            verify(other),
+            Err(BlockError::Transaction { index: 0, .. })
+        ));
+        // The same content with another signature.
+        let forged = with_signature(&signed, crate::Signature::from_bytes([3; 64]));
+        assert!(matches!(
+            verify(forged),
+            Err(BlockError::Transaction { index: 0, .. })
+        ));
+        // Another transaction that is rightly signed.
+        let honest = transfer(&key, 6);
+        assert_eq!(
+            verify(honest.clone()).unwrap().transactions()[0].id(),
+            honest.id()
+        );
     }
 }

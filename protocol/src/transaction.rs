@@ -423,6 +423,15 @@ impl Unverified {
     /// # Errors
     /// When it is for another chain or the signature does not match.
     pub fn verify(self, chain: ChainId) -> Result<Verified, VerifyError> {
+        let id = self.id();
+        self.verify_as(id, chain)
+    }
+    /// The same where the identifier was computed already.
+    pub(crate) fn verify_as(
+        self,
+        id: TransactionId,
+        chain: ChainId,
+    ) -> Result<Verified, VerifyError> {
         let found = self.transaction.chain;
         if found != chain {
             return Err(VerifyError::Chain {
@@ -434,7 +443,7 @@ impl Unverified {
             .sender
             .verify(&self.transaction.signing_bytes(), &self.signature)?;
         Ok(Verified {
-            id: self.id(),
+            id,
             bytes_count: self.encode().len(),
             unverified: self,
         })

@@ -17,8 +17,10 @@ pub(crate) struct Row {
     pub(crate) kind: &'static str,
     /// Transactions measured.
     pub(crate) count: usize,
-    /// Microseconds of the middle one.
+    /// Microseconds of the rules for the middle one.
     pub(crate) us: f64,
+    /// Entries of the state that it writes, on average.
+    pub(crate) entries: f64,
     /// Its gas, signature and bytes left out, at the mean number of parts.
     pub(crate) gas: f64,
 }
@@ -43,26 +45,31 @@ pub(crate) fn measure() -> Result<Vec<Row>> {
         .context("cannot run the tests of the rules")?;
     ensure!(status.success(), "the tests of the rules failed");
     let text = fs::read_to_string(&path).context("the tests wrote no costs")?;
-    let mut measured: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+    let mut measured: BTreeMap<&str, Vec<[f64; 3]>> = BTreeMap::new();
     for line in text.lines() {
         let mut words = line.split(' ');
         let row = (|| {
             let kind = words.next()?;
             let parts: f64 = words.next()?.parse().ok()?;
             let ns: f64 = words.next()?.parse().ok()?;
-            Some((kind, parts, ns / 1_000.0))
+            let entries: f64 = words.next()?.parse().ok()?;
+            Some((kind, [parts, ns / 1_000.0, entries]))
         })();
-        let (kind, parts, us) = row.with_context(|| format!("a cost reads {line:?}"))?;
-        measured.entry(kind).or_default().push((parts, us));
+        let (kind, costs) = row.with_context(|| format!("a cost reads {line:?}"))?;
+        measured.entry(kind).or_default().push(costs);
     }
     let row = |(kind, cost): &(&'static str, Cost)| {
         let all = measured.get(kind).cloned().unwrap_or_default();
-        let parts = all.iter().map(|(parts, _)| parts).sum::<f64>() / all.len().max(1) as f64;
+        let mean = |column: usize| {
+            let sum: f64 = all.iter().map(|costs| costs[column]).sum();
+            sum / all.len().max(1) as f64
+        };
         Row {
             kind,
             count: all.len(),
-            us: median(all.iter().map(|(_, us)| *us).collect()),
-            gas: cost.fixed as f64 + cost.each as f64 * parts,
+            us: median(all.iter().map(|costs| costs[1]).collect()),
+            entries: mean(2),
+            gas: cost.fixed as f64 + cost.each as f64 * mean(0),
         }
     };
     Ok(TABLE.iter().map(row).collect())

@@ -30,6 +30,9 @@ use world::World;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Accounts of the state in which gas counts what an entry takes.
+const GAS_ACCOUNTS_COUNT: u64 = 1_000_000;
+
 /// A part of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
@@ -67,8 +70,11 @@ fn main() -> Result<()> {
     );
     if wants(Part::Apply) {
         let mut world = World::new(100_000)?;
-        println!("\n| us a transaction | decode | verify | apply | advance | all | of limit |");
-        println!("|---|---|---|---|---|---|---|");
+        println!(
+            "\n| us a transaction | decode | verify | apply | advance | all | of limit \
+             | verify what waited | all | of limit |"
+        );
+        println!("|---|---|---|---|---|---|---|---|---|---|");
         say("transfers", &applying::transfers(&mut world)?, &limits);
         say("commitments", &applying::commitments(&mut world)?, &limits);
     }
@@ -84,33 +90,50 @@ fn main() -> Result<()> {
         }
     }
     if wants(Part::Gas) {
-        println!("\n| kind | measured | us | gas | gas/us |");
-        println!("|---|---|---|---|---|");
-        for row in kinds::measure()? {
-            let kinds::Row {
-                kind,
-                count,
-                us,
-                gas,
-            } = row;
-            println!(
-                "| `{kind}` | {count} | {us:.1} | {gas:.0} | {:.2} |",
-                gas / us
-            );
-        }
+        gas(&limits)?;
+    }
+    Ok(())
+}
+
+/// Every kind's gas beside the rules it runs and the entries it writes, each of which is a path
+/// of the tree of a large state.
+fn gas(limits: &Limits) -> Result<()> {
+    let transfer = applying::transfers(&mut World::new(GAS_ACCOUNTS_COUNT)?)?;
+    let entry_us = (transfer.apply_us + transfer.advance_us) / 2.0;
+    println!(
+        "\nan entry takes {entry_us:.1} us among {GAS_ACCOUNTS_COUNT}; a signature {:.1} us and {} gas",
+        limits.strict_us,
+        ledger_state::fee::SIGNATURE_GAS
+    );
+    println!("\n| kind | measured | rules, us | entries | all, us | gas | gas/us |");
+    println!("|---|---|---|---|---|---|---|");
+    for row in kinds::measure()? {
+        let all_us = row.us + row.entries * entry_us;
+        println!(
+            "| `{}` | {} | {:.1} | {:.1} | {all_us:.0} | {:.0} | {:.2} |",
+            row.kind,
+            row.count,
+            row.us,
+            row.entries,
+            row.gas,
+            row.gas / all_us
+        );
     }
     Ok(())
 }
 
 fn say(what: &str, costs: &Costs, limits: &Limits) {
-    let total = costs.total_us();
+    let share = |total_us: f64| 100.0 * limits.batch_us / total_us;
+    let (total, known) = (costs.total_us(), costs.known_total_us());
     println!(
-        "| {what} | {:.2} | {:.2} | {:.2} | {:.2} | {total:.2} | {:.0} % |",
+        "| {what} | {:.2} | {:.2} | {:.2} | {:.2} | {total:.2} | {:.0} % | {:.2} | {known:.2} | {:.0} % |",
         costs.decode_us,
         costs.verify_us,
         costs.apply_us,
         costs.advance_us,
-        100.0 * limits.batch_us / total
+        share(total),
+        costs.known_us,
+        share(known),
     );
 }
 

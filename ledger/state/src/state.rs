@@ -291,6 +291,11 @@ impl View<'_> {
             .map(|(key, value)| (decode_key::<R>(key), decode_record(value)))
             .collect()
     }
+    /// Entries written or deleted so far, each counted once.
+    #[must_use]
+    pub fn writes_count(&self) -> usize {
+        self.writes.len()
+    }
     /// The writes so far.
     #[must_use]
     pub fn into_writes(self) -> Writes {

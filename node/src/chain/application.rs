@@ -146,7 +146,9 @@ impl Application for ChainApplication {
                 block.header.height
             ));
         }
-        let verified = match block.verify(self.chain.id) {
+        let waiting = &shared.mempool;
+        let known = |sender, nonce| waiting.get(sender, nonce);
+        let verified = match block.verify_knowing(self.chain.id, known) {
             Ok(verified) => verified,
             Err(error) => return invalid(error.to_string()),
         };

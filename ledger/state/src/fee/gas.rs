@@ -1,8 +1,9 @@
 //! Gas: what each kind costs the machine that applies it, in about microseconds.
 //!
 //! `gas = SIGNATURE_GAS + ⌈bytes / BYTES_PER_GAS⌉ + fixed + each · count`. The numbers of
-//! [`TABLE`] are fixed here, so that every machine counts the same. They are estimates;
-//! `bench-ledger --only gas` prints them beside what its machine takes. Spec: fees §2.
+//! [`TABLE`] are fixed here, so that every machine counts the same. They were measured, rules and
+//! entries of the state, by `bench-ledger --only gas`, which prints them beside what its machine
+//! takes. Spec: fees §2.
 
 use protocol::{
     Address, Amount,
@@ -50,18 +51,18 @@ macro_rules! costs {
 }
 
 costs! {
-    Transfer "transfer" = 10, 0;
-    RegisterMiner "register-miner" = 40, 0;
-    Resume "resume" = 10, 0;
-    CommitRollouts "commit-rollouts" = 30, 0;
-    CommitGradient "commit-gradient" = 30, 0;
+    Transfer "transfer" = 35, 0;
+    RegisterMiner "register-miner" = 45, 0;
+    Resume "resume" = 35, 0;
+    CommitRollouts "commit-rollouts" = 35, 0;
+    CommitGradient "commit-gradient" = 35, 0;
     AttestBlobs "attest-blobs" = 10, 20;
-    RegisterVerifier "register-verifier" = 40, 0;
+    RegisterVerifier "register-verifier" = 45, 0;
     AuditCommit "audit-commit" = 40, 150;
     AuditReveal "audit-reveal" = 60, 0;
-    Appeal "appeal" = 60, 0;
+    Appeal "appeal" = 45, 0;
     AttestCheckpoint "attest-checkpoint" = 60, 0;
-    Propose "propose" = 100, 20;
+    Propose "propose" = 140, 20;
     Deposit "deposit" = 60, 0;
     Vote "vote" = 60, 0;
     Delegate "delegate" = 60, 0;
@@ -69,18 +70,18 @@ costs! {
     AdvanceStage "advance-stage" = 60, 0;
     SignalReadiness "signal-readiness" = 60, 0;
     Guard "guard" = 100, 20;
-    Open "open" = 10, 180;
-    ReportEquivocation "report-equivocation" = 120, 0;
-    OpenStates "open-states" = 20, 40;
+    Open "open" = 30, 180;
+    ReportEquivocation "report-equivocation" = 210, 0;
+    OpenStates "open-states" = 30, 40;
     Dispute "dispute" = 100, 2;
-    RegisterValidator "register-validator" = 120, 0;
+    RegisterValidator "register-validator" = 130, 0;
     Stake "stake" = 80, 0;
-    Unstake "unstake" = 80, 0;
-    Restake "restake" = 80, 0;
-    ClaimRewards "claim-rewards" = 80, 0;
-    SetCommission "set-commission" = 60, 0;
-    Unjail "unjail" = 60, 0;
-    ReportDoubleSign "report-double-sign" = 150, 0;
+    Unstake "unstake" = 95, 0;
+    Restake "restake" = 100, 0;
+    ClaimRewards "claim-rewards" = 60, 0;
+    SetCommission "set-commission" = 40, 0;
+    Unjail "unjail" = 40, 0;
+    ReportDoubleSign "report-double-sign" = 160, 0;
     AddBond "add-bond" = 60, 0;
     Leave "leave" = 60, 0;
 }

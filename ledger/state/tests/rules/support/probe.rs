@@ -1,5 +1,6 @@
-//! What every transaction of every test costs: written to the file that `CAIRN_COSTS` names, for
-//! `bench-ledger`, which compares it with the gas of its kind. Nothing happens without it.
+//! What every transaction of every test costs, in time and in entries of the state: written to the
+//! file that `CAIRN_COSTS` names, for `bench-ledger`, which compares it with the gas of its kind.
+//! Nothing happens without it.
 
 use ledger_state::{State, check_transaction};
 use protocol::transaction::Verified;
@@ -19,13 +20,14 @@ pub(super) fn note(state: &State, transactions: &[Verified]) {
     let mut view = state.view();
     let mut lines = String::new();
     for transaction in transactions {
-        let from = now_ns();
+        let (written, from) = (view.writes_count(), now_ns());
         let checked = check_transaction(&mut view, transaction);
         let took = now_ns() - from;
         if checked.is_ok() {
             let body = transaction.body();
             let parts = ledger_state::fee::parts_count(body);
-            writeln!(lines, "{} {parts} {took}", body.kind()).unwrap();
+            let entries = view.writes_count() - written;
+            writeln!(lines, "{} {parts} {took} {entries}", body.kind()).unwrap();
         }
     }
     let file = OpenOptions::new().create(true).append(true).open(path);
