@@ -63,6 +63,8 @@ pub struct Checker {
     signed: BTreeMap<(PublicKey, Height, u32, Message), [u8; 32]>,
     honest: BTreeSet<PublicKey>,
     liars: BTreeSet<PublicKey>,
+    /// Heights whose validator set was another than the one before.
+    pub(crate) sets_changed: u64,
     /// Whether liars have a third of the power: then nothing is promised.
     pub(crate) is_void: bool,
 }
@@ -90,6 +92,7 @@ impl Checker {
             signed: BTreeMap::new(),
             honest: all.filter(|key| !liars.contains(key)).collect(),
             liars,
+            sets_changed: 0,
             is_void: false,
         }
     }
@@ -173,7 +176,10 @@ impl Checker {
         ensure(transition.root == stored.state_root, || {
             format!("the rules give another state after block {height}")
         })?;
+        let before = Sets::of(&self.replica.view()).current;
         self.replica.advance_to(transition.writes, transition.tree);
+        let after = Sets::of(&self.replica.view()).current;
+        self.sets_changed += u64::from(before != after);
         ensure(supply::is_conserved(&self.replica.view()), || {
             format!("supply is not genesis + minted - burned after block {height}")
         })?;

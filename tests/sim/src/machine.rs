@@ -99,6 +99,8 @@ pub(crate) struct Machine {
     /// Processes so far; timers of earlier ones mean nothing.
     pub(crate) incarnation: u32,
     pub(crate) fuse: Option<u32>,
+    /// Whether its ends are cuts of the power.
+    is_unpowered: bool,
     /// Whether a turn of its application is under way.
     pub(crate) is_turning: bool,
     /// The last block that it acknowledged.
@@ -129,6 +131,7 @@ impl Machine {
             process: None,
             incarnation: 0,
             fuse: None,
+            is_unpowered: plan.unpowered.contains(&number),
             is_turning: false,
             acknowledged: Height::ZERO,
             interval_ms: plan.interval_ms,
@@ -182,12 +185,12 @@ impl Machine {
         Ok(())
     }
 
-    /// Ends the process as a cut of the power does: what was not synchronised is gone, in part.
+    /// Ends the process; if the power is cut, what was not synchronised is gone, in part.
     pub(crate) fn cut(&mut self, last: &'static str, random: &mut StdRng) {
         self.fuse = None;
         let synced = self.process.as_ref().map(|p| p.engine.log_bytes_synced());
         self.process = None;
-        if let Some(synced) = synced {
+        if let Some(synced) = synced.filter(|_| self.is_unpowered) {
             tear_log(&wal_in(&self.home()), synced, random);
         }
         if last.starts_with("sign") && random.gen_bool(0.5) {

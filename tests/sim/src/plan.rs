@@ -30,6 +30,11 @@ pub enum Fault {
         /// How long it is away.
         away_ms: u64,
     },
+    /// All processes end within a few effects.
+    Blackout {
+        /// How many effects each lives, by node, twins included.
+        effects: Vec<u32>,
+    },
     /// Its disk is lost, all but the folder of its engine with the signing history.
     Wipe {
         /// Which.
@@ -67,6 +72,9 @@ pub struct Plan {
     pub liars: Vec<(usize, Liar)>,
     /// What breaks, by milliseconds since the beginning.
     pub faults: Vec<(u64, Fault)>,
+    /// Nodes whose ends are cuts of the power: what their log had not synchronised is lost, in part.
+    /// Elsewhere a process ends and its machine goes on.
+    pub unpowered: Vec<usize>,
     /// From then on nothing breaks.
     pub heal_ms: u64,
     /// Blocks that everybody must get ahead after that.
@@ -125,6 +133,7 @@ impl Plan {
             stakes: vec![STAKE; 4],
             liars: Vec::new(),
             faults: Vec::new(),
+            unpowered: (0..4).collect(),
             heal_ms: 0,
             heights_after: 10,
             patience_ms: 60_000,
@@ -172,9 +181,27 @@ impl Plan {
             ..Self::quiet(seed)
         };
         let most = (validators - 1) / 3;
-        let forgetful = plan.liars.len() < most;
-        plan.faults = faults(&mut random, plan.stakes.len(), heal_ms, forgetful);
+        let nodes = plan.stakes.len();
+        let mut room = most - plan.liars.len();
+        plan.faults = faults(&mut random, nodes, heal_ms);
+        if room > 0 && random.gen_bool(0.3) {
+            room -= 1;
+            plan.lose_a_disk(&mut random);
+        }
+        plan.unpowered = (0..nodes).collect();
+        plan.unpowered.shuffle(&mut random);
+        plan.unpowered.truncate(room);
         plan
+    }
+
+    /// Adds a disk that is lost.
+    fn lose_a_disk(&mut self, random: &mut StdRng) {
+        let node = random.gen_range(0..self.stakes.len());
+        let away_ms = random.gen_range(1..4_000);
+        let wipe = Fault::Wipe { node, away_ms };
+        self.faults
+            .push((random.gen_range(500..self.heal_ms), wipe));
+        self.faults.sort_by_key(|(at, _)| *at);
     }
 
     /// How many nodes run, twins included.
@@ -251,19 +278,14 @@ fn liars(random: &mut StdRng, validators: usize) -> Vec<(usize, Liar)> {
     nodes.into_iter().map(choose).collect()
 }
 
-/// Who loses its disk forgets what it held for others, so it counts as one that lies: at most one
-/// does, and only while there is room for it.
-fn faults(random: &mut StdRng, nodes: usize, heal_ms: u64, forgetful: bool) -> Vec<(u64, Fault)> {
+/// What ends processes, parts nodes and refuses writes. Who loses its disk, or the end of its log
+/// between a signature's record and the log's, may be silent for a height, so it counts as one that
+/// lies: [`Plan::of`] lets as many as there is room for.
+fn faults(random: &mut StdRng, nodes: usize, heal_ms: u64) -> Vec<(u64, Fault)> {
     let count = random.gen_range(0..8);
     let mut faults: Vec<(u64, Fault)> = (0..count)
         .map(|_| (random.gen_range(500..heal_ms), fault(random, nodes)))
         .collect();
-    if forgetful && random.gen_bool(0.3) {
-        let node = random.gen_range(0..nodes);
-        let away_ms = random.gen_range(1..4_000);
-        let wipe = Fault::Wipe { node, away_ms };
-        faults.push((random.gen_range(500..heal_ms), wipe));
-    }
     faults.sort_by_key(|(at, _)| *at);
     faults
 }
@@ -271,7 +293,10 @@ fn faults(random: &mut StdRng, nodes: usize, heal_ms: u64, forgetful: bool) -> V
 fn fault(random: &mut StdRng, nodes: usize) -> Fault {
     let node = random.gen_range(0..nodes);
     let away_ms = random.gen_range(1..4_000);
-    match random.gen_range(0..10) {
+    match random.gen_range(0..11) {
+        10 => Fault::Blackout {
+            effects: (0..nodes * 2).map(|_| random.gen_range(0..12)).collect(),
+        },
         0..=5 => Fault::Crash {
             node,
             effects: random.gen_range(0..40),

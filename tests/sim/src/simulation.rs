@@ -66,6 +66,8 @@ pub struct Outcome {
     pub events: u64,
     /// Processes that were started.
     pub starts: u64,
+    /// Heights whose validator set was another than the one before.
+    pub sets_changed: u64,
     /// Virtual milliseconds.
     pub took_ms: u64,
     /// Milliseconds after the faults until all were ahead.
@@ -378,6 +380,11 @@ impl Simulation {
     fn breaks(&mut self, number: usize) {
         match self.plan.faults[number].1.clone() {
             Fault::Crash { node, effects, .. } => self.machines[node].fuse = Some(effects),
+            Fault::Blackout { effects } => {
+                for (machine, effects) in self.machines.iter_mut().zip(effects) {
+                    machine.fuse = Some(effects);
+                }
+            }
             Fault::Wipe { node, away_ms } => {
                 self.machines[node].wipe();
                 self.at(away_ms * 1_000, Event::Start(node));
@@ -534,6 +541,7 @@ impl Simulation {
             transactions,
             events: self.happened,
             starts: self.machines.iter().map(|m| u64::from(m.incarnation)).sum(),
+            sets_changed: self.checker.sets_changed,
             took_ms,
             recovered_ms: took_ms.saturating_sub(self.plan.heal_ms),
             found_out: self

@@ -81,7 +81,7 @@ fn no_seed_breaks_a_promise() {
     let most = |of: fn(&Outcome) -> u64| outcomes.iter().map(|o| of(o)).max().unwrap_or(0);
     println!(
         "{} histories in {:.1} s: {} kept every promise, {} void; {} blocks, {} transactions, {} \
-         events, {} starts, {} liars found out, {} s of virtual time; slowest recovery {} ms",
+         events, {} starts, {} changes of the set, {} liars found out, {} s of virtual time; slowest recovery {} ms",
         results.len(),
         begun.elapsed().as_secs_f64(),
         outcomes.len(),
@@ -90,6 +90,7 @@ fn no_seed_breaks_a_promise() {
         sum(|o| o.transactions),
         sum(|o| o.events),
         sum(|o| o.starts),
+        sum(|o| o.sets_changed),
         outcomes.iter().map(|o| o.found_out).sum::<usize>(),
         sum(|o| o.took_ms) / 1_000,
         most(|o| o.recovered_ms),
