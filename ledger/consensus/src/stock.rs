@@ -25,6 +25,7 @@ mod convert;
 #[cfg(feature = "core")]
 pub mod core_engine;
 mod driver;
+mod mute;
 mod outlet;
 mod parts;
 mod peers;
@@ -190,15 +191,18 @@ pub async fn start<A: Application>(
     probe_port(&config.listen)?;
     probe_log(&log).await?;
     let history = SigningHistory::open(&config.history(), config.chain, config.key.address())?;
-    let signs_from = history.height();
+    let next = application.tip().0.next();
+    let mute_until = mute::mute_until(&config.home, next, history.height());
+    let mute_until = mute_until.map_err(|source| StartError::Home {
+        path: config.home.clone(),
+        source,
+    })?;
     let history = Arc::new(Mutex::new(history));
     let place = Place::after_tip(&application, config.chain);
     let undecided =
-        UndecidedStore::open(&undecided_folder, application.tip().0.next()).map_err(|source| {
-            StartError::Home {
-                path: undecided_folder.clone(),
-                source,
-            }
+        UndecidedStore::open(&undecided_folder, next).map_err(|source| StartError::Home {
+            path: undecided_folder.clone(),
+            source,
         })?;
 
     let Engine {
@@ -220,7 +224,7 @@ pub async fn start<A: Application>(
             },
         },
         history: Some(history),
-        signs_from,
+        mute_until,
         undecided,
         undecided_folder,
         refused_count: Arc::clone(&refused_count),

@@ -254,10 +254,12 @@ impl<A: Application> CoreEngine<A> {
             config.chain,
             address,
         )?;
-        let signs_from = history.height();
+        let next = application.tip().0.next();
+        let mute_until = super::mute::mute_until(&config.home, next, history.height());
+        let mute_until = mute_until.map_err(file(config.home.clone()))?;
         let history = (config.memory == Memory::Kept).then(|| Arc::new(Mutex::new(history)));
         let undecided_folder = config.undecided();
-        let undecided = UndecidedStore::open(&undecided_folder, application.tip().0.next())
+        let undecided = UndecidedStore::open(&undecided_folder, next)
             .map_err(file(undecided_folder.clone()))?;
         let wal = Wal::open(&config.wal()).map_err(file(config.wal()))?;
         let place = Place::after_tip(&application, config.chain);
@@ -270,7 +272,7 @@ impl<A: Application> CoreEngine<A> {
                 parts: Vec::new(),
             },
             history: history.clone(),
-            signs_from,
+            mute_until,
             undecided,
             undecided_folder,
             refused_count: Arc::default(),

@@ -48,8 +48,8 @@ pub(super) struct Driver<A, O> {
     pub(super) outlet: O,
     /// What the key signed; only tests have none.
     pub(super) history: Option<Arc<Mutex<SigningHistory>>>,
-    /// Below this height the key signs nothing any more: it signed there before the process began.
-    pub(super) signs_from: Height,
+    /// Up to this height the validator says nothing; see `mute`.
+    pub(super) mute_until: Height,
     pub(super) undecided: UndecidedStore,
     pub(super) undecided_folder: PathBuf,
     pub(super) refused_count: Arc<AtomicU64>,
@@ -208,9 +208,9 @@ impl<A: Application, O: Outlet> Driver<A, O> {
         engine_params(&params)
     }
 
-    /// Whether nothing of this height may be signed any more.
+    /// Whether this validator says nothing at this height.
     pub(super) fn is_mute(&self) -> bool {
-        self.place.height < self.signs_from
+        self.place.height <= self.mute_until
     }
 
     /// Whether this validator may still propose a new block here.

@@ -40,7 +40,7 @@ impl<A: Application, O: Outlet> Driver<A, O> {
         let Some(round_number) = round.as_u32() else {
             return Ok(None);
         };
-        if height.0 != self.place.height {
+        if height.0 != self.place.height || self.is_mute() {
             return Ok(None);
         }
         let own = self.key.address();
@@ -143,7 +143,7 @@ impl<A: Application, O: Outlet> Driver<A, O> {
         if head.height < *height || self.undecided.get(head.height, head.block_id).is_some() {
             return Ok(None);
         }
-        if head.height < self.signs_from {
+        if head.height <= self.mute_until {
             // Whole, it would be voted for.
             return Ok(None);
         }
