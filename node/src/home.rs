@@ -59,6 +59,9 @@ pub struct Config {
     pub keep_steps: u64,
     /// Blocks from one snapshot of the state, for those who join, to the next; 0 for none.
     pub snapshot_blocks: Option<u64>,
+    /// Blocks that a validator watches before it signs again, for another process with its key
+    /// (3 as is nothing); 0 for none.
+    pub watch_blocks: Option<u64>,
     /// Another engine that draws a miner's rollouts: a command.
     pub worker: Vec<String>,
     /// The class of that engine, by name or number; nothing for the exact one.

@@ -20,6 +20,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod computation;
 pub mod devnet;
+pub mod doppelganger;
 pub mod duties;
 pub mod export;
 pub mod following;

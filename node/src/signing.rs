@@ -113,8 +113,9 @@ pub fn check(path: &Path, store: &dyn Store, genesis: &Genesis, key: Address) ->
     let known = SigningHistory::open(path, genesis.chain_id(), key)?.height();
     if let Some(height) = signed_at.filter(|height| *height > known) {
         bail!(
-            "signing history {shown} is an old copy: it ends at height {known}, and block {height} \
-             carries a signature of {key}; {remedy}"
+            "signing history {shown} ends at height {known}, and block {height} carries a signature \
+             of {key}: another process signs with this key, which must be stopped, or this history \
+             is an old copy; {remedy}"
         );
     }
     store.put_local(&note, b"")?;

@@ -5,6 +5,7 @@
 
 use crate::{
     chain::{Chain, application::ChainApplication},
+    doppelganger,
     duties::Duties,
     gossip,
     home::{Config, Home},
@@ -18,10 +19,10 @@ use crate::{
 };
 use adversaries::Cheat;
 use anyhow::{Context as _, Result, anyhow, bail};
-use ledger_consensus::{EngineConfig, EngineHandle};
+use ledger_consensus::{EngineConfig, EngineHandle, SigningHistory};
 use ledger_store::Store;
 use network::{FolderStore, Network, NetworkConfig, NetworkHandle};
-use protocol::{Address, Amount, SigningKey, genesis::Genesis};
+use protocol::{Address, Amount, Height, SigningKey, genesis::Genesis};
 use std::{path::Path, sync::Arc};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -68,12 +69,15 @@ pub async fn run(
     check_history(&home, store.as_ref(), &genesis, (operator, role))?;
     let local = Arc::new(Local::default());
     let (network, events) = start_network(&home, &config, &key, &chain, &blobs).await?;
-    local.set_network_addresses(network.listen_addresses());
-    let others = config.consensus_peers.iter().cloned();
-    local.set_consensus_addresses(others.chain([config.consensus.clone()]).collect());
+    tell_addresses(&local, &network, &config);
     let speaks = config.speaks();
     if let Some(reason) = chain.outdated(speaks) {
         bail!(reason);
+    }
+    if role == Role::Validator && !signs_alone((&home, &genesis), &config, &chain, operator).await?
+    {
+        network.shutdown().await;
+        return Ok(());
     }
     let engine = start_engine(&home, &config, (&key, cheat), &chain).await?;
     let what = role.as_str();
@@ -186,6 +190,24 @@ fn check_role(genesis: &Genesis, operator: Address, role: Role) -> Result<()> {
     }
 }
 
+/// Waits until it is known that no other process signs with this key, if it signed before. Whether
+/// to go on.
+async fn signs_alone(
+    (home, genesis): (&Home, &Genesis),
+    config: &Config,
+    chain: &Arc<Chain>,
+    operator: Address,
+) -> Result<bool> {
+    let history = ledger_consensus::stock::history_in(&home.join("consensus"));
+    let history = SigningHistory::open(&history, genesis.chain_id(), operator)?;
+    if history.height() == Height::ZERO {
+        return Ok(true);
+    }
+    let goes_on = doppelganger::watch(home, config, chain).await?;
+    check_history(home, chain.store(), genesis, (operator, Role::Validator))?;
+    Ok(goes_on)
+}
+
 /// Whoever votes must know what it signed before.
 fn check_history(
     home: &Home,
@@ -218,6 +240,13 @@ async fn start_network(
         chain: chain.id().short(),
     };
     Ok(Network::start(settings, Arc::clone(blobs) as _).await?)
+}
+
+/// Notes where others are reached, for those who join.
+fn tell_addresses(local: &Local, network: &NetworkHandle, config: &Config) {
+    local.set_network_addresses(network.listen_addresses());
+    let others = config.consensus_peers.iter().cloned();
+    local.set_consensus_addresses(others.chain([config.consensus.clone()]).collect());
 }
 
 async fn start_engine(

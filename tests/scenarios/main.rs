@@ -15,6 +15,7 @@ mod ceremony;
 mod conduct;
 mod disputes;
 mod disturbed;
+mod doppelganger;
 mod equivocation;
 mod fees;
 mod governance_commands;
