@@ -263,6 +263,11 @@ impl SigningHistory {
     pub const fn height(&self) -> Height {
         self.height
     }
+    /// The folder of the file.
+    #[cfg(feature = "stock")]
+    pub(crate) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
     /// Whether a message that was never signed may still be signed at this place.
     #[must_use]
     pub fn allows_new(&self, height: Height, round: u32, message: Message) -> bool {

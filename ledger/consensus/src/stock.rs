@@ -192,7 +192,7 @@ pub async fn start<A: Application>(
     probe_log(&log).await?;
     let history = SigningHistory::open(&config.history(), config.chain, config.key.address())?;
     let next = application.tip().0.next();
-    let mute_until = mute::mute_until(&config.home, next, history.height());
+    let mute_until = mute::begin(&config.home, &log, next, history.height());
     let mute_until = mute_until.map_err(|source| StartError::Home {
         path: config.home.clone(),
         source,

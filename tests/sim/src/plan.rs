@@ -72,8 +72,8 @@ pub struct Plan {
     pub liars: Vec<(usize, Liar)>,
     /// What breaks, by milliseconds since the beginning.
     pub faults: Vec<(u64, Fault)>,
-    /// Nodes whose ends are cuts of the power: what their log had not synchronised is lost, in part.
-    /// Elsewhere a process ends and its machine goes on.
+    /// Nodes whose ends are cuts of the power: of what their log had not synchronised a part is
+    /// lost. Elsewhere a process ends and its machine goes on.
     pub unpowered: Vec<usize>,
     /// From then on nothing breaks.
     pub heal_ms: u64,

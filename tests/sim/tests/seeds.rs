@@ -62,6 +62,14 @@ fn one_seed_is_one_history() {
     assert_ne!(run(Plan::quiet(3)), run(Plan::quiet(4)));
 }
 
+/// Validators that never came back: see BENCHMARKS.md, "The chain simulated".
+#[test]
+fn histories_that_once_failed_keep_every_promise() {
+    for seed in [332, 343, 457, 483, 703, 774, 883, 929] {
+        run(Plan::of(seed)).unwrap_or_else(|violation| panic!("{violation}"));
+    }
+}
+
 #[test]
 fn no_seed_breaks_a_promise() {
     let begun = Instant::now();
@@ -81,7 +89,8 @@ fn no_seed_breaks_a_promise() {
     let most = |of: fn(&Outcome) -> u64| outcomes.iter().map(|o| of(o)).max().unwrap_or(0);
     println!(
         "{} histories in {:.1} s: {} kept every promise, {} void; {} blocks, {} transactions, {} \
-         events, {} starts, {} changes of the set, {} liars found out, {} s of virtual time; slowest recovery {} ms",
+         events, {} starts, {} changes of the set, {} liars found out, {} s of virtual time; \
+         slowest recovery {} ms",
         results.len(),
         begun.elapsed().as_secs_f64(),
         outcomes.len(),

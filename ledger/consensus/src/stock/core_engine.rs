@@ -255,7 +255,7 @@ impl<A: Application> CoreEngine<A> {
             address,
         )?;
         let next = application.tip().0.next();
-        let mute_until = super::mute::mute_until(&config.home, next, history.height());
+        let mute_until = super::mute::begin(&config.home, &config.wal(), next, history.height());
         let mute_until = mute_until.map_err(file(config.home.clone()))?;
         let history = (config.memory == Memory::Kept).then(|| Arc::new(Mutex::new(history)));
         let undecided_folder = config.undecided();

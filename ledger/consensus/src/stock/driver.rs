@@ -11,6 +11,7 @@ use super::{
     assembler::{Assembler, Body},
     context::{CairnContext, EngineAddress, EngineHeight, engine_params},
     convert::{certificate_from_engine, certificate_to_engine, equivocations},
+    mute::mute_after_refusal,
     outlet::Outlet,
     undecided::UndecidedStore,
 };
@@ -255,10 +256,14 @@ impl<A: Application, O: Outlet> Driver<A, O> {
         certificate
             .verify(self.chain, &self.place.params.validators)
             .map_err(|error| unusable(error.to_string()))?;
-        let undecided = self
-            .undecided
-            .get(height, block_id)
-            .ok_or(EngineError::BodyMissing { height, block_id })?;
+        let Some(undecided) = self.undecided.get(height, block_id) else {
+            // The log knows more than the folder of bodies: the next start must do without it.
+            let home = self.undecided_folder.parent();
+            let home = home.unwrap_or(&self.undecided_folder);
+            mute_after_refusal(home, height)
+                .map_err(|error| storage(&self.undecided_folder, &error))?;
+            return Err(EngineError::BodyMissing { height, block_id });
+        };
         self.application
             .commit(&undecided.body, &certificate)
             .map_err(|source| EngineError::Application { height, source })?;

@@ -1,7 +1,8 @@
 //! Signs and verifies for the engine, over our own canonical bytes.
 
 use super::context::{CairnContext, EngineProposal, EngineVote};
-use crate::history::{Signed, SigningHistory};
+use super::mute::mute_after_refusal;
+use crate::history::{HistoryError, Signed, SigningHistory};
 use arc_malachitebft_core_types::{
     SignedExtension, SignedMessage, SignedProposal, SignedVote, ValidatorProof, VoteExtensionScope,
 };
@@ -26,11 +27,24 @@ impl EngineSigner {
             let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
             history.allow(wanted).map_err(|error| {
                 tracing::error!("not signed: {error}");
+                if is_refusal(&error)
+                    && let Err(error) = mute_after_refusal(history.folder(), wanted.height)
+                {
+                    tracing::error!("the next start will be refused again: {error}");
+                }
                 Error::from_source(error)
             })?;
         }
         Ok(self.key.sign(&wanted.digest))
     }
+}
+
+/// Whether the history was read and says no.
+const fn is_refusal(error: &HistoryError) -> bool {
+    matches!(
+        error,
+        HistoryError::Contradiction { .. } | HistoryError::Lower { .. }
+    )
 }
 
 /// Checks what others signed.
