@@ -10,6 +10,7 @@ pub mod overview_build;
 pub mod preview;
 pub mod proofs;
 pub mod query;
+mod request;
 pub mod server;
 pub mod staking;
 pub mod sync;

@@ -40,6 +40,7 @@ async fn figures_are_there_and_a_chain_that_stands_is_not_ready() {
     assert!(text.contains("cairn_supply_tokens{part=\"cap\"}"), "{text}");
     assert!(text.contains("malachitebft_"), "{text}");
     assert_eq!(get_ready(&node).await.0, 200);
+    requests_have_names(&format!("{node}/v1/status")).await;
 
     // Half of the power stands still, and so the chain; then it goes on.
     for (signal, wanted) in [(Signal::STOP, 503), (Signal::CONT, 200)] {
@@ -50,6 +51,26 @@ async fn figures_are_there_and_a_chain_that_stands_is_not_ready() {
         let reason = health.reason.unwrap_or_default();
         assert_eq!(reason.contains("at most 30 s"), wanted == 503, "{reason}");
     }
+}
+
+/// The client's name comes back; who gives none, or one that a log cannot hold, gets a new one.
+async fn requests_have_names(url: &str) {
+    let client = reqwest::Client::new();
+    let named = async |given: Option<&str>| {
+        let request = client.get(url);
+        let request = given.into_iter().fold(request, |request, name| {
+            request.header("x-request-id", name)
+        });
+        let answer = request.send().await.unwrap();
+        let name = answer.headers()["x-request-id"].to_str().unwrap();
+        name.to_owned()
+    };
+    assert_eq!(named(Some("wallet-17")).await, "wallet-17");
+    let (first, second) = (named(None).await, named(Some("two words")).await);
+    assert!(
+        first != second && first.len() == 16 && second.len() == 16,
+        "{first} {second}"
+    );
 }
 
 async fn until(node: &str, wanted: u16) -> Health {

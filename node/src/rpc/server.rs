@@ -2,7 +2,7 @@
 
 use super::{
     curves, fees, governance, metrics, overview::Overview, overview_build, preview, proofs, query,
-    staking, sync, work,
+    request, staking, sync, work,
 };
 use crate::{
     chain::{Chain, SubmitError, proofs::ProveError},
@@ -243,6 +243,7 @@ pub fn router(served: Arc<Served>) -> Router {
         .merge(sync::routes())
         .merge(metrics::routes())
         .layer(DefaultBodyLimit::max(MOVE_TRANSACTION_BYTES_MAX))
+        .layer(axum::middleware::from_fn(request::named))
         .with_state(served)
 }
 
