@@ -13,7 +13,7 @@
 //! ```
 //!
 //! The convicting auditors are challengers one after the other, for one may lose on purpose. So are
-//! those that were outvoted when a unit was accepted, and [`contest`](super::contest) that.
+//! those that were outvoted when a unit was accepted and contest that ([`super::contest`]).
 //!
 //! Spec: 07-verdict §11 and §12, trace
 
