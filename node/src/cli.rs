@@ -369,7 +369,10 @@ struct TransferArguments {
 }
 
 /// What is logged unless `RUST_LOG` says otherwise: our own lines, and others' warnings.
+///
+/// The engine's tickers complain when the engine that they served has ended.
 const FILTER: &str = "warn,node=info,cairn=info,arc_malachitebft_engine=error,\
+                      arc_malachitebft_engine::util::ticker=off,\
                       arc_malachitebft_network=off,arc_malachitebft_discovery=error,\
                       arc_malachitebft_sync=error,arc_malachitebft_core_consensus=error,\
                       libp2p=error,network::driver=error";
