@@ -35,9 +35,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Distance of blocks of a new home.
-const BLOCK_INTERVAL_MS: u64 = 1_000;
-
 /// Where validators reach each other; beside a genesis, of which it is no part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -172,15 +169,20 @@ pub fn run(command: Command) -> Result<()> {
 /// When it cannot be written, or has another chain's genesis.
 pub fn init(arguments: &InitArguments) -> Result<()> {
     let home = Home::open(&arguments.home)?;
-    let (operator, holder) = (home.key("operator.key")?, home.key("holder.key")?);
-    if !home.join("config.toml").exists() {
-        home.write_config(&config(arguments)?)?;
-    }
+    let operator = home.key("operator.key")?;
     let path = home.path().display();
-    let mut lines = vec![
-        format!("{path}: operator {}", operator.address()),
-        format!("{path}: holder {}", holder.address()),
-    ];
+    let mut lines = vec![format!("{path}: operator {}", operator.address())];
+    if !home.join("config.toml").exists() {
+        // Later the holder's key may be elsewhere, and is not made again.
+        let holder = home.key("holder.key")?;
+        lines.push(format!("{path}: holder {}", holder.address()));
+        let listen = arguments.listen.to_string();
+        home.write_config(&Config::listening(
+            &listen,
+            arguments.port,
+            arguments.threads,
+        )?)?;
+    }
     if let (Some(genesis), Some(peers)) = (&arguments.genesis, &arguments.peers) {
         let genesis = read_genesis(genesis)?;
         report::check(&genesis)?;
@@ -192,22 +194,6 @@ pub fn init(arguments: &InitArguments) -> Result<()> {
         lines.push(start);
     }
     print(&lines.join("\n"))
-}
-
-fn config(arguments: &InitArguments) -> Result<Config> {
-    let InitArguments { port, listen, .. } = arguments;
-    let port_at = |offset: u16| {
-        port.checked_add(offset)
-            .with_context(|| format!("port {port} leaves no room for the three ports needed"))
-    };
-    Ok(Config {
-        http: format!("{listen}:{port}"),
-        consensus: format!("/ip4/{listen}/tcp/{}", port_at(1)?),
-        network: format!("/ip4/{listen}/tcp/{}", port_at(2)?),
-        block_interval_ms: BLOCK_INTERVAL_MS,
-        threads_count: arguments.threads.max(1),
-        ..Config::default()
-    })
 }
 
 /// The configuration with all addresses but its own: those end in the same port, at most.

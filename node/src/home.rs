@@ -68,7 +68,28 @@ pub struct Config {
     pub class: String,
 }
 
+/// Distance of blocks of a home that is not a devnet's; only proposers use it.
+const BLOCK_INTERVAL_MS: u64 = 1_000;
+
 impl Config {
+    /// Of a node that listens on three ports of an address: page, consensus, blobs.
+    ///
+    /// # Errors
+    /// When the first port leaves no room for the others.
+    pub fn listening(listen: &str, port: u16, threads_count: usize) -> Result<Self> {
+        let port_at = |offset: u16| {
+            port.checked_add(offset)
+                .with_context(|| format!("port {port} leaves no room for the three ports needed"))
+        };
+        Ok(Self {
+            http: format!("{listen}:{port}"),
+            consensus: format!("/ip4/{listen}/tcp/{}", port_at(1)?),
+            network: format!("/ip4/{listen}/tcp/{}", port_at(2)?),
+            block_interval_ms: BLOCK_INTERVAL_MS,
+            threads_count: threads_count.max(1),
+            ..Self::default()
+        })
+    }
     /// The highest version of the protocol that this program speaks, or is said to.
     #[must_use]
     pub fn speaks(&self) -> u32 {

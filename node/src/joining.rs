@@ -9,13 +9,10 @@ use crate::{
     home::{Config, Home},
     rpc::{client::Client, query::AccountAnswer, server::StatusAnswer},
 };
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use governance::parameters::Name;
 use protocol::{Amount, genesis::Genesis};
 use std::path::Path;
-
-/// Distance of blocks where no node says another; only proposers use it.
-const BLOCK_INTERVAL_MS: u64 = 1_000;
 
 /// How a home is made.
 #[derive(Clone, Debug)]
@@ -62,19 +59,10 @@ pub async fn prepare(path: &Path, options: &Options) -> Result<()> {
         if consensus_peers.is_empty() {
             bail!("{node} names no validator to follow");
         }
-        let port_at = |offset: u16| {
-            port.checked_add(offset)
-                .with_context(|| format!("port {port} leaves no room for the three ports needed"))
-        };
         home.write_config(&Config {
-            http: format!("{listen}:{port}"),
-            consensus: format!("/ip4/{listen}/tcp/{}", port_at(1)?),
             consensus_peers,
-            network: format!("/ip4/{listen}/tcp/{}", port_at(2)?),
             network_peers,
-            block_interval_ms: BLOCK_INTERVAL_MS,
-            threads_count: (*threads_count).max(1),
-            ..Config::default()
+            ..Config::listening(listen, *port, *threads_count)?
         })?;
     }
     Ok(())

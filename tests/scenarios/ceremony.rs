@@ -1,29 +1,19 @@
 //! Four operators with four homes and nothing shared but files make a network: a draft, a
 //! statement each, one genesis, and blocks.
 
-use crate::support::{PATIENCE, cairn, complaint, free_ports, run, text};
+use crate::support::{Ended, PATIENCE, cairn, complaint, free_ports, run, text};
 use node::rpc::{client::Client, overview::Overview};
 use protocol::genesis::Genesis;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
 const NAMES: [&str; 4] = ["ann", "bo", "cy", "di"];
 const STAKES: [&str; 4] = ["400000", "300000", "300000", "300000"];
-
-/// A process that ends with the test.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
 
 /// A folder in which each operator has a home, and files pass from one to another.
 struct Ceremony {
@@ -228,8 +218,13 @@ async fn started_from(ceremony: &Ceremony) {
             told.contains("30.7 %") && told.contains(STAKES[index]),
             "{told}"
         );
+        fs::remove_file(Path::new(&home).join("holder.key")).unwrap();
         let files = ["--genesis", &genesis, "--peers", &peers];
         ceremony.says(&[&["init", "--home", &home][..], &files].concat());
+        assert!(
+            !Path::new(&home).join("holder.key").exists(),
+            "it is not made anew"
+        );
         let log = fs::File::create(ceremony.path(&format!("{name}.log"))).unwrap();
         let child = Command::new(cairn())
             .args(["validator", "--home", &home])

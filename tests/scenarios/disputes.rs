@@ -46,24 +46,23 @@ fn end(unit: &UnitAnswer) -> (bool, Option<Operation>) {
     }
 }
 
+/// A network of one honest validator, two honest miners and these cheats.
+async fn started(cheats: &str) -> Devnet {
+    let who = ["--fresh", "--validators", "1", "--miners", "2", "--cheats"];
+    let devnet = Devnet::start(&[&who[..], &[cheats]].concat());
+    devnet
+        .until("a first block", |now| now.height.get() >= 1)
+        .await;
+    devnet
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lying_validators_with_five_sevenths_of_stake_convict_no_honest_miner_and_a_liar_loses() {
     // A cheat's validator has half of the stake of another: together they have five sevenths.
     let cheats = [&["false-accuser"; 5][..], &["own-recipe"]]
         .concat()
         .join(",");
-    let devnet = Devnet::start(&[
-        "--fresh",
-        "--validators",
-        "1",
-        "--miners",
-        "2",
-        "--cheats",
-        &cheats,
-    ]);
-    devnet
-        .until("a first block", |now| now.height.get() >= 1)
-        .await;
+    let devnet = started(&cheats).await;
     let liar = address(&devnet, "cheat-5-own-recipe");
     let since = Instant::now();
     let (honest, lied) = loop {
@@ -108,18 +107,7 @@ async fn lying_validators_with_five_sevenths_of_stake_convict_no_honest_miner_an
 async fn one_honest_auditor_wins_by_proof_against_validators_that_accept_a_lie() {
     // Five sevenths of stake accept whatever they see, more than two thirds.
     let cheats = [&["collude-ok"; 5][..], &["own-recipe"]].concat().join(",");
-    let devnet = Devnet::start(&[
-        "--fresh",
-        "--validators",
-        "1",
-        "--miners",
-        "2",
-        "--cheats",
-        &cheats,
-    ]);
-    devnet
-        .until("a first block", |now| now.height.get() >= 1)
-        .await;
+    let devnet = started(&cheats).await;
     let liar = address(&devnet, "cheat-5-own-recipe");
     let honest = address(&devnet, "validator-0");
     let since = Instant::now();

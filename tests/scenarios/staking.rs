@@ -1,7 +1,7 @@
 //! Stake at the command line: a validator joins a running network, others stake with it, and one
 //! that is shown to have signed twice is frozen.
 
-use crate::support::{Devnet, cairn, complaint, text};
+use crate::support::{Devnet, Ended, cairn, complaint, text};
 use node::{
     home::key_file,
     rpc::staking::{StakesAnswer, ValidatorAnswer},
@@ -14,22 +14,12 @@ use protocol::{
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 /// What each newcomer stakes; a validator of the devnet has twice as much.
 const STAKE: &str = "500000";
-
-/// A process that ends with the test.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
 
 struct World {
     devnet: Devnet,

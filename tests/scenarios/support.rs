@@ -196,6 +196,16 @@ impl Drop for Devnet {
     }
 }
 
+/// A process that ends with its test.
+pub(crate) struct Ended(pub(crate) Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 /// Runs a `cairn` command to its end.
 pub(crate) fn run(arguments: &[&str]) -> Output {
     Command::new(cairn())
