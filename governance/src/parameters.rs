@@ -73,6 +73,9 @@ parameters! {
     OpeningBlocks = "opening-blocks": 4..=100_000, default 40;
     /// Burned from the bond of a miner that does not open a unit in time.
     WithholdPenalty = "withhold-penalty": 0..=1_000_000_000_000, default 1_000;
+    /// Burned from the bond of a miner whose committed blobs too few validators could fetch in
+    /// time, once a step.
+    UnavailablePenalty = "unavailable-penalty": 0..=1_000_000_000_000, default 500;
     /// Probability that a rollout unit must have a planted fault, in millionths.
     PlantRate = "plant-rate": 0..=500_000, default 50_000;
     /// Burned from the stake of an auditor that accepted a planted fault.

@@ -3,7 +3,7 @@
 mod words;
 
 use crate::{
-    unit::{AuditFault, Outcome, Tier},
+    unit::{AuditFault, Kept, Outcome, Tier},
     verdict::dispute::Operation,
 };
 use protocol::{
@@ -97,10 +97,11 @@ pub enum Event {
         burned: Amount,
         bounty: Amount,
     },
-    /// A miner did not open a unit in time.
+    /// A miner kept something back for longer than it may.
     MinerFined {
         miner: Address,
         unit: UnitId,
+        kept: Kept,
         burned: Amount,
     },
     /// A miner opened what is due of a unit.

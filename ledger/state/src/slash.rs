@@ -7,7 +7,7 @@ use crate::{
     event::Event,
     run::{self, Tip},
     staking,
-    unit::AuditFault,
+    unit::{AuditFault, Kept},
     validator::Validator,
 };
 use governance::parameters::Name;
@@ -71,10 +71,13 @@ pub fn miner(
     }]
 }
 
-/// Fines a miner that did not open a unit in time.
-pub fn withheld(view: &mut View<'_>, address: Address, unit: UnitId) -> Option<Event> {
+/// Fines a miner that kept something back; its bond bounds what it pays.
+pub fn keeper(view: &mut View<'_>, address: Address, unit: UnitId, kept: Kept) -> Option<Event> {
     let mut miner: Miner = view.get(&address)?;
-    let penalty = Amount::new(run::parameters(view).get(Name::WithholdPenalty));
+    let penalty = Amount::new(run::parameters(view).get(match kept {
+        Kept::Opening => Name::WithholdPenalty,
+        Kept::Blob => Name::UnavailablePenalty,
+    }));
     let burned = penalty.min(miner.bond);
     miner.bond = miner.bond.saturating_sub(burned.get());
     view.put(&address, &miner);
@@ -82,6 +85,7 @@ pub fn withheld(view: &mut View<'_>, address: Address, unit: UnitId) -> Option<E
     Some(Event::MinerFined {
         miner: address,
         unit,
+        kept,
         burned,
     })
 }

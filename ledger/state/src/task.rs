@@ -8,7 +8,7 @@ use crate::{
     feedback, proposal,
     run::{self, Closed, Run, Stage},
     slash,
-    unit::{self, Claim, Outcome, Unit, VoidReason},
+    unit::{self, Claim, Kept, Outcome, Unit, VoidReason},
     verdict::appeal,
 };
 use governance::parameters::Name;
@@ -19,7 +19,7 @@ use protocol::{
     task::{Beacon, UnitId, UnitKind, assign},
     verdict::Finding,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Blocks between what a beacon selects and the block that yields it.
 pub const BEACON_DELAY_BLOCKS: u64 = 2;
@@ -189,10 +189,17 @@ fn expire(
         return Vec::new();
     };
     let mut events = Vec::new();
-    for (unit_id, unit) in units(view, id, run.step) {
+    let all = units(view, id, run.step);
+    let mut withholders = withholders(&all);
+    for (unit_id, unit) in all {
         let outcome = match unit.stage {
             unit::Stage::Assigned if height > deadline => Outcome::Missed,
             unit::Stage::Committed if is_withheld(&unit, &recipe, height) => {
+                // A step waits once for all that one miner withholds, and one bad hour of an
+                // honest one is one fine.
+                if withholders.insert(unit.miner) {
+                    events.extend(slash::keeper(view, unit.miner, unit_id, Kept::Blob));
+                }
                 VoidReason::Unavailable.outcome()
             }
             unit::Stage::Assigned | unit::Stage::Committed | unit::Stage::Settled { .. } => {
@@ -206,6 +213,13 @@ fn expire(
         events.extend(charge_absence(view, id, run.step));
     }
     events
+}
+
+/// Miners of which a blob was not available in time, in these units of a step.
+fn withholders(units: &[(UnitId, Unit)]) -> BTreeSet<Address> {
+    let outcome = Some(VoidReason::Unavailable.outcome());
+    let withheld = units.iter().filter(|(_, unit)| unit.outcome() == outcome);
+    withheld.map(|(_, unit)| unit.miner).collect()
 }
 
 /// Whether validators should hold a unit's blob by now, and do not.

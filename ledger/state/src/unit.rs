@@ -297,13 +297,14 @@ pub enum Plant {
     },
 }
 
-/// Why a unit is void: nobody is paid, nobody is punished.
+/// Why a unit is void: nobody is paid, and nobody slashed.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum VoidReason {
-    /// Not enough validators could fetch the blob in time, or it is not canonical: for fault.
+    /// Not enough validators could fetch the blob in time, or it is not canonical: for fault, and
+    /// with a penalty, once a step.
     Unavailable,
     /// Validators attested that they hold the blob, and could not find it when it was judged.
     Lost,
@@ -337,6 +338,18 @@ impl VoidReason {
             Self::Lost | Self::NoQuorum | Self::MinerSlashed => false,
         }
     }
+}
+
+/// What a miner is fined for keeping back.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kept {
+    /// What is due of a unit that it sealed, each time.
+    Opening,
+    /// Blobs that it committed, once a step.
+    Blob,
 }
 
 /// Why an auditor is fined, the worst first.

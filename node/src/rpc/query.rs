@@ -368,11 +368,14 @@ pub fn summary(unit: &Unit) -> String {
         } => {
             let reason = match reason {
                 ledger_state::unit::VoidReason::Unavailable => {
-                    "validators with two thirds of stake could not fetch a canonical blob"
+                    "validators with two thirds of stake could not fetch a canonical blob, for which \
+                     its miner is fined once a step"
                 }
                 ledger_state::unit::VoidReason::Lost => "nobody has its blob any more",
                 ledger_state::unit::VoidReason::NoQuorum => "re-execution found no quorum",
-                ledger_state::unit::VoidReason::Withheld => "its miner did not open what it sealed",
+                ledger_state::unit::VoidReason::Withheld => {
+                    "its miner did not open what it sealed, and is fined"
+                }
                 ledger_state::unit::VoidReason::Differs => {
                     "it differs more than honest work of its class was seen to"
                 }
@@ -384,7 +387,7 @@ pub fn summary(unit: &Unit) -> String {
                 }
             };
             let finding = finding.map_or(String::new(), |finding| format!(": {finding}"));
-            format!("not paid, not punished at height {at}: {reason}{finding}; {audit}")
+            format!("not paid, not slashed at height {at}: {reason}{finding}; {audit}")
         }
         Stage::Settled {
             outcome: Outcome::Slashed { finding },

@@ -1,7 +1,7 @@
 //! Events in words, one sentence each.
 
 use super::Event;
-use crate::unit::{AuditFault, Outcome, Tier, VoidReason};
+use crate::unit::{AuditFault, Kept, Outcome, Tier, VoidReason};
 use std::fmt;
 
 #[expect(
@@ -35,10 +35,15 @@ impl fmt::Display for Event {
             Self::MinerFined {
                 miner,
                 unit,
+                kept,
                 burned,
             } => {
                 let miner = miner.short();
-                write!(f, "miner {miner} did not open unit {unit}; {burned} burned")
+                let what = match kept {
+                    Kept::Opening => "did not open",
+                    Kept::Blob => "let nobody fetch the blob of",
+                };
+                write!(f, "miner {miner} {what} unit {unit}; {burned} burned")
             }
             Self::UnitOpened {
                 unit,

@@ -139,6 +139,7 @@ fn every_reason_voids_a_unit_and_costs_quota_and_trust_exactly_where_it_is_a_fau
         let bond = match reason {
             VoidReason::MinerSlashed => 0,
             VoidReason::Withheld => 10_000 - Name::WithholdPenalty.bounds().default,
+            VoidReason::Unavailable => 10_000 - Name::UnavailablePenalty.bounds().default,
             _ => 10_000,
         };
         assert_eq!(miner.bond.get(), bond, "{reason:?}");
