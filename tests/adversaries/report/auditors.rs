@@ -10,6 +10,7 @@ use crate::{
         Chain, Setup, accepting, lie, opening, registration, rejecting, sketch, sketched_bodies,
         state_at,
     },
+    spread::summed,
     statistics::Mean,
 };
 use adversaries::{Cheat, Target};
@@ -74,13 +75,18 @@ struct Life {
     liar_earned: f64,
 }
 
-pub(crate) fn auditors(cheat: Cheat, lives: u32) -> Auditors {
-    let all: Vec<Life> = (0..lives).map(|seed| life(cheat, seed)).collect();
+/// Lives of these auditors; `say` is told of each as soon as its are over.
+pub(crate) fn auditors(cheats: &[Cheat], lives: u32, say: impl FnMut(&Auditors)) -> Vec<Auditors> {
+    let life = |cheat: &Cheat, seed| life(*cheat, seed);
+    summed(cheats, lives, life, |cheat, all| sum(*cheat, &all), say)
+}
+
+fn sum(cheat: Cheat, all: &[Life]) -> Auditors {
     let sum = |value: fn(&Life) -> u64| all.iter().map(value).sum::<u64>();
     let mean = |value: fn(&Life) -> f64| Mean::new(&all.iter().map(value).collect::<Vec<_>>());
     Auditors {
         name: cheat.adversary().name(),
-        lives,
+        lives: u32::try_from(all.len()).unwrap_or(u32::MAX),
         audits: sum(|life| life.audits),
         audits_of_others: sum(|life| life.audits_of_others),
         fined: mean(|life| life.fined),

@@ -12,6 +12,7 @@
 use crate::{
     economy::{COST, quantiles},
     economy_chain::{Chain, Setup, accepting, audit_bodies, equivocation, rejecting},
+    spread::summed,
     statistics::{Mean, Share},
 };
 use adversaries::{Adversary, Cheat, Conduct};
@@ -71,36 +72,32 @@ struct Life {
 }
 
 /// Lives of everyone whose conduct is dishonest, or of the one that was asked for.
-pub(crate) fn conducts(bot: Option<Cheat>, lives: u32) -> Vec<Conducts> {
+pub(crate) fn conducts(
+    bot: Option<Cheat>,
+    lives: u32,
+    say: impl FnMut(&Conducts),
+) -> Vec<Conducts> {
     let all = adversaries::all().map(Cheat::always);
     let chosen = match bot {
         Some(cheat) => vec![cheat],
         None => all.collect(),
     };
     let conduct = |cheat: &Cheat| cheat.adversary().conduct();
-    let mut found = Vec::new();
-    for cheat in chosen
+    let chosen = chosen
         .iter()
-        .filter(|cheat| conduct(cheat) != Conduct::Honest)
-    {
-        for share in [1_000_000, 100_000, 10_000] {
-            let cheat = cheat.sometimes(share.min(cheat.share_micro()));
-            found.push(sum(cheat, lives));
-        }
-    }
-    found
+        .filter(|cheat| conduct(cheat) != Conduct::Honest);
+    let shares = |cheat: &Cheat| {
+        [1_000_000, 100_000, 10_000].map(|share| cheat.sometimes(share.min(cheat.share_micro())))
+    };
+    let kinds: Vec<Cheat> = chosen.flat_map(shares).collect();
+    let life = |cheat: &Cheat, seed| match conduct(cheat) {
+        Conduct::WithholdsBlock => helped(*cheat, seed),
+        _ => life(*cheat, seed),
+    };
+    summed(&kinds, lives, life, |cheat, all| sum(*cheat, &all), say)
 }
 
-fn sum(cheat: Cheat, count: u32) -> Conducts {
-    let is_proposer = cheat.adversary().conduct() == Conduct::WithholdsBlock;
-    let life = |seed| {
-        if is_proposer {
-            helped(cheat, seed)
-        } else {
-            life(cheat, seed)
-        }
-    };
-    let all: Vec<Life> = (0..count).map(life).collect();
+fn sum(cheat: Cheat, all: &[Life]) -> Conducts {
     let sum = |value: fn(&Life) -> u64| all.iter().map(value).sum::<u64>();
     let times: Vec<(u64, bool)> = all.iter().map(|life| (life.units, life.removed)).collect();
     let mean = |value: fn(&Life) -> f64| Mean::new(&all.iter().map(value).collect::<Vec<_>>());

@@ -6,6 +6,12 @@
 //! units of that step. Newcomers are audited always. Vested miners are audited at the rate that
 //! their bond and price give, by the production rule: the floor. Every seed deals other prompts and
 //! draws other audits, and has an honest run to compare with.
+//!
+//! Runs go step by step side by side, and those from which the model has learned the same so far
+//! are one run: all until their first lies are learned from, and for good those whose lies are not
+//! about tokens. Nothing is computed twice.
+
+mod runs;
 
 use crate::{
     statistics::{self, Mean},
@@ -13,22 +19,10 @@ use crate::{
 };
 use adversaries::Cheat;
 use anyhow::Result;
-use engine::{Device, Parameters};
 use governance::parameters::Name;
-use miner::{Generation, GradientInputs, gradient, initial_outer, parallel};
-use protocol::{
-    Address, Amount, CheckpointId, Micro, RunId, SigningKey, Step,
-    identifiers::tagged_hash,
-    rollout::{Payload, Salts},
-    sample::Deterrence,
-    task::{Beacon, RolloutTask, UnitId, UnitKind},
-};
+use protocol::{Amount, Micro, sample::Deterrence};
+use runs::Course;
 use serde::Serialize;
-use verifier::{Successor, checkpoint};
-
-/// Miners, of whom the first two lie.
-const MINERS: u32 = 6;
-const LIARS: u32 = 2;
 
 /// How long the liars have been there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -58,24 +52,6 @@ pub(crate) struct Damage {
     pub(crate) lost_at_end: Mean,
     pub(crate) lost_before: Mean,
     pub(crate) lost_after: Mean,
-}
-
-/// One run.
-struct Course {
-    removed_after: Option<u64>,
-    lies_used: u64,
-    curve: Vec<f64>,
-}
-
-type Rollouts = Vec<(RolloutTask, Payload)>;
-
-struct Run<'a> {
-    subject: &'a Subject,
-    scene: Scene,
-    now: Successor,
-    before: Option<(Parameters, Rollouts)>,
-    caught: [bool; LIARS as usize],
-    lies_used: u64,
 }
 
 /// Who lies, how closely it is watched, and what chance gives.
@@ -108,13 +84,7 @@ pub(crate) fn damages(
         })
     });
     let scenes: Vec<Scene> = scenes.collect();
-    // Each run has one thread.
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let device = Device::cpu(threads);
-    let found = parallel::map(&scenes, device.threads(), |scene| {
-        run(subject, *scene, steps)
-    });
-    let all: Vec<Course> = found.into_iter().collect::<Result<_>>()?;
+    let all = runs::all(subject, &scenes, steps)?;
     let mut courses = all.chunks(seeds.max(1) as usize);
     let honest = courses.next().unwrap_or_default();
     let rows = kinds.iter().skip(1).zip(courses);
@@ -176,143 +146,4 @@ fn rate(subject: &Subject, standing: Standing) -> Micro {
         Standing::Newcomers => Micro::ONE,
         Standing::Vested => deterrence.rate(subject.recipe.pay.rollout_unit, bond),
     }
-}
-
-fn run(subject: &Subject, scene: Scene, steps: u64) -> Result<Course> {
-    let (recipe, first) = (&subject.recipe, subject.recipe.pretrain.steps_count);
-    let steps = steps.min(recipe.reinforce.steps_count);
-    let outer = initial_outer(recipe)?;
-    // The end of pre-training brings the optimiser of what follows.
-    let now = match first.checked_sub(1) {
-        Some(last) => checkpoint::advance(recipe, Step::new(last), &subject.model, &outer, &[])?,
-        None => Successor {
-            model: subject.model.clone(),
-            outer,
-        },
-    };
-    let mut run = Run {
-        subject,
-        scene,
-        now,
-        before: None,
-        caught: [false; LIARS as usize],
-        lies_used: 0,
-    };
-    let (mut curve, mut removed_after) = (Vec::new(), None);
-    for index in 0..steps {
-        run.step(Step::new(first + index))?;
-        if removed_after.is_none() && run.caught.iter().all(|caught| *caught) {
-            removed_after = Some(index + 1);
-        }
-        let found = checkpoint::evaluate(&subject.recipe, &run.now.model, &subject.device)?;
-        curve.push(f64::from(found.exact_count) / f64::from(found.prompts_count.max(1)));
-    }
-    Ok(Course {
-        removed_after: removed_after.filter(|_| scene.cheat.is_some()),
-        lies_used: run.lies_used,
-        curve,
-    })
-}
-
-impl Run<'_> {
-    fn step(&mut self, step: Step) -> Result<()> {
-        let beacon = Beacon::from_bytes(tagged_hash(
-            "cairn/damage-report/v1",
-            &(step, self.scene.seed),
-        ));
-        let rollouts = self.rollouts(step, beacon)?;
-        let updates = self.gradients(step, beacon)?;
-        let Successor { model, outer } = &self.now;
-        let recipe = &self.subject.recipe;
-        let next = checkpoint::advance(recipe, step, model, outer, &updates)?;
-        let model = std::mem::replace(&mut self.now, next).model;
-        self.before = Some((model, rollouts));
-        Ok(())
-    }
-
-    /// The accepted rollouts of a step.
-    fn rollouts(&mut self, step: Step, beacon: Beacon) -> Result<Rollouts> {
-        let subject = self.subject;
-        let checkpoint = CheckpointId::of(&self.now.model.to_safetensors());
-        let mut made = Vec::new();
-        for index in 0..subject.recipe.reinforce.rollout_units_count {
-            let miner = (index + u32::try_from(step.get()).unwrap_or(0)) % MINERS;
-            let liar = self.scene.cheat.filter(|_| miner < LIARS);
-            if liar.is_some() && self.caught[miner as usize] {
-                continue;
-            }
-            let key = SigningKey::from_seed([u8::try_from(miner).unwrap_or(0); 32]);
-            let task = RolloutTask {
-                unit: unit(step, UnitKind::Rollout, index),
-                miner: key.address(),
-                checkpoint,
-                beacon,
-                ..subject.task(0)
-            };
-            let inputs = miner::RolloutInputs {
-                task: &task,
-                recipe: &subject.recipe,
-                model: &self.now.model,
-            };
-            let salts = Salts::derive(&key, task.chain, task.unit);
-            let work = match liar {
-                Some(cheat) => cheat.rollout(&inputs, &salts, &subject.device)?,
-                None => miner::rollout::execute(&inputs, &salts, &subject.device)?,
-            };
-            let is_lie = liar.is_some_and(|cheat| cheat.lies_in(task.unit));
-            made.push((miner, is_lie, (task, work.payload)));
-        }
-        let rate = rate(subject, self.scene.standing);
-        for (miner, is_lie, (task, _)) in &made {
-            if *is_lie && is_drawn(task.unit, rate, self.scene.seed) {
-                self.caught[*miner as usize] = true;
-            }
-        }
-        let is_out =
-            |miner: u32| self.scene.cheat.is_some() && miner < LIARS && self.caught[miner as usize];
-        made.retain(|(miner, ..)| !is_out(*miner));
-        self.lies_used += made.iter().filter(|(_, is_lie, _)| *is_lie).count() as u64;
-        Ok(made.into_iter().map(|(_, _, rollout)| rollout).collect())
-    }
-
-    fn gradients(&self, step: Step, beacon: Beacon) -> Result<Vec<protocol::gradient::Payload>> {
-        let Some((model, rollouts)) = &self.before else {
-            return Ok(Vec::new());
-        };
-        let recipe = &self.subject.recipe;
-        let count = recipe.reinforce.gradient_units_count;
-        let execute = |index: u32| {
-            let own = rollouts.iter().skip(index as usize).step_by(count as usize);
-            let inputs = GradientInputs {
-                unit: unit(step, UnitKind::Gradient, index),
-                miner: Address::from_bytes([9; 32]),
-                recipe,
-                beacon: &beacon,
-                model: &self.now.model,
-                generation: Some(Generation {
-                    model,
-                    rollouts: own.cloned().collect(),
-                }),
-                feedback: None,
-            };
-            gradient::payload(&inputs, &self.subject.device)
-        };
-        let units = (0..count).filter(|index| (*index as usize) < rollouts.len());
-        Ok(units.map(execute).collect::<Result<_, _>>()?)
-    }
-}
-
-fn unit(step: Step, kind: UnitKind, index: u32) -> UnitId {
-    UnitId {
-        run: RunId::ZERO,
-        step,
-        kind,
-        index,
-    }
-}
-
-/// Whether a unit is audited.
-fn is_drawn(unit: UnitId, rate: Micro, seed: u64) -> bool {
-    let hash = tagged_hash("cairn/damage-draw/v1", &(unit.step, seed));
-    protocol::sample::is_drawn(&Beacon::from_bytes(hash), unit, rate)
 }

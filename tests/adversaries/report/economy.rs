@@ -14,6 +14,7 @@
 
 use crate::{
     economy_chain::{Chain, Setup, accepting, audit_bodies, rejecting},
+    spread::summed,
     statistics::{Mean, Share, geometric_quantile, survival_quantile},
 };
 use governance::parameters::Name;
@@ -120,10 +121,14 @@ impl Lives {
     }
 }
 
-pub(crate) fn lives(caution: Caution, share_micro: u32, count: u32) -> Lives {
-    let all: Vec<Life> = (0..count)
-        .map(|seed| life(caution, share_micro, seed))
-        .collect();
+/// Lives of miners of every caution and share; `say` is told of each kind as soon as it is there.
+pub(crate) fn lives(kinds: &[(Caution, u32)], count: u32, say: impl FnMut(&Lives)) -> Vec<Lives> {
+    let work = |(caution, share): &(Caution, u32), seed| life(*caution, *share, seed);
+    let sum = |(caution, share): &(Caution, u32), all| summary(*caution, *share, all);
+    summed(kinds, count, work, sum, say)
+}
+
+fn summary(caution: Caution, share_micro: u32, all: Vec<Life>) -> Lives {
     let sum = |value: fn(&Life) -> u64| all.iter().map(value).sum::<u64>();
     let until = |value: fn(&Life) -> u64| {
         let times: Vec<(u64, bool)> = all.iter().map(|life| (value(life), life.slashed)).collect();

@@ -2,6 +2,8 @@
 
 use crate::{
     baseline::{self, Trace},
+    clock::timed,
+    spread::spread,
     statistics::Share,
     subject::Subject,
 };
@@ -51,6 +53,34 @@ pub(crate) struct Caught {
 /// Units of which traces for the baselines are kept.
 const TRACES_COUNT: u64 = 200;
 
+/// What one honest unit gave.
+struct One {
+    made_s: f64,
+    audited_s: f64,
+    samples: u64,
+    tokens: u64,
+    is_accepted: bool,
+    trace: Option<Trace>,
+}
+
+fn one(subject: &Subject, index: u32) -> Result<One> {
+    let task = subject.task(index);
+    let (made_s, work) = timed(|| subject.work(&task, None));
+    let work = work?;
+    let (audited_s, verdict) = timed(|| subject.judge(&task, &work));
+    let totals = work.payload.totals(1_000_000);
+    let is_traced = u64::from(index) < TRACES_COUNT;
+    let trace = is_traced.then(|| baseline::trace(subject, &task, &work));
+    Ok(One {
+        made_s,
+        audited_s,
+        samples: u64::from(totals.samples_count),
+        tokens: u64::from(totals.tokens_count),
+        is_accepted: verdict.accepts(),
+        trace: trace.transpose()?,
+    })
+}
+
 pub(crate) fn honest(subject: &Subject, units: u32) -> Result<Honest> {
     let mut honest = Honest {
         units: 0,
@@ -65,20 +95,16 @@ pub(crate) fn honest(subject: &Subject, units: u32) -> Result<Honest> {
         made_s: 0.0,
         audited_s: 0.0,
     };
-    for index in 0..units {
-        let task = subject.task(index);
-        let (made_s, work) = timed(|| subject.work(&task, None));
-        let work = work?;
-        let (audited_s, verdict) = timed(|| subject.judge(&task, &work));
-        honest.made_s += made_s;
-        honest.audited_s += audited_s;
+    let indexes: Vec<u32> = (0..units).collect();
+    for one in spread(&indexes, |index| one(subject, *index), |_| ()) {
+        let one = one?;
+        honest.made_s += one.made_s;
+        honest.audited_s += one.audited_s;
         honest.units += 1;
-        let totals = work.payload.totals(1_000_000);
-        honest.rollouts += u64::from(totals.samples_count);
-        honest.tokens += u64::from(totals.tokens_count);
-        honest.false_voids += u64::from(!verdict.accepts());
-        if honest.traces < TRACES_COUNT {
-            let Trace { toploc, loss } = baseline::trace(subject, &task, &work)?;
+        honest.rollouts += one.samples;
+        honest.tokens += one.tokens;
+        honest.false_voids += u64::from(!one.is_accepted);
+        if let Some(Trace { toploc, loss }) = one.trace {
             honest.traces += 1;
             honest.toploc_alone_false += u64::from(!toploc);
             honest.loss_low = honest.loss_low.min(loss);
@@ -131,18 +157,4 @@ pub(crate) fn caught(
         audit_cost: audits / f64::max(honest_audits, 1e-9),
         saved: (1.0 - spent / f64::max(honest_spent, 1e-9)).clamp(0.0, 1.0),
     })
-}
-
-/// Runs something and tells the seconds of this thread's processor time that it took.
-fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
-    let busy = || {
-        let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-        let first = text.split_whitespace().next();
-        first
-            .and_then(|text| text.parse::<f64>().ok())
-            .unwrap_or(0.0)
-    };
-    let before = busy();
-    let result = work();
-    ((busy() - before) / 1e9, result)
 }

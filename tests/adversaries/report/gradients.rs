@@ -2,6 +2,8 @@
 //! updates, judged by every segment that may be drawn and by the check of the update alone.
 
 use crate::{
+    clock::timed,
+    spread::spread,
     statistics::Share,
     subject::{Subject, beacon},
 };
@@ -21,7 +23,7 @@ use protocol::{
     verdict::{Check, Verdict},
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, time::Instant};
+use std::collections::BTreeMap;
 use verifier::Bound;
 
 /// How one adversary's units fare; without one, honest work, of which nothing may be found.
@@ -42,7 +44,7 @@ pub(crate) struct Gradients {
     pub(crate) missed: u64,
     /// By which check a verdict rejects first.
     pub(crate) reasons: BTreeMap<&'static str, u64>,
-    /// Time that the units take beside honest ones.
+    /// Processor time that the units take beside honest ones.
     pub(crate) effort: f64,
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn gradients(
     sparse: Recipe,
     bot: Option<Cheat>,
     units: u32,
+    say: impl Fn(&Gradients),
 ) -> Result<Vec<Gradients>> {
     let lies = |one: &&dyn Adversary| one.targets().contains(&Target::Gradient);
     let cheats: Vec<Option<Cheat>> = match bot {
@@ -80,7 +83,7 @@ pub(crate) fn gradients(
             std::iter::once(None).chain(liars).collect()
         }
     };
-    let mut found = Vec::new();
+    let mut benches = Vec::new();
     for recipe in [subject.recipe.clone(), sparse] {
         let mut bench = Bench {
             form: match recipe.pretrain.update {
@@ -94,11 +97,13 @@ pub(crate) fn gradients(
             units,
         };
         bench.lost = bench.made(None, units)?.work.lost;
-        for cheat in &cheats {
-            found.push(bench.gradients(*cheat)?);
-        }
+        benches.push(bench);
     }
-    Ok(found)
+    let of_bench = |bench| cheats.iter().map(move |cheat| (bench, *cheat));
+    let items: Vec<(&Bench<'_>, Option<Cheat>)> = benches.iter().flat_map(of_bench).collect();
+    let work = |(bench, cheat): &(&Bench<'_>, Option<Cheat>)| bench.gradients(*cheat);
+    let found = spread(&items, work, |one| one.iter().for_each(&say));
+    found.into_iter().collect()
 }
 
 impl Bench<'_> {
@@ -131,15 +136,14 @@ impl Bench<'_> {
         let (inputs, keep) = (self.inputs(index), &mut hold as &mut Keep<'_>);
         let key = SigningKey::from_seed([3; 32]);
         let salts = Salts::derive(&key, self.subject.task(0).chain, inputs.unit);
-        let start = Instant::now();
-        let work = match cheat {
-            Some(cheat) => cheat.gradient(&inputs, (&salts, keep), self.device())?,
-            None => gradient::execute(&inputs, &salts, keep, self.device())?,
-        };
+        let (seconds, work) = timed(|| match cheat {
+            Some(cheat) => cheat.gradient(&inputs, (&salts, keep), self.device()),
+            None => gradient::execute(&inputs, &salts, keep, self.device()),
+        });
         Ok(Made {
-            work,
+            work: work?,
             files,
-            seconds: start.elapsed().as_secs_f64(),
+            seconds,
         })
     }
     /// What an auditor of this segment finds; their number stands for the update alone.

@@ -20,6 +20,7 @@
 
 mod auditors;
 mod baseline;
+mod clock;
 mod conduct;
 mod damage;
 mod economy;
@@ -29,6 +30,7 @@ mod gradients;
 mod roc;
 mod say;
 mod sortition;
+mod spread;
 mod statistics;
 mod subject;
 mod tolerant;
@@ -36,7 +38,7 @@ mod tolerant;
 use adversaries::{Adversary, Cheat, Target, all};
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use engine_worker::Worker;
+use clock::Clock;
 use governance::parameters::Name;
 use protocol::{class::Class, recipe::Recipe};
 use serde::Serialize;
@@ -50,6 +52,8 @@ use subject::Subject;
 const RECIPE: &str = include_str!("../recipes/report.json");
 /// The same with sparse updates, about which one may lie in other ways.
 const SPARSE_RECIPE: &str = include_str!("../recipes/sparse.json");
+/// Shares of units that liars lie about, in millionths.
+const SHARES_MICRO: [u32; 4] = [1_000_000, 100_000, 50_000, 10_000];
 
 #[derive(Debug, Parser)]
 #[command(about = "Runs every dishonest miner before the production verifier.")]
@@ -118,6 +122,8 @@ impl Arguments {
 
 #[derive(Debug, Serialize)]
 struct Report {
+    /// What the parts took.
+    sections: Vec<clock::Section>,
     parameters_count: usize,
     honest: exact::Honest,
     tolerant_honest: Vec<tolerant::Honest>,
@@ -184,57 +190,68 @@ struct Money {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse().in_full();
+    let mut clock = Clock::default();
     let recipe = recipe(arguments.recipe.as_deref())?;
-    let subject = Subject::new(recipe, arguments.weights.as_deref())?;
+    let weights = arguments.weights.as_deref();
+    let subject = clock.section("pre-training", || Subject::new(recipe, weights))?;
     if arguments.only_gradients {
         let found = all_gradients(&subject, arguments.bot, arguments.gradient_units)?;
         write(arguments.json.as_deref(), &found)?;
         return judge_gradients(&found);
     }
-    let honest = exact::honest(&subject, arguments.honest_units)?;
-    say::honest(&honest);
+    let report = report(&arguments, &subject, clock)?;
+    write(arguments.json.as_deref(), &report)?;
+    judge(&report)
+}
+
+/// All parts of the report.
+fn report(arguments: &Arguments, subject: &Subject, mut clock: Clock) -> Result<Report> {
+    let (bot, lives_count) = (arguments.bot, arguments.lives);
+    let honest = clock.section("honest work", || {
+        let honest = exact::honest(subject, arguments.honest_units)?;
+        say::honest(&honest);
+        Ok(honest)
+    })?;
     let (mut classes, mut tolerant_honest) = (Vec::new(), Vec::new());
     for command in &arguments.worker {
-        let command: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
-        let mut worker = Worker::start(&command, &subject.model)?;
-        let class = tolerant::calibrate(&subject, &mut worker, arguments.tokens)?;
-        let control = tolerant::honest(&subject, &class, &mut worker, arguments.tolerant_units)?;
-        say::tolerant(&control);
+        let (class, control) = clock.section(&format!("the class of {command}"), || {
+            tolerant_class(subject, command, arguments)
+        })?;
         tolerant_honest.push(control);
         classes.push(class);
     }
-    let lives = all_lives(arguments.bot, arguments.lives);
-    let cheats = chosen(arguments.bot)?;
-    let bots = cheats.iter().map(|cheat| {
-        let exact = exact::caught(&subject, &honest, *cheat, arguments.units)?;
-        let tolerant = classes
-            .iter()
-            .zip(&tolerant_honest)
-            .map(|class| tolerant::caught(&subject, class, *cheat, arguments.units));
-        let money = lives.iter().map(|lives| money(lives, exact.saved));
-        let bot = Bot {
-            name: cheat.adversary().name(),
-            description: cheat.adversary().description(),
-            money: money.collect(),
-            tolerant: tolerant.collect::<Result<_>>()?,
-            exact,
+    let lives = clock.section("lives", || Ok(all_lives(bot, lives_count)))?;
+    let cheats = chosen(bot);
+    let bots = clock.section("lies about rollouts", || {
+        let judged = Judged {
+            honest: &honest,
+            classes: &classes,
+            tolerant_honest: &tolerant_honest,
+            lives: &lives,
+            units: arguments.units,
         };
-        say::bot(&bot);
-        Ok(bot)
-    });
-    let bots: Vec<Bot> = bots.collect::<Result<_>>()?;
-    let gradients = all_gradients(&subject, arguments.bot, arguments.gradient_units)?;
-    let extent = (arguments.damage_steps, arguments.damage_seeds);
-    let damages = damage::damages(&subject, &cheats, extent)?;
-    damages.iter().for_each(say::damage);
-    let auditors = all_auditors(arguments.bot, arguments.lives);
-    let conducts = conduct::conducts(arguments.bot, arguments.lives);
-    conducts.iter().for_each(say::conduct);
-    let sortition = sortition::draws();
-    sortition.iter().for_each(say::draws);
+        let work = |cheat: &Cheat| judged.bot(subject, *cheat);
+        let bots = spread::spread(&cheats, work, |bot| bot.iter().for_each(say::bot));
+        bots.into_iter().collect::<Result<Vec<Bot>>>()
+    })?;
+    let gradients = clock.section("lies about gradients", || {
+        all_gradients(subject, bot, arguments.gradient_units)
+    })?;
+    let damages = clock.section("damage", || {
+        let extent = (arguments.damage_steps, arguments.damage_seeds);
+        let damages = damage::damages(subject, &cheats, extent)?;
+        damages.iter().for_each(say::damage);
+        Ok(damages)
+    })?;
+    let auditors = clock.section("auditors", || Ok(all_auditors(bot, lives_count)))?;
+    let conducts = clock.section("conduct", || {
+        Ok(conduct::conducts(bot, lives_count, say::conduct))
+    })?;
+    let sortition = clock.section("sortition", || Ok(sortition::draws(say::draws)))?;
     let compute = Compute::of(&honest, &sortition);
     say::compute(&compute);
-    let report = Report {
+    Ok(Report {
+        sections: clock.finish(),
         parameters_count: subject.model.as_slice().len(),
         lives,
         gradients,
@@ -247,9 +264,46 @@ fn main() -> Result<()> {
         honest,
         tolerant_honest,
         classes,
-    };
-    write(arguments.json.as_deref(), &report)?;
-    judge(&report)
+    })
+}
+
+/// A class, calibrated with another engine, and how honest units of it fare that it did not see.
+fn tolerant_class(
+    subject: &Subject,
+    command: &str,
+    arguments: &Arguments,
+) -> Result<(Class, tolerant::Honest)> {
+    let command: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+    let workers = tolerant::Workers::start(&command, subject)?;
+    let class = tolerant::calibrate(subject, &workers, arguments.tokens)?;
+    let control = tolerant::honest(subject, &class, &workers, arguments.tolerant_units)?;
+    say::tolerant(&control);
+    Ok((class, control))
+}
+
+/// What adversaries are held against.
+struct Judged<'a> {
+    honest: &'a exact::Honest,
+    classes: &'a [Class],
+    tolerant_honest: &'a [tolerant::Honest],
+    lives: &'a [economy::Lives],
+    units: u32,
+}
+
+impl Judged<'_> {
+    fn bot(&self, subject: &Subject, cheat: Cheat) -> Result<Bot> {
+        let exact = exact::caught(subject, self.honest, cheat, self.units)?;
+        let classes = self.classes.iter().zip(self.tolerant_honest);
+        let tolerant = classes.map(|class| tolerant::caught(subject, class, cheat, self.units));
+        let money = self.lives.iter().map(|lives| money(lives, exact.saved));
+        Ok(Bot {
+            name: cheat.adversary().name(),
+            description: cheat.adversary().description(),
+            money: money.collect(),
+            tolerant: tolerant.collect::<Result<_>>()?,
+            exact,
+        })
+    }
 }
 
 fn money(lives: &economy::Lives, saved: f64) -> Money {
@@ -284,18 +338,12 @@ fn write(path: Option<&Path>, report: &impl Serialize) -> Result<()> {
 /// Lives at every share of lies, of liars from the first unit on and of those who wait until
 /// not all of their units are audited; none if somebody was asked for who does not lie about them.
 fn all_lives(bot: Option<Cheat>, count: u32) -> Vec<economy::Lives> {
-    let mut all = Vec::new();
     if bot.is_some_and(|cheat| !cheat.lies_about(Target::Rollout)) {
-        return all;
+        return Vec::new();
     }
-    for caution in economy::Caution::ALL {
-        for share_micro in [1_000_000, 100_000, 50_000, 10_000] {
-            let lives = economy::lives(caution, share_micro, count);
-            say::lives(&lives);
-            all.push(lives);
-        }
-    }
-    all
+    let shares = |caution| SHARES_MICRO.map(|share| (caution, share));
+    let kinds: Vec<_> = economy::Caution::ALL.into_iter().flat_map(shares).collect();
+    economy::lives(&kinds, count, say::lives)
 }
 
 /// Gradient units in both forms of updates.
@@ -305,9 +353,7 @@ fn all_gradients(
     units: u32,
 ) -> Result<Vec<gradients::Gradients>> {
     let sparse = serde_json::from_str(SPARSE_RECIPE).context("the sparse recipe is none")?;
-    let gradients = gradients::gradients(subject, sparse, bot, units)?;
-    gradients.iter().for_each(say::gradients);
-    Ok(gradients)
+    gradients::gradients(subject, sparse, bot, units, say::gradients)
 }
 
 /// Lives of every dishonest auditor, and of an honest one in its place, unless one adversary was
@@ -318,26 +364,22 @@ fn all_auditors(bot: Option<Cheat>, lives: u32) -> Vec<auditors::Auditors> {
         Some(cheat) => vec![cheat],
         None => all().filter(is_auditor).map(Cheat::always).collect(),
     };
-    let chosen = chosen
-        .into_iter()
-        .filter(|cheat| cheat.lies_about(Target::Audit));
-    let lives = chosen.map(|cheat| {
-        let lives = auditors::auditors(cheat, lives);
-        say::auditors(&lives);
-        lives
-    });
-    lives.collect()
+    let chosen = chosen.into_iter();
+    let chosen: Vec<Cheat> = chosen
+        .filter(|cheat| cheat.lies_about(Target::Audit))
+        .collect();
+    auditors::auditors(&chosen, lives, say::auditors)
 }
 
 /// The adversary that was asked for, or all that lie about rollouts.
-fn chosen(bot: Option<Cheat>) -> Result<Vec<Cheat>> {
+fn chosen(bot: Option<Cheat>) -> Vec<Cheat> {
     match bot {
-        Some(cheat) if cheat.lies_about(Target::Rollout) => Ok(vec![cheat]),
-        Some(_) => Ok(Vec::new()),
+        Some(cheat) if cheat.lies_about(Target::Rollout) => vec![cheat],
+        Some(_) => Vec::new(),
         None => {
             let liars =
                 all().filter(|one: &&dyn Adversary| one.targets().contains(&Target::Rollout));
-            Ok(liars.map(Cheat::always).collect())
+            liars.map(Cheat::always).collect()
         }
     }
 }

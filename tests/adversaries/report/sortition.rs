@@ -4,6 +4,7 @@
 //! auditor begins with the first block of its stage unless it has seen a commitment by then, and
 //! commits when its audit is done. If nobody has by the last stage, three are drawn publicly.
 
+use crate::spread::spread;
 use governance::parameters::Name;
 use protocol::{Micro, identifiers::tagged_hash, sample::is_eligible, vrf::Output};
 use serde::Serialize;
@@ -31,18 +32,21 @@ pub(crate) struct Draws {
 
 /// All cases: 4, 7, 31 and 100 auditors, with equal stakes and with stakes that fall as 1 / rank,
 /// whose audits take half a stage, or two stages.
-pub(crate) fn draws() -> Vec<Draws> {
-    let mut all = Vec::new();
+pub(crate) fn draws(say: impl FnMut(&Draws)) -> Vec<Draws> {
+    let mut cases = Vec::new();
     for count in [4_u64, 7, 31, 100] {
         let equal = vec![1_000_000; count as usize];
         let unequal: Vec<u64> = (1..=count).map(|rank| 1_000_000 / rank).collect();
         for (stakes, powers) in [("equal", equal), ("1 / rank", unequal)] {
             for audit_stages in [0.5, 2.0] {
-                all.push(case(stakes, &powers, audit_stages));
+                cases.push((stakes, powers.clone(), audit_stages));
             }
         }
     }
-    all
+    let work = |(stakes, powers, audit_stages): &(&'static str, Vec<u64>, f64)| {
+        case(stakes, powers, *audit_stages)
+    };
+    spread(&cases, work, say)
 }
 
 fn case(stakes: &'static str, powers: &[u64], audit_stages: f64) -> Draws {
@@ -54,14 +58,17 @@ fn case(stakes: &'static str, powers: &[u64], audit_stages: f64) -> Draws {
     let audit_blocks = (audit_stages * blocks as f64).ceil() as u64;
     let (mut auditors, mut fallbacks) = (0, 0);
     let mut waits = Vec::new();
+    let every: Vec<u32> = (0..stages).collect();
     for unit in 0..UNITS_COUNT {
         let starts: Vec<u64> = (0_u64..)
             .zip(powers)
             .filter_map(|(who, power)| {
                 let drawn = tagged_hash("cairn/sortition-report/v1", &(unit, who));
                 let output = Output::from_bytes(drawn);
-                let may = |stage: &u32| is_eligible(&output, (*power, total), seats, *stage);
-                (0..stages).find(may).map(|stage| u64::from(stage) * blocks)
+                // Whoever may at one stage may at the next.
+                let may_not = |stage: &u32| !is_eligible(&output, (*power, total), seats, *stage);
+                let first = every.get(every.partition_point(may_not));
+                first.map(|stage| u64::from(*stage) * blocks)
             })
             .collect();
         let Some(first) = starts.iter().min().copied() else {

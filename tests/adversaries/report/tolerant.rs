@@ -6,16 +6,20 @@
 
 use crate::{
     roc::{Roc, Scores},
+    spread::spread,
     statistics::quantile,
     subject::Subject,
 };
 use adversaries::Cheat;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use engine_worker::Worker;
 use miner::model::number;
 use protocol::class::{Class, ClassId, Level, Lifetime};
 use serde::Serialize;
-use std::ops::Range;
+use std::{
+    ops::Range,
+    sync::{Mutex, PoisonError},
+};
 use verifier::tolerant::{
     Margins, Response,
     calibrate::{CLIP_MICRO, Calibration},
@@ -61,26 +65,87 @@ pub(crate) struct Honest {
     pub(crate) scores: Scores,
 }
 
-/// Calibrates a class with a worker.
-pub(crate) fn calibrate(subject: &Subject, worker: &mut Worker, tokens: u64) -> Result<Class> {
+/// Processes of one engine, one for each processor.
+pub(crate) struct Workers {
+    idle: Mutex<Vec<Worker>>,
+    count: u32,
+}
+
+impl Workers {
+    /// Starts them.
+    pub(crate) fn start(command: &[String], subject: &Subject) -> Result<Self> {
+        let count = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = (0..count).map(|_| Worker::start(command, &subject.model));
+        Ok(Self {
+            idle: Mutex::new(workers.collect::<Result<_, _>>()?),
+            count: u32::try_from(count).unwrap_or(1),
+        })
+    }
+
+    /// What the engine says it is.
+    fn description(&self) -> String {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = idle.first().map(|worker| worker.description().to_owned());
+        first.unwrap_or_default()
+    }
+
+    /// Has an idle one do something; there are as many as may ask at once.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Worker) -> Result<T>) -> Result<T> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut worker = idle().pop().context("every worker is busy")?;
+        let done = work(&mut worker);
+        idle().push(worker);
+        done
+    }
+
+    /// Measures batches of units.
+    fn measured(
+        &self,
+        subject: &Subject,
+        tasks: &Tasks<'_>,
+        batches: &[Range<u32>],
+    ) -> Result<Vec<Distance>> {
+        let measure = |batch: &Range<u32>| {
+            self.with(|worker| {
+                tasks.measure(batch.clone(), &subject.device, |requests, options| {
+                    anyhow::Ok(worker.generate(requests, options)?)
+                })
+            })
+        };
+        let batches = spread(batches, measure, |_| ());
+        let batches: Vec<Vec<Distance>> = batches.into_iter().collect::<Result<_>>()?;
+        Ok(batches.into_iter().flatten().collect())
+    }
+}
+
+/// Calibrates a class with workers.
+pub(crate) fn calibrate(subject: &Subject, workers: &Workers, tokens: u64) -> Result<Class> {
     let mut calibration = Calibration::default();
     let tasks = tasks(subject, 0);
     let mut begin = 0;
     while calibration.tokens_count() < tokens {
-        let end = begin + BATCH_UNITS;
-        for unit in measured(subject, &tasks, worker, begin..end)? {
-            calibration.add_unit(&unit);
+        let batch = |index: u32| {
+            let begin = begin + index * BATCH_UNITS;
+            begin..begin + BATCH_UNITS
+        };
+        let batches: Vec<Range<u32>> = (0..workers.count).map(batch).collect();
+        let units = workers.measured(subject, &tasks, &batches)?;
+        // Whole batches, and none more than are needed, however many workers there are.
+        for batch in units.chunks(BATCH_UNITS as usize) {
+            if calibration.tokens_count() < tokens {
+                batch.iter().for_each(|unit| calibration.add_unit(unit));
+            }
         }
-        begin = end;
+        begin += workers.count * BATCH_UNITS;
     }
-    Ok(calibration.class(ClassId::new(1), worker.description())?)
+    Ok(calibration.class(ClassId::new(1), &workers.description())?)
 }
 
 /// Measures honest units of other tasks than the class was calibrated on.
 pub(crate) fn honest(
     subject: &Subject,
     class: &Class,
-    worker: &mut Worker,
+    workers: &Workers,
     units: u32,
 ) -> Result<Honest> {
     let mut honest = Honest {
@@ -101,12 +166,10 @@ pub(crate) fn honest(
     let tasks = tasks(subject, 1);
     let mut lifetime = Lifetime::default();
     let batches = (0..units).step_by(BATCH_UNITS as usize);
-    let batches = batches.map(|begin| {
-        let end = units.min(begin + BATCH_UNITS);
-        measured(subject, &tasks, worker, begin..end)
-    });
-    let batches: Vec<Vec<Distance>> = batches.collect::<Result<_>>()?;
-    for unit in batches.into_iter().flatten() {
+    let batches: Vec<Range<u32>> = batches
+        .map(|begin| begin..units.min(begin + BATCH_UNITS))
+        .collect();
+    for unit in workers.measured(subject, &tasks, &batches)? {
         let Distance {
             margins,
             responses,
@@ -145,17 +208,6 @@ fn tasks(subject: &Subject, seed: u32) -> Tasks<'_> {
         checkpoint: subject.checkpoint,
         seed,
     }
-}
-
-fn measured(
-    subject: &Subject,
-    tasks: &Tasks<'_>,
-    worker: &mut Worker,
-    indexes: Range<u32>,
-) -> Result<Vec<Distance>> {
-    tasks.measure(indexes, &subject.device, |requests, options| {
-        anyhow::Ok(worker.generate(requests, options)?)
-    })
 }
 
 /// Measures an adversary's units under a class.
