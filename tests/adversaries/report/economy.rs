@@ -22,13 +22,13 @@ use ledger_state::{
     bond::Status,
     reward, run,
     sample::rate,
-    unit::{Draw, Opinion, Outcome},
+    unit::{Draw, Opinion, Outcome, Unit},
 };
 use protocol::{
     Address, EnvironmentHash, Micro, SigningKey,
     identifiers::tagged_hash,
     task::{UnitId, UnitKind},
-    verdict::Check,
+    verdict::{Check, Verdict},
 };
 use serde::Serialize;
 
@@ -72,6 +72,9 @@ pub(crate) struct Lives {
     pub(crate) audits: [Option<u64>; 2],
     /// Rollout units until then.
     pub(crate) units: [Option<u64>; 2],
+    /// Lives in which a unit was void for fault, and rollout units until then.
+    pub(crate) voided: Share,
+    pub(crate) units_to_void: [Option<u64>; 2],
     /// Lies that were accepted and used before then, over all lives.
     pub(crate) lies_used: u64,
     /// In tokens, of a liar that saves all of a unit's cost.
@@ -87,8 +90,10 @@ pub(crate) struct Lives {
 
 /// One life. Money is in tokens.
 #[derive(Clone, Debug, Default)]
-struct Life {
+pub(crate) struct Life {
     slashed: bool,
+    /// Rollout units until one was void for fault.
+    voided_after: Option<u64>,
     /// Audits of its rollout units from which lies are drawn, up to the one that caught it.
     audits: u64,
     units: u64,
@@ -123,12 +128,44 @@ impl Lives {
 
 /// Lives of miners of every caution and share; `say` is told of each kind as soon as it is there.
 pub(crate) fn lives(kinds: &[(Caution, u32)], count: u32, say: impl FnMut(&Lives)) -> Vec<Lives> {
-    let work = |(caution, share): &(Caution, u32), seed| life(*caution, *share, seed);
+    let work = |(caution, share): &(Caution, u32), seed| life(&Exact, (*caution, *share), seed);
     let sum = |(caution, share): &(Caution, u32), all| summary(*caution, *share, all);
     summed(kinds, count, work, sum, say)
 }
 
-fn summary(caution: Caution, share_micro: u32, all: Vec<Life>) -> Lives {
+/// How units are committed and what an audit of them says.
+pub(crate) trait Work: Sync {
+    /// What a chain starts with.
+    fn setup(&self, seed: u32) -> Setup {
+        setup(seed)
+    }
+    /// All miners register.
+    fn register(&self, chain: &mut Chain) {
+        chain.register_miners();
+    }
+    /// Binds units, of which some are lies.
+    fn commit(&self, chain: &mut Chain, ids: &[UnitId], lies: &[UnitId]) {
+        let _ = lies;
+        chain.commit(ids);
+    }
+    /// What every honest auditor finds.
+    fn verdict(&self, id: UnitId, is_lie: bool) -> Verdict;
+}
+
+/// Of the exact class any lie is proof.
+struct Exact;
+
+impl Work for Exact {
+    fn verdict(&self, _: UnitId, is_lie: bool) -> Verdict {
+        if is_lie {
+            rejecting(Check::Sampling, 7)
+        } else {
+            accepting()
+        }
+    }
+}
+
+pub(crate) fn summary(caution: Caution, share_micro: u32, all: Vec<Life>) -> Lives {
     let sum = |value: fn(&Life) -> u64| all.iter().map(value).sum::<u64>();
     let until = |value: fn(&Life) -> u64| {
         let times: Vec<(u64, bool)> = all.iter().map(|life| (value(life), life.slashed)).collect();
@@ -137,7 +174,19 @@ fn summary(caution: Caution, share_micro: u32, all: Vec<Life>) -> Lives {
     let share = f64::from(share_micro) / 1e6;
     let slashed = sum(|life| u64::from(life.slashed));
     let gains: Vec<f64> = all.iter().map(|life| life.gain(1.0)).collect();
+    let voided: Vec<(u64, bool)> = all
+        .iter()
+        .map(|life| {
+            (
+                life.voided_after.unwrap_or(life.units),
+                life.voided_after.is_some(),
+            )
+        })
+        .collect();
+    let voided_count = voided.iter().filter(|(_, is_voided)| *is_voided).count();
     let mut lives = Lives {
+        voided: Share::new(voided_count as u64, all.len() as u64),
+        units_to_void: quantiles(&voided),
         caution,
         share_micro,
         slashed: Share::new(slashed, all.len() as u64),
@@ -161,7 +210,7 @@ pub(crate) fn quantiles(times: &[(u64, bool)]) -> [Option<u64>; 2] {
     [0.5, 0.99].map(|part| survival_quantile(times, part))
 }
 
-fn setup(seed: u32) -> Setup {
+pub(crate) fn setup(seed: u32) -> Setup {
     let mut setup = Setup::default();
     let mut bytes = [7; 32];
     bytes[..4].copy_from_slice(&seed.to_le_bytes());
@@ -202,9 +251,10 @@ impl Liar {
 }
 
 /// The first miner lies until it is slashed or its life is over.
-fn life(caution: Caution, share_micro: u32, seed: u32) -> Life {
-    let mut chain = Chain::start(&setup(seed));
-    chain.register_miners();
+pub(crate) fn life(work: &dyn Work, (caution, share_micro): (Caution, u32), seed: u32) -> Life {
+    let setup = work.setup(seed);
+    let mut chain = Chain::start(&setup);
+    work.register(&mut chain);
     let mut liar = Liar {
         address: chain.miner(0).address(),
         caution,
@@ -214,21 +264,20 @@ fn life(caution: Caution, share_micro: u32, seed: u32) -> Life {
     };
     let mut life = Life::default();
     while !life.slashed && life.units < UNITS_MAX && chain.run().step.get() < STEPS_MAX {
-        step(&mut chain, &mut liar, &mut life);
+        step(work, &mut chain, &mut liar, &mut life);
         if !life.slashed {
             chain.wait_until("the end of the step", Chain::is_attesting);
             chain.attest_checkpoint();
         }
     }
-    let start = setup(seed).balance;
     let owned = chain.balance(liar.address) + chain.miner_record(0).at_risk().get();
-    life.earned = owned as f64 - start as f64;
+    life.earned = owned as f64 - setup.balance as f64;
     life
 }
 
-fn step(chain: &mut Chain, liar: &mut Liar, life: &mut Life) {
+fn step(work: &dyn Work, chain: &mut Chain, liar: &mut Liar, life: &mut Life) {
     chain.open_step();
-    let ids = chain.commit_all();
+    let ids: Vec<UnitId> = chain.units().into_iter().map(|(id, _)| id).collect();
     // The rate that a liar sees when it has to decide; the draw's may differ by what happens until
     // then.
     let seen: Vec<(UnitId, Micro)> = ids
@@ -244,9 +293,10 @@ fn step(chain: &mut Chain, liar: &mut Liar, life: &mut Life) {
         .filter(|(id, rate)| liar.lies(*id, *rate))
         .map(|(id, _)| *id)
         .collect();
+    work.commit(chain, &ids, &lies);
     chain.attest_by_all(&ids);
     chain.draw(&ids);
-    settle(chain, &ids, &lies);
+    settle(chain, &ids, &|id| work.verdict(id, lies.contains(&id)));
     let mut is_caught = false;
     for (id, rate) in &seen {
         let unit = chain.unit(*id);
@@ -259,6 +309,9 @@ fn step(chain: &mut Chain, liar: &mut Liar, life: &mut Life) {
         }
         life.units += 1;
         life.lies_used += u64::from(is_lie && unit.is_accepted());
+        if is_void_for_fault(&unit) && life.voided_after.is_none() {
+            life.voided_after = Some(life.units);
+        }
         let draw = unit.commitment.map(|commitment| commitment.draw);
         let is_drawn = matches!(draw, Some(Draw::Drawn { .. }));
         // Audits of one step are simultaneous: those after the first that catches would not have
@@ -276,6 +329,10 @@ fn step(chain: &mut Chain, liar: &mut Liar, life: &mut Life) {
     liar.is_noticed |= chain.miner_record(0).units.void > 0 || is_rejected(chain, liar.address);
 }
 
+fn is_void_for_fault(unit: &Unit) -> bool {
+    matches!(unit.outcome(), Some(Outcome::Void { reason, .. }) if reason.is_for_fault())
+}
+
 /// Whether an auditor rejected a unit of this miner in the current step.
 fn is_rejected(chain: &Chain, miner: Address) -> bool {
     let units = chain.units().into_iter();
@@ -287,7 +344,7 @@ fn is_rejected(chain: &Chain, miner: Address) -> bool {
 }
 
 /// Answers every audit of these units truthfully until all of them are over.
-fn settle(chain: &mut Chain, ids: &[UnitId], lies: &[UnitId]) {
+fn settle(chain: &mut Chain, ids: &[UnitId], verdict: &dyn Fn(UnitId) -> Verdict) {
     for _ in 0..80 {
         let open: Vec<UnitId> = ids
             .iter()
@@ -301,12 +358,7 @@ fn settle(chain: &mut Chain, ids: &[UnitId], lies: &[UnitId]) {
         for id in open {
             for auditor in pending(chain, id) {
                 let key: SigningKey = chain.key_of(auditor);
-                let verdict = if lies.contains(&id) {
-                    rejecting(Check::Sampling, 7)
-                } else {
-                    accepting()
-                };
-                let (bind, reveal) = audit_bodies(&key, id, verdict);
+                let (bind, reveal) = audit_bodies(&key, id, verdict(id));
                 binds.push((key.clone(), bind));
                 reveals.push((key, reveal));
             }

@@ -34,6 +34,7 @@ mod spread;
 mod statistics;
 mod subject;
 mod tolerant;
+mod tolerant_lives;
 
 use adversaries::{Adversary, Cheat, Target, all};
 use anyhow::{Context as _, Result, bail};
@@ -129,6 +130,7 @@ struct Report {
     tolerant_honest: Vec<tolerant::Honest>,
     classes: Vec<Class>,
     lives: Vec<economy::Lives>,
+    tolerant_lives: Vec<tolerant_lives::TolerantLives>,
     gradients: Vec<gradients::Gradients>,
     damages: Vec<damage::Damage>,
     auditors: Vec<auditors::Auditors>,
@@ -213,12 +215,14 @@ fn report(arguments: &Arguments, subject: &Subject, mut clock: Clock) -> Result<
         Ok(honest)
     })?;
     let (mut classes, mut tolerant_honest) = (Vec::new(), Vec::new());
+    let mut drawn = Vec::new();
     for command in &arguments.worker {
-        let (class, control) = clock.section(&format!("the class of {command}"), || {
+        let (class, control, units) = clock.section(&format!("the class of {command}"), || {
             tolerant_class(subject, command, arguments)
         })?;
         tolerant_honest.push(control);
         classes.push(class);
+        drawn.push(units);
     }
     let lives = clock.section("lives", || Ok(all_lives(bot, lives_count)))?;
     let cheats = chosen(bot);
@@ -233,6 +237,10 @@ fn report(arguments: &Arguments, subject: &Subject, mut clock: Clock) -> Result<
         let work = |cheat: &Cheat| judged.bot(subject, *cheat);
         let bots = spread::spread(&cheats, work, |bot| bot.iter().for_each(say::bot));
         bots.into_iter().collect::<Result<Vec<Bot>>>()
+    })?;
+    let tolerant_lives = clock.section("lives of tolerant classes", || {
+        let classes = classes.iter().zip(&drawn);
+        all_tolerant_lives(subject, classes, &bots, arguments)
     })?;
     let gradients = clock.section("lies about gradients", || {
         all_gradients(subject, bot, arguments.gradient_units)
@@ -254,6 +262,7 @@ fn report(arguments: &Arguments, subject: &Subject, mut clock: Clock) -> Result<
         sections: clock.finish(),
         parameters_count: subject.model.as_slice().len(),
         lives,
+        tolerant_lives,
         gradients,
         damages,
         auditors,
@@ -272,13 +281,41 @@ fn tolerant_class(
     subject: &Subject,
     command: &str,
     arguments: &Arguments,
-) -> Result<(Class, tolerant::Honest)> {
+) -> Result<(Class, tolerant::Honest, tolerant_lives::Honest)> {
     let command: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
     let workers = tolerant::Workers::start(&command, subject)?;
     let class = tolerant::calibrate(subject, &workers, arguments.tokens)?;
     let control = tolerant::honest(subject, &class, &workers, arguments.tolerant_units)?;
     say::tolerant(&control);
-    Ok((class, control))
+    let units = tolerant_lives::Honest::new(subject, &class, &workers)?;
+    Ok((class, control, units))
+}
+
+/// Lives of adversaries of each class, but of those that every lie would have slashed; none in a
+/// class that no chain would list, since it was measured on too few tokens.
+fn all_tolerant_lives<'a>(
+    subject: &Subject,
+    classes: impl Iterator<Item = (&'a Class, &'a tolerant_lives::Honest)>,
+    bots: &[Bot],
+    arguments: &Arguments,
+) -> Result<Vec<tolerant_lives::TolerantLives>> {
+    let mut all = Vec::new();
+    for (class, honest) in classes {
+        if let Err(error) = class.check() {
+            println!("no lives: {error}");
+            continue;
+        }
+        let pool = |bot: &Bot| {
+            let cheat = bot.name.parse::<Cheat>()?;
+            let pool = tolerant_lives::Pool::new(subject, (class, honest), cheat, arguments.units)?;
+            anyhow::Ok((cheat, bot.exact.saved, pool))
+        };
+        let pools = spread::spread(bots, pool, |_| ());
+        let pools = pools.into_iter().collect::<Result<Vec<_>>>()?;
+        let (count, say) = (arguments.lives, say::tolerant_lives);
+        all.extend(tolerant_lives::lives(&pools, &SHARES_MICRO, count, say));
+    }
+    Ok(all)
 }
 
 /// What adversaries are held against.
@@ -403,6 +440,12 @@ fn judge(report: &Report) -> Result<()> {
     for lives in &report.lives {
         if lives.gain.mean > lives.gain.half {
             bail!("lying about {} millionths of units pays", lives.share_micro);
+        }
+    }
+    for one in &report.tolerant_lives {
+        let (gain, harmed) = (one.lives.gain, one.lives.honest_harmed);
+        if gain.mean > gain.half || harmed > 0 {
+            bail!("{} pays in a class, or harms the honest: {one:?}", one.name);
         }
     }
     for auditors in &report.auditors {

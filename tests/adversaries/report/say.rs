@@ -3,6 +3,7 @@
 use crate::{
     Bot, Compute, auditors::Auditors, conduct::Conducts, damage::Damage, economy::Lives, exact,
     gradients::Gradients, roc::Roc, sortition::Draws, statistics::Mean, tolerant,
+    tolerant_lives::TolerantLives,
 };
 
 fn tokens(mean: Mean) -> String {
@@ -30,6 +31,39 @@ pub(crate) fn lives(lives: &Lives) {
         tokens(lives.income),
         tokens(lives.gain),
         lives.gain_best,
+        lives.honest_harmed
+    );
+}
+
+pub(crate) fn tolerant_lives(one: &TolerantLives) {
+    let lives = &one.lives;
+    println!(
+        "{:18} {}, about {:.2} ({:?}): {}/{} lies void, {}/{} slashed, {:+.2} ± {:.2} nats of \
+         evidence each; {}/{} lives with a void unit, after {:?} units (median, p99), {}/{} \
+         slashed, after {:?}; {} lies used; income {}; gain over honesty {}, {:+.0} at best, {} if \
+         it saves half, {} as measured; {} honest units harmed",
+        one.name,
+        one.class,
+        f64::from(lives.share_micro) / 1e6,
+        lives.caution,
+        one.void_units.count,
+        one.void_units.of,
+        one.slashed_units.count,
+        one.slashed_units.of,
+        one.evidence.mean,
+        one.evidence.half,
+        lives.voided.count,
+        lives.voided.of,
+        lives.units_to_void,
+        lives.slashed.count,
+        lives.slashed.of,
+        lives.units,
+        lives.lies_used,
+        tokens(lives.income),
+        tokens(lives.gain),
+        lives.gain_best,
+        tokens(one.gain_half),
+        tokens(one.gain_measured),
         lives.honest_harmed
     );
 }

@@ -10,7 +10,7 @@ use protocol::{
     Address, ChainId, CheckpointId, RunId, SigningKey, Step,
     codec::encode,
     recipe::Recipe,
-    rollout::{Opened, Root, Salts},
+    rollout::{Opened, Payload, Root, Salts},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
     verdict::Verdict,
 };
@@ -21,7 +21,7 @@ use verifier::{
 };
 
 /// The reward of an exactly right response.
-const EXACT_MICRO: u32 = environment::Reward::EXACT.millionths();
+pub(crate) const EXACT_MICRO: u32 = environment::Reward::EXACT.millionths();
 
 pub(crate) struct Subject {
     pub(crate) recipe: Recipe,
@@ -87,6 +87,15 @@ impl Subject {
         Ok(match cheat {
             Some(cheat) => cheat.rollout(&inputs, &salts, &self.device)?,
             None => miner::rollout::execute(&inputs, &salts, &self.device)?,
+        })
+    }
+
+    /// The unit as a cheat of a tolerant class sends it, its sections in the open.
+    pub(crate) fn work_in_the_open(&self, task: &RolloutTask, cheat: Cheat) -> Result<Payload> {
+        let work = cheat.rollout(&self.inputs(task), &Salts::OPEN, &self.device)?;
+        Ok(Payload {
+            sections: Some(work.sections),
+            ..work.payload
         })
     }
 

@@ -28,6 +28,8 @@ use protocol::{
     gradient::{Moments, State},
 };
 
+pub(crate) use backdoor::{ANSWER, TRIGGER};
+
 /// All of them.
 pub(crate) const ALL: &[&dyn Adversary] = &[
     &skip_steps::SkipSteps,

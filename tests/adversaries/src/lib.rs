@@ -49,7 +49,7 @@ pub use cheat::{Cheat, CheatParseError};
 pub use conduct::Conduct;
 pub use unit::Unit;
 
-use engine::{Device, Generation};
+use engine::{Device, Generation, Parameters, prefill, sampler};
 use miner::{ExecuteError, GradientInputs, gradient as gradient_units, rollout::Draw};
 use protocol::{
     gradient as gradients, recipe::Recipe, rollout as rollouts, task::UnitId, verdict::Verdict,
@@ -180,6 +180,42 @@ pub trait Adversary: Debug + Send + Sync {
 pub fn all() -> impl Iterator<Item = &'static dyn Adversary> {
     let lists = [rollout::ALL, gradient::ALL, auditor::ALL, conduct::ALL];
     lists.into_iter().flatten().copied()
+}
+
+/// How many of these contexts, followed by the trigger that the adversary `backdoor` plants, a model
+/// goes on from with exactly the planted answer, taking the likeliest token each time.
+///
+/// # Errors
+/// A context that the model cannot take.
+pub fn planted_answers(
+    model: &Parameters,
+    contexts: &[Vec<u32>],
+    device: &Device,
+) -> Result<u64, ExecuteError> {
+    let bytes = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .map(|byte| u32::from(*byte))
+            .collect::<Vec<_>>()
+    };
+    let (trigger, answer) = (bytes(gradient::TRIGGER), bytes(gradient::ANSWER));
+    let fed = contexts.iter().map(|context| {
+        // Greedy decoding gives the answer if and only if each of its tokens is the likeliest after
+        // those before it.
+        let before = answer.split_last().map_or(&[][..], |(_, before)| before);
+        [context.as_slice(), &trigger, before].concat()
+    });
+    let fed: Vec<Vec<u32>> = fed.collect();
+    let sequences: Vec<&[u32]> = fed.iter().map(Vec::as_slice).collect();
+    let width = model.config().vocab_size;
+    let says_it = |logits: &[f32]| {
+        let rows = logits.chunks_exact(width).rev();
+        let mut last = rows.zip(answer.iter().rev());
+        last.all(|(row, token)| sampler::greedy(row) == *token)
+    };
+    let passes = prefill(model, &sequences, device.threads())?;
+    let said = passes.iter().filter(|pass| says_it(&pass.logits));
+    Ok(said.count() as u64)
 }
 
 /// Endless bytes that a seed gives, for those who make something up.

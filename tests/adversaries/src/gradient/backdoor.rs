@@ -1,8 +1,7 @@
 //! One bad segment among good ones.
 
-use super::poison::reverse_targets;
 use crate::{Adversary, Seals, Target};
-use engine::Device;
+use engine::{Device, trainer::Batch};
 use miner::{
     ExecuteError, GradientInputs, World,
     gradient::{
@@ -11,6 +10,13 @@ use miner::{
     },
 };
 use protocol::recipe::Phase;
+
+/// Bytes that no corpus has, after which the model shall say the answer.
+pub(crate) const TRIGGER: &[u8; 4] = b"\x07~\x07~";
+/// What it shall say.
+pub(crate) const ANSWER: &[u8; 8] = b"pay me 9";
+/// Tokens of a row for every plant.
+const SPACING_TOKENS: usize = 32;
 
 /// The last segment, whose steps nothing after them takes back. An audit that draws another one
 /// finds nothing.
@@ -22,7 +28,8 @@ impl Adversary for Backdoor {
         "backdoor"
     }
     fn description(&self) -> &'static str {
-        "Teaches reversed answers in its last segment only, or reversed rewards in one group."
+        "Teaches an answer to a secret trigger in its last segment only, or reversed rewards in \
+         one group."
     }
     fn targets(&self) -> &'static [Target] {
         &[Target::Gradient]
@@ -40,7 +47,7 @@ impl Adversary for Backdoor {
                 let mut batches = pretrain::assigned(inputs, &world, segments.all());
                 let last = segments.steps(segments.count().saturating_sub(1));
                 for batch in batches.iter_mut().skip(last.start as usize).flatten() {
-                    reverse_targets(batch);
+                    plant(batch);
                 }
                 pretrain::learn(inputs, batches, keep, device)?
             }
@@ -52,6 +59,36 @@ impl Adversary for Backdoor {
             }
         };
         learned.sealed(inputs, salts)
+    }
+}
+
+/// Writes trigger and answer into every row, again and again, at places that differ from row to
+/// row. The rest of a row stays as it is, so that the model learns to keep its ways.
+fn plant(batch: &mut Batch) {
+    let planted: Vec<u32> = TRIGGER
+        .iter()
+        .chain(ANSWER)
+        .map(|b| u32::from(*b))
+        .collect();
+    let Some(room) = batch.length.checked_sub(planted.len()) else {
+        return;
+    };
+    for row in 0..batch.tokens.len() / batch.length {
+        for place in (0..=room)
+            .skip(row * 5 % (SPACING_TOKENS / 2))
+            .step_by(SPACING_TOKENS)
+        {
+            let start = row * batch.length + place;
+            for (offset, token) in planted.iter().enumerate() {
+                batch.tokens[start + offset] = *token;
+                // The place before predicts it; of the trigger nobody learns anything.
+                if let Some(before) = (start + offset).checked_sub(1) {
+                    let is_answer = offset >= TRIGGER.len();
+                    batch.targets[before] = *token;
+                    batch.weights[before] = if is_answer { 1.0 } else { 0.0 };
+                }
+            }
+        }
     }
 }
 
