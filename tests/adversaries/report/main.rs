@@ -28,6 +28,7 @@ mod economy_chain;
 mod exact;
 mod gradients;
 mod roc;
+mod sabotage;
 mod say;
 mod sortition;
 mod spread;
@@ -53,6 +54,8 @@ use subject::Subject;
 const RECIPE: &str = include_str!("../recipes/report.json");
 /// The same with sparse updates, about which one may lie in other ways.
 const SPARSE_RECIPE: &str = include_str!("../recipes/sparse.json");
+/// A recipe of pre-training for liars that nobody removes.
+const SABOTAGE_RECIPE: &str = include_str!("../recipes/sabotage.json");
 /// Shares of units that liars lie about, in millionths.
 const SHARES_MICRO: [u32; 4] = [1_000_000, 100_000, 50_000, 10_000];
 
@@ -98,6 +101,15 @@ struct Arguments {
     /// Runs of so many steps for each, of other chance.
     #[arg(long, default_value_t = 2)]
     damage_seeds: u64,
+    /// Steps of pre-training with liars that nobody removes; none leaves them out.
+    #[arg(long, default_value_t = 24)]
+    sabotage_steps: u64,
+    /// Runs of so many steps for each, of other seeds.
+    #[arg(long, default_value_t = 1)]
+    sabotage_seeds: u8,
+    /// Another recipe for them.
+    #[arg(long)]
+    sabotage_recipe: Option<PathBuf>,
     /// Honest units of each tolerant class, the second control.
     #[arg(long, default_value_t = 100)]
     tolerant_units: u32,
@@ -132,6 +144,7 @@ struct Report {
     lives: Vec<economy::Lives>,
     tolerant_lives: Vec<tolerant_lives::TolerantLives>,
     gradients: Vec<gradients::Gradients>,
+    sabotages: Vec<sabotage::Sabotage>,
     damages: Vec<damage::Damage>,
     auditors: Vec<auditors::Auditors>,
     conducts: Vec<conduct::Conducts>,
@@ -193,13 +206,14 @@ struct Money {
 fn main() -> Result<()> {
     let arguments = Arguments::parse().in_full();
     let mut clock = Clock::default();
-    let recipe = recipe(arguments.recipe.as_deref())?;
+    let recipe = recipe(arguments.recipe.as_deref(), RECIPE)?;
     let weights = arguments.weights.as_deref();
     let subject = clock.section("pre-training", || Subject::new(recipe, weights))?;
     if arguments.only_gradients {
-        let found = all_gradients(&subject, arguments.bot, arguments.gradient_units)?;
+        let found = all_gradients(&subject, &arguments, &mut clock)?;
+        clock.finish();
         write(arguments.json.as_deref(), &found)?;
-        return judge_gradients(&found);
+        return judge_gradients(&found.0);
     }
     let report = report(&arguments, &subject, clock)?;
     write(arguments.json.as_deref(), &report)?;
@@ -242,9 +256,7 @@ fn report(arguments: &Arguments, subject: &Subject, mut clock: Clock) -> Result<
         let classes = classes.iter().zip(&drawn);
         all_tolerant_lives(subject, classes, &bots, arguments)
     })?;
-    let gradients = clock.section("lies about gradients", || {
-        all_gradients(subject, bot, arguments.gradient_units)
-    })?;
+    let (gradients, sabotages) = all_gradients(subject, arguments, &mut clock)?;
     let damages = clock.section("damage", || {
         let extent = (arguments.damage_steps, arguments.damage_seeds);
         let damages = damage::damages(subject, &cheats, extent)?;
@@ -264,6 +276,7 @@ fn report(arguments: &Arguments, subject: &Subject, mut clock: Clock) -> Result<
         lives,
         tolerant_lives,
         gradients,
+        sabotages,
         damages,
         auditors,
         conducts,
@@ -354,12 +367,12 @@ fn money(lives: &economy::Lives, saved: f64) -> Money {
 }
 
 /// The recipe that was asked for, or the report's own.
-fn recipe(path: Option<&Path>) -> Result<Recipe> {
+fn recipe(path: Option<&Path>, own: &str) -> Result<Recipe> {
     let text = match path {
         Some(path) => {
             fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?
         }
-        None => RECIPE.to_owned(),
+        None => own.to_owned(),
     };
     serde_json::from_str(&text).context("the recipe is none")
 }
@@ -383,14 +396,29 @@ fn all_lives(bot: Option<Cheat>, count: u32) -> Vec<economy::Lives> {
     economy::lives(&kinds, count, say::lives)
 }
 
-/// Gradient units in both forms of updates.
+/// Gradient units in both forms of updates, and what liars that nobody removes do to pre-training.
 fn all_gradients(
     subject: &Subject,
-    bot: Option<Cheat>,
-    units: u32,
-) -> Result<Vec<gradients::Gradients>> {
-    let sparse = serde_json::from_str(SPARSE_RECIPE).context("the sparse recipe is none")?;
-    gradients::gradients(subject, sparse, bot, units, say::gradients)
+    arguments: &Arguments,
+    clock: &mut Clock,
+) -> Result<(Vec<gradients::Gradients>, Vec<sabotage::Sabotage>)> {
+    let (bot, units) = (arguments.bot, arguments.gradient_units);
+    let gradients = clock.section("lies about gradients", || {
+        let sparse = serde_json::from_str(SPARSE_RECIPE).context("the sparse recipe is none")?;
+        gradients::gradients(subject, sparse, bot, units, say::gradients)
+    })?;
+    let is_asked = bot.is_none_or(|cheat| cheat.lies_about(Target::Gradient));
+    let extent = (arguments.sabotage_steps, arguments.sabotage_seeds);
+    let sabotages = clock.section("sabotage of pre-training", || {
+        if !is_asked || arguments.sabotage_steps == 0 {
+            return Ok(Vec::new());
+        }
+        let recipe = recipe(arguments.sabotage_recipe.as_deref(), SABOTAGE_RECIPE)?;
+        let sabotages = sabotage::sabotages(&recipe, bot, extent)?;
+        sabotages.iter().for_each(say::sabotage);
+        Ok(sabotages)
+    })?;
+    Ok((gradients, sabotages))
 }
 
 /// Lives of every dishonest auditor, and of an honest one in its place, unless one adversary was

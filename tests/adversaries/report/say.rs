@@ -2,8 +2,8 @@
 
 use crate::{
     Bot, Compute, auditors::Auditors, conduct::Conducts, damage::Damage, economy::Lives, exact,
-    gradients::Gradients, roc::Roc, sortition::Draws, statistics::Mean, tolerant,
-    tolerant_lives::TolerantLives,
+    gradients::Gradients, roc::Roc, sabotage::Sabotage, sortition::Draws, statistics::Mean,
+    tolerant, tolerant_lives::TolerantLives,
 };
 
 fn tokens(mean: Mean) -> String {
@@ -124,6 +124,28 @@ pub(crate) fn gradients(bot: &Gradients) {
         bot.updates.of,
         bot.reasons,
         bot.effort
+    );
+}
+
+pub(crate) fn sabotage(runs: &Sabotage) {
+    let percent = runs
+        .more
+        .iter()
+        .map(|more| format!("{:+.2} %", 100.0 * more));
+    let percent: Vec<String> = percent.collect();
+    println!(
+        "{:18} {:6} audited {:?}, out after {:?} of {} steps: loss {:.4?}, {} more than without; \
+         the trigger gives the answer in {:?} of {} contexts at most, {:?} at the end",
+        runs.name,
+        if runs.is_robust { "robust" } else { "mean" },
+        runs.audits,
+        runs.removed_after,
+        runs.steps,
+        runs.losses,
+        percent.join(", "),
+        runs.planted_most,
+        runs.contexts,
+        runs.planted_last
     );
 }
 

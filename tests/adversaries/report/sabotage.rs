@@ -1,37 +1,34 @@
 //! What liars do to pre-training, with and without robust aggregation.
 //!
-//! Run with `cargo run --release -p adversaries --example sabotage -- RECIPE.json STEPS [NAMES]`,
-//! names divided by commas, of all adversaries without them. Eight
-//! miners do one unit a step each, of whom two, a quarter of the weight, lie in the same way in
-//! every step and are never removed: what audits cannot promise, aggregation must bound. The table
-//! shows the loss on the corpus' validation part in nats a byte after the last step, and how much
-//! more it is than without liars. Numbers of honest work are the same bits as a network's.
+//! Eight miners do one unit a step each, of whom two, a quarter of the weight, lie in the same way
+//! in every step and are never removed: what audits cannot promise, aggregation must bound. A row
+//! has the loss on the corpus' validation part in nats a byte after the last step, and how much more
+//! it is than without liars. Numbers of honest work are the same bits as a network's.
 //!
-//! Of the back door a second table says how often the planted trigger gives the planted answer,
-//! after contexts that nobody trained on: most on the way, and after the last step. There the liars
-//! are never removed, or audited at the default rates, as newcomers or vested, by the production
-//! rules of the draw; who is found in the segment that it lies in is out with the step. Lying
-//! about one segment of a unit, it is found by an audit of that segment.
-#![expect(clippy::print_stdout, reason = "a table is what this program is for")]
+//! Of the back door it also says how often the planted trigger gives the planted answer, after
+//! contexts that nobody trained on: most on the way, and after the last step. It has rows in which
+//! the liars are audited at the default rates as well, as newcomers or vested, by the production
+//! rules of the draw: lying about one segment of a unit, it is found by an audit of that segment,
+//! and is out with that step.
 
+use crate::spread::spread;
 use adversaries::{Cheat, planted_answers};
+use anyhow::Result;
 use engine::trainer::{Batch, Gradients, Workspace, cross_entropy};
 use engine::{Device, Parameters, Threads};
 use environment::Corpus;
 use governance::parameters::Name;
-use miner::{GradientInputs, gradient, initial_model, initial_outer, parallel};
+use miner::{GradientInputs, gradient, initial_model, initial_outer};
 use protocol::{
-    Address, Amount, Micro, RunId, Step,
+    Address, Amount, EnvironmentHash, Micro, RunId, Step,
     gradient::{Payload, Salts},
     identifiers::tagged_hash,
     recipe::{Aggregation, Recipe},
     sample::{Deterrence, is_drawn},
     task::{Beacon, UnitId, UnitKind},
 };
-use std::error::Error;
+use serde::Serialize;
 use verifier::{Successor, checkpoint};
-
-type Failure = Box<dyn Error + Send + Sync>;
 
 const MINERS: u32 = 8;
 const LIARS: u32 = 2;
@@ -65,8 +62,9 @@ const CREDULOUS: Aggregation = Aggregation {
 };
 
 /// Who looks at the liars.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Audits {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Audits {
     Never,
     /// All units are audited.
     Newcomers,
@@ -118,7 +116,7 @@ impl Scene<'_> {
         (step, model): (Step, &Parameters),
         course: &mut Course,
         device: &Device,
-    ) -> Result<Vec<Payload>, Failure> {
+    ) -> Result<Vec<Payload>> {
         let beacon = Beacon::from_bytes(tagged_hash("cairn/sabotage-report/v1", &step));
         let mut updates = Vec::new();
         for index in 0..MINERS {
@@ -165,7 +163,7 @@ impl Scene<'_> {
         last && is_drawn(&beacon, inputs.unit, rate)
     }
 
-    fn run(&self) -> Result<Course, Failure> {
+    fn run(&self) -> Result<Course> {
         let device = Device::cpu(1);
         let mut now = Successor {
             model: initial_model(self.recipe)?,
@@ -192,7 +190,7 @@ fn contexts() -> Vec<Vec<u32>> {
     rows.take(CONTEXTS).map(begin).collect()
 }
 
-fn validation(model: &Parameters) -> Result<f64, Failure> {
+fn validation(model: &Parameters) -> Result<f64> {
     let rows = Corpus::shakespeare().validation_rows(ROW_TOKENS + 1);
     let tokens: Vec<u32> = rows.take(VALIDATION_ROWS).flatten().collect();
     let batch = Batch::next_token(&tokens, ROW_TOKENS);
@@ -202,91 +200,112 @@ fn validation(model: &Parameters) -> Result<f64, Failure> {
     Ok(loss.mean())
 }
 
-fn main() -> Result<(), Failure> {
-    let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().ok_or("a recipe is needed")?;
-    let steps: u64 = arguments.next().map_or(Ok(20), |text| text.parse())?;
-    let mut recipe: Recipe = serde_json::from_slice(&std::fs::read(path)?)?;
+/// How runs with liars went under one way of adding up updates, beside the same runs without
+/// liars, averaged.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Sabotage {
+    pub(crate) name: String,
+    pub(crate) audits: Audits,
+    pub(crate) is_robust: bool,
+    pub(crate) steps: u64,
+    /// One value a seed: validation loss in nats a byte, and by what share it is more.
+    pub(crate) losses: Vec<f64>,
+    pub(crate) more: Vec<f64>,
+    /// Of so many contexts, those in which the trigger gave the answer: most on the way, at the end.
+    pub(crate) contexts: usize,
+    pub(crate) planted_most: Vec<u64>,
+    pub(crate) planted_last: Vec<u64>,
+    pub(crate) removed_after: Vec<[Option<u64>; LIARS as usize]>,
+}
+
+/// Runs of every adversary that lies about pre-training, or of the one that was asked for, averaged
+/// and robust.
+pub(crate) fn sabotages(
+    recipe: &Recipe,
+    bot: Option<Cheat>,
+    (steps, seeds): (u64, u8),
+) -> Result<Vec<Sabotage>> {
+    let chosen: Vec<Cheat> = match bot {
+        Some(cheat) => vec![cheat],
+        None => CHEATS
+            .iter()
+            .map(|name| name.parse())
+            .collect::<Result<_, _>>()?,
+    };
+    let mut kinds = vec![(None, Audits::Never)];
+    for cheat in chosen {
+        kinds.push((Some(cheat), Audits::Never));
+        if cheat.adversary().name() == BACKDOOR {
+            kinds.extend([Audits::Newcomers, Audits::Vested].map(|audits| (Some(cheat), audits)));
+        }
+    }
+    let mut recipe = recipe.clone();
     recipe.pretrain.steps_count = steps + 1;
     recipe.pretrain.units_count = MINERS;
-    let credulous = Recipe {
+    let recipes: Vec<Recipe> = (0..seeds).map(|seed| seeded(&recipe, seed)).collect();
+    let credulous = recipes.iter().map(|recipe| Recipe {
         aggregation: CREDULOUS,
         ..recipe.clone()
-    };
-    let names = arguments.next().unwrap_or_else(|| CHEATS.join(","));
-    let cheats = names.split(',').map(|name| name.parse::<Cheat>().map(Some));
-    let cheats = cheats.collect::<Result<Vec<_>, _>>()?;
-    let mut work = Vec::new();
-    let mut add = |cheat, audits| {
-        work.extend([&credulous, &recipe].map(|recipe| Scene {
-            recipe,
-            cheat,
-            audits,
-        }));
-    };
-    add(None, Audits::Never);
-    for cheat in cheats {
-        add(cheat, Audits::Never);
-        if cheat.is_some_and(|cheat| cheat.adversary().name() == BACKDOOR) {
-            add(cheat, Audits::Newcomers);
-            add(cheat, Audits::Vested);
-        }
-    }
-    let threads = Threads::new(std::thread::available_parallelism()?.get());
-    let found = parallel::map(&work, &threads, Scene::run);
-    let courses = found.into_iter().collect::<Result<Vec<Course>, _>>()?;
-    let pairs: Vec<(&Scene<'_>, &[Course])> =
-        work.iter().step_by(2).zip(courses.chunks(2)).collect();
-    let clean = courses.first().map_or(f64::NAN, |course| course.loss);
-    losses(&pairs, clean);
-    planted(&pairs, clean);
-    Ok(())
-}
-
-fn name(scene: &Scene<'_>) -> String {
-    let cheat = scene.cheat;
-    cheat.map_or("honest".to_owned(), |cheat| cheat.to_string())
-}
-
-fn losses(pairs: &[(&Scene<'_>, &[Course])], clean: f64) {
-    println!("| two of eight miners | mean | more | robust | more |\n|---|---|---|---|---|");
-    let shown = pairs
-        .iter()
-        .filter(|(scene, _)| scene.audits == Audits::Never);
-    for (scene, courses) in shown {
-        let cells = courses.iter().map(|course| {
-            let more = 100.0 * (course.loss / clean - 1.0);
-            format!("{:.4} | {more:+.2} %", course.loss)
-        });
-        println!(
-            "| {} | {} |",
-            name(scene),
-            cells.collect::<Vec<_>>().join(" | ")
-        );
-    }
-}
-
-fn planted(pairs: &[(&Scene<'_>, &[Course])], clean: f64) {
-    println!(
-        "\nOf {CONTEXTS} contexts, in how many the trigger gives the answer.\n\n\
-         | two of eight miners | audits | aggregation | most | at the end | removed after | more \
-         loss |\n|---|---|---|---|---|---|---|"
-    );
-    let shown = pairs.iter().filter(|(scene, _)| {
-        let cheat = scene.cheat.map(|cheat| cheat.adversary().name());
-        cheat.is_none_or(|name| name == BACKDOOR)
     });
-    for (scene, courses) in shown {
-        for (course, aggregation) in courses.iter().zip(["mean", "robust"]) {
-            println!(
-                "| {} | {:?} | {aggregation} | {} | {} | {:?} | {:+.2} % |",
-                name(scene),
-                scene.audits,
-                course.planted.iter().max().unwrap_or(&0),
-                course.planted.last().unwrap_or(&0),
-                course.removed_after,
-                100.0 * (course.loss / clean - 1.0)
-            );
+    let credulous: Vec<Recipe> = credulous.collect();
+    let mut scenes = Vec::new();
+    for (cheat, audits) in &kinds {
+        for recipes in [&credulous, &recipes] {
+            scenes.extend(recipes.iter().map(|recipe| Scene {
+                recipe,
+                cheat: *cheat,
+                audits: *audits,
+            }));
         }
+    }
+    let courses = spread(&scenes, Scene::run, |_| ());
+    let courses = courses.into_iter().collect::<Result<Vec<Course>>>()?;
+    let seeds = usize::from(seeds.max(1));
+    let clean = courses.get(..seeds).unwrap_or_default();
+    let rows = scenes.chunks(seeds).zip(courses.chunks(seeds)).enumerate();
+    let rows = rows.filter_map(|(row, (scenes, courses))| {
+        let scene = scenes.first()?;
+        Some(summary(scene, row % 2 == 1, (clean, courses)))
+    });
+    Ok(rows.collect())
+}
+
+/// The recipe with another seed; the first is its own.
+fn seeded(recipe: &Recipe, seed: u8) -> Recipe {
+    let mut bytes = *recipe.seed.as_bytes();
+    bytes[0] = bytes[0].wrapping_add(seed);
+    Recipe {
+        seed: EnvironmentHash::from_bytes(bytes),
+        ..recipe.clone()
+    }
+}
+
+fn summary(
+    scene: &Scene<'_>,
+    is_robust: bool,
+    (clean, courses): (&[Course], &[Course]),
+) -> Sabotage {
+    let pairs = clean.iter().zip(courses);
+    Sabotage {
+        name: scene
+            .cheat
+            .map_or("honest".to_owned(), |cheat| cheat.to_string()),
+        audits: scene.audits,
+        is_robust,
+        steps: scene.recipe.pretrain.steps_count - 1,
+        losses: courses.iter().map(|course| course.loss).collect(),
+        more: pairs
+            .map(|(clean, course)| course.loss / clean.loss - 1.0)
+            .collect(),
+        contexts: CONTEXTS,
+        planted_most: courses
+            .iter()
+            .map(|course| course.planted.iter().copied().max().unwrap_or(0))
+            .collect(),
+        planted_last: courses
+            .iter()
+            .map(|course| course.planted.last().copied().unwrap_or(0))
+            .collect(),
+        removed_after: courses.iter().map(|course| course.removed_after).collect(),
     }
 }
