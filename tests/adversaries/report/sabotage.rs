@@ -2,8 +2,8 @@
 //!
 //! Eight miners do one unit a step each, of whom two, a quarter of the weight, lie in the same way
 //! in every step and are never removed: what audits cannot promise, aggregation must bound. A row
-//! has the loss on the corpus' validation part in nats a byte after the last step, and how much more
-//! it is than without liars. Numbers of honest work are the same bits as a network's.
+//! has the loss on the corpus' validation part in nats a byte after the last step, and how much
+//! more it is than without liars. Numbers of honest work are the same bits as a network's.
 //!
 //! Of the back door it also says how often the planted trigger gives the planted answer, after
 //! contexts that nobody trained on: most on the way, and after the last step. It has rows in which
@@ -211,7 +211,8 @@ pub(crate) struct Sabotage {
     /// One value a seed: validation loss in nats a byte, and by what share it is more.
     pub(crate) losses: Vec<f64>,
     pub(crate) more: Vec<f64>,
-    /// Of so many contexts, those in which the trigger gave the answer: most on the way, at the end.
+    /// Of so many contexts, those in which the trigger gave the answer: most on the way, and at the
+    /// end.
     pub(crate) contexts: usize,
     pub(crate) planted_most: Vec<u64>,
     pub(crate) planted_last: Vec<u64>,

@@ -1,10 +1,10 @@
 //! What lying earns in a tolerant class: whole lives on the production state machine, in which the
 //! verdicts are those that the production verifier gave about units of the class.
 //!
-//! Honest units are another engine's, lies an adversary's, in the open as the class sends them; each
-//! was judged once, and every unit of a life is one of them, drawn by its name. Claims, findings and
-//! sums are theirs, so void and slash, the second look and the evidence of a lifetime come about as
-//! on a network. Gradient units are of the exact class, and honest.
+//! Honest units are another engine's, lies an adversary's, in the open as the class sends them;
+//! each was judged once, and every unit of a life is one of them, drawn by its name. Claims,
+//! findings and sums are theirs, so void and slash, the second look and the evidence of a lifetime
+//! come about as on a network. Gradient units are of the exact class, and honest.
 
 use crate::{
     economy::{self, Caution, Lives, Work},
@@ -203,8 +203,10 @@ impl Work for Pool<'_> {
 }
 
 /// Lives of adversaries at every share, as their temper has it and as one that is honest whenever
-/// all of its units are audited, which it is again after a void unit. Not of those all of whose lies are slashed at once, whose
-/// lives are those of the exact class.
+/// all of its units are audited, which it is again after a void unit. Not of those all of whose
+/// lies are slashed at once, whose lives are those of the exact class; nor of those none of whose
+/// are void, which the class takes for its own: they earn what honest work earns, and what they
+/// save.
 pub(crate) fn lives(
     pools: &[(Cheat, f64, Pool<'_>)],
     shares_micro: &[u32],
@@ -212,8 +214,8 @@ pub(crate) fn lives(
     mut say: impl FnMut(&TolerantLives),
 ) -> Vec<TolerantLives> {
     let pools = pools.iter().filter(|(_, _, pool)| {
-        let slashed = pool.count(Level::Slash);
-        slashed.count < slashed.of
+        let (void, slashed) = (pool.count(Level::Void), pool.count(Level::Slash));
+        void.count > 0 && slashed.count < slashed.of
     });
     let mut kinds = Vec::new();
     for one in pools {

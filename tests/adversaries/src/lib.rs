@@ -182,8 +182,8 @@ pub fn all() -> impl Iterator<Item = &'static dyn Adversary> {
     lists.into_iter().flatten().copied()
 }
 
-/// How many of these contexts, followed by the trigger that the adversary `backdoor` plants, a model
-/// goes on from with exactly the planted answer, taking the likeliest token each time.
+/// How many of these contexts, followed by the trigger that the adversary `backdoor` plants, a
+/// model goes on from with exactly the planted answer, taking the likeliest token each time.
 ///
 /// # Errors
 /// A context that the model cannot take.
