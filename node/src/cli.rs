@@ -4,7 +4,7 @@ use crate::{
     calibrate, ceremony, checkpoint, devnet, export, gov, joining, keeping, mining, model, plot,
     prove, query, replay,
     rpc::{client::Client, fees::Limits},
-    signing, stake, syncing,
+    signer, signing, stake, syncing,
     validator::{self, Role},
     wallet,
 };
@@ -48,6 +48,8 @@ enum Command {
     Genesis(ceremony::Command),
     /// Run a validator: order blocks, keep data, audit.
     Validator(ValidatorArguments),
+    /// Hold a validator's key and sign for it, in a process of its own.
+    Signer(signer::serve::Arguments),
     /// Run a verifier: audit what the network draws, with a bond and for pay.
     Verifier(VerifierArguments),
     /// Run a miner: compute what the network asks for, and be paid.
@@ -415,6 +417,10 @@ impl Arguments {
                 let cheat = arguments.cheat.and_then(|choice| choice.0);
                 let home = arguments.home.context("--home is missing")?;
                 validator::run(&home, Role::Validator, cheat, &arguments.sync).await
+            }
+            Command::Signer(arguments) => {
+                crate::shutdown::follow_parent(arguments.end_with_parent)?;
+                signer::serve::run(&arguments).await
             }
             Command::Verifier(arguments) => {
                 crate::shutdown::follow_parent(arguments.end_with_parent)?;

@@ -63,6 +63,29 @@ pub async fn watch(home: &Home, config: &Config, chain: &Arc<Chain>) -> Result<b
     ended
 }
 
+/// Follows the chain without a vote until this is over. Whether to go on.
+///
+/// # Errors
+/// When the engine cannot start or stops by itself.
+pub async fn follow(
+    home: &Home,
+    config: &Config,
+    chain: &Arc<Chain>,
+    until: impl Future<Output = Result<bool>>,
+) -> Result<bool> {
+    let folder = home.join("watch");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    let engine = observer(config, chain, &folder).await?;
+    let ended = tokio::select! {
+        goes_on = until => goes_on,
+        ended = engine.stopped() => ended.context("consensus stopped").map(|()| true),
+    };
+    engine.shutdown().await?;
+    ended
+}
+
 /// An engine that votes for nobody: its key is new, and no validator's.
 async fn observer(
     config: &Config,

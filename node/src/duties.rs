@@ -26,6 +26,7 @@ use adversaries::Cheat;
 use anyhow::{Context as _, Result};
 use disputing::Retaken;
 use engine::{trace::Trace, trainer::file};
+use ledger_consensus::signer::{Signer, Status};
 use ledger_state::{
     View, account,
     opening::may_reveal,
@@ -37,13 +38,13 @@ use ledger_state::{
 };
 use part::Part;
 use protocol::{
-    Address, BlobId, CheckpointId, Height, RunId, SigningKey, Step,
+    Address, BlobId, CheckpointId, Height, RunId, Step,
     checkpoint::Checkpoint,
     codec::BoundedVec,
     gradient,
     task::{Beacon, UnitId, UnitKind},
     transaction::{ATTESTED_UNITS_COUNT_MAX, Body, Transaction},
-    vrf::{Output, Proof},
+    vrf::{self, Output, Proof},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -124,7 +125,8 @@ pub struct Duties {
     cheat: Option<Cheat>,
     /// The highest version of the protocol that this program speaks.
     ready_for: u32,
-    key: SigningKey,
+    vrf: vrf::Public,
+    signer: Arc<dyn Signer>,
     outbox: Outbox,
     running: BTreeSet<Job>,
     failures: BTreeMap<Job, Height>,
@@ -143,25 +145,26 @@ pub struct Duties {
 }
 
 impl Duties {
-    /// The duties of the validator with this key, and the queue of finished jobs to feed back.
+    /// The duties of the validator that this signer signs for, and the queue of finished jobs to feed back.
     #[must_use]
     pub fn new(
         chain: Arc<Chain>,
         bench: Arc<Workbench>,
-        key: SigningKey,
+        (outbox, signer, status): (Outbox, Arc<dyn Signer>, &Status),
         (role, ready_for): (Role, u32),
         cheat: Option<Cheat>,
     ) -> (Self, FinishedJobs) {
         let (finished, receiver) = mpsc::channel(256);
         let duties = Self {
-            operator: key.address(),
+            operator: status.operator,
             role,
             cheat,
             ready_for,
-            outbox: Outbox::new(key.clone(), chain.id()),
+            outbox,
             chain,
             bench,
-            key,
+            vrf: status.vrf,
+            signer,
             running: BTreeSet::new(),
             failures: BTreeMap::new(),
             canonical: BTreeMap::new(),
@@ -225,7 +228,7 @@ impl Duties {
     }
     /// Reads what is expected, starts jobs, signs what is ready.
     fn act(&mut self) {
-        let (operator, vrf, role) = (self.operator, self.key.vrf().public(), self.role);
+        let (operator, vrf, role) = (self.operator, self.vrf, self.role);
         let (height, nonce, expected) = self.chain.view(|view| {
             let nonce = account::account(view, operator).nonce;
             let mut expected = expected(view, operator);

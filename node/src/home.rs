@@ -5,6 +5,7 @@
 //! genesis.json   what the chain started from; its hash is the chain's identity
 //! operator.key   hot key: signs blocks, attestations, audits, commitments
 //! holder.key     cold key: owns stake, votes (validators only)
+//! network.key    network identity, where a signer in a process of its own has operator.key
 //! store/         blocks and state      wal/    consensus in flight
 //! blobs/         rollouts, gradients, checkpoints
 //! ```
@@ -62,6 +63,8 @@ pub struct Config {
     /// Blocks that a validator watches before it signs again, for another process with its key
     /// (3 as is nothing); 0 for none.
     pub watch_blocks: Option<u64>,
+    /// Where a validator's key is, if not in its home: `unix:PATH`, the socket of `cairn signer`.
+    pub signer: String,
     /// Another engine that draws a miner's rollouts: a command.
     pub worker: Vec<String>,
     /// The class of that engine, by name or number; nothing for the exact one.

@@ -42,6 +42,7 @@ pub mod query;
 pub mod replay;
 pub mod rpc;
 pub mod shutdown;
+pub mod signer;
 pub mod signing;
 pub mod snapshots;
 pub mod stake;

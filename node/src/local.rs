@@ -2,13 +2,14 @@
 
 pub mod timeline;
 
+use crate::signer::remote::RemoteSigner;
 use network::Traffic;
 use protocol::{Micro, task::UnitKind};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -23,6 +24,7 @@ pub struct Local {
     spent: Mutex<BTreeMap<Work, Spent>>,
     timeline: Timeline,
     traffic: OnceLock<Traffic>,
+    signer: OnceLock<Arc<RemoteSigner>>,
 }
 
 /// What was spent on one sort of work.
@@ -144,6 +146,16 @@ impl Local {
     pub fn count_traffic(&self, traffic: Traffic) {
         // Only the first one is reported: a process has one network.
         drop(self.traffic.set(traffic));
+    }
+    /// Reports from now on how it stands with this signer.
+    pub fn watch_signer(&self, signer: Arc<RemoteSigner>) {
+        // A process has one.
+        drop(self.signer.set(signer));
+    }
+    /// The signer in another process, if there is one.
+    #[must_use]
+    pub fn signer(&self) -> Option<&RemoteSigner> {
+        self.signer.get().map(AsRef::as_ref)
     }
     /// Notes that it is busy until what is returned is dropped.
     pub fn busy(&self, activity: Activity) -> Busy<'_> {

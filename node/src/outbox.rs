@@ -5,10 +5,12 @@
 //! a block after some blocks is given up together with everything after it, and whatever is still
 //! wanted is signed anew from the account's nonce. So nothing depends on a message arriving.
 
+use ledger_consensus::signer::{Request, Signer};
 use protocol::{
-    ChainId, Height, Nonce, SigningKey,
+    Address, ChainId, Height, Nonce, SigningKey,
     transaction::{Body, Fee, Transaction, Unverified},
 };
+use std::sync::Arc;
 
 /// Blocks after which a transaction counts as lost.
 const PATIENCE_BLOCKS: u64 = 10;
@@ -20,10 +22,18 @@ struct Flight {
     since: Height,
 }
 
+/// Who signs.
+#[derive(Debug)]
+enum Keys {
+    Own(SigningKey),
+    /// Of this address.
+    Signer(Address, Arc<dyn Signer>),
+}
+
 /// A participant's transactions on their way.
 #[derive(Debug)]
 pub struct Outbox {
-    key: SigningKey,
+    keys: Keys,
     chain: ChainId,
     flights: Vec<Flight>,
 }
@@ -32,8 +42,16 @@ impl Outbox {
     /// An empty outbox.
     #[must_use]
     pub const fn new(key: SigningKey, chain: ChainId) -> Self {
+        Self::with(Keys::Own(key), chain)
+    }
+    /// An empty outbox of a validator that asks its signer.
+    #[must_use]
+    pub fn of_signer(operator: Address, signer: Arc<dyn Signer>, chain: ChainId) -> Self {
+        Self::with(Keys::Signer(operator, signer), chain)
+    }
+    const fn with(keys: Keys, chain: ChainId) -> Self {
         Self {
-            key,
+            keys,
             chain,
             flights: Vec::new(),
         }
@@ -65,15 +83,33 @@ impl Outbox {
             .iter()
             .map(|flight| flight.nonce.next())
             .fold(account, Nonce::max);
+        let sender = match &self.keys {
+            Keys::Own(key) => key.address(),
+            Keys::Signer(operator, _) => *operator,
+        };
+        let content = Transaction::new(self.chain, sender, nonce, body.clone());
+        let fee = offer(&content);
+        let signed = self.signed(content.with_fee(fee))?;
         self.flights.push(Flight {
             body: body.clone(),
             nonce,
             since: height,
         });
-        let sender = self.key.address();
-        let content = Transaction::new(self.chain, sender, nonce, body.clone());
-        let fee = offer(&content);
-        Some(content.with_fee(fee).sign(&self.key))
+        Some(signed)
+    }
+    fn signed(&self, content: Transaction) -> Option<Unverified> {
+        let signer = match &self.keys {
+            Keys::Own(key) => return Some(content.sign(key)),
+            Keys::Signer(_, signer) => signer,
+        };
+        let request = Request::Transaction(Box::new(content.clone()));
+        match signer.sign(&request) {
+            Ok(signature) => Some(content.signed(signature)),
+            Err(error) => {
+                tracing::warn!(kind = content.body.kind(), "not signed: {error}");
+                None
+            }
+        }
     }
     /// Takes back the last signed body, which was refused.
     pub fn refused(&mut self, body: &Body) {

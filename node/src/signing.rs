@@ -8,7 +8,7 @@
 use crate::home::{Home, write_atomically};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Subcommand;
-use ledger_consensus::{Certificate, Export, SigningHistory, stock::history_in};
+use ledger_consensus::{Certificate, Export, SigningHistory, signer::Status, stock::history_in};
 use ledger_store::Store;
 use protocol::{Address, Height, block::Block, codec::decode, genesis::Genesis};
 use std::path::{Path, PathBuf};
@@ -119,6 +119,23 @@ pub fn check(path: &Path, store: &dyn Store, genesis: &Genesis, key: Address) ->
         );
     }
     store.put_local(&note, b"")?;
+    Ok(())
+}
+
+/// Refuses to sign with a signer whose history is older than what the blocks show.
+///
+/// # Errors
+/// When a signature could contradict an earlier one, or the store cannot be read.
+pub fn check_remote(store: &dyn Store, status: &Status) -> Result<()> {
+    let (key, known) = (status.consensus, status.height);
+    if let Some(height) = last_signed(store, key)?.filter(|height| *height > known) {
+        bail!(
+            "the signer's history ends at height {known}, and block {height} carries a signature of \
+             {key}: another process signs with this key, which must be stopped, or the signer's \
+             history is an old copy; import there what `cairn validator signing export` wrote \
+             where the key signed last"
+        );
+    }
     Ok(())
 }
 

@@ -11,20 +11,28 @@ use crate::{
     home::{Config, Home},
     keeping,
     local::Local,
+    outbox::Outbox,
     pruning,
     rpc::server::{Served, router},
+    signer::{self, Signing, remote::RemoteSigner},
     snapshots::{SNAPSHOT_BLOCKS, Snapshots},
     syncing, watchdog,
     workbench::Workbench,
 };
 use adversaries::Cheat;
 use anyhow::{Context as _, Result, anyhow, bail};
-use ledger_consensus::{EngineConfig, EngineHandle, SigningHistory};
+use ledger_consensus::{
+    EngineConfig, EngineHandle, SigningHistory,
+    signer::{Signer, Status},
+};
 use ledger_store::Store;
 use network::{FolderStore, Network, NetworkConfig, NetworkHandle};
 use protocol::{Address, Amount, Height, SigningKey, genesis::Genesis};
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
+
+/// Time between questions to a signer that has nothing to sign.
+const ASK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a node takes part in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,29 +65,33 @@ pub async fn run(
     cheat: Option<Cheat>,
     sync: &syncing::Options,
 ) -> Result<()> {
-    let (home, config, genesis, key) = open_home(path, role)?;
-    let operator = key.address();
+    let (home, config, genesis) = open_home(path)?;
     // Take every address before touching data, so that a second start by mistake harms nothing.
     let http = TcpListener::bind(&config.http)
         .await
         .with_context(|| format!("cannot listen on {}", config.http))?;
+    let Some((keys, outbox)) = keys(&home, &config, &genesis, role).await? else {
+        return Ok(());
+    };
+    let operator = keys.operator();
+    check_role(&genesis, operator, role)?;
     syncing::begin(&home, &genesis, sync).await?;
     let (store, chain) = keeping::open_chain(&home, &genesis)?;
     let blobs = Arc::new(FolderStore::open(home.join("blobs"))?);
-    check_history(&home, store.as_ref(), &genesis, (operator, role))?;
+    check_history(&home, store.as_ref(), &genesis, (&keys, role))?;
     let local = Arc::new(Local::default());
-    let (network, events) = start_network(&home, &config, &key, &chain, &blobs).await?;
+    let (network, events) = start_network(&home, &config, keys.network(), &chain, &blobs).await?;
     tell_addresses(&local, &network, &config);
     let speaks = config.speaks();
     if let Some(reason) = chain.outdated(speaks) {
         bail!(reason);
     }
-    if role == Role::Validator && !signs_alone((&home, &genesis), &config, &chain, operator).await?
-    {
+    if role == Role::Validator && !signs_alone((&home, &genesis), &config, &chain, &keys).await? {
         network.shutdown().await;
         return Ok(());
     }
-    let engine = start_engine(&home, &config, (&key, cheat), &chain).await?;
+    let signing = keys.signing(&home, &genesis)?;
+    let engine = start_engine(&home, &config, (&signing, cheat), &chain).await?;
     let what = role.as_str();
     let named = cheat.map(|cheat| cheat.to_string());
     tracing::info!(chain = %chain.id(), %operator, http = %config.http, cheat = named, "{what} is up");
@@ -92,10 +104,12 @@ pub async fn run(
         Role::Validator => bench,
         Role::Verifier { .. } => bench.following(),
     };
+    let outbox = outbox
+        .unwrap_or_else(|| Outbox::of_signer(operator, Arc::clone(&signing.signer), chain.id()));
     let (duties, jobs) = Duties::new(
         Arc::clone(&chain),
         Arc::new(bench),
-        key,
+        (outbox, Arc::clone(&signing.signer), &signing.status),
         (role, speaks),
         cheat,
     );
@@ -109,29 +123,129 @@ pub async fn run(
     let snapshots = Arc::new(Snapshots::in_folder(home.join("snapshots")));
     let watchdog = tokio::spawn(watchdog::run(Arc::clone(&chain), Arc::clone(&local)));
     let upkeep = upkeep(&config, &genesis, (&chain, &blobs, &snapshots));
-    let served = Served::new(Arc::clone(&chain), genesis, local, blobs, snapshots);
+    let asking = ask_now_and_then(&signing, &local);
+    let served = Served::new(Arc::clone(&chain), genesis.clone(), local, blobs, snapshots);
     let router = router(Arc::new(served));
     let server = tokio::spawn(async move { axum::serve(http, router).await });
 
-    let stopped = tokio::select! {
-        () = crate::shutdown::requested() => Ok(()),
-        reason = outdated(&chain, speaks) => Err(anyhow!(reason)),
-        ended = engine.stopped() => ended.context("consensus stopped"),
+    let ordering = Ordering {
+        home: &home,
+        config: &config,
+        genesis: &genesis,
+        chain: &chain,
+        signing: &signing,
+        cheat,
     };
-    for task in [duties, gossip, watchdog].into_iter().chain(upkeep) {
+    let stopped = tokio::select! {
+        reason = outdated(&chain, speaks) => Err(anyhow!(reason)),
+        ended = ordering.run(engine) => ended,
+    };
+    for task in [duties, gossip, watchdog, asking].into_iter().chain(upkeep) {
         task.abort();
     }
     server.abort();
-    let engine_ended = engine.shutdown().await;
     network.shutdown().await;
     if let Some(tip) = store.tip()? {
         tracing::info!(height = %tip.height, "validator ended");
     }
-    stopped?;
-    engine_ended.context("consensus did not end cleanly")
+    stopped
 }
 
-fn open_home(path: &Path, role: Role) -> Result<(Home, Config, Genesis, SigningKey)> {
+/// What the engine is started with, again after the signer was away.
+struct Ordering<'a> {
+    home: &'a Home,
+    config: &'a Config,
+    genesis: &'a Genesis,
+    chain: &'a Arc<Chain>,
+    signing: &'a Signing,
+    cheat: Option<Cheat>,
+}
+
+impl Ordering<'_> {
+    /// Orders blocks until the process is to end. While the signer is away the node follows
+    /// without a vote; then it watches for another process with its key, as at every start.
+    async fn run(&self, mut engine: EngineHandle) -> Result<()> {
+        loop {
+            tokio::select! {
+                () = crate::shutdown::requested() => {
+                    let ended = engine.shutdown().await;
+                    return ended.context("consensus did not end cleanly");
+                }
+                ended = engine.stopped() => {
+                    let remote = self.signing.remote.as_ref();
+                    let away = remote.filter(|remote| ended.is_err() && remote.is_away());
+                    let Some(remote) = away else {
+                        return ended.context("consensus stopped");
+                    };
+                    engine.shutdown().await.ok();
+                    tracing::error!("this validator does not sign until its signer is back");
+                    match self.until_back(remote).await? {
+                        Some(again) => engine = again,
+                        None => return Ok(()),
+                    }
+                }
+            }
+        }
+    }
+    /// The engine again, once there is a signer; nothing if the process is to end.
+    async fn until_back(&self, remote: &Arc<RemoteSigner>) -> Result<Option<EngineHandle>> {
+        let Self {
+            home,
+            config,
+            genesis,
+            chain,
+            signing,
+            cheat,
+        } = self;
+        loop {
+            let back = async {
+                let status = signer::until_present(remote).await?;
+                Ok(status.is_some())
+            };
+            if !doppelganger::follow(home, config, chain, back).await? {
+                return Ok(None);
+            }
+            let keys = Keys::Elsewhere(signing);
+            match signs_alone((home, genesis), config, chain, &keys).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(_) if remote.is_away() => continue,
+                Err(error) => return Err(error),
+            }
+            match start_engine(home, config, (signing, *cheat), chain).await {
+                Err(_) if remote.is_away() => {}
+                Err(error) => return Err(error),
+                Ok(engine) => {
+                    tracing::warn!("this validator signs again");
+                    return Ok(Some(engine));
+                }
+            }
+        }
+    }
+}
+
+/// Notices a signer that goes away while there is nothing to sign.
+fn ask_now_and_then(signing: &Signing, local: &Local) -> JoinHandle<()> {
+    let remote = signing.remote.clone();
+    if let Some(remote) = &remote {
+        local.watch_signer(Arc::clone(remote));
+    }
+    tokio::spawn(async move {
+        while let Some(remote) = remote.clone() {
+            tokio::time::sleep(ASK_INTERVAL).await;
+            let asked = tokio::task::spawn_blocking(move || {
+                let signer: &dyn Signer = remote.as_ref();
+                // Whether there was an answer is noted where it is asked.
+                drop(signer.status());
+            });
+            if asked.await.is_err() {
+                return;
+            }
+        }
+    })
+}
+
+fn open_home(path: &Path) -> Result<(Home, Config, Genesis)> {
     if !path.join("config.toml").exists() {
         bail!(
             "{} is not a node's home: config.toml is missing",
@@ -141,9 +255,77 @@ fn open_home(path: &Path, role: Role) -> Result<(Home, Config, Genesis, SigningK
     let home = Home::open(path)?;
     let config = home.config()?;
     let genesis = home.genesis()?;
-    let key = home.key("operator.key")?;
-    check_role(&genesis, key.address(), role)?;
-    Ok((home, config, genesis, key))
+    Ok((home, config, genesis))
+}
+
+/// Where the key is.
+enum Keys<'a> {
+    /// In the home.
+    Here(SigningKey),
+    /// With a signer.
+    Away(Signing),
+    /// With a signer that was reached before.
+    Elsewhere(&'a Signing),
+}
+
+/// The key, or who has it, and how a verifier signs its transactions: nothing of them asks a
+/// signer. Nothing at all if the process was to end before a signer was there.
+async fn keys(
+    home: &Home,
+    config: &Config,
+    genesis: &Genesis,
+    role: Role,
+) -> Result<Option<(Keys<'static>, Option<Outbox>)>> {
+    match (signer::configured(config)?, role) {
+        (Some(socket), Role::Validator) => {
+            let reached = signer::reach(home, genesis, socket).await?;
+            Ok(reached.map(|signing| (Keys::Away(signing), None)))
+        }
+        (Some(_), Role::Verifier { .. }) => {
+            bail!("a verifier signs with its own key; only a validator has a signer")
+        }
+        (None, Role::Validator) => Ok(Some((Keys::Here(home.key("operator.key")?), None))),
+        (None, Role::Verifier { .. }) => {
+            let key = home.key("operator.key")?;
+            let outbox = Outbox::new(key.clone(), genesis.chain_id());
+            Ok(Some((Keys::Here(key), Some(outbox))))
+        }
+    }
+}
+
+impl Keys<'_> {
+    fn operator(&self) -> Address {
+        match self {
+            Self::Here(key) => key.address(),
+            Self::Away(signing) => signing.status.operator,
+            Self::Elsewhere(signing) => signing.status.operator,
+        }
+    }
+    /// The node's network identity.
+    const fn network(&self) -> &SigningKey {
+        match self {
+            Self::Here(key) => key,
+            Self::Away(signing) => &signing.network,
+            Self::Elsewhere(signing) => &signing.network,
+        }
+    }
+    /// How far the signer has signed; nothing if the history is here.
+    fn status(&self) -> Result<Option<Status>> {
+        let signing = match self {
+            Self::Here(_) => return Ok(None),
+            Self::Away(signing) => signing,
+            Self::Elsewhere(signing) => signing,
+        };
+        Ok(Some(signing.signer.status()?))
+    }
+    /// Opens the history, if it is here.
+    fn signing(self, home: &Home, genesis: &Genesis) -> Result<Signing> {
+        match self {
+            Self::Away(signing) => Ok(signing),
+            Self::Elsewhere(_) => bail!("this signer was reached before"),
+            Self::Here(key) => Signing::here(Arc::new(signer::local(home, genesis)?), key),
+        }
+    }
 }
 
 /// Waits until the chain has a version that this program does not speak.
@@ -196,15 +378,20 @@ async fn signs_alone(
     (home, genesis): (&Home, &Genesis),
     config: &Config,
     chain: &Arc<Chain>,
-    operator: Address,
+    keys: &Keys<'_>,
 ) -> Result<bool> {
-    let history = ledger_consensus::stock::history_in(&home.join("consensus"));
-    let history = SigningHistory::open(&history, genesis.chain_id(), operator)?;
-    if history.height() == Height::ZERO {
+    let signed = match keys.status()? {
+        Some(status) => status.height,
+        None => {
+            let history = ledger_consensus::stock::history_in(&home.join("consensus"));
+            SigningHistory::open(&history, genesis.chain_id(), keys.operator())?.height()
+        }
+    };
+    if signed == Height::ZERO {
         return Ok(true);
     }
     let goes_on = doppelganger::watch(home, config, chain).await?;
-    check_history(home, chain.store(), genesis, (operator, Role::Validator))?;
+    check_history(home, chain.store(), genesis, (keys, Role::Validator))?;
     Ok(goes_on)
 }
 
@@ -213,13 +400,16 @@ fn check_history(
     home: &Home,
     store: &dyn Store,
     genesis: &Genesis,
-    (operator, role): (Address, Role),
+    (keys, role): (&Keys<'_>, Role),
 ) -> Result<()> {
     if role != Role::Validator {
         return Ok(());
     }
+    if let Some(status) = keys.status()? {
+        return crate::signing::check_remote(store, &status);
+    }
     let history = ledger_consensus::stock::history_in(&home.join("consensus"));
-    crate::signing::check(&history, store, genesis, operator)
+    crate::signing::check(&history, store, genesis, keys.operator())
 }
 
 async fn start_network(
@@ -252,18 +442,21 @@ fn tell_addresses(local: &Local, network: &NetworkHandle, config: &Config) {
 async fn start_engine(
     home: &Home,
     config: &Config,
-    (key, cheat): (&SigningKey, Option<Cheat>),
+    (signing, cheat): (&Signing, Option<Cheat>),
     chain: &Arc<Chain>,
 ) -> Result<EngineHandle> {
-    let mut application = ChainApplication::new(Arc::clone(chain), key, config.block_interval_ms);
+    let own = (signing.status.consensus, Arc::clone(&signing.signer));
+    let mut application =
+        ChainApplication::with_signer(Arc::clone(chain), own, config.block_interval_ms);
     application.cheat = cheat;
     application.speaks = config.speaks();
     let mut settings = EngineConfig::new(
         chain.id(),
-        key.clone(),
+        signing.network.clone(),
         home.join("consensus"),
         config.consensus.clone(),
     );
+    settings.signer = Some(Arc::clone(&signing.signer));
     settings.peers.clone_from(&config.consensus_peers);
     Ok(ledger_consensus::start(settings, application).await?)
 }

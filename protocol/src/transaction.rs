@@ -355,6 +355,11 @@ impl Transaction {
     #[must_use]
     pub fn sign(self, key: &SigningKey) -> Unverified {
         let signature = key.sign(&self.signing_bytes());
+        self.signed(signature)
+    }
+    /// With what its sender signed elsewhere, over [`Self::signing_bytes`].
+    #[must_use]
+    pub const fn signed(self, signature: Signature) -> Unverified {
         Unverified {
             transaction: self,
             signature,

@@ -263,11 +263,6 @@ impl SigningHistory {
     pub const fn height(&self) -> Height {
         self.height
     }
-    /// The folder of the file.
-    #[cfg(feature = "stock")]
-    pub(crate) fn folder(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new("."))
-    }
     /// Whether a message that was never signed may still be signed at this place.
     #[must_use]
     pub fn allows_new(&self, height: Height, round: u32, message: Message) -> bool {
@@ -357,6 +352,11 @@ impl SigningHistory {
             source,
         })?;
         Ok(())
+    }
+    /// From now on every write fails.
+    #[cfg(all(test, feature = "stock"))]
+    pub(crate) fn fail_writes(&mut self) {
+        self.file = File::open(&self.path).expect("the history is there");
     }
     /// What another machine must know before it signs with this key.
     #[must_use]

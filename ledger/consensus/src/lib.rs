@@ -29,6 +29,8 @@
 mod application;
 mod certificate;
 mod history;
+#[cfg(feature = "stock")]
+pub mod signer;
 mod solo;
 #[cfg(feature = "stock")]
 pub mod stock;

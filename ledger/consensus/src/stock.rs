@@ -36,11 +36,16 @@ mod undecided;
 
 #[doc(hidden)]
 pub use codec::decode_hostile;
+pub use parts::Head;
+pub(crate) use parts::pass_bytes;
 pub use settings::{EngineConfig, history_in};
 pub use supervisor::EngineHandle;
 
-use crate::{Application, ApplicationError, HistoryError, SigningHistory};
-use arc_malachitebft_signing::Signer as _;
+use crate::{
+    Application, ApplicationError, HistoryError, SigningHistory,
+    signer::{LocalSigner, Request, Signer, SignerError, Status},
+};
+use arc_malachitebft_core_types::ValidatorProof;
 use codec::WireCodec;
 use context::{CairnContext, EngineAddress};
 use driver::{Driver, Place};
@@ -52,14 +57,15 @@ use malachitebft_app_channel::{
     spawn::spawn_network_actor,
 };
 use outlet::StockOutlet;
+use parts::Pass;
 use peers::PeerGate;
-use protocol::{BlockId, Height, PublicKey};
+use protocol::{BlockId, ChainId, Height, PublicKey};
 use settings::EngineSettings;
 use signing::{EngineSigner, EngineVerifier};
 use std::{
     net::TcpListener,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, atomic::AtomicU64},
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 use supervisor::{Engine, supervise};
@@ -117,6 +123,17 @@ pub enum StartError {
     /// What the key signed before is not known for sure.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// The validator's key is not to be had.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+    /// The signer signs for another chain.
+    #[error("the signer is of chain {found}; this node is of {expected}")]
+    SignerChain {
+        /// The signer's.
+        found: ChainId,
+        /// This node's.
+        expected: ChainId,
+    },
     /// The engine's actors did not start.
     #[error("consensus engine did not start: {reason}")]
     Engine {
@@ -190,31 +207,30 @@ pub async fn start<A: Application>(
     make_folders([&undecided_folder, &config.home.join("wal")])?;
     probe_port(&config.listen)?;
     probe_log(&log).await?;
-    let history = SigningHistory::open(&config.history(), config.chain, config.key.address())?;
+    let signer = signer_of(&config)?;
+    let status = signer.status()?;
+    let pass = pass_of(&config, signer.as_ref(), &status)?;
     let next = application.tip().0.next();
-    let mute_until = mute::begin(&config.home, &log, next, history.height());
-    let mute_until = mute_until.map_err(|source| StartError::Home {
+    let at_home = |source| StartError::Home {
         path: config.home.clone(),
         source,
-    })?;
-    let history = Arc::new(Mutex::new(history));
+    };
+    let mute_until = mute::begin(&config.home, &log, next, status.height).map_err(at_home)?;
     let place = Place::after_tip(&application, config.chain);
-    let undecided =
-        UndecidedStore::open(&undecided_folder, next).map_err(|source| StartError::Home {
-            path: undecided_folder.clone(),
-            source,
-        })?;
+    let undecided = UndecidedStore::open(&undecided_folder, next).map_err(at_home)?;
 
     let Engine {
         channels,
         network,
         node,
-    } = build_when_log_is_free(&config, &settings, (&log, &history)).await?;
+    } = build_when_log_is_free(&config, &settings, &log, (&signer, pass)).await?;
     let refused_count = Arc::new(AtomicU64::new(0));
     let driver = Driver {
         application,
         chain: config.chain,
-        key: config.key,
+        own: pass.validator,
+        signer,
+        pass: (config.key.address() != pass.validator).then_some(pass),
         outlet: StockOutlet {
             network: channels.network,
             runtime: tokio::runtime::Handle::current(),
@@ -223,7 +239,6 @@ pub async fn start<A: Application>(
                 wait_max: Duration::from_millis(config.peer_wait_ms),
             },
         },
-        history: Some(history),
         mute_until,
         undecided,
         undecided_folder,
@@ -257,6 +272,35 @@ pub async fn start<A: Application>(
     }
 }
 
+/// Whoever signs: the one that is configured, or the key with its history in the engine's folder.
+fn signer_of(config: &EngineConfig) -> Result<Arc<dyn Signer>, StartError> {
+    if let Some(signer) = &config.signer {
+        return Ok(Arc::clone(signer));
+    }
+    let (chain, key) = (config.chain, config.key.clone());
+    let history = SigningHistory::open(&config.history(), chain, key.address())?;
+    let signer = LocalSigner::new(chain, key.clone(), key, Some(history));
+    Ok(Arc::new(signer))
+}
+
+/// The validator's word that this node's network identity is its own.
+fn pass_of(
+    config: &EngineConfig,
+    signer: &dyn Signer,
+    status: &Status,
+) -> Result<Pass, StartError> {
+    if status.chain != config.chain {
+        let (found, expected) = (status.chain, config.chain);
+        return Err(StartError::SignerChain { found, expected });
+    }
+    let signature = signer.sign(&Request::Vouch(config.key.address()))?;
+    let validator = status.consensus;
+    Ok(Pass {
+        validator,
+        signature,
+    })
+}
+
 fn make_folders(folders: [&PathBuf; 2]) -> Result<(), StartError> {
     for folder in folders {
         std::fs::create_dir_all(folder).map_err(|source| StartError::Home {
@@ -286,17 +330,13 @@ pub fn peer_id(key: &PublicKey) -> String {
 async fn build_when_log_is_free(
     config: &EngineConfig,
     settings: &EngineSettings,
-    (log, history): (&Path, &Arc<Mutex<SigningHistory>>),
+    log: &Path,
+    (signer, pass): (&Arc<dyn Signer>, Pass),
 ) -> Result<Engine, StartError> {
     let start = Instant::now();
     loop {
-        match build(
-            config,
-            settings.clone(),
-            (log.to_owned(), Arc::clone(history)),
-        )
-        .await
-        {
+        let keys = (Arc::clone(signer), pass);
+        match build(config, settings.clone(), log.to_owned(), keys).await {
             Err(StartError::Engine { reason })
                 if is_lock_held(&reason) && start.elapsed() < LOG_RELEASE_WAIT =>
             {
@@ -310,16 +350,16 @@ async fn build_when_log_is_free(
 async fn build(
     config: &EngineConfig,
     settings: EngineSettings,
-    (log, history): (PathBuf, Arc<Mutex<SigningHistory>>),
+    log: PathBuf,
+    (keys, pass): (Arc<dyn Signer>, Pass),
 ) -> Result<Engine, StartError> {
     let failed = |reason: String| StartError::Engine { reason };
     let signer = EngineSigner {
-        chain: config.chain,
-        key: config.key.clone(),
-        history: Some(history),
+        home: config.home.clone(),
+        keys,
     };
-    let identity = identity(config, &settings, &signer).await?;
-    let address = EngineAddress(config.key.address());
+    let identity = identity(config, &settings, &pass)?;
+    let address = EngineAddress(pass.validator);
     let registry = SharedRegistry::global().with_moniker(settings.moniker());
     let (network, publisher) = spawn_network_actor(
         identity,
@@ -357,24 +397,23 @@ async fn build(
     }
 }
 
-/// Validator key and network key are one: whoever publishes a part is recognised by its peer id.
-async fn identity(
+/// Validator key and network key are one, or the validator vouches for the other: whoever
+/// publishes a part is recognised by its peer id.
+fn identity(
     config: &EngineConfig,
     settings: &EngineSettings,
-    signer: &EngineSigner,
+    pass: &Pass,
 ) -> Result<NetworkIdentity, StartError> {
     let failed = |reason: String| StartError::Engine { reason };
-    let key = config.key.address();
+    let peer = assembler::peer_id(&config.key.address());
     let keypair = Keypair::ed25519_from_bytes(config.key.to_seed())
         .map_err(|error| failed(error.to_string()))?;
-    let proof = signer
-        .sign_validator_proof(key.as_bytes().to_vec(), assembler::peer_id(&key).to_bytes())
-        .await
-        .map_err(|error| failed(error.to_string()))?;
+    let key = pass.validator.as_bytes().to_vec();
+    let proof = ValidatorProof::<CairnContext>::new(key, peer.to_bytes(), pass.signature);
     let proof = WireCodec
         .encode(&proof)
         .map_err(|error| failed(error.to_string()))?;
-    let address = EngineAddress(key).to_string();
+    let address = EngineAddress(pass.validator).to_string();
     Ok(NetworkIdentity::new_validator(
         settings.moniker().to_owned(),
         keypair,

@@ -51,11 +51,17 @@ impl Source for ProposerRandomness {
     }
 }
 
+/// What the proposer of the block after the tip proves randomness for.
+#[must_use]
+pub fn input(view: &View<'_>) -> [u8; 32] {
+    let tip = run::tip(view);
+    tip.beacon.input(tip.chain, tip.height.next())
+}
+
 /// What the proposer of the block after the tip puts into its header.
 #[must_use]
 pub fn prove(view: &View<'_>, secret: &vrf::Secret) -> vrf::Proof {
-    let tip = run::tip(view);
-    let (_, proof) = secret.prove(&tip.beacon.input(tip.chain, tip.height.next()));
+    let (_, proof) = secret.prove(&input(view));
     proof
 }
 

@@ -6,13 +6,13 @@ use governance::upgrade;
 use ledger_consensus::{
     Application, ApplicationError, Certificate, Check, DoubleSign, HeightParams, Validator,
     ValidatorSet,
+    signer::{LocalSigner, Signer},
 };
 use ledger_state::{apply, beacon, run, select, validator::Sets};
 use protocol::{
     Address, BlockId, Height, SigningKey, StateRoot,
     block::{self, Block, Header, TRANSACTIONS_COUNT_MAX, VERSION_MAX},
     codec::{decode, encode},
-    vrf,
 };
 use std::sync::Arc;
 
@@ -20,8 +20,9 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct ChainApplication {
     chain: Arc<Chain>,
-    operator: Address,
-    randomness: vrf::Secret,
+    /// As whom it proposes.
+    own: Address,
+    signer: Arc<dyn Signer>,
     block_interval_ms: u64,
     /// The highest version of the rules that this program speaks.
     pub(crate) speaks: u32,
@@ -33,10 +34,26 @@ impl ChainApplication {
     /// The port of this validator; blocks at least `block_interval_ms` apart.
     #[must_use]
     pub fn new(chain: Arc<Chain>, operator: &SigningKey, block_interval_ms: u64) -> Self {
+        // Its randomness alone is asked for here, so it needs no history.
+        let key = operator.clone();
+        let signer = LocalSigner::new(chain.id(), key.clone(), key, None);
+        Self::with_signer(
+            chain,
+            (operator.address(), Arc::new(signer)),
+            block_interval_ms,
+        )
+    }
+    /// The port of the validator that this signer signs for.
+    #[must_use]
+    pub fn with_signer(
+        chain: Arc<Chain>,
+        (own, signer): (Address, Arc<dyn Signer>),
+        block_interval_ms: u64,
+    ) -> Self {
         Self {
             chain,
-            operator: operator.address(),
-            randomness: operator.vrf(),
+            own,
+            signer,
             block_interval_ms,
             speaks: VERSION_MAX,
             cheat: None,
@@ -86,7 +103,10 @@ impl Application for ChainApplication {
             let reason = format!("height {height} was asked for; the tip is {}", tip.height);
             return Err(ApplicationError::Unavailable { reason });
         }
-        let beacon_proof = beacon::prove(&view, &self.randomness);
+        let proved = self.signer.prove(&beacon::input(&view));
+        let (_, beacon_proof) = proved.map_err(|error| ApplicationError::Unavailable {
+            reason: error.to_string(),
+        })?;
         let withholds = |cheat: Cheat| cheat.withholds_block(&encode(&beacon_proof));
         if self.cheat.is_some_and(withholds) {
             let reason = "the beacon that it would give is not liked".to_owned();
@@ -103,7 +123,7 @@ impl Application for ChainApplication {
             round,
             parent: tip.block,
             time_ms: now_ms.max(tip.time_ms),
-            proposer: self.operator,
+            proposer: self.own,
             state_root: shared.state.root(),
             transactions_root: StateRoot::from_bytes([0; 32]),
             validators,

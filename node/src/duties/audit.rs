@@ -50,7 +50,9 @@ impl Duties {
                 self.judge((part, bound), unit, *seat, height);
                 continue;
             };
-            let salt = self.salt(*id, unit.audits.len());
+            let Some(salt) = self.salt(*id, unit.audits.len()) else {
+                continue;
+            };
             bodies.push(match seat {
                 Seat::Commit { .. } | Seat::Volunteer => {
                     let judged = (&judged.verdict, judged.sketch);

@@ -26,7 +26,9 @@ impl Duties {
     ) -> Vec<Body> {
         let mut drawn: Vec<(Output, Proof, UnitId, Unit)> = Vec::new();
         for (id, unit, sortition) in called {
-            let (output, proof) = self.draw(sortition.beacon, id);
+            let Some((output, proof)) = self.draw(sortition.beacon, id) else {
+                continue;
+            };
             let own = (self.operator, &output);
             let next = height.next();
             if self
@@ -48,7 +50,9 @@ impl Duties {
                 Some(Judgement {
                     verdict, sketch, ..
                 }) if *verdict != verifier::unavailable() => {
-                    let salt = self.salt(id, round);
+                    let Some(salt) = self.salt(id, round) else {
+                        continue;
+                    };
                     let commitment =
                         verdict::commitment(self.operator, id, (verdict, *sketch), salt.as_bytes());
                     bodies.push(Body::AuditCommit {
@@ -71,16 +75,29 @@ impl Duties {
     }
     /// A salt that only this validator can compute, and computes again after a crash; another one
     /// in every round of judging, since opening makes it public.
-    pub(super) fn salt(&self, unit: UnitId, round: usize) -> Sealed {
-        let secret = (self.key.to_seed(), self.chain.id(), unit, round as u64);
-        Sealed::from_bytes(protocol::identifiers::tagged_hash(
-            "cairn/audit-salt/v1",
-            &secret,
-        ))
+    /// Nothing while its signer is away.
+    pub(super) fn salt(&self, unit: UnitId, round: usize) -> Option<Sealed> {
+        match self.signer.salt(unit, round as u64) {
+            Ok(salt) => Some(Sealed::from_bytes(salt)),
+            Err(error) => {
+                tracing::debug!(%unit, "no salt: {error}");
+                None
+            }
+        }
     }
-    fn draw(&mut self, beacon: Beacon, id: UnitId) -> (Output, Proof) {
-        let key = &self.key;
-        let draw = || key.vrf().prove(&sortition_input(&beacon, id));
-        *self.draws.entry((beacon, id)).or_insert_with(draw)
+    fn draw(&mut self, beacon: Beacon, id: UnitId) -> Option<(Output, Proof)> {
+        if let Some(drawn) = self.draws.get(&(beacon, id)) {
+            return Some(*drawn);
+        }
+        match self.signer.prove(&sortition_input(&beacon, id)) {
+            Ok(drawn) => {
+                self.draws.insert((beacon, id), drawn);
+                Some(drawn)
+            }
+            Err(error) => {
+                tracing::debug!(unit = %id, "nothing drawn: {error}");
+                None
+            }
+        }
     }
 }

@@ -5,10 +5,13 @@
 //! |---|---|
 //! | `GET /metrics` | all figures, the consensus engine's after our own |
 //! | `GET /v1/health/live` | 200 while the process answers |
-//! | `GET /v1/health/ready` | 200 while the tip is recent, 503 with the reason otherwise |
+//! | `GET /v1/health/ready` | 200 while the tip is recent and the signer there; else 503 and why |
 
 use super::server::Served;
-use crate::local::{Report, Work};
+use crate::{
+    local::{Report, Work},
+    signer::remote::RemoteSigner,
+};
 use axum::{
     Json, Router,
     extract::State,
@@ -78,9 +81,12 @@ fn health(served: &Served) -> Health {
     let tip = served.chain.view(run::tip);
     let age = tip_age_seconds(&tip);
     let is_old = age > TIP_AGE_SECONDS_MAX;
-    let reason = is_old.then(|| {
+    let old = is_old.then(|| {
         format!("the last block is {age:.0} s old; at most {TIP_AGE_SECONDS_MAX:.0} s are recent")
     });
+    let is_away = served.local.signer().is_some_and(RemoteSigner::is_away);
+    let away = is_away.then(|| "the signer is away: this validator does not sign".to_owned());
+    let reason = old.or(away);
     Health {
         ready: reason.is_none(),
         height: tip.height.get(),
@@ -142,6 +148,16 @@ impl Reading {
             waiting as f64,
         );
         reading.process(&served.local.report());
+        if let Some(signer) = served.local.signer() {
+            let here = u64::from(!signer.is_away()) as f64;
+            reading.one("signer_here", "Whether the signer answers", here);
+            let refused = signer.refused_count() as f64;
+            reading.one(
+                "signer_refusals",
+                "Questions that the signer refused",
+                refused,
+            );
+        }
         reading
     }
     fn one(&mut self, name: &'static str, help: &'static str, value: f64) {

@@ -5,7 +5,7 @@
 //! over a limit is refused and counted; a new stream over a limit displaces the oldest one of the
 //! same publisher, so a validator can only harm itself.
 
-use super::parts::{CHUNK_BYTES, CHUNK_COUNT_MAX, Head, Part, SignedHead};
+use super::parts::{CHUNK_BYTES, CHUNK_COUNT_MAX, Head, Part, Pass, SignedHead};
 use crate::{BLOCK_BYTES_MAX, ValidatorSet};
 use malachitebft_app_channel::app::{
     streaming::{StreamContent, StreamMessage},
@@ -20,6 +20,8 @@ const STREAM_NAME_BYTES_MAX: usize = 32;
 const STREAM_COUNT_PER_PUBLISHER_MAX: usize = 4;
 /// Bytes of unfinished bodies in total.
 const BUFFERED_BYTES_MAX: usize = 16 * BLOCK_BYTES_MAX as usize;
+/// Network identities that one validator vouches for at a time: its node's, and those before it.
+const IDENTITY_COUNT_PER_VALIDATOR_MAX: usize = 4;
 /// How far above the height being decided a body may be.
 pub(super) const HEIGHT_LOOKAHEAD: u64 = 2;
 
@@ -87,6 +89,8 @@ pub(super) struct Assembler {
     chain: ChainId,
     height: Height,
     publishers: BTreeMap<PeerId, PublicKey>,
+    /// Identities that validators vouched for, the latest last.
+    vouched: Vec<(PeerId, PublicKey)>,
     streams: BTreeMap<StreamKey, Stream>,
     bytes: usize,
     streams_seen: u64,
@@ -99,6 +103,7 @@ impl Assembler {
             chain,
             height: Height::ZERO,
             publishers: BTreeMap::new(),
+            vouched: Vec::new(),
             streams: BTreeMap::new(),
             bytes: 0,
             streams_seen: 0,
@@ -113,6 +118,10 @@ impl Assembler {
             .iter()
             .map(|validator| (peer_id(&validator.key), validator.key))
             .collect();
+        let publishers = &mut self.publishers;
+        self.vouched
+            .retain(|(_, validator)| publishers.contains_key(&peer_id(validator)));
+        publishers.extend(self.vouched.iter().copied());
         let stale = |(publisher, _): &StreamKey, stream: &Stream| {
             !self.publishers.contains_key(publisher)
                 || stream
@@ -130,6 +139,9 @@ impl Assembler {
         message: StreamMessage<Part>,
     ) -> Result<Option<Body>, PartError> {
         let publisher = publisher.ok_or(PartError::Anonymous)?;
+        if let StreamContent::Data(Part::Vouched(_, pass)) = &message.content {
+            self.admit(publisher, pass);
+        }
         if !self.publishers.contains_key(&publisher) {
             return Err(PartError::Stranger { publisher });
         }
@@ -147,15 +159,37 @@ impl Assembler {
         }
         let key = (publisher, name.to_vec());
         match content {
-            StreamContent::Data(Part::Head(head)) if sequence == 0 => self.add_head(&key, head)?,
+            StreamContent::Data(Part::Head(head) | Part::Vouched(head, _)) if sequence == 0 => {
+                self.add_head(&key, head)?;
+            }
             StreamContent::Data(Part::Chunk(chunk)) if sequence > 0 => {
                 self.add_chunk(&key, sequence, chunk)?;
             }
-            StreamContent::Data(Part::Head(_) | Part::Chunk(_)) | StreamContent::Fin => {
+            StreamContent::Data(Part::Head(_) | Part::Vouched(..) | Part::Chunk(_))
+            | StreamContent::Fin => {
                 return Err(PartError::Kind { sequence });
             }
         }
         self.finish(&key)
+    }
+
+    /// Lets a node publish for the validator that vouches for it.
+    fn admit(&mut self, publisher: PeerId, pass: &Pass) {
+        let is_known = self.publishers.contains_key(&publisher);
+        let vouches = self.publishers.contains_key(&peer_id(&pass.validator));
+        if is_known || !vouches || !pass.is_for(&publisher) {
+            return;
+        }
+        let own = |(_, validator): &(PeerId, PublicKey)| *validator == pass.validator;
+        if self.vouched.iter().filter(|entry| own(entry)).count()
+            >= IDENTITY_COUNT_PER_VALIDATOR_MAX
+            && let Some(oldest) = self.vouched.iter().position(own)
+        {
+            let (displaced, _) = self.vouched.remove(oldest);
+            self.publishers.remove(&displaced);
+        }
+        self.vouched.push((publisher, pass.validator));
+        self.publishers.insert(publisher, pass.validator);
     }
 
     fn add_head(&mut self, key: &StreamKey, signed: SignedHead) -> Result<(), PartError> {

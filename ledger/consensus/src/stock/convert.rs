@@ -87,13 +87,17 @@ fn signed_proposal(signed: &SignedMessage<CairnContext, EngineProposal>) -> Opti
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::stock::{
-        context::EngineValue,
-        signing::{EngineSigner, EngineVerifier},
+    use crate::{
+        signer::LocalSigner,
+        stock::{
+            context::EngineValue,
+            signing::{EngineSigner, EngineVerifier},
+        },
     };
     use arc_malachitebft_core_types::{Context as _, NilOrVal};
     use arc_malachitebft_signing::{Signer as _, Verifier as _};
     use protocol::{BlockId, ChainId, Height, SigningKey};
+    use std::sync::Arc;
 
     const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
     const HEIGHT: EngineHeight = EngineHeight(Height::new(5));
@@ -108,13 +112,13 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_engine_signs_is_evidence_when_it_contradicts_itself() {
+        let key = SigningKey::from_seed([1; 32]);
         let signer = EngineSigner {
-            chain: CHAIN,
-            key: SigningKey::from_seed([1; 32]),
-            history: None,
+            home: std::path::PathBuf::new(),
+            keys: Arc::new(LocalSigner::new(CHAIN, key.clone(), key.clone(), None)),
         };
         let verifier = EngineVerifier { chain: CHAIN };
-        let key = signer.key.address();
+        let key = key.address();
         let (address, round) = (EngineAddress(key), Round::new(1));
         let mut evidence = MisbehaviorEvidence::<CairnContext> {
             proposals: Default::default(),
@@ -149,12 +153,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_vote_of_no_round_is_never_signed() {
+        let key = SigningKey::from_seed([1; 32]);
+        let address = EngineAddress(key.address());
         let signer = EngineSigner {
-            chain: CHAIN,
-            key: SigningKey::from_seed([1; 32]),
-            history: None,
+            home: std::path::PathBuf::new(),
+            keys: Arc::new(LocalSigner::new(CHAIN, key.clone(), key, None)),
         };
-        let address = EngineAddress(signer.key.address());
         let vote = CairnContext.new_prevote(HEIGHT, Round::Nil, NilOrVal::Nil, address);
         assert!(signer.sign_vote(vote).await.is_err());
     }

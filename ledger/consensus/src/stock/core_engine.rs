@@ -38,7 +38,10 @@ use super::{
     signing::{EngineSigner, EngineVerifier},
     undecided::UndecidedStore,
 };
-use crate::{Application, HistoryError, SigningHistory, ValidatorSet};
+use crate::{
+    Application, HistoryError, SigningHistory, ValidatorSet,
+    signer::{LocalSigner, Signer},
+};
 use arc_malachitebft_core_consensus::{Error as CoreError, Input, Params, State, process};
 use arc_malachitebft_core_types as core;
 use arc_malachitebft_core_types::{
@@ -50,12 +53,7 @@ use malachitebft_app_channel::app::{metrics::Metrics, streaming::StreamMessage};
 use messages::Envelope;
 use mirror::{Mirror, SyncMail};
 use protocol::{ChainId, Height, PublicKey, SigningKey};
-use std::{
-    collections::VecDeque,
-    path::PathBuf,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
 use tasks::Task;
 use timers::{TimerKey, Timers};
 use wal::Wal;
@@ -182,7 +180,7 @@ pub struct CoreEngine<A> {
 
 impl<A> std::fmt::Debug for CoreEngine<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "CoreEngine({})", self.side.driver.key.address())
+        write!(f, "CoreEngine({})", self.side.driver.own)
     }
 }
 
@@ -257,7 +255,9 @@ impl<A: Application> CoreEngine<A> {
         let next = application.tip().0.next();
         let mute_until = super::mute::begin(&config.home, &config.wal(), next, history.height());
         let mute_until = mute_until.map_err(file(config.home.clone()))?;
-        let history = (config.memory == Memory::Kept).then(|| Arc::new(Mutex::new(history)));
+        let history = (config.memory == Memory::Kept).then_some(history);
+        let (chain, key) = (config.chain, config.key.clone());
+        let keys: Arc<dyn Signer> = Arc::new(LocalSigner::new(chain, key.clone(), key, history));
         let undecided_folder = config.undecided();
         let undecided = UndecidedStore::open(&undecided_folder, next)
             .map_err(file(undecided_folder.clone()))?;
@@ -266,12 +266,13 @@ impl<A: Application> CoreEngine<A> {
         let driver = Driver {
             application,
             chain: config.chain,
-            key: config.key.clone(),
+            own: address,
+            signer: Arc::clone(&keys),
+            pass: None,
             outlet: Collected {
                 now_ms,
                 parts: Vec::new(),
             },
-            history: history.clone(),
             mute_until,
             undecided,
             undecided_folder,
@@ -290,9 +291,8 @@ impl<A: Application> CoreEngine<A> {
             side: Side {
                 driver,
                 signer: EngineSigner {
-                    chain: config.chain,
-                    key: config.key,
-                    history,
+                    home: config.home,
+                    keys,
                 },
                 verifier: EngineVerifier {
                     chain: config.chain,

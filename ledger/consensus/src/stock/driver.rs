@@ -13,9 +13,10 @@ use super::{
     convert::{certificate_from_engine, certificate_to_engine, equivocations},
     mute::mute_after_refusal,
     outlet::Outlet,
+    parts::Pass,
     undecided::UndecidedStore,
 };
-use crate::{Application, BLOCK_BYTES_MAX, HeightParams, Message, SigningHistory, Timeouts};
+use crate::{Application, BLOCK_BYTES_MAX, HeightParams, Timeouts, signer::Signer};
 use arc_malachitebft_core_consensus::MisbehaviorEvidence;
 use arc_malachitebft_core_types as core;
 use arc_malachitebft_core_types::{CommitCertificate, Round};
@@ -25,11 +26,11 @@ use malachitebft_app_channel::{
     AppMsg, Reply,
     app::{consensus::VoteExtensionError, types::ProposedValue},
 };
-use protocol::{ChainId, Height, SigningKey};
+use protocol::{ChainId, Height, PublicKey};
 use std::{
     ops::RangeInclusive,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    sync::{Arc, atomic::AtomicU64},
 };
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
@@ -45,10 +46,12 @@ const MUTE_WAIT_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
 pub(super) struct Driver<A, O> {
     pub(super) application: A,
     pub(super) chain: ChainId,
-    pub(super) key: SigningKey,
+    /// The validator.
+    pub(super) own: PublicKey,
+    pub(super) signer: Arc<dyn Signer>,
+    /// That its network identity is its own, where that is another key.
+    pub(super) pass: Option<Pass>,
     pub(super) outlet: O,
-    /// What the key signed; only tests have none.
-    pub(super) history: Option<Arc<Mutex<SigningHistory>>>,
     /// Up to this height the validator says nothing; see `mute`.
     pub(super) mute_until: Height,
     pub(super) undecided: UndecidedStore,
@@ -186,8 +189,7 @@ impl<A: Application, O: Outlet> Driver<A, O> {
     /// Waits a little for other validators: a first round that nobody hears is a lost round.
     fn start(&self, reply: Reply<(EngineHeight, core::HeightParams<CairnContext>)>) {
         let Place { height, params, .. } = &self.place;
-        self.outlet
-            .await_peers(&params.validators, self.key.address());
+        self.outlet.await_peers(&params.validators, self.own);
         info!(%height, validators = params.validators.count(), "consensus starts");
         answer(reply, (EngineHeight(*height), self.engine_params()));
     }
@@ -216,10 +218,17 @@ impl<A: Application, O: Outlet> Driver<A, O> {
 
     /// Whether this validator may still propose a new block here.
     pub(super) fn may_propose(&self, height: Height, round: u32) -> bool {
-        self.history.as_ref().is_none_or(|history| {
-            let history = history.lock().unwrap_or_else(PoisonError::into_inner);
-            history.allows_new(height, round, Message::Proposal)
-        })
+        match self.signer.may_propose(height, round) {
+            Ok(true) => true,
+            Ok(false) => {
+                warn!(%height, round, "no block proposed: this key signed here before, or later");
+                false
+            }
+            Err(error) => {
+                warn!(%height, round, "no block proposed: {error}");
+                false
+            }
+        }
     }
 
     /// Tells the engine of bodies that an earlier process kept or that can be judged only now.

@@ -8,12 +8,15 @@
 //!
 //! Spec: 05-block §6.
 
-use super::assembler::PartError;
-use crate::BLOCK_BYTES_MAX;
-use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::{
-    BlobId, BlockId, ChainId, Height, PublicKey, Signature, SigningKey, identifiers::tagged_hash,
+use super::{
+    assembler::{PartError, peer_id},
+    context::CairnContext,
 };
+use crate::BLOCK_BYTES_MAX;
+use arc_malachitebft_core_types::ValidatorProof;
+use borsh::{BorshDeserialize, BorshSerialize};
+use malachitebft_app_channel::app::types::PeerId;
+use protocol::{BlobId, BlockId, ChainId, Height, PublicKey, Signature, identifiers::tagged_hash};
 
 /// Domain of a head's signature.
 const HEAD_TAG: &str = "cairn/consensus/block-head/v1";
@@ -31,21 +34,69 @@ pub(super) enum Part {
     Head(SignedHead),
     /// A piece of the body.
     Chunk(Vec<u8>),
+    /// What follows, from a node that a validator vouches for.
+    Vouched(SignedHead, Pass),
+}
+
+/// A validator's word that a network identity is its node's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Pass {
+    /// Who vouches.
+    pub(super) validator: PublicKey,
+    /// Over [`pass_bytes`].
+    pub(super) signature: Signature,
+}
+
+/// What a validator signs to vouch for a network identity: the engine's own proof of identity, so
+/// that one signature serves both.
+pub(crate) fn pass_bytes(validator: &PublicKey, network: &PublicKey) -> Vec<u8> {
+    identity_bytes(validator, &peer_id(network).to_bytes())
+}
+
+fn identity_bytes(validator: &PublicKey, peer: &[u8]) -> Vec<u8> {
+    ValidatorProof::<CairnContext>::signing_bytes(validator.as_bytes(), peer)
+}
+
+impl Pass {
+    /// Whether it is for this network identity.
+    pub(super) fn is_for(&self, peer: &PeerId) -> bool {
+        let bytes = identity_bytes(&self.validator, &peer.to_bytes());
+        self.validator.verify(&bytes, &self.signature).is_ok()
+    }
 }
 
 /// What a proposer says about a body it sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(super) struct Head {
+pub struct Head {
     /// Height the block is proposed for.
-    pub(super) height: Height,
+    pub height: Height,
     /// Round in which it was first proposed.
-    pub(super) round: u32,
+    pub round: u32,
     /// The block.
-    pub(super) block_id: BlockId,
+    pub block_id: BlockId,
     /// Bytes of the body.
-    pub(super) body_bytes: u32,
+    pub body_bytes: u32,
     /// Plain BLAKE3 hash of the body.
-    pub(super) body_hash: BlobId,
+    pub body_hash: BlobId,
+}
+
+impl Head {
+    /// What is said about a body that is proposed there.
+    pub(super) fn of(place: (Height, u32), block_id: BlockId, body: &[u8]) -> Self {
+        let (height, round) = place;
+        Self {
+            height,
+            round,
+            block_id,
+            body_bytes: u32::try_from(body.len()).unwrap_or(u32::MAX),
+            body_hash: BlobId::of(body),
+        }
+    }
+    /// The bytes that the proposer signs.
+    #[must_use]
+    pub fn signing_bytes(&self, chain: ChainId) -> [u8; 32] {
+        tagged_hash(HEAD_TAG, &(chain, self))
+    }
 }
 
 /// A head with its proposer.
@@ -61,27 +112,19 @@ pub(super) struct SignedHead {
 
 impl SignedHead {
     /// Announces a body.
+    #[cfg(test)]
     pub(super) fn new(
         chain: ChainId,
         place: (Height, u32),
         block_id: BlockId,
         body: &[u8],
-        key: &SigningKey,
+        key: &protocol::SigningKey,
     ) -> Self {
-        let (height, round) = place;
-        let body_bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
-        let head = Head {
-            height,
-            round,
-            block_id,
-            body_bytes,
-            body_hash: BlobId::of(body),
-        };
-        let signature = key.sign(&tagged_hash(HEAD_TAG, &(chain, head)));
+        let head = Head::of(place, block_id, body);
         Self {
             head,
             proposer: key.address(),
-            signature,
+            signature: key.sign(&head.signing_bytes(chain)),
         }
     }
 
@@ -91,7 +134,7 @@ impl SignedHead {
         if body_bytes == 0 || body_bytes > BLOCK_BYTES_MAX {
             return Err(PartError::BodySize { bytes: body_bytes });
         }
-        let message = tagged_hash(HEAD_TAG, &(chain, self.head));
+        let message = self.head.signing_bytes(chain);
         self.proposer
             .verify(&message, &self.signature)
             .map_err(|source| PartError::Signature { source })
@@ -106,9 +149,10 @@ impl Head {
 }
 
 /// Cuts a body into parts, head first.
-pub(super) fn split(head: SignedHead, body: &[u8]) -> Vec<Part> {
+pub(super) fn split(head: SignedHead, pass: Option<Pass>, body: &[u8]) -> Vec<Part> {
     let chunks = body
         .chunks(CHUNK_BYTES)
         .map(|chunk| Part::Chunk(chunk.to_vec()));
-    std::iter::once(Part::Head(head)).chain(chunks).collect()
+    let first = pass.map_or(Part::Head(head), |pass| Part::Vouched(head, pass));
+    std::iter::once(first).chain(chunks).collect()
 }

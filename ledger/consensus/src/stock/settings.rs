@@ -1,6 +1,7 @@
 //! Our configuration, and malachite's made from it.
 
 use super::StartError;
+use crate::signer::Signer;
 use malachitebft_app_channel::app::{
     config::{
         ConsensusConfig, DiscoveryConfig, NodeConfig, P2pConfig, ProtocolNames,
@@ -12,6 +13,7 @@ use protocol::{ChainId, SigningKey};
 use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -26,8 +28,11 @@ pub fn history_in(home: &Path) -> PathBuf {
 pub struct EngineConfig {
     /// The chain; nodes of other chains are disconnected.
     pub chain: ChainId,
-    /// Signs votes and is the network identity. If it is no validator's key, the node follows.
+    /// The network identity; and, unless there is a signer, what signs votes. If it is no
+    /// validator's key then, the node follows.
     pub key: SigningKey,
+    /// Signs for the validator, with its history. Nothing for `key` with the history in `home`.
+    pub signer: Option<Arc<dyn Signer>>,
     /// Folder of the engine's own files: the write-ahead log and undecided bodies.
     pub home: PathBuf,
     /// Where to listen, for example `/ip4/127.0.0.1/tcp/27000`.
@@ -45,6 +50,7 @@ impl EngineConfig {
         Self {
             chain,
             key,
+            signer: None,
             home,
             listen,
             peers: Vec::new(),

@@ -2,49 +2,45 @@
 
 use super::context::{CairnContext, EngineProposal, EngineVote};
 use super::mute::mute_after_refusal;
-use crate::history::{HistoryError, Signed, SigningHistory};
+use crate::signer::{Refusal, Request, Signer as Keys, SignerError};
 use arc_malachitebft_core_types::{
     SignedExtension, SignedMessage, SignedProposal, SignedVote, ValidatorProof, VoteExtensionScope,
 };
 use arc_malachitebft_signing::{Error, Signer, VerificationResult, Verifier};
 use async_trait::async_trait;
-use protocol::{ChainId, PublicKey, Signature, SigningKey};
-use std::sync::{Arc, Mutex, PoisonError};
+use protocol::{ChainId, Height, PublicKey, Signature};
+use std::{path::PathBuf, sync::Arc};
 
-/// Holds the validator's key.
+/// Asks whoever has the validator's key.
 #[derive(Debug, Clone)]
 pub(super) struct EngineSigner {
-    pub(super) chain: ChainId,
-    pub(super) key: SigningKey,
-    /// What was signed before; only tests that make validators contradict themselves have none.
-    pub(super) history: Option<Arc<Mutex<SigningHistory>>>,
+    /// The engine's folder.
+    pub(super) home: PathBuf,
+    pub(super) keys: Arc<dyn Keys>,
 }
 
 impl EngineSigner {
-    /// Signs what the history allows.
-    fn sign(&self, wanted: Signed) -> Result<Signature, Error> {
-        if let Some(history) = &self.history {
-            let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
-            history.allow(wanted).map_err(|error| {
-                tracing::error!("not signed: {error}");
-                if is_refusal(&error)
-                    && let Err(error) = mute_after_refusal(history.folder(), wanted.height)
-                {
-                    tracing::error!("the next start will be refused again: {error}");
-                }
-                Error::from_source(error)
-            })?;
-        }
-        Ok(self.key.sign(&wanted.digest))
+    /// A signature about something of this height.
+    async fn sign(&self, request: Request, height: Height) -> Result<Signature, Error> {
+        let keys = Arc::clone(&self.keys);
+        let signed = if keys.is_local() {
+            keys.sign(&request)
+        } else {
+            // A signer elsewhere may keep its answer back; the runtime goes on meanwhile.
+            let asked = tokio::task::spawn_blocking(move || keys.sign(&request)).await;
+            asked.map_err(Error::from_source)?
+        };
+        signed.map_err(|error| {
+            tracing::error!("not signed: {error}");
+            let refusal = Refusal::Contradiction;
+            if matches!(error, SignerError::Refused { refusal: found, .. } if found == refusal)
+                && let Err(error) = mute_after_refusal(&self.home, height)
+            {
+                tracing::error!("the next start will be refused again: {error}");
+            }
+            Error::from_source(error)
+        })
     }
-}
-
-/// Whether the history was read and says no.
-const fn is_refusal(error: &HistoryError) -> bool {
-    matches!(
-        error,
-        HistoryError::Contradiction { .. } | HistoryError::Lower { .. }
-    )
 }
 
 /// Checks what others signed.
@@ -59,6 +55,8 @@ enum Unsignable {
     NoRound,
     #[error("vote extensions are not part of this protocol")]
     Extension,
+    #[error("an identity is vouched for before the engine starts")]
+    Identity,
 }
 
 #[async_trait]
@@ -67,7 +65,7 @@ impl Signer<CairnContext> for EngineSigner {
         let content = vote
             .to_vote()
             .ok_or_else(|| Error::from_source(Unsignable::NoRound))?;
-        let signature = self.sign(Signed::vote(self.chain, &content))?;
+        let signature = self.sign(Request::Vote(content), content.height).await?;
         Ok(SignedMessage::new(vote, signature))
     }
 
@@ -78,7 +76,9 @@ impl Signer<CairnContext> for EngineSigner {
         let content = proposal
             .to_proposal()
             .ok_or_else(|| Error::from_source(Unsignable::NoRound))?;
-        let signature = self.sign(Signed::proposal(self.chain, &content))?;
+        let signature = self
+            .sign(Request::Proposal(content), content.height)
+            .await?;
         Ok(SignedMessage::new(proposal, signature))
     }
 
@@ -92,15 +92,11 @@ impl Signer<CairnContext> for EngineSigner {
 
     async fn sign_validator_proof(
         &self,
-        public_key: Vec<u8>,
-        peer_id: Vec<u8>,
+        _: Vec<u8>,
+        _: Vec<u8>,
     ) -> Result<ValidatorProof<CairnContext>, Error> {
-        let bytes = ValidatorProof::<CairnContext>::signing_bytes(&public_key, &peer_id);
-        Ok(ValidatorProof::new(
-            public_key,
-            peer_id,
-            self.key.sign(&bytes),
-        ))
+        // The engine never asks: its identity is made with it.
+        Err(Error::from_source(Unsignable::Identity))
     }
 }
 

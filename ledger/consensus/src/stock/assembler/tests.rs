@@ -50,7 +50,7 @@ fn message(name: &[u8], sequence: u64, part: Part) -> StreamMessage<Part> {
 
 fn messages(name: &[u8], head: SignedHead, body: &[u8]) -> Vec<StreamMessage<Part>> {
     (0..)
-        .zip(split(head, body))
+        .zip(split(head, None, body))
         .map(|(sequence, part)| message(name, sequence, part))
         .collect()
 }
@@ -276,4 +276,59 @@ fn a_new_height_forgets_old_streams_and_former_validators() {
 fn a_peer_id_is_the_key() {
     let key = key(1).address();
     assert_eq!(peer_id(&key).to_bytes()[6..], key.as_bytes()[..]);
+}
+
+#[test]
+fn a_node_that_a_validator_vouches_for_publishes_and_others_do_not() {
+    let body = body(10);
+    let signed = head(HEIGHT, &body);
+    let pass = |validator: u8, network: u8| Pass {
+        validator: key(validator).address(),
+        signature: key(validator).sign(&crate::stock::pass_bytes(
+            &key(validator).address(),
+            &key(network).address(),
+        )),
+    };
+    let send = |assembler: &mut Assembler, from: u8, pass: Pass| {
+        let mut parts = split(signed, Some(pass), &body).into_iter();
+        let first = message(b"v", 0, parts.next().unwrap());
+        assembler.receive(publisher(from), first)?;
+        assembler.receive(publisher(from), message(b"v", 1, parts.next().unwrap()))
+    };
+    let mut assembler = assembler();
+    assert!(send(&mut assembler, 30, pass(2, 30)).unwrap().is_some());
+    // From now on it needs no pass.
+    for (sequence, part) in (0..).zip(split(signed, None, &body)) {
+        let received = assembler.receive(publisher(30), message(b"w", sequence, part));
+        assert_eq!(received.unwrap().is_some(), sequence == 1);
+    }
+    let mut forged = pass(2, 32);
+    forged.validator = key(1).address();
+    for (from, pass) in [(31, pass(2, 30)), (32, forged), (33, pass(9, 33))] {
+        let refused = send(&mut assembler, from, pass).unwrap_err();
+        assert!(
+            matches!(refused, PartError::Stranger { .. }),
+            "{from}: {refused}"
+        );
+    }
+    // Who was vouched for first goes when there are too many.
+    for network in 34..38 {
+        assert!(
+            send(&mut assembler, network, pass(2, network))
+                .unwrap()
+                .is_some()
+        );
+    }
+    assert_eq!(assembler.vouched.len(), IDENTITY_COUNT_PER_VALIDATOR_MAX);
+    let first = message(b"x", 0, Part::Head(signed));
+    let refused = assembler.receive(publisher(30), first).unwrap_err();
+    assert!(matches!(refused, PartError::Stranger { .. }), "{refused}");
+    // And everybody with its validator.
+    let others = ValidatorSet::new(vec![Validator {
+        key: key(1).address(),
+        power: 1,
+    }]);
+    assembler.begin(HEIGHT, &others.unwrap());
+    assert!(assembler.vouched.is_empty());
+    assert_eq!(assembler.publishers.len(), 1);
 }

@@ -70,7 +70,7 @@ fn messages_round_trip_and_corruptions_do_not_panic() {
     let signature = key.sign(b"anything");
 
     let head = SignedHead::new(CHAIN, (height.0, 2), block_id, &[7; 100], &key);
-    for (sequence, part) in (0..).zip(split(head, &[7; 100])) {
+    for (sequence, part) in (0..).zip(split(head, None, &[7; 100])) {
         let stream = StreamId::new(Bytes::from_static(b"name"));
         round_trip(&StreamMessage::new(
             stream,

@@ -3,12 +3,13 @@
 use super::{Driver, Place, storage};
 use crate::{
     Application, BLOCK_BYTES_MAX, Check,
+    signer::Request,
     stock::{
         EngineError,
         assembler::Body,
         context::{CairnContext, EngineAddress, EngineHeight, EngineValue},
         outlet::Outlet,
-        parts::{Part, SignedHead, split},
+        parts::{Head, Part, SignedHead, split},
         undecided::Undecided,
     },
 };
@@ -43,7 +44,7 @@ impl<A: Application, O: Outlet> Driver<A, O> {
         if height.0 != self.place.height || self.is_mute() {
             return Ok(None);
         }
-        let own = self.key.address();
+        let own = self.own;
         if let Some(earlier) = self.undecided.proposed_by(&own, height.0, round_number) {
             let block_id = earlier.block_id;
             self.send_again(height.0, block_id);
@@ -54,19 +55,24 @@ impl<A: Application, O: Outlet> Driver<A, O> {
             )));
         }
         if !self.may_propose(height.0, round_number) {
-            warn!(%height, %round, "no block proposed: this key signed here before, or later");
             return Ok(None);
         }
         let Some((block_id, body)) = self.build(height.0, round_number) else {
             return Ok(None);
         };
-        let head = SignedHead::new(
-            self.chain,
-            (height.0, round_number),
-            block_id,
-            &body,
-            &self.key,
-        );
+        let head = Head::of((height.0, round_number), block_id, &body);
+        let signature = match self.signer.sign(&Request::Head(head)) {
+            Ok(signature) => signature,
+            Err(error) => {
+                warn!(%height, %round, "no block proposed: {error}");
+                return Ok(None);
+            }
+        };
+        let head = SignedHead {
+            head,
+            proposer: own,
+            signature,
+        };
         self.keep(Undecided {
             height: height.0,
             round: round_number,
@@ -264,10 +270,12 @@ impl<A: Application, O: Outlet> Driver<A, O> {
         self.place.streams_sent += 1;
         let name = protocol::codec::encode(&(self.outlet.now_ms(), self.place.streams_sent));
         let stream = StreamId::new(Bytes::from(name));
-        let parts = (0..).zip(split(head, body)).map(|(sequence, part)| {
-            let content = StreamContent::Data(part);
-            StreamMessage::new(stream.clone(), sequence, content)
-        });
+        let parts = (0..)
+            .zip(split(head, self.pass, body))
+            .map(|(sequence, part)| {
+                let content = StreamContent::Data(part);
+                StreamMessage::new(stream.clone(), sequence, content)
+            });
         self.outlet.publish(parts.collect());
     }
 

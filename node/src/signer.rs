@@ -1,0 +1,183 @@
+//! A validator's signer: in its process, or in one of its own behind a Unix socket.
+//!
+//! `cairn signer` ([`serve`]) holds the key and the signing history; the validator whose
+//! `config.toml` says `signer = "unix:PATH"` asks it ([`remote`]) and has neither. Both ends run the
+//! code of [`ledger_consensus::signer`]. The socket is for one user: whoever may not read the key
+//! cannot ask for a signature, so a socket that others may write to, or that another user owns, is
+//! refused by both. A signer answers one validator at a time. Spec: 05-block §15.
+
+pub mod remote;
+pub mod serve;
+
+use crate::{
+    home::{Config, Home},
+    shutdown,
+};
+use anyhow::{Context as _, Result, bail, ensure};
+use ledger_consensus::{
+    SigningHistory,
+    signer::{LocalSigner, Signer, SignerError, Status},
+    stock::history_in,
+};
+use protocol::{SigningKey, genesis::Genesis};
+use remote::RemoteSigner;
+use std::{
+    io,
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// The network identity of a node whose key is elsewhere.
+const NETWORK_KEY: &str = "network.key";
+/// Time between tries to reach a signer.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Where a validator's signatures come from.
+#[derive(Debug)]
+pub struct Signing {
+    /// Whom to ask.
+    pub signer: Arc<dyn Signer>,
+    /// Who that was at the start.
+    pub status: Status,
+    /// The node's network identity.
+    pub network: SigningKey,
+    /// The signer, if it is another process.
+    pub remote: Option<Arc<RemoteSigner>>,
+}
+
+impl Signing {
+    /// With a signer in this process, whose key is the network identity.
+    ///
+    /// # Errors
+    /// When it does not know itself.
+    pub fn here(signer: Arc<dyn Signer>, network: SigningKey) -> Result<Self> {
+        let status = signer.status()?;
+        Ok(Self {
+            signer,
+            status,
+            network,
+            remote: None,
+        })
+    }
+}
+
+/// The signer of a home with its key, whose history is opened with it.
+///
+/// # Errors
+/// When the key or the history cannot be used.
+pub fn local(home: &Home, genesis: &Genesis) -> Result<LocalSigner> {
+    let key = home.key("operator.key")?;
+    let folder = home.join("consensus");
+    std::fs::create_dir_all(&folder)?;
+    let history = SigningHistory::open(&history_in(&folder), genesis.chain_id(), key.address())?;
+    let (chain, operator) = (genesis.chain_id(), key.clone());
+    Ok(LocalSigner::new(chain, operator, key, Some(history)))
+}
+
+/// The socket that a configuration names; nothing if the key is in the home.
+///
+/// # Errors
+/// When it names something else.
+pub fn configured(config: &Config) -> Result<Option<PathBuf>> {
+    match config.signer.strip_prefix("unix:") {
+        Some(path) => {
+            ensure!(
+                Path::new(path).is_absolute(),
+                "signer {path:?} is not an absolute path"
+            );
+            Ok(Some(path.into()))
+        }
+        None if config.signer.is_empty() => Ok(None),
+        None => bail!("signer {:?} is not unix:PATH", config.signer),
+    }
+}
+
+/// Reaches the signer of a socket, and waits for it as long as it takes. Nothing if the process is
+/// asked to end meanwhile.
+///
+/// # Errors
+/// When the signer is another chain's, the socket is not safe, or the home has the key as well.
+pub async fn reach(home: &Home, genesis: &Genesis, socket: PathBuf) -> Result<Option<Signing>> {
+    ensure!(
+        !home.join("operator.key").exists(),
+        "{} has an operator.key and asks a signer: the key must be in one place",
+        home.path().display()
+    );
+    let network = home.key(NETWORK_KEY)?;
+    let signer = Arc::new(RemoteSigner::new(socket));
+    let Some(status) = until_present(&signer).await? else {
+        return Ok(None);
+    };
+    let (found, expected) = (status.chain, genesis.chain_id());
+    ensure!(
+        found == expected,
+        "the signer is of chain {found}; this node is of {expected}"
+    );
+    Ok(Some(Signing {
+        signer: Arc::clone(&signer) as _,
+        status,
+        network,
+        remote: Some(signer),
+    }))
+}
+
+/// Waits for an answer; says so when there is none at once.
+///
+/// # Errors
+/// When the signer answers and refuses, unless it is in use.
+pub async fn until_present(signer: &Arc<RemoteSigner>) -> Result<Option<Status>> {
+    let mut is_told = false;
+    loop {
+        let asked = Arc::clone(signer);
+        let status = tokio::task::spawn_blocking(move || {
+            let signer: &dyn Signer = asked.as_ref();
+            signer.status()
+        });
+        match status.await? {
+            Ok(status) => return Ok(Some(status)),
+            Err(error @ SignerError::Away { .. }) => {
+                if !is_told {
+                    tracing::warn!("{error}; waiting for it");
+                    is_told = true;
+                }
+            }
+            Err(error) => return Err(error).context("the signer refuses this validator"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RETRY_INTERVAL) => {}
+            () = shutdown::requested() => return Ok(None),
+        }
+    }
+}
+
+/// Refuses a socket that somebody else could answer or ask.
+///
+/// # Errors
+/// With the reason.
+fn check_socket(path: &Path) -> io::Result<()> {
+    let unsafe_because = |reason: String| {
+        let reason = format!("{} {reason}", path.display());
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
+    };
+    let found = std::fs::symlink_metadata(path)?;
+    if !found.file_type().is_socket() {
+        return unsafe_because("is not a socket".to_owned());
+    }
+    let own = rustix::process::geteuid().as_raw();
+    if found.uid() != own {
+        return unsafe_because(format!(
+            "is user {}'s; this process is user {own}'s",
+            found.uid()
+        ));
+    }
+    let mode = found.mode() & 0o777;
+    if mode & 0o177 != 0 {
+        return unsafe_because(format!("has mode {mode:o}; 600 is the widest that is safe"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

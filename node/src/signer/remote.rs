@@ -1,0 +1,132 @@
+//! The validator's end: asks, waits a bounded time, and connects again when the signer was away.
+
+use super::check_socket;
+use ledger_consensus::signer::{Answer, Refusal, Request, Signer, SignerError, frame};
+use std::{
+    io,
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// How long an answer may take: a disk that syncs slowly is not away.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// How long a signer that is started again is waited for in the middle of a question.
+const RESTART_WAIT: Duration = Duration::from_secs(1);
+/// Time between tries to connect.
+const CONNECT_INTERVAL: Duration = Duration::from_millis(50);
+
+/// A signer in another process.
+#[derive(Debug)]
+pub struct RemoteSigner {
+    path: PathBuf,
+    connection: Mutex<Option<UnixStream>>,
+    is_away: AtomicBool,
+    refused_count: AtomicU64,
+}
+
+impl RemoteSigner {
+    /// One that is reached when it is asked first.
+    #[must_use]
+    pub const fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            connection: Mutex::new(None),
+            is_away: AtomicBool::new(false),
+            refused_count: AtomicU64::new(0),
+        }
+    }
+    /// Whether the last question got no answer.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.is_away.load(Ordering::Relaxed)
+    }
+    /// Questions that were refused.
+    #[must_use]
+    pub fn refused_count(&self) -> u64 {
+        self.refused_count.load(Ordering::Relaxed)
+    }
+    fn connect(&self) -> io::Result<UnixStream> {
+        check_socket(&self.path)?;
+        let stream = UnixStream::connect(&self.path)?;
+        stream.set_read_timeout(Some(ANSWER_WAIT))?;
+        stream.set_write_timeout(Some(ANSWER_WAIT))?;
+        Ok(stream)
+    }
+    /// A connection. One that was there before is waited for a moment; one that never was is not.
+    fn reconnect(&self, patience: Duration) -> io::Result<UnixStream> {
+        let started = std::time::Instant::now();
+        loop {
+            match self.connect() {
+                Err(error)
+                    if error.kind() != io::ErrorKind::PermissionDenied
+                        && started.elapsed() < patience =>
+                {
+                    std::thread::sleep(CONNECT_INTERVAL);
+                }
+                connected => return connected,
+            }
+        }
+    }
+    fn exchange(&self, request: &Request) -> io::Result<Answer> {
+        let mut connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // The signer may have been started again since; asking twice is harmless, because what was
+        // signed once is signed again in the same way.
+        if let Some(stream) = connection.as_mut()
+            && let Ok(answer) = ask(stream, request)
+        {
+            return Ok(answer);
+        }
+        let patience = match connection.take() {
+            Some(_) => RESTART_WAIT,
+            None => Duration::ZERO,
+        };
+        let mut stream = self.reconnect(patience)?;
+        let answer = ask(&mut stream, request)?;
+        if !matches!(answer, Answer::Refused(Refusal::Busy, _)) {
+            *connection = Some(stream);
+        }
+        Ok(answer)
+    }
+}
+
+fn ask(stream: &mut UnixStream, request: &Request) -> io::Result<Answer> {
+    frame::write(stream, request)?;
+    let gone = || io::Error::new(io::ErrorKind::UnexpectedEof, "it closed the connection");
+    frame::read(stream)?.ok_or_else(gone)
+}
+
+impl Signer for RemoteSigner {
+    fn ask(&self, request: &Request) -> Result<Answer, SignerError> {
+        let exchanged = self.exchange(request);
+        let was_away = self.is_away.swap(exchanged.is_err(), Ordering::Relaxed);
+        match exchanged {
+            Ok(answer) => {
+                if was_away {
+                    tracing::warn!("the signer is back");
+                }
+                if let Answer::Refused(..) = answer {
+                    self.refused_count.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(answer)
+            }
+            Err(error) => {
+                let reason = format!("{}: {error}", self.path.display());
+                if !was_away {
+                    tracing::error!("the signer is away: {reason}");
+                }
+                Err(SignerError::Away { reason })
+            }
+        }
+    }
+    fn is_local(&self) -> bool {
+        false
+    }
+}
