@@ -306,13 +306,15 @@ impl Chain {
     }
     /// Keeps what consensus saw a validator sign twice.
     pub fn note_double_sign(&self, evidence: DoubleSign) {
-        self.watch().note_double_sign(self.id, evidence);
+        self.watch()
+            .note_double_sign(self.id, evidence, self.store.as_ref());
     }
     /// Validators that contradicted themselves, and are not frozen for it yet.
     #[must_use]
     pub fn double_signs(&self) -> Vec<DoubleSign> {
         let shared = self.read();
-        self.watch().unreported_double_signs(&shared.state.view())
+        self.watch()
+            .unreported_double_signs(&shared.state.view(), self.store.as_ref())
     }
     fn record(
         &self,

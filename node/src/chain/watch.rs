@@ -8,18 +8,21 @@
 //! miner a unit, for the latest steps.
 //!
 //! A node that is restarted remembers as well: what was news is written to a ring of slots on the
-//! disk, and observed again when the chain is opened.
+//! disk, and observed again when the chain is opened. Evidence about validators is kept whole
+//! ([`double_signs`]).
 
+mod double_signs;
+
+use double_signs::DoubleSigns;
 use ledger_state::{
     View,
     bond::{Miner, Status},
     run::Run,
     unit::Unit,
-    validator::{Standing, Validator},
 };
 use ledger_store::{Store, StoreError};
 use protocol::{
-    Address, ChainId, Signature,
+    ChainId, Signature,
     codec::{decode, encode},
     rollout::Equivocation,
     task::UnitId,
@@ -44,7 +47,7 @@ fn key(slot: u64) -> Vec<u8> {
 pub struct Watch {
     seen: BTreeMap<UnitId, (Transaction, Signature)>,
     proofs: BTreeMap<UnitId, Equivocation>,
-    double_signs: BTreeMap<Address, DoubleSign>,
+    double_signs: DoubleSigns,
     /// Of the next commitment that is written to the disk.
     number: u64,
 }
@@ -66,7 +69,10 @@ impl Watch {
             written.extend(read);
         }
         written.sort_unstable_by_key(|(number, _)| *number);
-        let mut watch = Self::default();
+        let mut watch = Self {
+            double_signs: DoubleSigns::recovered(store, chain)?,
+            ..Self::default()
+        };
         for (number, transaction) in written {
             if let Ok(transaction) = transaction.verify(chain) {
                 watch.observe(view, &transaction);
@@ -120,27 +126,17 @@ impl Watch {
     }
 
     /// Keeps the proof that a validator contradicted itself.
-    pub fn note_double_sign(&mut self, chain: ChainId, evidence: DoubleSign) {
-        match evidence.verify(chain) {
-            Ok(()) => {
-                let operator = evidence.signer();
-                tracing::warn!(%operator, "validator signed two messages of one place: reporting");
-                self.double_signs.entry(operator).or_insert(evidence);
-            }
-            Err(error) => tracing::warn!("{error}"),
-        }
+    pub fn note_double_sign(&mut self, chain: ChainId, evidence: DoubleSign, store: &dyn Store) {
+        self.double_signs.note(chain, evidence, store);
     }
 
     /// Contradictions of validators that still have to be reported. Forgets what is done.
-    pub fn unreported_double_signs(&mut self, view: &View<'_>) -> Vec<DoubleSign> {
-        self.double_signs.retain(|operator, _| {
-            let validator: Option<Validator> = view.get(operator);
-            validator.is_some_and(|validator| match validator.standing {
-                Standing::Bonded | Standing::Jailed { .. } => true,
-                Standing::Frozen { .. } | Standing::Removed => false,
-            })
-        });
-        self.double_signs.values().copied().collect()
+    pub fn unreported_double_signs(
+        &mut self,
+        view: &View<'_>,
+        store: &dyn Store,
+    ) -> Vec<DoubleSign> {
+        self.double_signs.unreported(view, store)
     }
 
     /// What still has to be reported. Forgets what is old or done.

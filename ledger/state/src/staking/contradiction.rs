@@ -46,6 +46,14 @@ impl Record for Contradicted {
     type Key = (Height, Address);
 }
 
+/// The lowest height for which a contradiction can still be shown in a block of this height.
+#[must_use]
+pub fn oldest(view: &View<'_>, height: Height) -> Height {
+    let days = run::parameters(view).get(Name::UnbondingDays);
+    let calendar = settings(view).calendar;
+    calendar.before(height, days.saturating_sub(1))
+}
+
 /// Freezes the signer of two messages.
 ///
 /// # Errors
@@ -71,10 +79,8 @@ pub fn report(
         }
         Standing::Removed => return Err(Rejection::ValidatorRemoved { operator }),
     }
-    let parameters = run::parameters(view);
-    let calendar = settings(view).calendar;
-    let age_days = parameters.get(Name::UnbondingDays).saturating_sub(1);
-    let oldest = calendar.before(height, age_days);
+    let (parameters, calendar) = (run::parameters(view), settings(view).calendar);
+    let oldest = oldest(view, height);
     let infraction = evidence.height();
     if infraction < oldest || infraction > height {
         return Err(Rejection::EvidenceOld {
