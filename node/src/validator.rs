@@ -3,6 +3,9 @@
 //! `cairn verifier` is the same node under a key that is no validator's: it follows consensus
 //! without a vote, locks a bond, and audits.
 
+mod keys;
+mod ordering;
+
 use crate::{
     chain::{Chain, application::ChainApplication},
     doppelganger,
@@ -14,25 +17,21 @@ use crate::{
     outbox::Outbox,
     pruning,
     rpc::server::{Served, router},
-    signer::{self, Signing, remote::RemoteSigner},
+    signer::Signing,
     snapshots::{SNAPSHOT_BLOCKS, Snapshots},
     syncing, watchdog,
     workbench::Workbench,
 };
 use adversaries::Cheat;
 use anyhow::{Context as _, Result, anyhow, bail};
-use ledger_consensus::{
-    EngineConfig, EngineHandle, SigningHistory,
-    signer::{Signer, Status},
-};
+use keys::{Keys, ask_now_and_then, keys};
+use ledger_consensus::{EngineConfig, EngineHandle, SigningHistory};
 use ledger_store::Store;
 use network::{FolderStore, Network, NetworkConfig, NetworkHandle};
+use ordering::Ordering;
 use protocol::{Address, Amount, Height, SigningKey, genesis::Genesis};
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 use tokio::{net::TcpListener, task::JoinHandle};
-
-/// Time between questions to a signer that has nothing to sign.
-const ASK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a node takes part in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,28 +91,15 @@ pub async fn run(
     }
     let signing = keys.signing(&home, &genesis)?;
     let engine = start_engine(&home, &config, (&signing, cheat), &chain).await?;
-    let what = role.as_str();
-    let named = cheat.map(|cheat| cheat.to_string());
+    let (what, named) = (role.as_str(), cheat.map(|cheat| cheat.to_string()));
     tracing::info!(chain = %chain.id(), %operator, http = %config.http, cheat = named, "{what} is up");
 
-    let device = config.open_device()?;
-    let held = Arc::clone(&blobs);
-    let bench = Workbench::new(held, network.clone(), Arc::clone(&local), device);
-    let bench = match role {
-        // It computes every checkpoint itself.
-        Role::Validator => bench,
-        Role::Verifier { .. } => bench.following(),
-    };
-    let outbox = outbox
-        .unwrap_or_else(|| Outbox::of_signer(operator, Arc::clone(&signing.signer), chain.id()));
-    let (duties, jobs) = Duties::new(
-        Arc::clone(&chain),
-        Arc::new(bench),
-        (outbox, Arc::clone(&signing.signer), &signing.status),
-        (role, speaks),
-        cheat,
-    );
-    let duties = tokio::spawn(duties.run(jobs));
+    let mine = work(
+        &config,
+        (&chain, &blobs, &network, &local),
+        (&signing, outbox),
+        (role, cheat),
+    )?;
     let gossip = tokio::spawn(gossip::run(
         Arc::clone(&chain),
         network.clone(),
@@ -140,7 +126,7 @@ pub async fn run(
         reason = outdated(&chain, speaks) => Err(anyhow!(reason)),
         ended = ordering.run(engine) => ended,
     };
-    for task in [duties, gossip, watchdog, asking].into_iter().chain(upkeep) {
+    for task in [mine, gossip, watchdog, asking].into_iter().chain(upkeep) {
         task.abort();
     }
     server.abort();
@@ -151,98 +137,36 @@ pub async fn run(
     stopped
 }
 
-/// What the engine is started with, again after the signer was away.
-struct Ordering<'a> {
-    home: &'a Home,
-    config: &'a Config,
-    genesis: &'a Genesis,
-    chain: &'a Arc<Chain>,
-    signing: &'a Signing,
-    cheat: Option<Cheat>,
-}
-
-impl Ordering<'_> {
-    /// Orders blocks until the process is to end. While the signer is away the node follows
-    /// without a vote; then it watches for another process with its key, as at every start.
-    async fn run(&self, mut engine: EngineHandle) -> Result<()> {
-        loop {
-            tokio::select! {
-                () = crate::shutdown::requested() => {
-                    let ended = engine.shutdown().await;
-                    return ended.context("consensus did not end cleanly");
-                }
-                ended = engine.stopped() => {
-                    let remote = self.signing.remote.as_ref();
-                    let away = remote.filter(|remote| ended.is_err() && remote.is_away());
-                    let Some(remote) = away else {
-                        return ended.context("consensus stopped");
-                    };
-                    engine.shutdown().await.ok();
-                    tracing::error!("this validator does not sign until its signer is back");
-                    match self.until_back(remote).await? {
-                        Some(again) => engine = again,
-                        None => return Ok(()),
-                    }
-                }
-            }
-        }
-    }
-    /// The engine again, once there is a signer; nothing if the process is to end.
-    async fn until_back(&self, remote: &Arc<RemoteSigner>) -> Result<Option<EngineHandle>> {
-        let Self {
-            home,
-            config,
-            genesis,
-            chain,
-            signing,
-            cheat,
-        } = self;
-        loop {
-            let back = async {
-                let status = signer::until_present(remote).await?;
-                Ok(status.is_some())
-            };
-            if !doppelganger::follow(home, config, chain, back).await? {
-                return Ok(None);
-            }
-            let keys = Keys::Elsewhere(signing);
-            match signs_alone((home, genesis), config, chain, &keys).await {
-                Ok(true) => {}
-                Ok(false) => return Ok(None),
-                Err(_) if remote.is_away() => continue,
-                Err(error) => return Err(error),
-            }
-            match start_engine(home, config, (signing, *cheat), chain).await {
-                Err(_) if remote.is_away() => {}
-                Err(error) => return Err(error),
-                Ok(engine) => {
-                    tracing::warn!("this validator signs again");
-                    return Ok(Some(engine));
-                }
-            }
-        }
-    }
-}
-
-/// Notices a signer that goes away while there is nothing to sign.
-fn ask_now_and_then(signing: &Signing, local: &Local) -> JoinHandle<()> {
-    let remote = signing.remote.clone();
-    if let Some(remote) = &remote {
-        local.watch_signer(Arc::clone(remote));
-    }
-    tokio::spawn(async move {
-        while let Some(remote) = remote.clone() {
-            tokio::time::sleep(ASK_INTERVAL).await;
-            let asked = tokio::task::spawn_blocking(move || {
-                let signer: &dyn Signer = remote.as_ref();
-                // Whether there was an answer is noted where it is asked.
-                drop(signer.status());
-            });
-            if asked.await.is_err() {
-                return;
-            }
-        }
-    })
+/// Begins a node's duties beyond ordering.
+fn work(
+    config: &Config,
+    (chain, blobs, network, local): (&Arc<Chain>, &Arc<FolderStore>, &NetworkHandle, &Arc<Local>),
+    (signing, outbox): (&Signing, Option<Outbox>),
+    (role, cheat): (Role, Option<Cheat>),
+) -> Result<JoinHandle<()>> {
+    let device = config.open_device()?;
+    let bench = Workbench::new(
+        Arc::clone(blobs),
+        network.clone(),
+        Arc::clone(local),
+        device,
+    );
+    let bench = match role {
+        // It computes every checkpoint itself.
+        Role::Validator => bench,
+        Role::Verifier { .. } => bench.following(),
+    };
+    let (operator, signer) = (signing.status.operator, &signing.signer);
+    let outbox =
+        outbox.unwrap_or_else(|| Outbox::of_signer(operator, Arc::clone(signer), chain.id()));
+    let (duties, jobs) = Duties::new(
+        Arc::clone(chain),
+        Arc::new(bench),
+        (outbox, Arc::clone(signer), &signing.status),
+        (role, config.speaks()),
+        cheat,
+    );
+    Ok(tokio::spawn(duties.run(jobs)))
 }
 
 fn open_home(path: &Path) -> Result<(Home, Config, Genesis)> {
@@ -256,76 +180,6 @@ fn open_home(path: &Path) -> Result<(Home, Config, Genesis)> {
     let config = home.config()?;
     let genesis = home.genesis()?;
     Ok((home, config, genesis))
-}
-
-/// Where the key is.
-enum Keys<'a> {
-    /// In the home.
-    Here(SigningKey),
-    /// With a signer.
-    Away(Signing),
-    /// With a signer that was reached before.
-    Elsewhere(&'a Signing),
-}
-
-/// The key, or who has it, and how a verifier signs its transactions: nothing of them asks a
-/// signer. Nothing at all if the process was to end before a signer was there.
-async fn keys(
-    home: &Home,
-    config: &Config,
-    genesis: &Genesis,
-    role: Role,
-) -> Result<Option<(Keys<'static>, Option<Outbox>)>> {
-    match (signer::configured(config)?, role) {
-        (Some(socket), Role::Validator) => {
-            let reached = signer::reach(home, genesis, socket).await?;
-            Ok(reached.map(|signing| (Keys::Away(signing), None)))
-        }
-        (Some(_), Role::Verifier { .. }) => {
-            bail!("a verifier signs with its own key; only a validator has a signer")
-        }
-        (None, Role::Validator) => Ok(Some((Keys::Here(home.key("operator.key")?), None))),
-        (None, Role::Verifier { .. }) => {
-            let key = home.key("operator.key")?;
-            let outbox = Outbox::new(key.clone(), genesis.chain_id());
-            Ok(Some((Keys::Here(key), Some(outbox))))
-        }
-    }
-}
-
-impl Keys<'_> {
-    fn operator(&self) -> Address {
-        match self {
-            Self::Here(key) => key.address(),
-            Self::Away(signing) => signing.status.operator,
-            Self::Elsewhere(signing) => signing.status.operator,
-        }
-    }
-    /// The node's network identity.
-    const fn network(&self) -> &SigningKey {
-        match self {
-            Self::Here(key) => key,
-            Self::Away(signing) => &signing.network,
-            Self::Elsewhere(signing) => &signing.network,
-        }
-    }
-    /// How far the signer has signed; nothing if the history is here.
-    fn status(&self) -> Result<Option<Status>> {
-        let signing = match self {
-            Self::Here(_) => return Ok(None),
-            Self::Away(signing) => signing,
-            Self::Elsewhere(signing) => signing,
-        };
-        Ok(Some(signing.signer.status()?))
-    }
-    /// Opens the history, if it is here.
-    fn signing(self, home: &Home, genesis: &Genesis) -> Result<Signing> {
-        match self {
-            Self::Away(signing) => Ok(signing),
-            Self::Elsewhere(_) => bail!("this signer was reached before"),
-            Self::Here(key) => Signing::here(Arc::new(signer::local(home, genesis)?), key),
-        }
-    }
 }
 
 /// Waits until the chain has a version that this program does not speak.

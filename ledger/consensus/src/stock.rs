@@ -77,7 +77,7 @@ use undecided::UndecidedStore;
 
 /// How long the engine may take to listen.
 const LISTEN_WAIT: Duration = Duration::from_secs(10);
-/// How long an engine that just stopped may still hold its log.
+/// How long an engine that just stopped may still hold its log and its port.
 const LOG_RELEASE_WAIT: Duration = Duration::from_secs(2);
 /// Time between tries to open a log that is held.
 const LOG_RETRY_INTERVAL: Duration = Duration::from_millis(20);
@@ -205,7 +205,7 @@ pub async fn start<A: Application>(
     let undecided_folder = config.home.join("undecided");
     let log = config.home.join("wal").join("consensus.wal");
     make_folders([&undecided_folder, &config.home.join("wal")])?;
-    probe_port(&config.listen)?;
+    probe_port(&config.listen).await?;
     probe_log(&log).await?;
     let signer = signer_of(&config)?;
     let status = signer.status()?;
@@ -423,16 +423,30 @@ fn identity(
 }
 
 /// Finds out whether the port is free: the engine itself would only log that it is not.
-fn probe_port(listen: &str) -> Result<(), StartError> {
+///
+/// A port that is taken may be that of an engine of this process that is just going away.
+async fn probe_port(listen: &str) -> Result<(), StartError> {
     let Some(socket) = settings::socket(listen) else {
         return Ok(());
     };
-    TcpListener::bind(socket)
-        .map(drop)
-        .map_err(|source| StartError::Port {
-            address: listen.to_owned(),
-            source,
-        })
+    let start = Instant::now();
+    loop {
+        match TcpListener::bind(socket) {
+            Ok(_) => return Ok(()),
+            Err(error)
+                if error.kind() == std::io::ErrorKind::AddrInUse
+                    && start.elapsed() < LOG_RELEASE_WAIT =>
+            {
+                sleep(LOG_RETRY_INTERVAL).await;
+            }
+            Err(source) => {
+                return Err(StartError::Port {
+                    address: listen.to_owned(),
+                    source,
+                });
+            }
+        }
+    }
 }
 
 /// Opens the log once: the engine itself would only log that it cannot.

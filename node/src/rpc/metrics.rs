@@ -148,16 +148,14 @@ impl Reading {
             waiting as f64,
         );
         reading.process(&served.local.report());
-        if let Some(signer) = served.local.signer() {
-            let here = u64::from(!signer.is_away()) as f64;
-            reading.one("signer_here", "Whether the signer answers", here);
-            let refused = signer.refused_count() as f64;
-            reading.one(
-                "signer_refusals",
-                "Questions that the signer refused",
-                refused,
-            );
-        }
+        // A key in this process is always here.
+        let signer = served.local.signer();
+        let here = signer.is_none_or(|signer| !signer.is_away());
+        let help = "Whether what signs is there: a signer answers, or the key is in the process";
+        reading.one("signer_here", help, f64::from(u8::from(here)));
+        let refused = signer.map_or(0, RemoteSigner::refused_count);
+        let help = "Questions that the signer refused";
+        reading.one("signer_refusals", help, refused as f64);
         reading
     }
     fn one(&mut self, name: &'static str, help: &'static str, value: f64) {

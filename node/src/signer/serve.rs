@@ -83,7 +83,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Makes the socket for this user alone. One that nobody answers is what a killed signer left.
-fn listen(path: &Path) -> Result<UnixListener> {
+pub(super) fn listen(path: &Path) -> Result<UnixListener> {
     if path.exists() {
         super::check_socket(path)?;
         ensure!(
@@ -102,7 +102,7 @@ fn listen(path: &Path) -> Result<UnixListener> {
     Ok(listener)
 }
 
-fn accept(listener: &UnixListener, signer: &Arc<LocalSigner>) {
+pub(super) fn accept(listener: &UnixListener, signer: &Arc<LocalSigner>) {
     let taken = Arc::new(AtomicBool::new(false));
     let count = Arc::new(AtomicUsize::new(0));
     for stream in listener.incoming() {

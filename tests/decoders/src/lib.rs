@@ -25,6 +25,8 @@ mod peers;
 mod rollout_payload;
 mod rollout_sections;
 mod safetensors;
+#[cfg(feature = "peers")]
+mod signer;
 mod sparse_update;
 mod toploc;
 mod transaction;
@@ -70,6 +72,8 @@ pub const ALL: &[Decoder] = &[
     peers::CERTIFICATE,
     #[cfg(feature = "peers")]
     peers::CONSENSUS,
+    #[cfg(feature = "peers")]
+    signer::DECODER,
 ];
 
 /// The decoder of this name.
