@@ -225,6 +225,15 @@ enum ValidatorCommand {
         #[arg(long, default_value_t = 1)]
         threads: usize,
     },
+    /// Make the key that signs votes and proposals next, and write its word for the holder.
+    Rotate {
+        /// The validator's folder, or its signer's.
+        #[arg(long)]
+        home: PathBuf,
+        /// The file to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Write the operator's word that it signs for a holder's stake.
     Consent {
         /// The validator's folder.
@@ -242,6 +251,7 @@ enum ValidatorCommand {
 async fn prepare_validator(command: ValidatorCommand) -> Result<()> {
     match command {
         ValidatorCommand::Signing(command) => signing::run(&command),
+        ValidatorCommand::Rotate { home, out } => stake::rotate(&home, &out),
         ValidatorCommand::Consent { home, holder, out } => stake::consent(&home, holder, &out),
         ValidatorCommand::Init {
             home,

@@ -145,7 +145,8 @@ pub struct Duties {
 }
 
 impl Duties {
-    /// The duties of the validator that this signer signs for, and the queue of finished jobs to feed back.
+    /// The duties of the validator that this signer signs for, and the queue of finished jobs to
+    /// feed back.
     #[must_use]
     pub fn new(
         chain: Arc<Chain>,

@@ -5,6 +5,7 @@
 //! genesis.json   what the chain started from; its hash is the chain's identity
 //! operator.key   hot key: signs blocks, attestations, audits, commitments
 //! holder.key     cold key: owns stake, votes (validators only)
+//! consensus.key  signs blocks instead of operator.key, once the validator rotated to it
 //! network.key    network identity, where a signer in a process of its own has operator.key
 //! store/         blocks and state      wal/    consensus in flight
 //! blobs/         rollouts, gradients, checkpoints

@@ -10,7 +10,7 @@ pub mod remote;
 pub mod serve;
 
 use crate::{
-    home::{Config, Home},
+    home::{Config, Home, key_file},
     shutdown,
 };
 use anyhow::{Context as _, Result, bail, ensure};
@@ -29,6 +29,8 @@ use std::{
     time::Duration,
 };
 
+/// What signs votes and proposals after a rotation.
+const CONSENSUS_KEY: &str = "consensus.key";
 /// The network identity of a node whose key is elsewhere.
 const NETWORK_KEY: &str = "network.key";
 /// Time between tries to reach a signer.
@@ -63,17 +65,59 @@ impl Signing {
     }
 }
 
-/// The signer of a home with its key, whose history is opened with it.
-///
-/// # Errors
-/// When the key or the history cannot be used.
-pub fn local(home: &Home, genesis: &Genesis) -> Result<LocalSigner> {
-    let key = home.key("operator.key")?;
-    let folder = home.join("consensus");
-    std::fs::create_dir_all(&folder)?;
-    let history = SigningHistory::open(&history_in(&folder), genesis.chain_id(), key.address())?;
-    let (chain, operator) = (genesis.chain_id(), key.clone());
-    Ok(LocalSigner::new(chain, operator, key, Some(history)))
+/// The keys in a home, and where what the second one signed is noted.
+#[derive(Clone, Debug)]
+pub struct HomeKeys {
+    /// Signs transactions, and names the validator.
+    pub operator: SigningKey,
+    /// Signs votes and proposals: the operator's, until it rotates.
+    pub consensus: SigningKey,
+    /// Of the consensus key; each has its own.
+    pub history: PathBuf,
+}
+
+impl HomeKeys {
+    /// Reads them; an operator's key is made on first use.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn read(home: &Home) -> Result<Self> {
+        let operator = home.key("operator.key")?;
+        let mut history = history_in(&home.join("consensus"));
+        let rotated = home.join(CONSENSUS_KEY);
+        if !rotated.exists() {
+            let consensus = operator.clone();
+            return Ok(Self {
+                operator,
+                consensus,
+                history,
+            });
+        }
+        let consensus = key_file(&rotated)?;
+        history.set_file_name(format!("signing-history-{}", consensus.address()));
+        Ok(Self {
+            operator,
+            consensus,
+            history,
+        })
+    }
+    /// The signer with these keys, whose history is opened with it.
+    ///
+    /// # Errors
+    /// When the history cannot be used.
+    pub fn signer(self, genesis: &Genesis) -> Result<LocalSigner> {
+        let Self {
+            operator,
+            consensus,
+            history,
+        } = self;
+        if let Some(folder) = history.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let chain = genesis.chain_id();
+        let history = SigningHistory::open(&history, chain, consensus.address())?;
+        Ok(LocalSigner::new(chain, operator, consensus, Some(history)))
+    }
 }
 
 /// The socket that a configuration names; nothing if the key is in the home.

@@ -5,10 +5,13 @@
 //! still has blocks: where these carry the key's signature above what the history knows, or a note
 //! says that there was a history, the validator does not start.
 
-use crate::home::{Home, write_atomically};
+use crate::{
+    home::{Home, write_atomically},
+    signer::HomeKeys,
+};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Subcommand;
-use ledger_consensus::{Certificate, Export, SigningHistory, signer::Status, stock::history_in};
+use ledger_consensus::{Certificate, Export, SigningHistory, signer::Status};
 use ledger_store::Store;
 use protocol::{Address, Height, block::Block, codec::decode, genesis::Genesis};
 use std::path::{Path, PathBuf};
@@ -49,9 +52,13 @@ pub fn run(command: &Command) -> Result<()> {
     match command {
         Command::Export { home, out } => {
             let home = Home::open(home)?;
-            let path = history_in(&home.join("consensus"));
-            ensure!(path.exists(), "{} is missing", path.display());
-            let export = open(&home, &path)?.export();
+            let keys = HomeKeys::read(&home)?;
+            ensure!(
+                keys.history.exists(),
+                "{} is missing",
+                keys.history.display()
+            );
+            let export = open(&home, &keys)?.export();
             write_atomically(out, &serde_json::to_vec_pretty(&export)?)?;
             crate::devnet::screen::print(&format!(
                 "{}: what {} signed up to height {}",
@@ -62,27 +69,27 @@ pub fn run(command: &Command) -> Result<()> {
         }
         Command::Import { home, file } => {
             let home = Home::open(home)?;
-            let path = history_in(&home.join("consensus"));
+            let keys = HomeKeys::read(&home)?;
             std::fs::create_dir_all(home.join("consensus"))?;
             let text =
                 std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
             let export: Export = serde_json::from_slice(&text)
                 .with_context(|| format!("{} is no signing history", file.display()))?;
-            let mut history = open(&home, &path)?;
+            let mut history = open(&home, &keys)?;
             history.import(&export)?;
             crate::devnet::screen::print(&format!(
                 "{}: nothing below height {} is signed",
-                path.display(),
+                keys.history.display(),
                 history.height()
             ))
         }
     }
 }
 
-fn open(home: &Home, path: &Path) -> Result<SigningHistory> {
-    let genesis: Genesis = home.genesis()?;
-    let key = home.key("operator.key")?.address();
-    Ok(SigningHistory::open(path, genesis.chain_id(), key)?)
+fn open(home: &Home, keys: &HomeKeys) -> Result<SigningHistory> {
+    let chain = home.genesis()?.chain_id();
+    let key = keys.consensus.address();
+    Ok(SigningHistory::open(&keys.history, chain, key)?)
 }
 
 /// Refuses to start a validator whose history is missing or older than what its blocks show, and

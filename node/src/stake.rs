@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use protocol::{
     Address, Amount, Micro, SigningKey,
-    staking::{Consent, Role},
+    staking::{Consent, Role, Succession},
     transaction::Body,
 };
 use std::path::{Path, PathBuf};
@@ -123,6 +123,14 @@ enum Act {
         /// The new one, such as 4%.
         #[arg(value_parser = percent)]
         commission: Micro,
+    },
+    /// Name the key that signs a validator's votes and proposals from the next epoch on.
+    Rotate {
+        #[command(flatten)]
+        owner: Owner,
+        /// What `cairn validator rotate` wrote.
+        #[arg(long)]
+        succession: PathBuf,
     },
     /// Let a jailed validator have power again. A validator that runs asks for it itself.
     Unjail {
@@ -265,6 +273,10 @@ fn plan(act: Act) -> Result<(Owner, Option<Role>, Body)> {
             };
             (owner, None, body)
         }
+        Act::Rotate { owner, succession } => {
+            let succession = read_succession(&succession)?;
+            (owner, None, Body::RotateKey { succession })
+        }
         Act::Unjail {
             owner,
             validator: operator,
@@ -288,6 +300,33 @@ fn read_consent(path: &Path) -> Result<Consent> {
     let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_slice(&text)
         .with_context(|| format!("{} is no operator's consent", path.display()))
+}
+
+fn read_succession(path: &Path) -> Result<Succession> {
+    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&text)
+        .with_context(|| format!("{} is no key's word for a validator", path.display()))
+}
+
+/// Makes a validator's next consensus key, unless there is one, and writes its word for the holder.
+/// The validator may run meanwhile.
+///
+/// # Errors
+/// When the home has no genesis or key, or a file cannot be written.
+pub fn rotate(home: &Path, out: &Path) -> Result<()> {
+    let genesis = crate::home::read_genesis(&home.join("genesis.json"))?;
+    let operator = wallet::existing_key(home, "operator.key")?.address();
+    let next = home.join("next.key");
+    let key = key_file(&next)?;
+    let succession = Succession::new(genesis.chain_id(), operator, &key);
+    write_atomically(out, &serde_json::to_vec_pretty(&succession)?)?;
+    print(&format!(
+        "{}: key {} of {} signs for {operator}; the holder names it with `cairn stake rotate`; once \
+         it is in force, end the validator, rename the key to consensus.key, and start again",
+        out.display(),
+        succession.key,
+        next.display()
+    ))
 }
 
 /// Writes an operator's word that it signs for a holder.

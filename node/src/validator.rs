@@ -26,6 +26,7 @@ use adversaries::Cheat;
 use anyhow::{Context as _, Result, anyhow, bail};
 use keys::{Keys, ask_now_and_then, keys};
 use ledger_consensus::{EngineConfig, EngineHandle, SigningHistory};
+use ledger_state::staking::rotation;
 use ledger_store::Store;
 use network::{FolderStore, Network, NetworkConfig, NetworkHandle};
 use ordering::Ordering;
@@ -77,7 +78,7 @@ pub async fn run(
     syncing::begin(&home, &genesis, sync).await?;
     let (store, chain) = keeping::open_chain(&home, &genesis)?;
     let blobs = Arc::new(FolderStore::open(home.join("blobs"))?);
-    check_history(&home, store.as_ref(), &genesis, (&keys, role))?;
+    check_history(store.as_ref(), &genesis, (&keys, role))?;
     let local = Arc::new(Local::default());
     let (network, events) = start_network(&home, &config, keys.network(), &chain, &blobs).await?;
     tell_addresses(&local, &network, &config);
@@ -89,7 +90,7 @@ pub async fn run(
         network.shutdown().await;
         return Ok(());
     }
-    let signing = keys.signing(&home, &genesis)?;
+    let signing = keys.signing(&genesis)?;
     let engine = start_engine(&home, &config, (&signing, cheat), &chain).await?;
     let (what, named) = (role.as_str(), cheat.map(|cheat| cheat.to_string()));
     tracing::info!(chain = %chain.id(), %operator, http = %config.http, cheat = named, "{what} is up");
@@ -234,24 +235,23 @@ async fn signs_alone(
     chain: &Arc<Chain>,
     keys: &Keys<'_>,
 ) -> Result<bool> {
-    let signed = match keys.status()? {
-        Some(status) => status.height,
-        None => {
-            let history = ledger_consensus::stock::history_in(&home.join("consensus"));
-            SigningHistory::open(&history, genesis.chain_id(), keys.operator())?.height()
+    let signed = match keys {
+        Keys::Here(keys) => {
+            let (chain, key) = (genesis.chain_id(), keys.consensus.address());
+            SigningHistory::open(&keys.history, chain, key)?.height()
         }
+        Keys::Away(_) | Keys::Elsewhere(_) => keys.signed()?,
     };
     if signed == Height::ZERO {
         return Ok(true);
     }
     let goes_on = doppelganger::watch(home, config, chain).await?;
-    check_history(home, chain.store(), genesis, (keys, Role::Validator))?;
+    check_history(chain.store(), genesis, (keys, Role::Validator))?;
     Ok(goes_on)
 }
 
 /// Whoever votes must know what it signed before.
 fn check_history(
-    home: &Home,
     store: &dyn Store,
     genesis: &Genesis,
     (keys, role): (&Keys<'_>, Role),
@@ -259,11 +259,14 @@ fn check_history(
     if role != Role::Validator {
         return Ok(());
     }
-    if let Some(status) = keys.status()? {
-        return crate::signing::check_remote(store, &status);
+    match keys {
+        Keys::Here(keys) => {
+            let key = keys.consensus.address();
+            crate::signing::check(&keys.history, store, genesis, key)
+        }
+        Keys::Away(signing) => crate::signing::check_remote(store, &signing.signer.status()?),
+        Keys::Elsewhere(signing) => crate::signing::check_remote(store, &signing.signer.status()?),
     }
-    let history = ledger_consensus::stock::history_in(&home.join("consensus"));
-    crate::signing::check(&history, store, genesis, keys.operator())
 }
 
 async fn start_network(
@@ -299,7 +302,12 @@ async fn start_engine(
     (signing, cheat): (&Signing, Option<Cheat>),
     chain: &Arc<Chain>,
 ) -> Result<EngineHandle> {
-    let own = (signing.status.consensus, Arc::clone(&signing.signer));
+    let key = signing.status.consensus;
+    let named = chain.view(|view| rotation::key_of(view, signing.status.operator));
+    if named != key {
+        tracing::warn!(%key, %named, "the chain has another key for this validator: no vote counts");
+    }
+    let own = (key, Arc::clone(&signing.signer));
     let mut application =
         ChainApplication::with_signer(Arc::clone(chain), own, config.block_interval_ms);
     application.cheat = cheat;

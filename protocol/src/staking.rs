@@ -1,7 +1,7 @@
 //! Staking: how an operator agrees to sign for somebody's stake. Rules: `ledger_state::staking`.
 //! Spec: staking.
 
-use crate::{Address, ChainId, Signature, SigningKey, identifiers::tagged_hash, vrf};
+use crate::{Address, ChainId, PublicKey, Signature, SigningKey, identifiers::tagged_hash, vrf};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -92,5 +92,41 @@ impl Consent {
             .operator
             .verify(&offer.signing_bytes(), &self.signature);
         signed.is_ok()
+    }
+}
+
+/// A key's word that it signs votes and proposals for a validator from now on: nobody else can
+/// name it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+pub struct Succession {
+    /// The validator.
+    pub operator: Address,
+    /// The new key.
+    pub key: PublicKey,
+    /// The new key's, over the domain, the chain, the operator and the key.
+    pub signature: Signature,
+}
+
+impl Succession {
+    fn signing_bytes(chain: ChainId, operator: Address, key: PublicKey) -> [u8; 32] {
+        tagged_hash("cairn/validator-key/v1", &(chain, operator, key))
+    }
+    /// Signs.
+    #[must_use]
+    pub fn new(chain: ChainId, operator: Address, key: &SigningKey) -> Self {
+        let public = key.address();
+        Self {
+            operator,
+            key: public,
+            signature: key.sign(&Self::signing_bytes(chain, operator, public)),
+        }
+    }
+    /// Whether the key signed this on this chain.
+    #[must_use]
+    pub fn is_for(&self, chain: ChainId) -> bool {
+        let bytes = Self::signing_bytes(chain, self.operator, self.key);
+        self.key.verify(&bytes, &self.signature).is_ok()
     }
 }

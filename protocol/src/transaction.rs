@@ -18,7 +18,7 @@ use crate::{
     keys::SignatureError,
     proposal::{Guard, Payload, Track, Weights},
     rollout::{Equivocation, OPENINGS_COUNT_MAX, Opening, Root, Sketch, Totals},
-    staking::{Consent, Role},
+    staking::{Consent, Role, Succession},
     task::UnitId,
     verdict::Verdict,
     vote::DoubleSign,
@@ -265,6 +265,11 @@ pub enum Body {
         /// Which of the sender's bonds it is about.
         role: Role,
     },
+    /// A validator's holder names the key that signs votes and proposals from the next epoch on.
+    RotateKey {
+        /// The new key's word.
+        succession: Succession,
+    },
 }
 
 impl Body {
@@ -305,6 +310,7 @@ impl Body {
             Self::ReportDoubleSign { .. } => "report-double-sign",
             Self::AddBond { .. } => "add-bond",
             Self::Leave { .. } => "leave",
+            Self::RotateKey { .. } => "rotate-key",
         }
     }
 }

@@ -25,6 +25,7 @@ mod life_of_a_contribution;
 mod network_of_processes;
 mod operations;
 mod page;
+mod rotation;
 mod signer;
 mod stages;
 mod staking;

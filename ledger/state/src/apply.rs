@@ -14,10 +14,10 @@ use crate::{
     reward,
     run::{self, Tip},
     sample,
-    staking::{self, contradiction, epoch, jail, register, stake},
+    staking::{self, contradiction, epoch, jail, register, rotation, stake},
     task,
     unit::Claim,
-    validator::{Sets, Validator},
+    validator::Sets,
     verdict,
 };
 use governance::{council, house, power, stage, submit, upgrade, vote};
@@ -58,7 +58,8 @@ pub fn apply(state: &State, block: &block::Verified) -> Result<Transition, Rejec
         meter = meter.after(&charge)?;
         events.extend(execute(&mut view, transaction, &charge, height)?);
     }
-    meter.settle(&mut view, header.proposer);
+    let proposer = rotation::operator_of(&view, header.proposer);
+    meter.settle(&mut view, proposer.unwrap_or(header.proposer));
     events.extend(sample::draw(&mut view, height, &beacon));
     events.extend(verdict::settle(&mut view, height, &beacon));
     reward::vest(&mut view, height);
@@ -66,6 +67,7 @@ pub fn apply(state: &State, block: &block::Verified) -> Result<Transition, Rejec
     events.extend(leave::finish(&mut view, height));
     if epoch::ends(&view, height) {
         events.extend(emission::pay(&mut view, height));
+        events.extend(rotation::turn(&mut view, height));
         epoch::turn(&mut view, height);
     }
     let tip = Tip {
@@ -132,7 +134,7 @@ fn check_header(view: &View<'_>, state: &State, header: &Header) -> Result<Beaco
         });
     }
     Sets::of(view).check(header)?;
-    if view.get::<Validator>(&header.proposer).is_none() {
+    if rotation::operator_of(view, header.proposer).is_none() {
         return Err(Rejection::ProposerUnknown {
             proposer: header.proposer,
         });
@@ -306,6 +308,7 @@ fn dispatch(
         }
         Body::AddBond { role, amount } => leave::add_bond(view, sender, (*role, *amount)),
         Body::Leave { role } => leave::leave(view, sender, *role, height),
+        Body::RotateKey { succession } => rotation::rotate(view, sender, succession),
         Body::Guard { guard } => Ok(events(council::guard(view, sender, guard, height)?)),
     }
 }

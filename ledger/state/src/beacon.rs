@@ -10,7 +10,7 @@ use crate::{
     event::Event,
     run::{self, Tip},
     slash,
-    staking::jail,
+    staking::{jail, rotation},
     validator::{Sets, Validator},
 };
 use protocol::{
@@ -41,8 +41,8 @@ pub struct ProposerRandomness;
 impl Source for ProposerRandomness {
     fn beacon(&self, view: &View<'_>, tip: &Tip, header: &Header) -> Result<Beacon, Rejection> {
         let proposer = header.proposer;
-        let validator: Validator = view
-            .get(&proposer)
+        let validator: Validator = rotation::operator_of(view, proposer)
+            .and_then(|operator| view.get(&operator))
             .ok_or(Rejection::ProposerUnknown { proposer })?;
         let input = tip.beacon.input(tip.chain, tip.height.next());
         let verified = validator.vrf.verify(&input, &header.beacon_proof);
@@ -91,15 +91,20 @@ pub fn check_turn(view: &View<'_>, header: &Header) -> Result<(), Rejection> {
 /// silent, each is fined a round, and whoever has been absent at too many heights is jailed.
 pub fn fine_silent(view: &mut View<'_>, header: &Header) -> Vec<Event> {
     let powers = Sets::of(view).current;
-    let silent = |round| proposer(&powers, header.height, round).map(|address| (address, round));
+    let operator = |key| rotation::operator_of(view, key).unwrap_or(key);
+    let own = operator(header.proposer);
+    let silent = |round| {
+        let key = proposer(&powers, header.height, round)?;
+        Some((operator(key), round))
+    };
     let silent: Vec<_> = (0..header.round.min(ROUNDS_COUNTED_MAX))
         .filter_map(silent)
         .collect();
     let mut absent: BTreeSet<Address> = silent.iter().map(|(address, _)| *address).collect();
-    absent.remove(&header.proposer);
+    absent.remove(&own);
     let fine = |(address, round)| slash::silent_proposer(view, address, round);
     let mut events: Vec<Event> = silent.into_iter().filter_map(fine).collect();
-    jail::present(view, header.proposer);
+    jail::present(view, own);
     events.extend(
         absent
             .into_iter()

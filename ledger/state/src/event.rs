@@ -7,8 +7,8 @@ use crate::{
     verdict::dispute::Operation,
 };
 use protocol::{
-    Address, Amount, Height, Micro, RunId, Step, checkpoint::Checkpoint, rollout::Correction,
-    staking::Role, task::UnitId, verdict::Finding,
+    Address, Amount, Height, Micro, PublicKey, RunId, Step, checkpoint::Checkpoint,
+    rollout::Correction, staking::Role, task::UnitId, verdict::Finding,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -272,6 +272,10 @@ pub enum Event {
         operator: Address,
         commission: Micro,
     },
+    /// A validator's holder named its next consensus key.
+    KeyNamed { operator: Address, key: PublicKey },
+    /// A validator's votes are another key's from now on.
+    KeyRotated { operator: Address, key: PublicKey },
     /// A validator was absent for too long.
     ValidatorJailed {
         operator: Address,

@@ -3,7 +3,7 @@
 use crate::verdict::dispute::Refused;
 use governance::Refusal;
 use protocol::{
-    Address, Amount, BlockId, Height, Micro, Nonce, ProposalId, RunId, StateRoot, Step,
+    Address, Amount, BlockId, Height, Micro, Nonce, ProposalId, PublicKey, RunId, StateRoot, Step,
     ValidatorsHash, class::ClassId, rollout::Root, task::UnitId, vote::DoubleSignError,
     vrf::Public,
 };
@@ -137,10 +137,18 @@ rejections! {
     247 EvidenceOld { found: Height, oldest: Height, newest: Height } => "evidence is of height {found}; between {oldest} and {newest} is allowed";
     /// Evidence proves.
     248 EvidenceUnproven { operator: Address, reason: DoubleSignError } => "evidence against {operator} proves nothing: {reason}";
+    /// A key is one validator's for ever.
+    249 KeyTaken { key: PublicKey } => "key {key} is, or was, a validator's or a verifier's";
+    /// A validator rotates once at a time.
+    250 RotationPending { operator: Address, next: PublicKey } => "{operator} rotates to key {next} with the next epoch already";
     /// Only a verifier leaves as one.
     251 VerifierUnknown { sender: Address } => "{sender} is not a verifier";
     /// Notice is given once.
     252 LeavingAlready { sender: Address } => "{sender} has given notice";
+    /// A key agrees to sign for a validator.
+    253 SuccessionForged { operator: Address, key: PublicKey } => "key {key} did not sign that it signs for {operator}";
+    /// A key that was put away harms nobody.
+    254 KeyRetired { key: PublicKey, last: Height } => "key {key} was in no set after height {last}";
     /// A unit must have been assigned.
     301 UnitUnknown { unit: UnitId } => "unit {unit} is not assigned";
     /// Only its miner binds a unit.

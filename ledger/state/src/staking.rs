@@ -32,6 +32,7 @@ pub mod jail;
 mod model;
 pub mod register;
 pub mod reward;
+pub mod rotation;
 pub mod stake;
 
 use protocol::{Amount, Micro};

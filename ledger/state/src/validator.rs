@@ -1,10 +1,10 @@
 //! Validators: who they are, what a height's set is, quorums by power. How stake becomes power is
 //! [`staking`](crate::staking)'s.
 
-use crate::{Rejection, View, state::Record};
+use crate::{Rejection, View, staking::rotation, state::Record};
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{
-    Address, Amount, Height, Micro, ValidatorsHash,
+    Address, Amount, Height, Micro, PublicKey, ValidatorsHash,
     block::{Header, validators_hash},
     vrf::Public,
 };
@@ -110,14 +110,14 @@ impl Record for Validator {
     type Key = Address;
 }
 
-/// Who decides the next heights, with their power, by operator. What a block changes counts from
-/// the second height after it on, so that the header in between can say who that will be.
+/// Who decides the next heights, with their power, by consensus key. What a block changes counts
+/// from the second height after it on, so that the header in between can say who that will be.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Sets {
     /// Who decides the height after the tip.
-    pub current: Vec<(Address, u64)>,
+    pub current: Vec<(PublicKey, u64)>,
     /// Who decides the one after that.
-    pub next: Vec<(Address, u64)>,
+    pub next: Vec<(PublicKey, u64)>,
 }
 
 impl Record for Sets {
@@ -137,7 +137,7 @@ impl Sets {
     }
     /// Those of the first two heights: the validators of genesis.
     pub(crate) fn begin(view: &mut View<'_>) {
-        let current = powers(view);
+        let current = signers(view);
         let next = current.clone();
         view.put(&(), &Self { current, next });
     }
@@ -146,7 +146,7 @@ impl Sets {
         let before = Self::of(view);
         let after = Self {
             current: before.next.clone(),
-            next: powers(view),
+            next: signers(view),
         };
         if after != before {
             view.put(&(), &after);
@@ -177,6 +177,17 @@ pub fn powers(view: &View<'_>) -> Vec<(Address, u64)> {
     powerful
         .map(|(operator, validator)| (operator, validator.power))
         .collect()
+}
+
+/// Who signs blocks, by consensus key in ascending order, with the power of its validator.
+#[must_use]
+pub fn signers(view: &View<'_>) -> Vec<(PublicKey, u64)> {
+    let powers = powers(view).into_iter();
+    let mut signers: Vec<_> = powers
+        .map(|(operator, power)| (rotation::key_of(view, operator), power))
+        .collect();
+    signers.sort_unstable();
+    signers
 }
 
 /// A quorum as an exact share of all power, to be exceeded.

@@ -9,7 +9,7 @@
 //!
 //! A node that is restarted remembers as well: what was news is written to a ring of slots on the
 //! disk, and observed again when the chain is opened. Evidence about validators is kept whole
-//! ([`double_signs`]).
+//! (`double_signs`).
 
 mod double_signs;
 

@@ -320,6 +320,8 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         | Event::Unstaked { .. }
         | Event::Restaked { .. }
         | Event::CommissionSet { .. }
+        | Event::KeyNamed { .. }
+        | Event::KeyRotated { .. }
         | Event::Minted { .. }
         | Event::LeaveNoticed { .. }
         | Event::Left { .. }

@@ -5,11 +5,12 @@ use ledger_state::{
     View,
     staking::{
         reward,
+        rotation::{self, Rotation},
         stake::{self, Stake, Unbonding},
     },
     validator::{Standing, Validator},
 };
-use protocol::{Address, Amount, Height, Micro};
+use protocol::{Address, Amount, Height, Micro, PublicKey};
 use serde::{Deserialize, Serialize};
 
 /// A validator.
@@ -17,6 +18,10 @@ use serde::{Deserialize, Serialize};
 pub struct ValidatorAnswer {
     /// Its hot key.
     pub operator: Address,
+    /// What signs its votes and proposals.
+    pub key: PublicKey,
+    /// What will from the next epoch on, if that is another.
+    pub next_key: Option<PublicKey>,
     /// Its cold key.
     pub holder: Address,
     /// Bonded, jailed, frozen or removed, in words.
@@ -105,8 +110,11 @@ pub fn validators(chain: &Chain) -> Vec<ValidatorAnswer> {
 }
 
 fn answer(view: &View<'_>, operator: Address, validator: &Validator) -> ValidatorAnswer {
+    let rotation: Option<Rotation> = view.get(&operator);
     ValidatorAnswer {
         operator,
+        key: rotation::key_of(view, operator),
+        next_key: rotation.and_then(|rotation| rotation.next),
         holder: validator.holder,
         standing: words(validator.standing),
         stake: validator.stake,

@@ -1,6 +1,6 @@
 //! `cairn signer`: holds a validator's key and its history, and answers one validator at a time.
 
-use super::local;
+use super::HomeKeys;
 use crate::home::{Home, read_genesis};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
@@ -59,7 +59,8 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
     }
     let home = Home::open(home)?;
     let genesis = read_genesis(&home.join("genesis.json"))?;
-    let history = ledger_consensus::stock::history_in(&home.join("consensus"));
+    let keys = HomeKeys::read(&home)?;
+    let history = &keys.history;
     if !history.exists() && !begin {
         bail!(
             "signing history {} is missing: import what `cairn validator signing export` wrote \
@@ -67,7 +68,7 @@ pub async fn run(arguments: &Arguments) -> Result<()> {
             history.display()
         );
     }
-    let signer = Arc::new(local(&home, &genesis)?);
+    let signer = Arc::new(keys.signer(&genesis)?);
     let listener = listen(socket)?;
     let Answer::Status(status) = signer.answer(&Request::Status) else {
         bail!("the signer does not know itself");

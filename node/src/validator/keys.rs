@@ -5,11 +5,11 @@ use crate::{
     home::{Config, Home},
     local::Local,
     outbox::Outbox,
-    signer::{self, Signing},
+    signer::{self, HomeKeys, Signing},
 };
 use anyhow::{Result, bail};
-use ledger_consensus::signer::{Signer, Status};
-use protocol::{Address, SigningKey, genesis::Genesis};
+use ledger_consensus::signer::Signer;
+use protocol::{Address, Height, SigningKey, genesis::Genesis};
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 
@@ -19,9 +19,9 @@ const ASK_INTERVAL: Duration = Duration::from_secs(1);
 /// Where the key is.
 pub(super) enum Keys<'a> {
     /// In the home.
-    Here(SigningKey),
+    Here(Box<HomeKeys>),
     /// With a signer.
-    Away(Signing),
+    Away(Box<Signing>),
     /// With a signer that was reached before.
     Elsewhere(&'a Signing),
 }
@@ -37,16 +37,16 @@ pub(super) async fn keys(
     match (signer::configured(config)?, role) {
         (Some(socket), Role::Validator) => {
             let reached = signer::reach(home, genesis, socket).await?;
-            Ok(reached.map(|signing| (Keys::Away(signing), None)))
+            Ok(reached.map(|signing| (Keys::Away(Box::new(signing)), None)))
         }
         (Some(_), Role::Verifier { .. }) => {
             bail!("a verifier signs with its own key; only a validator has a signer")
         }
-        (None, Role::Validator) => Ok(Some((Keys::Here(home.key("operator.key")?), None))),
+        (None, Role::Validator) => Ok(Some((Keys::Here(Box::new(HomeKeys::read(home)?)), None))),
         (None, Role::Verifier { .. }) => {
-            let key = home.key("operator.key")?;
-            let outbox = Outbox::new(key.clone(), genesis.chain_id());
-            Ok(Some((Keys::Here(key), Some(outbox))))
+            let keys = HomeKeys::read(home)?;
+            let outbox = Outbox::new(keys.operator.clone(), genesis.chain_id());
+            Ok(Some((Keys::Here(Box::new(keys)), Some(outbox))))
         }
     }
 }
@@ -54,7 +54,7 @@ pub(super) async fn keys(
 impl Keys<'_> {
     pub(super) fn operator(&self) -> Address {
         match self {
-            Self::Here(key) => key.address(),
+            Self::Here(keys) => keys.operator.address(),
             Self::Away(signing) => signing.status.operator,
             Self::Elsewhere(signing) => signing.status.operator,
         }
@@ -62,26 +62,28 @@ impl Keys<'_> {
     /// The node's network identity.
     pub(super) const fn network(&self) -> &SigningKey {
         match self {
-            Self::Here(key) => key,
+            Self::Here(keys) => &keys.consensus,
             Self::Away(signing) => &signing.network,
             Self::Elsewhere(signing) => &signing.network,
         }
     }
-    /// How far the signer has signed; nothing if the history is here.
-    pub(super) fn status(&self) -> Result<Option<Status>> {
-        let signing = match self {
-            Self::Here(_) => return Ok(None),
-            Self::Away(signing) => signing,
-            Self::Elsewhere(signing) => signing,
-        };
-        Ok(Some(signing.signer.status()?))
+    /// How far a signer elsewhere has signed.
+    pub(super) fn signed(&self) -> Result<Height> {
+        match self {
+            Self::Here(_) => bail!("the history is in the home"),
+            Self::Away(signing) => Ok(signing.signer.status()?.height),
+            Self::Elsewhere(signing) => Ok(signing.signer.status()?.height),
+        }
     }
     /// Opens the history, if it is here.
-    pub(super) fn signing(self, home: &Home, genesis: &Genesis) -> Result<Signing> {
+    pub(super) fn signing(self, genesis: &Genesis) -> Result<Signing> {
         match self {
-            Self::Away(signing) => Ok(signing),
+            Self::Away(signing) => Ok(*signing),
             Self::Elsewhere(_) => bail!("this signer was reached before"),
-            Self::Here(key) => Signing::here(Arc::new(signer::local(home, genesis)?), key),
+            Self::Here(keys) => {
+                let network = keys.consensus.clone();
+                Signing::here(Arc::new(keys.signer(genesis)?), network)
+            }
         }
     }
 }

@@ -85,7 +85,8 @@ impl Body {
             | Self::ClaimRewards { .. }
             | Self::SetCommission { .. }
             | Self::AddBond { .. }
-            | Self::Leave { .. } => Lane::Paid,
+            | Self::Leave { .. }
+            | Self::RotateKey { .. } => Lane::Paid,
         }
     }
 }

@@ -17,7 +17,7 @@ use protocol::{
         self, Correction, Equivocation, Finish, Group, Opened, Opening, Root, Salts, Sample, Seal,
         Section, Sections, Shown, Totals, plant, plant_seal, sketch_seal,
     },
-    staking::{Consent, Role},
+    staking::{Consent, Role, Succession},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
     transaction::{Body, Commitment, Fee, Lane, Transaction, Unverified},
     verdict::{Check, Finding, Verdict, commitment},
@@ -372,6 +372,9 @@ fn staking() -> Vec<Body> {
         },
         Body::AddBond { role, amount },
         Body::Leave { role },
+        Body::RotateKey {
+            succession: Succession::new(chain, operator, &key(6)),
+        },
     ]
 }
 

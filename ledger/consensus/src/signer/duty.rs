@@ -39,6 +39,7 @@ pub const fn is_duty(body: &Body) -> bool {
         | Body::ClaimRewards { .. }
         | Body::SetCommission { .. }
         | Body::AddBond { .. }
-        | Body::Leave { .. } => false,
+        | Body::Leave { .. }
+        | Body::RotateKey { .. } => false,
     }
 }

@@ -339,6 +339,20 @@ impl fmt::Display for Event {
                     "{operator} takes a commission of {commission} millionths"
                 )
             }
+            Self::KeyNamed { operator, key } => {
+                let (operator, key) = (operator.short(), key.short());
+                write!(
+                    f,
+                    "{operator} signs blocks with key {key} from the next epoch on"
+                )
+            }
+            Self::KeyRotated { operator, key } => {
+                let (operator, key) = (operator.short(), key.short());
+                write!(
+                    f,
+                    "{operator} signs blocks with key {key} from the second next height on"
+                )
+            }
             Self::ValidatorJailed {
                 operator,
                 until,

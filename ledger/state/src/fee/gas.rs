@@ -84,6 +84,7 @@ costs! {
     ReportDoubleSign "report-double-sign" = 160, 0;
     AddBond "add-bond" = 60, 0;
     Leave "leave" = 60, 0;
+    RotateKey "rotate-key" = 130, 0;
 }
 
 /// Gas of a transfer.
@@ -136,7 +137,8 @@ pub fn parts_count(body: &Body) -> usize {
         | Body::Unjail { .. }
         | Body::ReportDoubleSign { .. }
         | Body::AddBond { .. }
-        | Body::Leave { .. } => 0,
+        | Body::Leave { .. }
+        | Body::RotateKey { .. } => 0,
     }
 }
 

@@ -5,7 +5,7 @@
 //! power within the unbonding period, and at least the parameter's. One that runs two copies by
 //! mistake loses little; a third of all power that attacks together loses everything.
 
-use super::stake;
+use super::{rotation, stake};
 use crate::{
     Rejection, View, account,
     event::Event,
@@ -65,7 +65,8 @@ pub fn report(
     evidence: &DoubleSign,
     height: Height,
 ) -> Result<Vec<Event>, Rejection> {
-    let operator = evidence.signer();
+    let key = evidence.signer();
+    let operator = rotation::operator_of(view, key).unwrap_or(key);
     let mut validator: Validator = view
         .get(&operator)
         .ok_or(Rejection::ValidatorUnknown { operator })?;
@@ -88,6 +89,12 @@ pub fn report(
             oldest,
             newest: height,
         });
+    }
+    let owned: Option<rotation::Owned> = view.get(&key);
+    if let Some(last) = owned.and_then(|owned| owned.last_height())
+        && infraction > last
+    {
+        return Err(Rejection::KeyRetired { key, last });
     }
     let proven = evidence.verify(run::tip(view).chain);
     proven.map_err(|reason| Rejection::EvidenceUnproven { operator, reason })?;

@@ -4,9 +4,9 @@
 use crate::{
     State, View, account, apply, genesis, mutant, rehearse,
     run::{self, Tip},
-    staking::{contradiction, epoch, stake},
+    staking::{contradiction, epoch, rotation, stake},
     supply,
-    validator::{Sets, Standing, Validator, powers},
+    validator::{Sets, Standing, Validator, powers, signers},
 };
 use governance::parameters::Name;
 use protocol::{
@@ -14,6 +14,7 @@ use protocol::{
     class::ClassTable,
     codec::Text,
     genesis::{Account, Genesis, Governance, Parameter},
+    staking::Succession,
     transaction::Body,
     vote::{DoubleSign, SignedVote, Vote, VoteKind},
 };
@@ -34,6 +35,9 @@ const MOVES_UNTIL: u64 = 3;
 const REPORTED_AT: [u64; 3] = [2, 4, 8];
 /// Heights for which it may be.
 const INFRACTIONS: [u64; 2] = [1, 3];
+/// Height at which the first validator may name another key: an epoch ends with the next block, so
+/// that some reports are about the key before.
+const ROTATED_AT: u64 = 3;
 /// Height at which the owner tries to get away with what it moved, before the last slash.
 const LATE: u64 = 10;
 /// Height at which all periods are over.
@@ -144,6 +148,8 @@ enum Move {
     RestakeSecond,
     /// The first, for this height.
     Report(u64),
+    /// The first names another consensus key.
+    Rotate,
     Block,
 }
 
@@ -252,6 +258,11 @@ impl Staking {
                 let (from, to) = (second, operator(2).address());
                 (owner(), Body::Restake { from, to, amount })
             }
+            Move::Rotate => {
+                let chain = world.tip().chain;
+                let succession = Succession::new(chain, first, &key(30));
+                (key(20).address(), Body::RotateKey { succession })
+            }
             Move::Report(height) => {
                 let evidence = Box::new(evidence(world.tip().chain, height));
                 (reporter(), Body::ReportDoubleSign { evidence })
@@ -283,7 +294,7 @@ fn note(world: &mut World, action: Move) {
             facts.left.retain(|(since, _, _)| since + UNBONDING >= now);
         }
         Move::UnstakeSecond => facts.left_second.push((now, PART)),
-        Move::RestakeSecond | Move::Block => {}
+        Move::RestakeSecond | Move::Rotate | Move::Block => {}
     }
 }
 
@@ -307,6 +318,7 @@ fn block(world: &mut World) {
     let tip = run::tip(&view);
     let height = tip.height.next();
     if epoch::ends(&view, height) {
+        rotation::turn(&mut view, height);
         epoch::turn(&mut view, height);
     }
     view.put(&(), &Tip { height, ..tip });
@@ -338,6 +350,9 @@ impl Model for Staking {
     fn actions(&self, world: &World, actions: &mut Vec<Move>) {
         actions.push(Move::Block);
         let now = world.height() + 1;
+        if now == ROTATED_AT {
+            actions.push(Move::Rotate);
+        }
         if now == LATE {
             actions.extend([Move::UnstakeSecond, Move::RestakeSecond]);
         }
@@ -395,8 +410,10 @@ impl Model for Staking {
                 let standing = world.validator(0).standing;
                 let is_out = matches!(standing, Standing::Frozen { .. } | Standing::Removed);
                 let operator = operator(0).address();
-                let powers = powers(&world.state.view());
-                !is_out || powers.iter().all(|(key, _)| *key != operator)
+                let view = world.state.view();
+                let keys = [operator, rotation::key_of(&view, operator)];
+                let powers = [powers(&view), signers(&view)].concat();
+                !is_out || powers.iter().all(|(key, _)| !keys.contains(key))
             }),
         ];
         properties.extend(reached());
@@ -419,6 +436,11 @@ fn reached() -> Vec<Property<Staking>> {
         Property::<Staking>::sometimes("stake that moved is slashed", |_, world| {
             let has_moved = |(_, _, moved): &(u64, u64, bool)| *moved;
             world.facts.lost > 0 && world.facts.left.iter().any(has_moved)
+        }),
+        Property::<Staking>::sometimes("an old key's contradiction is slashed", |_, world| {
+            let operator = operator(0).address();
+            let key = rotation::key_of(&world.state.view(), operator);
+            key != operator && world.validator(0).standing == Standing::Removed
         }),
         Property::<Staking>::sometimes("stake that left before is not", |_, world| {
             world.validator(0).standing == Standing::Removed

@@ -1,6 +1,6 @@
 //! Validators begin, and change their commission.
 
-use super::stake;
+use super::{rotation, stake};
 use crate::{
     Rejection, View, account, auditor::Verifier, event::Event, run, task::BEACON_DELAY_BLOCKS,
     validator::Validator,
@@ -38,6 +38,9 @@ pub fn register(
     let judges = view.get::<Validator>(&operator).is_some();
     if judges || view.get::<Verifier>(&operator).is_some() {
         return Err(Rejection::AlreadyAuditor { sender: operator });
+    }
+    if rotation::is_taken(view, operator) {
+        return Err(Rejection::KeyTaken { key: operator });
     }
     let stake_min = stake_min(view);
     if amount < stake_min {

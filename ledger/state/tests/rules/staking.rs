@@ -6,6 +6,7 @@ mod emission;
 mod exits;
 mod random;
 mod rewards;
+pub(crate) mod rotation;
 
 use crate::support::{Chain, Setup, key};
 use governance::{parameters::Name, power};

@@ -1,14 +1,14 @@
 //! Contradictions of validators that this node saw, until the chain has them.
 //!
 //! Evidence is rare, worth much, and seen by few: whoever is killed before a block holds its report
-//! must still have it. So every piece is on the disk before it is reported, in one of a fixed number
-//! of slots, and is read again at the next start. It goes once its signer is frozen or removed, or
-//! it has become too old to be punished. Of one signer a few pieces are kept, for different places:
-//! one of them may be refused and another not.
+//! must still have it. So every piece is on the disk before it is reported, in one of a fixed
+//! number of slots, and is read again at the next start. It goes once its signer is frozen or
+//! removed, or it has become too old to be punished. Of one signer a few pieces are kept, for
+//! different places: one of them may be refused and another not.
 
 use ledger_state::{
     View, run,
-    staking::contradiction,
+    staking::{contradiction, rotation},
     validator::{Standing, Validator},
 };
 use ledger_store::{Store, StoreError};
@@ -98,7 +98,8 @@ impl DoubleSigns {
         let next = run::tip(view).height.next();
         let oldest = contradiction::oldest(view, next);
         self.0.retain(|slot, evidence| {
-            let validator: Option<Validator> = view.get(&evidence.signer());
+            let operator = rotation::operator_of(view, evidence.signer());
+            let validator: Option<Validator> = operator.and_then(|key| view.get(&key));
             let is_open = validator.is_some_and(|validator| match validator.standing {
                 Standing::Bonded | Standing::Jailed { .. } => true,
                 Standing::Frozen { .. } | Standing::Removed => false,
@@ -112,7 +113,9 @@ impl DoubleSigns {
         let mut latest: BTreeMap<Address, DoubleSign> = BTreeMap::new();
         let due = self.0.values().filter(|one| one.height() <= next);
         for evidence in due {
-            let entry = latest.entry(evidence.signer()).or_insert(*evidence);
+            let key = evidence.signer();
+            let operator = rotation::operator_of(view, key).unwrap_or(key);
+            let entry = latest.entry(operator).or_insert(*evidence);
             if evidence.height() > entry.height() {
                 *entry = *evidence;
             }

@@ -2,7 +2,9 @@
 
 use super::Row;
 use crate::{
-    staking::{contradiction::evidence, registration, restake, stake, start, unstake},
+    staking::{
+        contradiction::evidence, registration, restake, rotation::rotate, stake, start, unstake,
+    },
     support::{Chain, Setup, key, propose, vote},
 };
 use ledger_state::{
@@ -13,7 +15,7 @@ use ledger_state::{
 use protocol::{
     Amount, Height, Micro, SigningKey,
     proposal::{Action, Choice},
-    staking::{Consent, Role},
+    staking::{Consent, Role, Succession},
     transaction::Body,
 };
 
@@ -81,6 +83,59 @@ pub(super) const ROWS: &[Row] = &[
     }),
     ("CommissionTooHigh", || held(commission(1_000_001))),
     ("CommissionStep", || held(commission(10_001))),
+    ("ValidatorUnknown", || {
+        let succession = Succession::new(start().id, nobody(), &key("new", 0));
+        held(Body::RotateKey { succession })
+    }),
+    ("NotHolder", || of(rotate(&start(), 0, &key("new", 0)))),
+    ("NotHolder", || {
+        let chain = start();
+        chain.reject(key("operator", 0), rotate(&chain, 0, &key("new", 0)))
+    }),
+    ("ValidatorFrozen", || {
+        let chain = with(FROZEN);
+        chain.reject(key("holder", 0), rotate(&chain, 0, &key("new", 0)))
+    }),
+    ("ValidatorRemoved", || {
+        let chain = with(Standing::Removed);
+        chain.reject(key("holder", 0), rotate(&chain, 0, &key("new", 0)))
+    }),
+    ("KeyTaken", || {
+        held(rotate(&start(), 0, &key("operator", 0)))
+    }),
+    ("KeyTaken", || {
+        held(rotate(&start(), 0, &key("operator", 1)))
+    }),
+    ("KeyTaken", || {
+        let mut chain = start();
+        let body = rotate(&chain, 1, &key("new", 0));
+        chain.block(vec![(key("holder", 1), body)]);
+        chain.reject(key("holder", 0), rotate(&chain, 0, &key("new", 0)))
+    }),
+    ("RotationPending", || {
+        let mut chain = start();
+        let body = rotate(&chain, 0, &key("new", 0));
+        chain.block(vec![(key("holder", 0), body)]);
+        chain.reject(key("holder", 0), rotate(&chain, 0, &key("new", 1)))
+    }),
+    ("SuccessionForged", || {
+        let chain = start();
+        let mut succession = Succession::new(chain.id, operator(), &key("new", 0));
+        succession.key = key("new", 1).address();
+        held(Body::RotateKey { succession })
+    }),
+    ("SuccessionForged", || {
+        let other = protocol::ChainId::from_bytes([9; 32]);
+        let succession = Succession::new(other, operator(), &key("new", 0));
+        held(Body::RotateKey { succession })
+    }),
+    ("KeyRetired", || {
+        let mut chain = start();
+        let body = rotate(&chain, 0, &key("new", 0));
+        chain.block(vec![(key("holder", 0), body)]);
+        chain.wait(7);
+        chain.reject(key("miner", 0), evidence(&chain, &key("operator", 0), 6))
+    }),
     ("NotJailed", || {
         held(Body::Unjail {
             operator: operator(),

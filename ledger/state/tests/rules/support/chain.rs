@@ -7,7 +7,7 @@ use super::{
 };
 use ledger_state::{
     Event, Rejection, State, View, account, apply, beacon, check_transaction, genesis, run, select,
-    supply, validator,
+    staking::rotation, supply, validator,
 };
 use protocol::{
     Address, Amount, ChainId, Height, Nonce, SigningKey, StateRoot,
@@ -141,6 +141,7 @@ impl Chain {
         let sets = validator::Sets::of(&view);
         let (validators, next_validators) = sets.hashes();
         let proposer = beacon::proposer(&sets.current, tip.height.next(), round).unwrap();
+        let operator = rotation::operator_of(&view, proposer).unwrap();
         Header {
             version: governance::upgrade::version_at(&view, tip.height.next()),
             chain: self.id,
@@ -153,7 +154,7 @@ impl Chain {
             transactions_root: StateRoot::from_bytes([0; 32]),
             validators,
             next_validators,
-            beacon_proof: beacon::prove(&view, &self.key_of(proposer).vrf()),
+            beacon_proof: beacon::prove(&view, &self.key_of(operator).vrf()),
         }
     }
     /// The next block with these transactions.
