@@ -26,6 +26,8 @@ pub struct RemoteSigner {
     path: PathBuf,
     connection: Mutex<Option<UnixStream>>,
     is_away: AtomicBool,
+    /// Whether it ever answered this process.
+    has_served: AtomicBool,
     refused_count: AtomicU64,
 }
 
@@ -37,6 +39,7 @@ impl RemoteSigner {
             path,
             connection: Mutex::new(None),
             is_away: AtomicBool::new(false),
+            has_served: AtomicBool::new(false),
             refused_count: AtomicU64::new(0),
         }
     }
@@ -49,6 +52,15 @@ impl RemoteSigner {
     #[must_use]
     pub fn refused_count(&self) -> u64 {
         self.refused_count.load(Ordering::Relaxed)
+    }
+    /// Loses the connection.
+    #[cfg(test)]
+    pub(super) fn hang_up(&self) {
+        let mut connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *connection = None;
     }
     fn connect(&self) -> io::Result<UnixStream> {
         check_socket(&self.path)?;
@@ -90,9 +102,16 @@ impl RemoteSigner {
         };
         let mut stream = self.reconnect(patience)?;
         let answer = ask(&mut stream, request)?;
-        if !matches!(answer, Answer::Refused(Refusal::Busy, _)) {
-            *connection = Some(stream);
+        if let Answer::Refused(Refusal::Busy, reason) = &answer {
+            // Who was served before is asking too soon after its own lost connection, or another
+            // took its place: either way there is no signer for now.
+            if self.has_served.load(Ordering::Relaxed) {
+                return Err(io::Error::other(reason.as_str().to_owned()));
+            }
+            return Ok(answer);
         }
+        self.has_served.store(true, Ordering::Relaxed);
+        *connection = Some(stream);
         Ok(answer)
     }
 }

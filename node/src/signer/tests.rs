@@ -82,6 +82,33 @@ fn a_validator_gets_signatures_and_no_second_one_that_contradicts_even_from_anot
 }
 
 #[test]
+fn a_validator_that_lost_its_place_has_no_signer_until_it_is_free() {
+    let (_folder, path) = serving();
+    let first = RemoteSigner::new(path.clone());
+    let signed = first.ask(&vote(1)).unwrap();
+    first.hang_up();
+    let other = RemoteSigner::new(path);
+    while let Answer::Refused(Refusal::Busy, _) = other.ask(&Request::Status).unwrap() {
+        thread::yield_now();
+    }
+    let away = first.ask(&vote(1)).unwrap_err();
+    assert!(
+        away.to_string()
+            .contains("another validator has this signer"),
+        "{away}"
+    );
+    assert!(first.is_away());
+    drop(other);
+    let again = loop {
+        if let Ok(answer) = first.ask(&vote(1)) {
+            break answer;
+        }
+        thread::yield_now();
+    };
+    assert_eq!(again, signed);
+}
+
+#[test]
 fn a_signer_that_goes_away_is_noticed_and_found_again() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("signer.sock");
