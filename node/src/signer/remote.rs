@@ -15,6 +15,9 @@ use std::{
 
 /// How long an answer may take: a disk that syncs slowly is not away.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// How long an answer is waited for from one that gave none last time: whoever asks has other work,
+/// and a signer that hangs must not hold it up.
+const AWAY_WAIT: Duration = Duration::from_millis(250);
 /// How long a signer that is started again is waited for in the middle of a question.
 const RESTART_WAIT: Duration = Duration::from_secs(1);
 /// Time between tries to connect.
@@ -65,8 +68,12 @@ impl RemoteSigner {
     fn connect(&self) -> io::Result<UnixStream> {
         check_socket(&self.path)?;
         let stream = UnixStream::connect(&self.path)?;
-        stream.set_read_timeout(Some(ANSWER_WAIT))?;
-        stream.set_write_timeout(Some(ANSWER_WAIT))?;
+        let wait = match self.is_away() {
+            true => AWAY_WAIT,
+            false => ANSWER_WAIT,
+        };
+        stream.set_read_timeout(Some(wait))?;
+        stream.set_write_timeout(Some(wait))?;
         Ok(stream)
     }
     /// A connection. One that was there before is waited for a moment; one that never was is not.
@@ -110,6 +117,8 @@ impl RemoteSigner {
             }
             return Ok(answer);
         }
+        stream.set_read_timeout(Some(ANSWER_WAIT))?;
+        stream.set_write_timeout(Some(ANSWER_WAIT))?;
         self.has_served.store(true, Ordering::Relaxed);
         *connection = Some(stream);
         Ok(answer)

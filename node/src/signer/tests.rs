@@ -139,6 +139,31 @@ fn a_signer_that_goes_away_is_noticed_and_found_again() {
 }
 
 #[test]
+fn a_signer_that_hangs_is_away_until_it_answers() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("signer.sock");
+    let remote = RemoteSigner::new(path.clone());
+    assert!(remote.ask(&Request::Status).is_err(), "nobody is there");
+    // Connections are taken, and nothing is said.
+    let listener = serve::listen(&path).unwrap();
+    for _ in 0..2 {
+        let away = remote.ask(&vote(1)).unwrap_err();
+        assert!(matches!(away, SignerError::Away { .. }), "{away}");
+        assert!(remote.is_away());
+    }
+    let signer = holder(&folder);
+    thread::spawn(move || serve::accept(&listener, &signer));
+    let signed = loop {
+        if let Ok(answer @ Answer::Signature(_)) = remote.ask(&vote(1)) {
+            break answer;
+        }
+        thread::yield_now();
+    };
+    assert!(!remote.is_away());
+    assert_eq!(remote.ask(&vote(1)).unwrap(), signed);
+}
+
+#[test]
 fn a_socket_that_others_may_use_is_refused() {
     let (folder, path) = serving();
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
