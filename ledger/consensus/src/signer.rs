@@ -7,8 +7,8 @@
 //! broken into gives away no key, and can get nothing signed that contradicts what was signed.
 //!
 //! Besides votes, proposals and the heads of bodies, an operator's key signs transactions that are
-//! duties ([`is_duty`]), proves randomness, and vouches for the network identity of its node. It moves
-//! no tokens. Spec: 05-block §15.
+//! duties ([`is_duty`]), proves randomness, and vouches for the network identity of its node. It
+//! moves no tokens. Spec: 05-block §15.
 
 mod duty;
 pub mod frame;
