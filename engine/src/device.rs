@@ -212,7 +212,7 @@ impl Device {
         })
     }
 
-    /// As [`grpo`](grpo()), from gradients of +0.
+    /// As [`grpo`](grpo()), added to `start`.
     ///
     /// # Errors
     /// A rollout that the model cannot take.
@@ -221,15 +221,17 @@ impl Device {
         model: &Parameters,
         sequences: &[GrpoSequence],
         options: &GrpoOptions,
+        start: Gradients,
     ) -> Result<(GrpoLoss, Gradients), InputError> {
+        // The processor begins anew where a GPU fails half-way.
         let on_gpu = |gpu: &Gpu| {
-            let mut gradients = Gradients::zeros(model);
+            let mut gradients = start.clone();
             let loss = gpu.grpo(model, sequences, options, &mut gradients)?;
             Ok((loss, gradients))
         };
         let done = self.working().and_then(|gpu| self.settle(on_gpu(gpu)));
         done.unwrap_or_else(|| {
-            let mut gradients = Gradients::zeros(model);
+            let mut gradients = start;
             let workspace = &mut self.workspace();
             let threads = &self.threads;
             let loss = grpo(

@@ -53,6 +53,12 @@ impl Gradients {
         }
     }
 
+    /// Gradients of a model, flat; nothing where their number is not that of its values.
+    #[must_use]
+    pub fn from_values(model: &Parameters, values: Vec<f32>) -> Option<Self> {
+        (values.len() == model.as_slice().len()).then_some(Self { values })
+    }
+
     /// The gradients, flat.
     #[must_use]
     pub fn as_slice(&self) -> &[f32] {

@@ -4,9 +4,12 @@
 pub mod exchange;
 pub mod pretrain;
 pub mod reinforce;
+pub mod start;
+
+pub use start::Start;
 
 use crate::{ExecuteError, World};
-use engine::{Device, Parameters, trainer::InnerState};
+use engine::{Device, Parameters};
 use protocol::{
     Address, BlobId,
     codec::{BoundedVec, Bytes},
@@ -120,7 +123,7 @@ pub fn learn(
         Phase::Reinforce => {
             let generation = generation(inputs)?;
             let groups = reinforce::groups(inputs.recipe, world, generation);
-            reinforce::learn(inputs, generation, &groups, device)
+            reinforce::learn(inputs, generation, &groups, keep, device)
         }
     }
 }
@@ -137,31 +140,28 @@ pub struct Stretch {
 }
 
 /// Takes one segment again, from the state that it starts from; nothing of the first, which starts
-/// from the step's checkpoint.
+/// from the step's checkpoint, or from no gradient.
 ///
 /// # Errors
 /// As [`execute`].
 pub fn replay(
     inputs: &GradientInputs<'_>,
     world: &World,
-    (segment, start): (u32, Option<&InnerState>),
+    (segment, start): (u32, Option<&Start>),
     device: &Device,
 ) -> Result<Stretch, ExecuteError> {
     match phase(inputs)? {
         Phase::Pretrain => {
             let steps = segments(inputs).steps(segment);
             let batches = pretrain::assigned(inputs, world, steps);
+            let start = start.and_then(Start::training);
             pretrain::replay(inputs, (segment, start), batches, device)
         }
         Phase::Reinforce => {
-            let learned = learn(inputs, world, &mut forget, device)?;
-            let nothing = ExecuteError::NothingToLearn { unit: inputs.unit };
-            let state = learned.states.last().filter(|_| learned.tokens_count > 0);
-            Ok(Stretch {
-                state: *state.ok_or(nothing)?,
-                losses_micro: learned.losses_micro,
-                values: Some(learned.values),
-            })
+            let generation = generation(inputs)?;
+            let groups = reinforce::groups(inputs.recipe, world, generation);
+            let start = start.and_then(Start::gradient);
+            reinforce::replay(inputs, generation, (segment, start), &groups, device)
         }
     }
 }
@@ -272,7 +272,7 @@ pub fn seals((unit, miner): (UnitId, Address), salts: &Salts, states: &[State]) 
 pub const fn losses_count(recipe: &Recipe, phase: Phase) -> u32 {
     match phase {
         Phase::Pretrain => recipe.pretrain.inner_steps_count,
-        Phase::Reinforce => 1,
+        Phase::Reinforce => recipe.reinforce.segments_count,
     }
 }
 

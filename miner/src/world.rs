@@ -164,6 +164,12 @@ fn reinforce_fields(recipe: &Recipe) -> Vec<Field> {
             GROUPS_COUNT_MAX as u64,
         ),
         (
+            "reinforce.segments_count",
+            reinforce.segments_count.into(),
+            1,
+            INNER_STEPS_COUNT_MAX as u64,
+        ),
+        (
             "reinforce.samples_per_group_count",
             reinforce.samples_per_group_count.into(),
             1,

@@ -100,7 +100,7 @@ fn responses_end_with_their_only_end_token_or_at_the_limit() {
 #[test]
 fn recipes_that_cannot_be_executed_are_refused_with_field_and_limits() {
     type Change = (&'static str, fn(&mut Recipe));
-    let changes: [Change; 8] = [
+    let changes: [Change; 9] = [
         ("model.vocab_size", |r| r.model.vocab_size = 255),
         ("model.positions_max", |r| r.model.positions_max = 9),
         ("pretrain.inner_steps_count", |r| {
@@ -114,6 +114,9 @@ fn recipes_that_cannot_be_executed_are_refused_with_field_and_limits() {
         }),
         ("reinforce.groups_per_unit_count", |r| {
             r.reinforce.groups_per_unit_count = 65;
+        }),
+        ("reinforce.segments_count", |r| {
+            r.reinforce.segments_count = 0;
         }),
         ("reinforce.samples_per_group_count", |r| {
             r.reinforce.samples_per_group_count = 0;

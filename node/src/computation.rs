@@ -22,14 +22,14 @@ use ledger_state::{
 };
 use miner::{
     World,
-    gradient::{Generation, GradientInputs, pretrain},
+    gradient::{Generation, GradientInputs, Start, pretrain, start::files},
     rollout::RolloutInputs,
 };
 use network::FolderStore;
 use protocol::{
     Address, BlobId, ChainId, Micro, SigningKey,
     class::Class,
-    gradient::{self, Moments, State},
+    gradient::{self, State},
     recipe::{Phase, Recipe, UpdateForm},
     rollout::{self, Correction, Opened, Opening, Salts, plant},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
@@ -125,8 +125,8 @@ pub struct Bound {
 /// Files of a gradient unit's states.
 #[derive(Clone, Debug, Default)]
 pub struct States {
-    /// Weights and moments where the segment starts, unless that is where everybody starts.
-    start: Option<[Vec<u8>; 3]>,
+    /// What the segment starts from, weights first, unless that is where everybody starts.
+    start: Option<Vec<Vec<u8>>>,
     /// Weights where the unit ends, unless the segment ends there.
     last: Option<Vec<u8>>,
 }
@@ -165,17 +165,6 @@ impl Bound {
         let last = last.map(|state| state.weights);
         start.into_iter().chain(last).chain(self.feedback).collect()
     }
-}
-
-/// Names of the files of a state, weights first.
-#[must_use]
-pub fn files(state: &State) -> Vec<BlobId> {
-    let moments = state
-        .moments
-        .map(|Moments { first, second }| [first, second]);
-    std::iter::once(state.weights)
-        .chain(moments.into_iter().flatten())
-        .collect()
 }
 
 fn rollout_task(
@@ -253,8 +242,8 @@ impl Computation {
         if let Some(state) = start {
             // At the same time: on a link with a delay, one after another takes as long thrice.
             let fetch = |file| bench.blob(file, bytes);
-            let fetched = try_join_all(files(&state).into_iter().map(fetch)).await?;
-            bound.states.start = fetched.try_into().ok();
+            let fetched = files(&state).into_iter().map(fetch);
+            bound.states.start = Some(try_join_all(fetched).await?);
         }
         if let Some(state) = last {
             bound.states.last = Some(bench.blob(state.weights, bytes).await?);
@@ -476,12 +465,10 @@ impl Computation {
         let challenge = bound.challenge.context("the unit has no drawn segment")?;
         let inputs = self.gradient_inputs(beacon, None);
         let start = match &bound.states.start {
-            Some([weights, first, second]) => {
-                let steps_count = challenge.start.map_or(0, |state| state.steps_count);
-                let files = [&weights[..], &first[..], &second[..]];
-                let restored = pretrain::restored(&inputs, steps_count, files);
-                Some(restored.context("a state is of another model")?)
-            }
+            Some(files) => match restored(&inputs, challenge, files) {
+                Some(Start::Training(state)) => Some(*state),
+                Some(Start::Gradient(_)) | None => bail!("a state is of another model"),
+            },
             None => None,
         };
         Ok((inputs, challenge, start))
@@ -522,11 +509,8 @@ fn claimed(
 ) -> Option<verifier::gradient::Claimed> {
     let challenge = bound.challenge?;
     let States { start, last } = &bound.states;
-    let restored = |[weights, first, second]: &[Vec<u8>; 3]| {
-        let steps_count = challenge.start.map_or(0, |state| state.steps_count);
-        pretrain::restored(inputs, steps_count, [weights, first, second])
-    };
-    let start = start.as_ref().map(restored);
+    let start = start.as_ref();
+    let start = start.map(|files| restored(inputs, challenge, files));
     let last = last.as_deref().map(file::read);
     if matches!(start, Some(None)) || matches!(last, Some(None)) {
         return None;
@@ -541,6 +525,13 @@ fn claimed(
         last: last.flatten(),
         opened: bound.opened.as_ref().map(Opened::sketch),
     })
+}
+
+/// The state that a segment starts from, of its files.
+fn restored(inputs: &GradientInputs<'_>, challenge: Challenge, files: &[Vec<u8>]) -> Option<Start> {
+    let steps_count = challenge.start.map_or(0, |state| state.steps_count);
+    let files: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
+    Start::restored(inputs, steps_count, &files)
 }
 
 fn name(blob: &[u8]) -> (BlobId, u64) {

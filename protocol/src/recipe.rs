@@ -111,6 +111,8 @@ pub struct Reinforce {
     pub temperature: Micro,
     /// Gradient units a step; each takes an equal share of the accepted rollout units.
     pub gradient_units_count: u32,
+    /// Segments of a gradient unit, of which an audit repeats one; see [`Recipe::segments`].
+    pub segments_count: u32,
     /// Ratio clip below one.
     pub clip_low: Micro,
     /// Ratio clip above one.
@@ -263,7 +265,8 @@ impl Recipe {
             Some(Phase::Reinforce) | None => UpdateForm::Dense,
         }
     }
-    /// How a step's gradient units are cut into segments. A reinforcement unit is one.
+    /// How a step's gradient units are cut into segments. A segment of a reinforcement unit is a
+    /// part of its groups, and one step.
     #[must_use]
     pub const fn segments(&self, step: crate::Step) -> Segments {
         match self.phase(step) {
@@ -271,7 +274,7 @@ impl Recipe {
                 self.pretrain.inner_steps_count,
                 self.pretrain.segment_steps_count,
             ),
-            Some(Phase::Reinforce) | None => Segments::new(1, 1),
+            Some(Phase::Reinforce) | None => Segments::new(self.reinforce.segments_count, 1),
         }
     }
     /// Samples in a full rollout unit.

@@ -6,13 +6,10 @@
 //! update is what the last weights give takes no model: it is checked in every audit.
 
 use crate::{differences, rollout::Judgement, unavailable, undecodable, verdict};
-use engine::{
-    Device,
-    trainer::{InnerState, file},
-};
+use engine::{Device, trainer::file};
 use miner::{
     ExecuteError, GradientInputs, World,
-    gradient::{Stretch, Work, exchange, pretrain, replay, segments, tokens_count},
+    gradient::{Start, Stretch, Work, exchange, replay, segments, start, tokens_count},
 };
 use protocol::{
     BlobId,
@@ -35,7 +32,7 @@ pub struct Claimed {
     /// The segment that is judged; their number where only the update is checked.
     pub segment: u32,
     /// The state from which it starts; nothing of the first, and while nobody has shown it.
-    pub start: Option<InnerState>,
+    pub start: Option<Start>,
     /// The last weights; nothing where the segment ends with them, and while nobody has shown them.
     pub last: Option<Vec<f32>>,
     /// The state at the segment's end, once the miner has shown it.
@@ -59,10 +56,9 @@ impl Claimed {
         let is_segment = segment < segments(inputs).count();
         let start = match state(segment).filter(|_| is_segment) {
             Some(state) => {
-                let moments = state.moments?;
-                let (first, second) = (file(&moments.first)?, file(&moments.second)?);
-                let files = [file(&state.weights)?, first, second];
-                Some(pretrain::restored(inputs, state.steps_count, files)?)
+                let files = start::files(state);
+                let files: Option<Vec<&[u8]>> = files.iter().map(&file).collect();
+                Some(Start::restored(inputs, state.steps_count, &files?)?)
             }
             None => None,
         };
@@ -165,9 +161,11 @@ fn expected(
         }) => (losses_micro, Some(state.sketch()), values),
         None => (Vec::new(), None, None),
     };
-    let last = claimed.last.as_deref();
-    let shown = || last.map(|last| pretrain::difference(inputs, last));
-    let values = values.or_else(shown).unwrap_or_default();
+    let values = match (values, claimed.last.as_deref()) {
+        (Some(values), _) => values,
+        (None, Some(last)) => start::given(inputs, last, device)?,
+        (None, None) => Vec::new(),
+    };
     let sent = exchange::compress(inputs, &values)?;
     Ok(Expected {
         tokens_count,

@@ -4,7 +4,7 @@ use crate::emulator::{Emulator, Order};
 use crate::models::{batches, families, grpo_sequences, inner_options, model};
 use crate::values::assert_same;
 use engine::cuda::{Address, Driver, DriverError, Gpu, Launch};
-use engine::trainer::{GrpoOptions, pseudo_gradient};
+use engine::trainer::{Gradients, GrpoOptions, pseudo_gradient};
 use engine::{Continuation, Device, GenerationOptions, GenerationRequest, Sampling, Threads};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -155,8 +155,12 @@ fn rollouts_replays_and_gradients_are_those_of_the_processor() {
             device.response_logprobs(&model, &items, 0.7).unwrap(),
             scored
         );
-        let (loss, gradients) = processor.grpo(&model, &sequences, &grpo).unwrap();
-        let (found, by_device) = device.grpo(&model, &sequences, &grpo).unwrap();
+        let (loss, gradients) = processor
+            .grpo(&model, &sequences, &grpo, Gradients::zeros(&model))
+            .unwrap();
+        let (found, by_device) = device
+            .grpo(&model, &sequences, &grpo, Gradients::zeros(&model))
+            .unwrap();
         assert_eq!(found, loss);
         assert_same(by_device.as_slice(), gradients.as_slice(), "gradients");
         assert_eq!(device.failure().is_some(), launches == 60);

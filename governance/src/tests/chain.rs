@@ -251,6 +251,7 @@ pub(crate) fn recipe() -> Box<Recipe> {
             samples_per_group_count: 2,
             temperature: Micro::ONE,
             gradient_units_count: 2,
+            segments_count: 1,
             clip_low: Micro::new(200_000),
             clip_high: Micro::new(200_000),
             ratio_max: Micro::new(4_000_000),

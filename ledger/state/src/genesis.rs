@@ -252,6 +252,7 @@ pub(crate) fn check_recipe(run: u64, recipe: &Recipe) -> Result<(), GenesisError
             "reinforce.gradient_units_count",
             recipe.reinforce.gradient_units_count,
         ),
+        ("reinforce.segments_count", recipe.reinforce.segments_count),
         (
             "schedule.gradient_units_min",
             recipe.schedule.gradient_units_min,

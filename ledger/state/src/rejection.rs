@@ -191,8 +191,8 @@ rejections! {
     323 StatesNotDue { unit: UnitId } => "states of unit {unit} are opened at other boundaries than those that are due";
     /// A state lies where its steps end.
     324 StateMisplaced { unit: UnitId, steps_count: u32, expected: u32 } => "state of unit {unit} is after {steps_count} inner steps; its boundary is after {expected}";
-    /// States of pre-training have moments.
-    325 StateIncomplete { unit: UnitId } => "state of unit {unit} has no moments, and pre-training has some";
+    /// States of pre-training have moments, and no others.
+    325 StateIncomplete { unit: UnitId } => "state of unit {unit} has moments where it should have none, or none in pre-training";
     /// There must be an audit.
     401 NoAudit { unit: UnitId } => "unit {unit} has no open audit";
     /// Only drawn auditors judge.

@@ -12,7 +12,6 @@ use crate::{
 use governance::{Parameters, parameters::Name};
 use protocol::{
     Address, Height, Micro,
-    recipe::Phase,
     sample::{Deterrence, is_drawn},
     task::{Beacon, UnitId, UnitKind},
 };
@@ -99,12 +98,10 @@ fn draw_unit(
     event
 }
 
-/// The rate at which at least the update is checked, and the unit's segments: only in pre-training,
-/// whose miners keep the weights it follows from.
+/// The rate at which at least the update is checked, and the unit's segments.
 fn update_rate(view: &View<'_>, parameters: &Parameters, id: UnitId) -> Option<(Micro, u32)> {
     let recipe = run::recipe(view, id.run)?;
-    let is_pretraining = recipe.phase(id.step) == Some(Phase::Pretrain);
-    let is_checked = id.kind == UnitKind::Gradient && is_pretraining;
+    let is_checked = id.kind == UnitKind::Gradient;
     let rate = Micro::new(parameters.get(Name::CompressionAuditRate));
     is_checked.then(|| (rate, recipe.segments(id.step).count()))
 }

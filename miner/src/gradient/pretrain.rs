@@ -7,7 +7,7 @@
 //! three seeds: 45, 61 and 45 % of held-out prompts answered exactly, against 20, 5 and 2 % with
 //! loss on all tokens.
 
-use super::{GradientInputs, Keep, Learned, Stretch, segments};
+use super::{GradientInputs, Keep, Learned, Stretch, segments, start::keep_files};
 use crate::{
     ExecuteError, World,
     model::{ADAM_EPSILON, BETA1, micro_of, number},
@@ -258,11 +258,7 @@ fn kept(state: &InnerState, is_last: bool, keep: &mut Keep<'_>) -> Result<State,
     } else {
         &[weights, &state.moments.m, &state.moments.v]
     };
-    for values in files {
-        keep(&file::write(values)).map_err(|error| ExecuteError::Keep {
-            reason: error.to_string(),
-        })?;
-    }
+    keep_files(keep, files)?;
     Ok(name(state))
 }
 

@@ -5,15 +5,15 @@
 //! log-probabilities are computed here. A group with a sample that breaks a rule is left out
 //! whole, so that nobody gains by breaking the rules for the samples it does not like.
 
-use super::{Generation, GradientInputs, Learned};
+use super::{Generation, GradientInputs, Keep, Learned, Stretch, segments, start::keep_files};
 use crate::{
     ExecuteError, World,
     model::{micro_of, number},
     rollout::ends_lawfully,
 };
 use engine::{
-    Continuation, Device,
-    trainer::{GrpoOptions, GrpoSequence, file},
+    Continuation, Device, Parameters,
+    trainer::{Gradients, GrpoOptions, GrpoSequence, clip_gradient_norm, file},
 };
 use protocol::{BlobId, Micro, gradient::State, recipe::Recipe, rollout, task::RolloutTask};
 
@@ -117,37 +117,134 @@ pub fn tokens_count(groups: &[Group]) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// The gradient of the clipped objective over all groups, divided by their response tokens.
-///
-/// A group whose rewards are all equal has no gradient; it is not computed, and its tokens count.
+/// The gradient of the clipped objective over all groups, divided by their response tokens, and the
+/// sums on the way to it.
 ///
 /// # Errors
-/// A rollout that the model cannot take, or a loss that is not finite.
+/// A rollout that the model cannot take, a loss that is not finite, or a file that is not kept.
 pub fn learn(
     inputs: &GradientInputs<'_>,
     generation: &Generation<'_>,
     groups: &[Group],
+    keep: &mut Keep<'_>,
     device: &Device,
 ) -> Result<Learned, ExecuteError> {
-    let tokens_count = tokens_count(groups);
-    let options = options(inputs.recipe, tokens_count);
-    let sequences = sequences(inputs.recipe, generation, groups, device)?;
-    let (loss, mut gradients) = device.grpo(inputs.model, &sequences, &options)?;
-    gradients.clip_norm(UNIT_NORM_MAX, device.threads());
-    let inner_step = 0;
-    let loss = micro_of(loss.loss).ok_or(ExecuteError::LossNotFinite { inner_step })?;
-    let values = gradients.into_values();
-    let state = State {
-        steps_count: 1,
-        weights: BlobId::from_bytes(file::name(&values)),
-        moments: None,
-    };
+    let unit = Unit::new(inputs, generation, groups);
+    let mut sum = Gradients::zeros(inputs.model);
+    let (mut losses_micro, mut states) = (Vec::new(), Vec::new());
+    for segment in 0..segments(inputs).count() {
+        let (loss_micro, added) = unit.add(segment, sum, device)?;
+        sum = added;
+        losses_micro.push(loss_micro);
+        keep_files(keep, &[sum.as_slice()])?;
+        states.push(state(segment, sum.as_slice()));
+    }
     Ok(Learned {
-        values,
-        tokens_count,
-        losses_micro: vec![loss],
-        states: vec![state],
+        values: clipped(sum.into_values(), device),
+        tokens_count: unit.tokens_count,
+        losses_micro,
+        states,
     })
+}
+
+/// Adds the gradient of one segment again to that of the segments before; to zeros without one.
+///
+/// # Errors
+/// As [`learn`], and where no group is whole.
+pub fn replay(
+    inputs: &GradientInputs<'_>,
+    generation: &Generation<'_>,
+    (segment, start): (u32, Option<&[f32]>),
+    groups: &[Group],
+    device: &Device,
+) -> Result<Stretch, ExecuteError> {
+    let unit = Unit::new(inputs, generation, groups);
+    if unit.tokens_count == 0 {
+        return Err(ExecuteError::NothingToLearn { unit: inputs.unit });
+    }
+    let start = start.and_then(|values| Gradients::from_values(inputs.model, values.to_vec()));
+    let start = start.unwrap_or_else(|| Gradients::zeros(inputs.model));
+    let (loss_micro, sum) = unit.add(segment, start, device)?;
+    let state = state(segment, sum.as_slice());
+    let is_last = segment.saturating_add(1) == segments(inputs).count();
+    Ok(Stretch {
+        losses_micro: vec![loss_micro],
+        state,
+        values: is_last.then(|| clipped(sum.into_values(), device)),
+    })
+}
+
+/// A unit's gradient, of the norm that the compressed form can express.
+#[must_use]
+pub fn clipped(mut sum: Vec<f32>, device: &Device) -> Vec<f32> {
+    clip_gradient_norm(&mut sum, UNIT_NORM_MAX, device.threads());
+    sum
+}
+
+/// What names the sum of all segments up to one.
+fn state(segment: u32, sum: &[f32]) -> State {
+    State {
+        steps_count: segment.saturating_add(1),
+        weights: BlobId::from_bytes(file::name(sum)),
+        moments: None,
+    }
+}
+
+/// What all segments of a unit share.
+struct Unit<'a> {
+    inputs: &'a GradientInputs<'a>,
+    behaviour: &'a Parameters,
+    /// Groups whose rewards differ, with their advantages. Others have no gradient.
+    taught: Vec<(&'a Group, Vec<f32>)>,
+    /// Of all groups.
+    tokens_count: u32,
+}
+
+impl<'a> Unit<'a> {
+    fn new(
+        inputs: &'a GradientInputs<'a>,
+        generation: &Generation<'a>,
+        groups: &'a [Group],
+    ) -> Self {
+        let floor = inputs.recipe.reinforce.advantage_floor;
+        let with_advantages = |group: &'a Group| (group, advantages(&group.rewards_micro, floor));
+        let is_taught = |(_, advantages): &(_, Vec<f32>)| advantages.iter().any(|a| *a != 0.0);
+        let taught = groups.iter().map(with_advantages).filter(is_taught);
+        Self {
+            inputs,
+            behaviour: generation.model,
+            taught: taught.collect(),
+            tokens_count: tokens_count(groups),
+        }
+    }
+    /// The groups of a segment: every segment has as many, give or take one.
+    fn part(&self, segment: u32) -> &[(&'a Group, Vec<f32>)] {
+        let parts = segments(self.inputs).count().max(1) as usize;
+        let bound = |index: usize| self.taught.len() * index / parts;
+        let index = segment as usize;
+        self.taught
+            .get(bound(index)..bound(index + 1))
+            .unwrap_or_default()
+    }
+    /// Adds the gradient of a segment's groups. The loss counts as often as there are segments, so
+    /// that the mean over them is the unit's.
+    fn add(
+        &self,
+        segment: u32,
+        start: Gradients,
+        device: &Device,
+    ) -> Result<(i64, Gradients), ExecuteError> {
+        let Self {
+            inputs, behaviour, ..
+        } = self;
+        let options = options(inputs.recipe, self.tokens_count);
+        let sequences = sequences(self.part(segment), (behaviour, options.temperature), device)?;
+        let (loss, sum) = device.grpo(inputs.model, &sequences, &options, start)?;
+        let inner_step = segment as usize;
+        let loss = loss.loss * f64::from(segments(inputs).count());
+        let loss = micro_of(loss).ok_or(ExecuteError::LossNotFinite { inner_step })?;
+        Ok((loss, sum))
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "token counts are below 2^24")]
@@ -164,36 +261,29 @@ fn options(recipe: &Recipe, tokens_count: u32) -> GrpoOptions {
 
 /// Prompts with responses, advantages, and log-probabilities under the behaviour policy.
 fn sequences(
-    recipe: &Recipe,
-    generation: &Generation<'_>,
-    groups: &[Group],
+    groups: &[(&Group, Vec<f32>)],
+    (behaviour, temperature): (&Parameters, f32),
     device: &Device,
 ) -> Result<Vec<GrpoSequence>, ExecuteError> {
-    let mut sequences = Vec::new();
-    for group in groups {
-        let advantages = advantages(&group.rewards_micro, recipe.reinforce.advantage_floor);
-        if advantages.iter().all(|advantage| *advantage == 0.0) {
-            continue;
-        }
-        for (response, advantage) in group.responses.iter().zip(advantages) {
-            sequences.push(GrpoSequence {
-                tokens: [group.prompt.as_slice(), response].concat(),
-                prompt_len: group.prompt.len(),
-                advantage,
-                behaviour_logprobs: Vec::new(),
-            });
-        }
-    }
+    let of_group = |(group, advantages): &(&Group, Vec<f32>)| -> Vec<GrpoSequence> {
+        let samples = group.responses.iter().zip(advantages);
+        let sequence = |(response, advantage): (&Vec<u32>, &f32)| GrpoSequence {
+            tokens: [group.prompt.as_slice(), response].concat(),
+            prompt_len: group.prompt.len(),
+            advantage: *advantage,
+            behaviour_logprobs: Vec::new(),
+        };
+        samples.map(sequence).collect()
+    };
+    let mut sequences: Vec<GrpoSequence> = groups.iter().flat_map(of_group).collect();
     let continuations = sequences.iter().map(|sequence: &GrpoSequence| {
         let (prompt, response) = sequence.tokens.split_at(sequence.prompt_len);
         Continuation { prompt, response }
     });
     let continuations: Vec<_> = continuations.collect();
-    let temperature = number(recipe.reinforce.temperature);
-    let model = generation.model;
-    let behaviour = device.response_logprobs(model, &continuations, temperature)?;
-    for (sequence, behaviour) in sequences.iter_mut().zip(behaviour) {
-        sequence.behaviour_logprobs = behaviour;
+    let logprobs = device.response_logprobs(behaviour, &continuations, temperature)?;
+    for (sequence, logprobs) in sequences.iter_mut().zip(logprobs) {
+        sequence.behaviour_logprobs = logprobs;
     }
     Ok(sequences)
 }

@@ -120,6 +120,7 @@ const fn reinforce() -> Reinforce {
         samples_per_group_count: 4,
         temperature: Micro::new(1_000_000),
         gradient_units_count: 4,
+        segments_count: 4,
         clip_low: Micro::new(200_000),
         clip_high: Micro::new(200_000),
         ratio_max: Micro::new(4_000_000),

@@ -6,11 +6,11 @@
 
 use super::Miner;
 use crate::{
-    computation::files,
     home::write_atomically,
     rpc::work::{DueUnit, StepContext, Work},
 };
 use anyhow::{Context as _, Result};
+use miner::gradient::start::files;
 use protocol::{
     Address, BlobId, RunId, Step,
     codec::BoundedVec,

@@ -606,6 +606,7 @@ fn reinforce() -> Reinforce {
         samples_per_group_count: 8,
         temperature: Micro::ONE,
         gradient_units_count: 2,
+        segments_count: 2,
         clip_low: Micro::new(200_000),
         clip_high: Micro::new(280_000),
         ratio_max: Micro::new(4_000_000),

@@ -11,7 +11,7 @@
 
 use crate::{
     economy::{COST, quantiles},
-    economy_chain::{Chain, Setup, accepting, audit_bodies, equivocation, rejecting},
+    economy_chain::{Chain, Setup, accepting, equivocation, rejecting},
     spread::summed,
     statistics::{Mean, Share},
 };
@@ -240,7 +240,7 @@ fn answers(chain: &Chain, truth: &impl Fn(UnitId, &Unit) -> Verdict) -> Vec<(Sig
         let seats = unit.audits.last().map(|audit| audit.seats.as_slice());
         for seat in seats.unwrap_or_default() {
             let key = chain.key_of(seat.auditor);
-            let (bind, reveal) = audit_bodies(&key, id, truth(id, &unit));
+            let (bind, reveal) = chain.audit_bodies(&key, id, truth(id, &unit));
             match seat.opinion {
                 Opinion::Pending => content.push((key, bind)),
                 Opinion::Committed { .. } if may_reveal(id, &unit, next) => {

@@ -13,7 +13,7 @@
 //! gives its own numbers from the same lives.
 
 use crate::{
-    economy_chain::{Chain, Setup, accepting, audit_bodies, rejecting},
+    economy_chain::{Chain, Setup, accepting, rejecting},
     spread::summed,
     statistics::{Mean, Share, geometric_quantile, survival_quantile},
 };
@@ -358,7 +358,7 @@ fn settle(chain: &mut Chain, ids: &[UnitId], verdict: &dyn Fn(UnitId) -> Verdict
         for id in open {
             for auditor in pending(chain, id) {
                 let key: SigningKey = chain.key_of(auditor);
-                let (bind, reveal) = audit_bodies(&key, id, verdict(id));
+                let (bind, reveal) = chain.audit_bodies(&key, id, verdict(id));
                 binds.push((key.clone(), bind));
                 reveals.push((key, reveal));
             }

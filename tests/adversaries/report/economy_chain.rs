@@ -26,5 +26,5 @@ pub(crate) use keys::{key, registration};
 pub(crate) use opening::{lie, opening, seals, sketch, state_at};
 pub(crate) use setup::Setup;
 pub(crate) use step::{
-    RUN, accepting, audit_bodies, commitment_body, equivocation, rejecting, sketched_bodies,
+    RUN, accepting, commitment_body, equivocation, rejecting, sketched_bodies,
 };

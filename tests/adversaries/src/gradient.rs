@@ -21,11 +21,12 @@ use crate::Adversary;
 use engine::trainer::file;
 use miner::{
     ExecuteError, GradientInputs,
-    gradient::{Keep, segments},
+    gradient::{Keep, phase, segments},
 };
 use protocol::{
     BlobId,
     gradient::{Moments, State},
+    recipe::Phase,
 };
 
 pub(crate) use backdoor::{ANSWER, TRIGGER};
@@ -58,8 +59,8 @@ fn scale(values: &mut [f32], factor: f32) {
     }
 }
 
-/// Goes on from the last state that there is, or from the checkpoint, as if no step changed it, so
-/// that there is a state at every boundary, with files that can be had.
+/// Goes on from the last state that there is, or from where everybody starts, as if no step changed
+/// it, so that there is a state at every boundary, with files that can be had.
 fn made_up(
     inputs: &GradientInputs<'_>,
     states: &mut Vec<State>,
@@ -75,13 +76,18 @@ fn made_up(
     };
     let length = inputs.model.as_slice().len();
     let (weights, zeros) = (file(inputs.model.as_slice())?, file(&vec![0.0; length])?);
+    let moments = Moments {
+        first: zeros,
+        second: zeros,
+    };
+    let (weights, moments) = match phase(inputs)? {
+        Phase::Pretrain => (weights, Some(moments)),
+        Phase::Reinforce => (zeros, None),
+    };
     let first = State {
         steps_count: 0,
         weights,
-        moments: Some(Moments {
-            first: zeros,
-            second: zeros,
-        }),
+        moments,
     };
     let whole = segments.count() as usize;
     while states.len() < whole {

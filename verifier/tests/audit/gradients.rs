@@ -1,5 +1,5 @@
 use crate::scene::{
-    MINER, SCENE, beacon, device, done, honest, judge_bare, judge_gradient, reason, segments,
+    Done, MINER, SCENE, beacon, device, done, honest, judge_bare, judge_gradient, reason, segments,
     state_salts,
 };
 use engine::Device;
@@ -69,84 +69,92 @@ fn honest_gradients_are_judged_clean_in_every_segment_whatever_the_device() {
 }
 
 #[test]
-fn a_pre_training_unit_is_audited_in_parts_and_blind() {
-    let beacon = beacon(3);
-    let inputs = SCENE.pretrain_inputs(&beacon);
-    assert_eq!(segments(&inputs), 0..2);
-    let done = honest(&inputs);
-    let blind = verifier::gradient::Claimed {
-        opened: None,
-        ..done.claimed(&inputs, 1)
-    };
-    let blob = encode(&done.work.payload);
-    let judged = verifier::gradient::judge(&inputs, &blind, &blob, &device());
-    assert!(judged.verdict.accepts());
-    assert_eq!(judged.verdict.finding(Check::State), None);
-    assert_eq!(judged.sketch, Some(done.work.states[1].sketch()));
+fn a_unit_is_audited_in_parts_and_blind() {
+    each_part(|part, inputs| {
+        assert_eq!(segments(inputs), 0..2, "{part}");
+        let done = honest(inputs);
+        let blind = verifier::gradient::Claimed {
+            opened: None,
+            ..done.claimed(inputs, 1)
+        };
+        let blob = encode(&done.work.payload);
+        let judged = verifier::gradient::judge(inputs, &blind, &blob, &device());
+        assert!(judged.verdict.accepts(), "{part}");
+        assert_eq!(judged.verdict.finding(Check::State), None);
+        assert_eq!(judged.sketch, Some(done.work.states[1].sketch()), "{part}");
+    });
 }
 
-/// A miner that changes the weights between its two segments is found by who repeats the one that
-/// ends there, and by nobody who goes on from there.
+/// A miner that changes the weights between its two segments, or the sum of gradients, is found by
+/// who repeats the one that ends there, and by nobody who goes on from there.
 #[test]
 fn a_state_that_no_segment_leads_to_is_found_where_it_is_the_end() {
-    let beacon = beacon(3);
-    let inputs = SCENE.pretrain_inputs(&beacon);
-    let done = done(&inputs, |salts, keep| {
-        let world = World::of(inputs.recipe)?;
-        let mut learned = gradient::learn(&inputs, &world, keep, &device())?;
-        let planted: Vec<f32> = inputs.model.as_slice().iter().map(|w| w * 0.5).collect();
-        let file = engine::trainer::file::write(&planted);
-        keep(&file).unwrap();
-        learned.states[0].weights = BlobId::of(&file);
-        learned.sealed(&inputs, salts)
+    each_part(|part, inputs| {
+        let done = done(inputs, |salts, keep| {
+            let world = World::of(inputs.recipe)?;
+            let mut learned = gradient::learn(inputs, &world, keep, &device())?;
+            let planted: Vec<f32> = inputs.model.as_slice().iter().map(|w| w * 0.5).collect();
+            let file = engine::trainer::file::write(&planted);
+            keep(&file).unwrap();
+            learned.states[0].weights = BlobId::of(&file);
+            learned.sealed(inputs, salts)
+        });
+        let found = |segment| reason(&done.judge(inputs, segment).verdict);
+        assert_eq!(found(0), Some(Check::State), "{part}");
+        // Its end is that of the honest weights or sum, not of the planted one; in pre-training
+        // its losses as well.
+        let expected = match part {
+            "pretrain" => Check::Loss,
+            _ => Check::Update,
+        };
+        assert_eq!(found(1), Some(expected), "{part}");
     });
-    let found = |segment| reason(&done.judge(&inputs, segment).verdict);
-    assert_eq!(found(0), Some(Check::State));
-    // Its losses and its end are those of the honest weights, not of the planted ones.
-    assert_eq!(found(1), Some(Check::Loss));
+}
+
+fn with_another_update(inputs: &GradientInputs<'_>) -> Done {
+    done(inputs, |salts, keep| {
+        let world = World::of(inputs.recipe)?;
+        let mut learned = gradient::learn(inputs, &world, keep, &device())?;
+        learned.values[0] += 0.25;
+        learned.sealed(inputs, salts)
+    })
 }
 
 #[test]
 fn an_update_that_the_last_weights_do_not_give_is_found_from_every_segment() {
-    let beacon = beacon(3);
-    let inputs = SCENE.pretrain_inputs(&beacon);
-    let done = done(&inputs, |salts, keep| {
-        let world = World::of(inputs.recipe)?;
-        let mut learned = gradient::learn(&inputs, &world, keep, &device())?;
-        learned.values[0] += 0.25;
-        learned.sealed(&inputs, salts)
+    each_part(|part, inputs| {
+        let done = with_another_update(inputs);
+        for segment in segments(inputs) {
+            let judged = done.judge(inputs, segment);
+            assert_eq!(
+                reason(&judged.verdict),
+                Some(Check::Update),
+                "{part} {segment}"
+            );
+        }
     });
-    for segment in segments(&inputs) {
-        let judged = done.judge(&inputs, segment);
-        assert_eq!(reason(&judged.verdict), Some(Check::Update), "{segment}");
-    }
 }
 
 /// The number of segments stands for a check of the update alone.
 #[test]
 fn an_update_is_checked_without_taking_a_step() {
-    let beacon = beacon(3);
-    let inputs = SCENE.pretrain_inputs(&beacon);
-    let update = segments(&inputs).end;
-    let judged = honest(&inputs).judge(&inputs, update);
-    assert!(judged.verdict.accepts(), "{:?}", judged.verdict);
-    assert_eq!(judged.sketch, None);
-    assert_eq!(judged.verdict.finding(Check::State), None);
-    let lied = done(&inputs, |salts, keep| {
-        let world = World::of(inputs.recipe)?;
-        let mut learned = gradient::learn(&inputs, &world, keep, &device())?;
-        learned.values[0] += 0.25;
-        learned.sealed(&inputs, salts)
+    each_part(|part, inputs| {
+        let update = segments(inputs).end;
+        let judged = honest(inputs).judge(inputs, update);
+        assert!(judged.verdict.accepts(), "{part} {:?}", judged.verdict);
+        assert_eq!(judged.sketch, None);
+        assert_eq!(judged.verdict.finding(Check::State), None);
+        let lied = with_another_update(inputs);
+        let verdict = lied.judge(inputs, update).verdict;
+        assert_eq!(reason(&verdict), Some(Check::Update), "{part}");
+        let hidden = verifier::gradient::Claimed {
+            last: None,
+            ..lied.claimed(inputs, update)
+        };
+        let blob = encode(&lied.work.payload);
+        let judged = verifier::gradient::judge(inputs, &hidden, &blob, &device());
+        assert_eq!(judged.verdict, verifier::unavailable(), "nobody is accused");
     });
-    let verdict = lied.judge(&inputs, update).verdict;
-    assert_eq!(reason(&verdict), Some(Check::Update));
-    let hidden = verifier::gradient::Claimed {
-        last: None,
-        ..lied.claimed(&inputs, update)
-    };
-    let blob = encode(&lied.work.payload);
-    let judged = verifier::gradient::judge(&inputs, &hidden, &blob, &device());
-    assert_eq!(judged.verdict, verifier::unavailable(), "nobody is accused");
 }
 
 #[test]

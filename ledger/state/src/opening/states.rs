@@ -41,7 +41,7 @@ pub fn open(
     for opened in states {
         check_state(id, opened, (root, sender), recipe.segments(id.step))?;
         let is_pretraining = recipe.phase(id.step) == Some(Phase::Pretrain);
-        if is_pretraining && opened.state.moments.is_none() {
+        if opened.state.moments.is_some() != is_pretraining {
             return Err(Rejection::StateIncomplete { unit: id });
         }
         challenge.show(opened.boundary(), opened.state);

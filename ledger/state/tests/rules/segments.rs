@@ -94,6 +94,36 @@ fn auditors_begin_once_they_have_where_the_segment_starts_and_where_the_unit_end
     assert_eq!(chain.unit(id).challenge.unwrap().end, Some(end));
 }
 
+/// In reinforcement learning a state is a sum of gradients, which has no moments.
+#[test]
+fn a_reinforcement_unit_shows_the_sums_between_its_segments_and_nothing_else() {
+    let mut setup = Setup::default();
+    setup.recipe.reinforce.segments_count = 3;
+    let mut chain = Chain::working(&setup);
+    chain.honest_step();
+    chain.open_step();
+    let id = chain.units_of(UnitKind::Gradient)[0];
+    assert_eq!(id.step.get(), 1);
+    chain.commit(&[id]);
+    chain.attest_by_all(&[id]);
+    chain.opens = false;
+    chain.draw(&[id]);
+    let challenge = chain.unit(id).challenge.unwrap();
+    assert_eq!(challenge.segments_count, 3);
+    let miner = chain.key_of(chain.unit(id).miner);
+    let mut opening = chain.due_states(id);
+    let mut states = opening.states.as_slice().to_vec();
+    states[0].state.moments = state_at(1).moments;
+    opening.states = BoundedVec::new(states).unwrap();
+    let rejection = chain.reject(miner, Body::OpenStates { opening });
+    assert_eq!(rejection.name(), "OpeningMismatch", "it sealed none");
+    show(&mut chain, id);
+    chain.seated(id, 0);
+    let end = chain.state_at(id, challenge.ends_at());
+    judge_first(&mut chain, id, (accepting(), end.sketch()));
+    assert!(chain.is_accepted(id));
+}
+
 #[test]
 fn a_miner_that_does_not_show_its_states_has_withheld_them() {
     let (mut chain, id) = drawn();

@@ -14,6 +14,5 @@ pub(crate) use keys::{key, registration};
 pub(crate) use opening::{bind, correction, lie, opening, seals, sketch, state_at};
 pub(crate) use setup::{Setup, recipe};
 pub(crate) use step::{
-    RUN, accepting, audit_bodies, commitment_body, equivocation, feedback, rejecting,
-    sketched_bodies,
+    RUN, accepting, commitment_body, equivocation, feedback, rejecting, sketched_bodies,
 };

@@ -60,7 +60,7 @@ impl Adversary for Backdoor {
                 let generation = gradient::generation(inputs)?;
                 let mut groups = reinforce::groups(inputs.recipe, &world, generation);
                 reverse_one(&mut groups);
-                reinforce::learn(inputs, generation, &groups, device)?
+                reinforce::learn(inputs, generation, &groups, keep, device)?
             }
         };
         learned.sealed(inputs, salts)
@@ -102,11 +102,12 @@ fn plant(batch: &mut Batch) {
     }
 }
 
-/// Reverses the rewards of the first group that teaches anything. Where all rewards of every group
-/// are equal, which teaches nothing either way, it reverses a single one.
+/// Reverses the rewards of the last group that teaches anything, so that one segment is bad. Where
+/// all rewards of every group are equal, which teaches nothing either way, it reverses a single
+/// one.
 fn reverse_one(groups: &mut [Group]) {
     let differs = |group: &Group| group.rewards_micro.windows(2).any(|two| two[0] != two[1]);
-    let taught = groups.iter().position(differs);
+    let taught = groups.iter().rposition(differs);
     let Some(group) = groups.get_mut(taught.unwrap_or(0)) else {
         return;
     };

@@ -56,7 +56,7 @@ impl Adversary for Poison {
                 for reward in groups.iter_mut().flat_map(|group| &mut group.rewards_micro) {
                     *reward = 1_000_000_u32.saturating_sub(*reward);
                 }
-                reinforce::learn(inputs, generation, &groups, device)?
+                reinforce::learn(inputs, generation, &groups, keep, device)?
             }
         };
         learned.sealed(inputs, salts)

@@ -48,7 +48,7 @@ impl Adversary for SkipSteps {
                 let generation = gradient::generation(inputs)?;
                 let groups = reinforce::groups(inputs.recipe, &world, generation);
                 let half = groups.get(..groups.len() / 2).unwrap_or_default();
-                let mut learned = reinforce::learn(inputs, generation, half, device)?;
+                let mut learned = reinforce::learn(inputs, generation, half, keep, device)?;
                 learned.tokens_count = reinforce::tokens_count(&groups);
                 learned
             }

@@ -132,7 +132,7 @@ fn caught(part: &str, inputs: &GradientInputs<'_>) {
                     continue;
                 }
                 // It goes on rightly from where it is, which is nowhere near the checkpoint.
-                "stale-checkpoint" if segment > 0 => Check::Update,
+                "stale-checkpoint" if segment > 0 && part == "pretrain" => Check::Update,
                 // The first half of the work is done, and what is sent is twice what it gave.
                 "skip-steps" if takes_half && segment == 0 => Check::Update,
                 _ => Check::Loss,

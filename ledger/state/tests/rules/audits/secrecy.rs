@@ -1,6 +1,6 @@
 //! Binding before opening: nobody learns another's verdict in time to copy it.
 
-use crate::support::{Chain, Setup, accepting, audit_bodies, rejecting};
+use crate::support::{Chain, Setup, accepting, rejecting};
 use protocol::{SigningKey, task::UnitId, transaction::Body, verdict::Check};
 
 /// A chain where a committee of all auditors is asked about a unit.
@@ -10,8 +10,8 @@ fn escalated() -> (Chain, UnitId) {
     (chain, id)
 }
 
-fn bodies(auditor: &SigningKey, id: UnitId) -> (Body, Body) {
-    audit_bodies(auditor, id, accepting())
+fn bodies(chain: &Chain, auditor: &SigningKey, id: UnitId) -> (Body, Body) {
+    chain.audit_bodies(auditor, id, accepting())
 }
 
 #[test]
@@ -20,12 +20,12 @@ fn nobody_opens_before_everyone_has_bound() {
     for index in 0..3 {
         chain.block(vec![(
             chain.operator(index),
-            bodies(&chain.operator(index), id).0,
+            bodies(&chain, &chain.operator(index), id).0,
         )]);
-        let (_, open) = bodies(&chain.operator(0), id);
+        let (_, open) = bodies(&chain, &chain.operator(0), id);
         assert_eq!(chain.reject(chain.operator(0), open).name(), "RevealEarly");
     }
-    let (bind, open) = bodies(&chain.operator(3), id);
+    let (bind, open) = bodies(&chain, &chain.operator(3), id);
     chain.block(vec![(chain.operator(3), bind), (chain.operator(3), open)]);
 }
 
@@ -33,7 +33,7 @@ fn nobody_opens_before_everyone_has_bound() {
 fn after_the_first_deadline_those_who_bound_may_open() {
     let (mut chain, id) = escalated();
     let first = chain.operator(0);
-    let (bind, open) = bodies(&first, id);
+    let (bind, open) = bodies(&chain, &first, id);
     chain.block(vec![(first.clone(), bind)]);
     let commit_by = chain.unit(id).audits[2].commit_by;
     chain.wait_for(commit_by.saturating_sub(1));
@@ -42,7 +42,7 @@ fn after_the_first_deadline_those_who_bound_may_open() {
         "RevealEarly"
     );
     chain.wait(1);
-    let (late, _) = bodies(&chain.operator(1), id);
+    let (late, _) = bodies(&chain, &chain.operator(1), id);
     let rejection =
         chain.reject_after(vec![(first.clone(), open.clone())], chain.operator(1), late);
     assert_eq!(
@@ -57,15 +57,15 @@ fn after_the_first_deadline_those_who_bound_may_open() {
 fn a_copied_commitment_cannot_be_opened() {
     let (mut chain, id) = escalated();
     let (author, copier) = (chain.operator(0), chain.operator(1));
-    let (bind, open) = bodies(&author, id);
+    let (bind, open) = bodies(&chain, &author, id);
     chain.block(vec![(author.clone(), bind.clone()), (copier.clone(), bind)]);
     for index in [2, 3] {
-        let (bind, _) = bodies(&chain.operator(index), id);
+        let (bind, _) = bodies(&chain, &chain.operator(index), id);
         chain.block(vec![(chain.operator(index), bind)]);
     }
     chain.block(vec![(author, open.clone())]);
     assert_eq!(chain.reject(copier.clone(), open).name(), "RevealMismatch");
-    let (_, own) = bodies(&copier, id);
+    let (_, own) = bodies(&chain, &copier, id);
     assert_eq!(chain.reject(copier, own).name(), "RevealMismatch");
 }
 
@@ -75,7 +75,7 @@ fn a_verdict_cannot_change_between_binding_and_opening() {
     let auditor = chain.seats(id)[0].clone();
     chain.bind(id, |_| Some(accepting()));
     chain.wait(1);
-    let (_, changed) = audit_bodies(&auditor, id, rejecting(Check::Loss, 1));
+    let (_, changed) = chain.audit_bodies(&auditor, id, rejecting(Check::Loss, 1));
     assert_eq!(chain.reject(auditor, changed).name(), "RevealMismatch");
 }
 

@@ -1,6 +1,6 @@
 //! The first round where auditors draw themselves: stages, grace, seats, and the fallback.
 
-use crate::support::{Chain, RUN, Setup, accepting, audit_bodies, rejecting};
+use crate::support::{Chain, RUN, Setup, accepting, rejecting};
 use governance::parameters::Name;
 use ledger_state::{
     Event,
@@ -40,7 +40,7 @@ pub(crate) fn proof(chain: &Chain, id: UnitId, key: &SigningKey) -> Proof {
 
 /// The same commitment as that of a drawn auditor, with a proof.
 pub(crate) fn bind(chain: &Chain, id: UnitId, key: &SigningKey, verdict: Verdict) -> Body {
-    let (bind, _) = audit_bodies(key, id, verdict);
+    let (bind, _) = chain.audit_bodies(key, id, verdict);
     let Body::AuditCommit {
         unit, commitment, ..
     } = bind
@@ -100,7 +100,7 @@ fn nobody_sits_until_somebody_shows_that_it_drew_itself() {
     assert_eq!(round(&chain, id).reveal_by, committed_at.saturating_add(10));
 
     // Others may still commit, so nobody opens.
-    let (_, open) = audit_bodies(&key, id, accepting());
+    let (_, open) = chain.audit_bodies(&key, id, accepting());
     assert_eq!(
         chain.reject(key.clone(), open.clone()).name(),
         "RevealEarly"
@@ -186,7 +186,7 @@ fn those_of_the_first_commitments_stage_may_follow_within_the_grace() {
     );
     chain.wait(1);
     let opens = keys[..3].iter().map(|key| {
-        let (_, open) = audit_bodies(key, id, accepting());
+        let (_, open) = chain.audit_bodies(key, id, accepting());
         (key.clone(), open)
     });
     chain.block(opens.collect());
@@ -211,7 +211,7 @@ fn four_seats_are_enough_and_open_the_round_at_once() {
     assert_eq!(chain.reject(keys[4].clone(), fifth).name(), "SeatsTaken");
     let opens = keys[..4]
         .iter()
-        .map(|key| (key.clone(), audit_bodies(key, id, accepting()).1));
+        .map(|key| (key.clone(), chain.audit_bodies(key, id, accepting()).1));
     let opens = opens.collect();
     chain.block(opens);
     assert!(chain.is_accepted(id));
@@ -234,7 +234,7 @@ fn one_rejection_among_several_first_auditors_makes_others_judge() {
         .map(|(key, verdict)| (key.clone(), bind(&chain, id, key, verdict)));
     chain.block(binds.to_vec());
     chain.wait(3);
-    let opens = said.map(|(key, verdict)| (key.clone(), audit_bodies(key, id, verdict).1));
+    let opens = said.map(|(key, verdict)| (key.clone(), chain.audit_bodies(key, id, verdict).1));
     chain.block(opens.to_vec());
     chain.seated(id, 1);
     assert_eq!(chain.unit(id).audits[1].tier, Tier::Three);
@@ -273,7 +273,7 @@ fn when_nobody_comes_three_are_drawn_publicly() {
     );
     let uncalled = {
         let key = chain.operator(0);
-        let (bind, _) = audit_bodies(&key, id, accepting());
+        let (bind, _) = chain.audit_bodies(&key, id, accepting());
         let Body::AuditCommit {
             unit, commitment, ..
         } = bind
@@ -337,7 +337,7 @@ fn a_step_goes_on_with_auditors_that_draw_themselves() {
                 }));
             } else if may_reveal(*id, &chain.unit(*id), chain.height().next()) {
                 for key in chain.seats(*id) {
-                    let (_, open) = audit_bodies(&key, *id, accepting());
+                    let (_, open) = chain.audit_bodies(&key, *id, accepting());
                     content.push((key, open));
                 }
             }

@@ -1,7 +1,7 @@
 //! Verifiers: they lock a bond, are drawn like validators, and have no part in consensus.
 
 use super::sortition::{bind, setup as sortition_setup};
-use crate::support::{Chain, Setup, accepting, audit_bodies, commitment_body, key, rejecting};
+use crate::support::{Chain, Setup, accepting, commitment_body, key, rejecting};
 use governance::parameters::Name;
 use ledger_state::{
     Event,
@@ -103,7 +103,7 @@ fn a_verifier_draws_itself_like_a_validator() {
     chain.block(vec![(key.clone(), body)]);
     assert_eq!(chain.unit(id).audits[0].seats[0].auditor, key.address());
     chain.wait(3);
-    let (_, open) = audit_bodies(&key, id, accepting());
+    let (_, open) = chain.audit_bodies(&key, id, accepting());
     chain.block(vec![(key, open)]);
     assert!(chain.is_accepted(id));
 }

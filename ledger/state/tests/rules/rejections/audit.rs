@@ -3,7 +3,7 @@
 use super::Row;
 use crate::audits::sortition::{bind, eligible, setup as sortition_setup};
 use crate::audits::verifiers::registration as verifier_body;
-use crate::support::{Chain, Setup, accepting, audit_bodies, key, rejecting};
+use crate::support::{Chain, Setup, accepting, key, rejecting};
 use crate::{contests, disputes};
 use ledger_state::Rejection;
 use protocol::{
@@ -103,7 +103,7 @@ struct Drawn {
 fn drawn() -> Drawn {
     let (chain, unit) = Chain::audited(&Setup::default());
     let auditor = chain.seats(unit)[0].clone();
-    let (bind, open) = audit_bodies(&auditor, unit, accepting());
+    let (bind, open) = chain.audit_bodies(&auditor, unit, accepting());
     Drawn {
         chain,
         unit,
@@ -128,7 +128,7 @@ fn bound_about_no_unit() -> Rejection {
         index: 99,
         ..drawn.unit
     };
-    let (bind, _) = audit_bodies(&drawn.auditor, unit, accepting());
+    let (bind, _) = drawn.chain.audit_bodies(&drawn.auditor, unit, accepting());
     drawn.chain.reject(drawn.auditor, bind)
 }
 
@@ -137,7 +137,7 @@ fn bound_before_the_draw() -> Rejection {
     let unit = chain.units_of(UnitKind::Rollout)[0];
     chain.commit(&[unit]);
     let auditor = chain.operator(0);
-    let (bind, _) = audit_bodies(&auditor, unit, accepting());
+    let (bind, _) = chain.audit_bodies(&auditor, unit, accepting());
     chain.reject(auditor, bind)
 }
 
@@ -159,7 +159,7 @@ fn bound_by_another_validator() -> Rejection {
         .into_iter()
         .find(|key| key.address() != auditor.address());
     let other = other.unwrap();
-    let (bind, _) = audit_bodies(&other, unit, accepting());
+    let (bind, _) = chain.audit_bodies(&other, unit, accepting());
     chain.reject(other, bind)
 }
 
@@ -192,7 +192,7 @@ fn opened_twice() -> Rejection {
         unit,
         ..
     } = bound();
-    let (_, open) = audit_bodies(&auditor, unit, accepting());
+    let (_, open) = chain.audit_bodies(&auditor, unit, accepting());
     let first = vec![(auditor.clone(), open.clone())];
     chain.reject_after(first, auditor, open)
 }
@@ -201,7 +201,7 @@ fn opened_before_the_others_bound() -> Rejection {
     let (mut chain, unit) = Chain::audited(&Setup::default());
     chain.climb_to(unit, 2, &rejecting(Check::Update, 1));
     let auditor = chain.operator(0);
-    let (bind, open) = audit_bodies(&auditor, unit, accepting());
+    let (bind, open) = chain.audit_bodies(&auditor, unit, accepting());
     chain.block(vec![(auditor.clone(), bind)]);
     chain.reject(auditor, open)
 }
@@ -209,7 +209,7 @@ fn opened_before_the_others_bound() -> Rejection {
 fn accepted_without_a_look_behind_the_seals() -> Rejection {
     let (mut chain, unit) = crate::openings::blind(&Setup::default());
     let auditor = chain.seats(unit)[0].clone();
-    let (bind, open) = audit_bodies(&auditor, unit, accepting());
+    let (bind, open) = chain.audit_bodies(&auditor, unit, accepting());
     chain.block(vec![(auditor.clone(), bind)]);
     let miner = chain.key_of(chain.unit(unit).miner);
     let body = chain.open_body(&[unit]);
@@ -227,7 +227,9 @@ fn opened_late() -> Rejection {
 fn opened_otherwise() -> Rejection {
     let bound = bound();
     let verdict = rejecting(Check::Finish, 1);
-    let (_, open) = audit_bodies(&bound.auditor, bound.unit, verdict);
+    let (_, open) = bound
+        .chain
+        .audit_bodies(&bound.auditor, bound.unit, verdict);
     bound.chain.reject(bound.auditor, open)
 }
 
@@ -247,7 +249,7 @@ fn opened_empty() -> Rejection {
         ..
     } = drawn();
     let empty = Verdict::new(Vec::new()).unwrap();
-    let (bind, open) = audit_bodies(&auditor, unit, empty);
+    let (bind, open) = chain.audit_bodies(&auditor, unit, empty);
     chain.block(vec![(auditor.clone(), bind)]);
     chain.reject(auditor, open)
 }
@@ -274,7 +276,7 @@ fn convicted() -> (Chain, UnitId, SigningKey) {
 fn bound_after_a_conviction() -> Rejection {
     let (chain, unit, _) = convicted();
     let auditor = chain.seats(unit)[0].clone();
-    let (bind, _) = audit_bodies(&auditor, unit, accepting());
+    let (bind, _) = chain.audit_bodies(&auditor, unit, accepting());
     chain.reject(auditor, bind)
 }
 
@@ -337,7 +339,7 @@ fn called() -> (Chain, UnitId) {
 fn volunteered_without_a_proof() -> Rejection {
     let (chain, unit) = called();
     let key = eligible(&chain, unit)[0].clone();
-    let (bind, _) = audit_bodies(&key, unit, accepting());
+    let (bind, _) = chain.audit_bodies(&key, unit, accepting());
     chain.reject(key, bind)
 }
 

@@ -1,7 +1,7 @@
 //! What miners and validators want to do next.
 
 use super::world::{DISHONEST, World};
-use crate::support::{accepting, audit_bodies, commitment_body, registration, rejecting};
+use crate::support::{accepting, commitment_body, registration, rejecting};
 use ledger_state::{
     bond::{Miner, Status},
     unit::{Opinion, Stage, Unit},
@@ -127,7 +127,7 @@ fn honest_validator(world: &World, index: usize) -> Vec<Wish> {
         if !attested && unit.stage == Stage::Committed && is_served(id, behaviour) {
             held.push(id);
         }
-        wishes.extend(audit(&key, id, &unit, truth(id, behaviour)));
+        wishes.extend(audit((world, &key), id, &unit, truth(id, behaviour)));
         let is_first = unit
             .audits
             .last()
@@ -148,11 +148,16 @@ fn honest_validator(world: &World, index: usize) -> Vec<Wish> {
 }
 
 /// The next move in a unit's current round, if the key sits in it.
-fn audit(key: &SigningKey, id: UnitId, unit: &Unit, verdict: Verdict) -> Option<Wish> {
+fn audit(
+    (world, key): (&World, &SigningKey),
+    id: UnitId,
+    unit: &Unit,
+    verdict: Verdict,
+) -> Option<Wish> {
     let round = unit.audits.last().filter(|_| unit.outcome().is_none())?;
     let mut seats = round.seats.iter();
     let seat = seats.find(|seat| seat.auditor == key.address())?;
-    let (bind, open) = audit_bodies(key, id, verdict);
+    let (bind, open) = world.chain.audit_bodies(key, id, verdict);
     match seat.opinion {
         Opinion::Pending => Some((key.clone(), bind)),
         Opinion::Committed { .. } => Some((key.clone(), open)),
@@ -171,7 +176,7 @@ fn volunteer(
     let sortition = unit.audits.last()?.calls_volunteers(next)?;
     let (output, proof) = key.vrf().prove(&sortition_input(&sortition.beacon, id));
     let drawn = (key.address(), &output);
-    let (bind, _) = audit_bodies(key, id, verdict);
+    let (bind, _) = world.chain.audit_bodies(key, id, verdict);
     let Body::AuditCommit { commitment, .. } = bind else {
         return None;
     };
@@ -196,7 +201,7 @@ fn dishonest_validator(world: &mut World) -> Vec<Wish> {
             2 => rejecting(Check::Availability, 1),
             _ => accepting(),
         };
-        wishes.extend(audit(&key, id, &unit, verdict.clone()));
+        wishes.extend(audit((world, &key), id, &unit, verdict.clone()));
         wishes.extend(volunteer(world, &key, (id, &unit), verdict));
         if world.random.chance(30) {
             held.push(id);

@@ -1,7 +1,7 @@
 //! Transactions that make no sense, and some that do, from those who have nothing to lose.
 
 use super::{actors::Behaviour, random::Random, world::DISHONEST, world::World};
-use crate::support::{RUN, accepting, audit_bodies, key, registration, rejecting};
+use crate::support::{Chain, RUN, accepting, key, registration, rejecting};
 use ledger_state::proposal;
 use protocol::{
     Amount, BlobId, Height, ProposalId, SigningKey, Step,
@@ -32,7 +32,7 @@ pub(super) fn wishes(world: &mut World) -> Vec<(SigningKey, Body)> {
             1 => Body::Resume,
             2 => commitment(random, step),
             3 => attestation(random, step),
-            4 | 5 => verdict(random, step, &sender),
+            4 | 5 => verdict(&world.chain, random, step, &sender),
             6 => change(random, height),
             7 => vote(random, &proposals),
             8 => Body::Appeal {
@@ -116,14 +116,14 @@ fn attestation(random: &mut Random, step: Step) -> Body {
     Body::AttestBlobs { units }
 }
 
-fn verdict(random: &mut Random, step: Step, sender: &SigningKey) -> Body {
+fn verdict(chain: &Chain, random: &mut Random, step: Step, sender: &SigningKey) -> Body {
     let id = unit(random, step);
     let said = match random.below(3) {
         0 => accepting(),
         1 => rejecting(Check::Update, random.below(3)),
         _ => protocol::verdict::Verdict::new(Vec::new()).unwrap(),
     };
-    let (bind, open) = audit_bodies(sender, id, said);
+    let (bind, open) = chain.audit_bodies(sender, id, said);
     if random.chance(50) { bind } else { open }
 }
 

@@ -6,7 +6,7 @@
 //! (by [`crate::support::Chain`]) no token is made or lost.
 
 use super::random::Random;
-use crate::support::{Chain, Setup, accepting, audit_bodies, rejecting};
+use crate::support::{Chain, Setup, accepting, rejecting};
 use governance::parameters::Name;
 use ledger_state::{
     Event,
@@ -116,7 +116,7 @@ fn advance(chain: &mut Chain, plan: Plan, seed: u64) {
             let Some(verdict) = answer(chain, plan, (id, &unit), &key, seed) else {
                 continue;
             };
-            let (bind, open) = audit_bodies(&key, id, verdict);
+            let (bind, open) = chain.audit_bodies(&key, id, verdict);
             match seat.opinion {
                 Opinion::Pending if next <= round.commit_by => content.push((key, bind)),
                 Opinion::Committed { .. } if all_bound || next > round.commit_by => {

@@ -3,7 +3,7 @@
 //! It does at the last moment what it does; the others are honest, and auditors answer in the next
 //! block. The bounds are those of spec/01-task.md §3.
 
-use crate::support::{Chain, RUN, Setup, accepting, audit_bodies};
+use crate::support::{Chain, RUN, Setup, accepting};
 use governance::parameters::Name;
 use ledger_state::{
     opening::may_reveal,
@@ -101,7 +101,7 @@ impl Scene {
             let seats = unit.audits.last().map(|audit| audit.seats.clone());
             for seat in seats.unwrap_or_default() {
                 let key = chain.key_of(seat.auditor);
-                let (bind, reveal) = audit_bodies(&key, id, accepting());
+                let (bind, reveal) = chain.audit_bodies(&key, id, accepting());
                 match seat.opinion {
                     Opinion::Pending => content.push((key, bind)),
                     Opinion::Committed { .. } if may_reveal(id, &unit, next) => {

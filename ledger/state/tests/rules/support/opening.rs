@@ -13,6 +13,7 @@ use protocol::{
     Address, BlobId, SigningKey,
     codec::BoundedVec,
     gradient::{self, Moments, OpenedState, State, StateOpening},
+    recipe::Phase,
     rollout::{Correction, Digest, Opened, Opening, Parts, Salt, Seal, Shown, Sketch, plant},
     task::{UnitId, UnitKind},
     transaction::Body,
@@ -86,7 +87,7 @@ pub(crate) fn opening(chain: &Chain, unit: UnitId) -> Opening {
     }
 }
 
-/// The state at a boundary of every gradient unit of the tests, whose segments have one step.
+/// The state at a boundary of every pre-training unit of the tests, whose segments have one step.
 pub(crate) fn state_at(boundary: u32) -> State {
     State {
         steps_count: boundary,
@@ -103,21 +104,38 @@ fn state_salt(boundary: u32) -> Salt {
 }
 
 /// The seals of a gradient unit.
-pub(crate) fn seals(unit: UnitId, miner: Address, segments_count: u32) -> Vec<Seal> {
-    let seal = |boundary| state_at(boundary).seal(unit, miner, boundary, state_salt(boundary));
+pub(crate) fn seals(
+    chain: &Chain,
+    unit: UnitId,
+    (miner, segments_count): (Address, u32),
+) -> Vec<Seal> {
+    let seal = |boundary| {
+        let state = chain.state_at(unit, boundary);
+        state.seal(unit, miner, boundary, state_salt(boundary))
+    };
     (1..=segments_count).map(seal).collect()
 }
 
 impl Chain {
+    /// The state at a boundary of a gradient unit; there are no moments in reinforcement learning.
+    pub(crate) fn state_at(&self, id: UnitId, boundary: u32) -> State {
+        let recipe = run::recipe(&self.view(), id.run).unwrap();
+        let is_pretraining = recipe.phase(id.step) == Some(Phase::Pretrain);
+        let state = state_at(boundary);
+        State {
+            moments: state.moments.filter(|_| is_pretraining),
+            ..state
+        }
+    }
     /// What a gradient unit's miner opens at these boundaries.
     pub(crate) fn state_opening(&self, id: UnitId, boundaries: &[u32]) -> StateOpening {
         let unit = self.unit(id);
         let segments_count = unit
             .challenge
             .map_or(1, |challenge| challenge.segments_count);
-        let tree = gradient::tree(&seals(id, unit.miner, segments_count)).unwrap();
+        let tree = gradient::tree(&seals(self, id, (unit.miner, segments_count))).unwrap();
         let open = |boundary: &u32| OpenedState {
-            state: state_at(*boundary),
+            state: self.state_at(id, *boundary),
             salt: state_salt(*boundary),
             inclusion: tree.inclusion(boundary - 1).unwrap(),
         };

@@ -1,6 +1,6 @@
 //! Driving a step: units are bound, attested, drawn, judged; checkpoints are attested.
 
-use super::{Chain, opening, registration, seals, sketch, state_at};
+use super::{Chain, opening, registration, seals, sketch};
 use ledger_state::{
     Event,
     bond::Miner,
@@ -89,7 +89,7 @@ fn gradient_root(chain: &Chain, unit: UnitId) -> Root {
     let state: Option<Unit> = chain.view().get(&unit);
     let recipe = run::recipe(&chain.view(), RUN).unwrap();
     let count = recipe.segments(unit.step).count();
-    let root = state.and_then(|state| gradient::root(&seals(unit, state.miner, count)));
+    let root = state.and_then(|state| gradient::root(&seals(chain, unit, (state.miner, count))));
     root.unwrap_or(Root::from_bytes([0; 32]))
 }
 
@@ -107,16 +107,6 @@ pub(crate) fn equivocation(chain: &Chain, unit: UnitId, signer: &SigningKey) -> 
     let half = |signed: &Unverified| (signed.claimed().clone(), signed.signature());
     let (first, second) = (half(&first), half(&second));
     Equivocation::of((&first.0, first.1), (&second.0, second.1)).unwrap()
-}
-
-/// Binds a verdict, and opens it, by an auditor that did the work of a rollout unit, or that of the
-/// first segment of a gradient unit.
-pub(crate) fn audit_bodies(auditor: &SigningKey, unit: UnitId, verdict: Verdict) -> (Body, Body) {
-    let sketch = match unit.kind {
-        UnitKind::Rollout => sketch(),
-        UnitKind::Gradient => state_at(1).sketch(),
-    };
-    sketched_bodies(auditor, unit, verdict, Some(sketch))
 }
 
 /// Binds a verdict with a sketch, and opens it.
@@ -276,13 +266,27 @@ impl Chain {
         let content = content.map(|(key, _, open)| (key, open)).collect();
         self.block(content);
     }
+    /// Binds a verdict, and opens it, by an auditor that did the work of a rollout unit, or that of
+    /// the first segment of a gradient unit.
+    pub(crate) fn audit_bodies(
+        &self,
+        auditor: &SigningKey,
+        unit: UnitId,
+        verdict: Verdict,
+    ) -> (Body, Body) {
+        let sketch = match unit.kind {
+            UnitKind::Rollout => sketch(),
+            UnitKind::Gradient => self.state_at(unit, 1).sketch(),
+        };
+        sketched_bodies(auditor, unit, verdict, Some(sketch))
+    }
     fn answers(
         &self,
         id: UnitId,
         answer: impl Fn(&SigningKey) -> Answer,
     ) -> Vec<(SigningKey, Body, Body)> {
         let answered = self.seats(id).into_iter().filter_map(|key| {
-            let (bind, open) = audit_bodies(&key, id, answer(&key)?);
+            let (bind, open) = self.audit_bodies(&key, id, answer(&key)?);
             Some((key, bind, open))
         });
         answered.collect()
@@ -338,7 +342,7 @@ impl Chain {
         for (id, unit) in self.units() {
             for auditor in pending(&unit) {
                 let key = self.key_of(auditor);
-                let (bind, open) = audit_bodies(&key, id, accepting());
+                let (bind, open) = self.audit_bodies(&key, id, accepting());
                 binds.push((key.clone(), bind));
                 opens.push((key, open));
             }
