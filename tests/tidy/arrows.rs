@@ -79,7 +79,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "explorer",
         ],
     ),
-    ("ledger-bench", &["protocol", "governance", "ledger-state"]),
+    (
+        "ledger-bench",
+        &["protocol", "governance", "ledger-state", "ledger-consensus"],
+    ),
     (
         "tests-decoders",
         &[

@@ -6,12 +6,14 @@
 //!
 //! In one run: signatures that one core can verify, together and one by one; blocks of transfers
 //! and of commitments from their bytes to the new state, as a share of that; the same with more and
-//! more accounts; and every kind's cost beside its gas. All count processor time of one thread, so
-//! that other programs on the machine do not.
+//! more accounts; every kind's cost beside its gas; and whole validators that make blocks, beside
+//! the engine alone. All but the last count processor time of one thread, so that other programs
+//! on the machine do not.
 #![allow(
     clippy::print_stdout,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     reason = "measurements, printed; counts become rates"
 )]
 
@@ -19,6 +21,7 @@ mod applying;
 mod clock;
 mod kinds;
 mod limits;
+mod network;
 mod world;
 
 use anyhow::Result;
@@ -42,6 +45,8 @@ enum Part {
     Accounts,
     /// Gas of every kind.
     Gas,
+    /// Validators in processes of their own.
+    Network,
 }
 
 /// Measures the ledger.
@@ -57,11 +62,24 @@ struct Arguments {
         default_value = "10000,100000,1000000,10000000"
     )]
     accounts: Vec<u64>,
+    #[command(flatten)]
+    network: network::Options,
+    /// Be one node of the engine alone, of this folder.
+    #[arg(long, hide = true)]
+    bare_node: Option<std::path::PathBuf>,
+}
+
+/// Runs what waits for sockets and clocks.
+fn wait<T>(what: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Runtime::new()?.block_on(what)
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let wants = |part| arguments.only.is_empty() || arguments.only.contains(&part);
+    if let Some(home) = &arguments.bare_node {
+        return wait(network::bare::run(home));
+    }
     let limits = limits::measure()?;
     println!(
         "one core verifies {:.0} signatures/s together, {:.0} one by one",
@@ -91,6 +109,9 @@ fn main() -> Result<()> {
     }
     if wants(Part::Gas) {
         gas(&limits)?;
+    }
+    if wants(Part::Network) {
+        wait(network::measure(&arguments.network))?;
     }
     Ok(())
 }

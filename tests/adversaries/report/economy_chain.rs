@@ -25,6 +25,4 @@ pub(crate) use chain::Chain;
 pub(crate) use keys::{key, registration};
 pub(crate) use opening::{lie, opening, seals, sketch, state_at};
 pub(crate) use setup::Setup;
-pub(crate) use step::{
-    RUN, accepting, commitment_body, equivocation, rejecting, sketched_bodies,
-};
+pub(crate) use step::{RUN, accepting, commitment_body, equivocation, rejecting, sketched_bodies};
