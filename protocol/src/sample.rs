@@ -17,6 +17,10 @@ fn low_bits(hash: &[u8; 32]) -> u64 {
     u64::from_le_bytes(low)
 }
 
+fn wide(micro: Micro) -> u128 {
+    micro.get().into()
+}
+
 /// What the rate of audits is computed from; all in millionths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deterrence {
@@ -41,20 +45,35 @@ impl Deterrence {
     /// is checked less, and nobody gains by cheating.
     #[must_use]
     pub fn rate(&self, price: Amount, at_risk: Amount) -> Micro {
-        let wide = |micro: Micro| u128::from(micro.get());
-        let price = u128::from(price.get());
-        let gained = [wide(self.margin), wide(self.gain), wide(Micro::ONE)];
-        let gained = gained.into_iter().fold(price, u128::saturating_mul);
-        let stakes = price.saturating_add(at_risk.get().into());
-        let lost = [wide(self.power), wide(self.honest_share)];
-        let lost = lost.into_iter().fold(stakes, u128::saturating_mul);
-        let rate = if lost == 0 {
-            wide(Micro::ONE)
-        } else {
-            gained.div_ceil(lost)
-        };
+        let stakes = u128::from(price.get()).saturating_add(at_risk.get().into());
+        let rate = self.balance(price, stakes);
         let rate = rate.max(wide(self.floor)).min(wide(Micro::ONE));
         u64::try_from(rate).map_or(Micro::ONE, Micro::new)
+    }
+
+    /// What the miner of a unit of this price, drawn at this rate, must lose if it is void because
+    /// it differs, so that the lie that is seen pays for those that were not:
+    ///
+    /// `m g R / (d h q)`, rounded up; the largest amount where the denominator is 0.
+    #[must_use]
+    pub fn forfeit(&self, price: Amount, rate: Micro) -> Amount {
+        let due = self.balance(price, wide(rate));
+        Amount::new(u64::try_from(due).unwrap_or(u64::MAX))
+    }
+
+    /// `10⁶ m g R / (d h x)`, rounded up: what of rate and loss is needed beside x of the other.
+    fn balance(&self, price: Amount, other: u128) -> u128 {
+        let gained = [self.margin, self.gain, Micro::ONE].map(wide);
+        let gained = gained
+            .into_iter()
+            .fold(price.get().into(), u128::saturating_mul);
+        let lost = [self.power, self.honest_share].map(wide);
+        let lost = lost.into_iter().fold(other, u128::saturating_mul);
+        if lost == 0 {
+            u128::MAX
+        } else {
+            gained.div_ceil(lost)
+        }
     }
 }
 

@@ -70,6 +70,15 @@ def rate(row):
     return min(ONE, max(row["floor"], -(-gained // lost)))
 
 
+def forfeit(row):
+    lost = row["power"] * row["honest_share"] * row["rate"]
+    if lost == 0:
+        return 2**64 - 1
+    gained = row["margin"] * row["gain"] * ONE * row["price"]
+    assert gained <= MAX
+    return min(2**64 - 1, -(-gained // lost))
+
+
 def drawn_steps(row, tag):
     beacon = bytes.fromhex(row["beacon"])
     draw = lambda step: low(tagged(tag, beacon, unit_bytes(row["unit"], step))) * ONE >> 64
@@ -150,6 +159,7 @@ def slash(row):
 
 RULES = {
     "rate": rate,
+    "forfeit": forfeit,
     "steps of 0 to 63 in which the unit is drawn": lambda r: drawn_steps(r, "cairn/sample-unit/v1"),
     "steps of 0 to 63 in which it is looked at again": lambda r: drawn_steps(
         r, "cairn/second-look/v1"

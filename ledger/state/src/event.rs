@@ -104,6 +104,14 @@ pub enum Event {
         kept: Kept,
         burned: Amount,
     },
+    /// A unit was beyond the limits of its class; its miner lost what it had unvested of what is
+    /// due for that.
+    PayForfeited {
+        miner: Address,
+        unit: UnitId,
+        due: Amount,
+        burned: Amount,
+    },
     /// A miner opened what is due of a unit.
     UnitOpened {
         unit: UnitId,

@@ -66,6 +66,21 @@ fn add_payout(vesting: &mut Vec<Payout>, payout: Payout) {
     }
 }
 
+/// Takes up to `due` of payouts, the newest first; returns what there was.
+pub(crate) fn take_newest(vesting: &mut Vec<Payout>, due: Amount) -> Amount {
+    let mut left = due;
+    while let Some(newest) = vesting.last_mut() {
+        let part = left.min(newest.amount);
+        left = left.saturating_sub(part.get());
+        newest.amount = newest.amount.saturating_sub(part.get());
+        if newest.amount > Amount::ZERO {
+            break;
+        }
+        vesting.pop();
+    }
+    due.saturating_sub(left.get())
+}
+
 /// Frees what has vested, except of miners that may yet forfeit it.
 pub fn vest(view: &mut View<'_>, height: Height) {
     let has_due = |miner: &Miner| miner.vesting.iter().any(|payout| payout.vests_at <= height);

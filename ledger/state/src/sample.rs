@@ -52,15 +52,19 @@ pub fn rate(view: &View<'_>, parameters: &Parameters, id: UnitId, miner: Address
     if miner.judged < parameters.get(Name::NewcomerUnits) {
         return Micro::ONE;
     }
+    deterrence(parameters).rate(reward::price(view, id), miner.at_risk())
+}
+
+/// What makes cheating a loss, by the parameters.
+pub(crate) fn deterrence(parameters: &Parameters) -> Deterrence {
     let micro = |name| Micro::new(parameters.get(name));
-    let deterrence = Deterrence {
+    Deterrence {
         margin: micro(Name::AuditMargin),
         gain: micro(Name::AuditGain),
         power: micro(Name::AuditPower),
         honest_share: micro(Name::AuditHonestShare),
         floor: micro(Name::AuditRate),
-    };
-    deterrence.rate(reward::price(view, id), miner.at_risk())
+    }
 }
 
 fn draw_unit(

@@ -1,13 +1,15 @@
 //! Slashing: proven fraud costs the bond and what has not vested. Those who found it get a share,
-//! the rest is burned. Spec: 08-reward.
+//! the rest is burned. What is void because it differs costs pay that has not vested, and no bond.
+//! Spec: 08-reward.
 
 use crate::{
     View, auditor,
     bond::{Miner, Slashed, Status},
     event::Event,
+    reward,
     run::{self, Tip},
-    staking,
-    unit::{AuditFault, Kept},
+    sample, staking,
+    unit::{AuditFault, Draw, Kept, Unit},
     validator::Validator,
 };
 use governance::parameters::Name;
@@ -86,6 +88,28 @@ pub fn keeper(view: &mut View<'_>, address: Address, unit: UnitId, kept: Kept) -
         miner: address,
         unit,
         kept,
+        burned,
+    })
+}
+
+/// Takes pay that has not vested from the miner of a unit that is beyond the limits of its class,
+/// the newest first: by the rate at which it was drawn, as much as makes the lies that were not
+/// seen a loss, and no more than there is. The bond is not touched.
+pub fn forfeit(view: &mut View<'_>, id: UnitId, unit: &Unit) -> Option<Event> {
+    let draw = unit.commitment.as_ref()?.draw;
+    let Draw::Drawn { rate } = draw else {
+        return None;
+    };
+    let mut miner: Miner = view.get(&unit.miner)?;
+    let deterrence = sample::deterrence(&run::parameters(view));
+    let due = deterrence.forfeit(reward::price(view, id), rate);
+    let burned = reward::take_newest(&mut miner.vesting, due);
+    view.put(&unit.miner, &miner);
+    burn(view, burned);
+    Some(Event::PayForfeited {
+        miner: unit.miner,
+        unit: id,
+        due,
         burned,
     })
 }

@@ -261,12 +261,20 @@ pub(crate) fn settle(
         }
         view.put(&unit.miner, &miner);
     }
+    let forfeited = match outcome {
+        Outcome::Void { reason, .. } if reason.is_beyond_class() => slash::forfeit(view, id, &unit),
+        Outcome::Accepted { .. }
+        | Outcome::Void { .. }
+        | Outcome::Slashed { .. }
+        | Outcome::Missed => None,
+    };
     let settled = Event::UnitSettled {
         unit: id,
         miner: unit.miner,
         outcome,
     };
-    std::iter::once(settled).chain(ended).collect()
+    let settled = std::iter::once(settled).chain(forfeited);
+    settled.chain(ended).collect()
 }
 
 /// A miner's units of a step, and how many of them it missed.

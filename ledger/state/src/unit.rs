@@ -338,6 +338,19 @@ impl VoidReason {
             Self::Lost | Self::NoQuorum | Self::MinerSlashed => false,
         }
     }
+    /// Whether its miner's work is beyond the limits of its class: it loses its appeals, and
+    /// forfeits pay that has not vested.
+    #[must_use]
+    pub const fn is_beyond_class(self) -> bool {
+        match self {
+            Self::Differs | Self::Evidence => true,
+            Self::Unavailable
+            | Self::Withheld
+            | Self::Lost
+            | Self::NoQuorum
+            | Self::MinerSlashed => false,
+        }
+    }
 }
 
 /// What a miner is fined for keeping back.

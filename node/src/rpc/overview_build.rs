@@ -289,11 +289,20 @@ const fn governed_tone(event: &governance::Event) -> &'static str {
 /// The page's line for an event; nothing for events that come by the hundred.
 #[must_use]
 pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
-    let tone = match event {
+    tone(event).map(|tone| EventRow {
+        height,
+        tone: tone.to_owned(),
+        text: event.to_string(),
+    })
+}
+
+fn tone(event: &Event) -> Option<&'static str> {
+    Some(match event {
         Event::Governed { what } => governed_tone(what),
         Event::MinerSlashed { .. }
         | Event::AuditorFined { .. }
         | Event::MinerFined { .. }
+        | Event::PayForfeited { .. }
         | Event::AuditEscalated { .. }
         | Event::UnitConvicted { .. }
         | Event::UnitAppealed { .. }
@@ -353,10 +362,5 @@ pub fn event_row(height: Height, event: &Event) -> Option<EventRow> {
         | Event::RewardsClaimed { .. }
         | Event::BondAdded { .. }
         | Event::VerdictRevealed { .. } => return None,
-    };
-    Some(EventRow {
-        height,
-        tone: tone.to_owned(),
-        text: event.to_string(),
     })
 }

@@ -377,10 +377,12 @@ pub fn summary(unit: &Unit) -> String {
                     "its miner did not open what it sealed, and is fined"
                 }
                 ledger_state::unit::VoidReason::Differs => {
-                    "it differs more than honest work of its class was seen to"
+                    "it differs more than honest work of its class was seen to, for which its miner \
+                     forfeits unvested pay"
                 }
                 ledger_state::unit::VoidReason::Evidence => {
-                    "its miner's units together differ more than honest ones do"
+                    "its miner's units together differ more than honest ones do, for which it \
+                     forfeits unvested pay"
                 }
                 ledger_state::unit::VoidReason::MinerSlashed => {
                     "its miner was slashed for another unit"

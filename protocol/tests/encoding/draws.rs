@@ -156,6 +156,40 @@ fn rates() -> Vec<Value> {
     cases.into_iter().map(row).collect()
 }
 
+/// What is forfeited for a unit that is beyond its class: as above, with the rate of its draw.
+fn forfeits() -> Vec<Value> {
+    let defaults = [2_000_000, 800_000, 950_000, 800_000];
+    let careless = [2_000_000, 800_000, 950_000, 0];
+    let cases = [
+        (defaults, 300, 1_000_000),
+        (defaults, 300, 20_000),
+        (defaults, 76, 1_000_000),
+        (defaults, 1, 999_999),
+        (defaults, 0, 20_000),
+        (defaults, 300, 0),
+        (defaults, u64::MAX, 20_000),
+        (careless, 300, 20_000),
+    ];
+    let row = |(values, price, rate): ([u64; 4], u64, u64)| {
+        let [margin, gain, power, honest_share] = values.map(Micro::new);
+        let (floor, rate) = (Micro::ZERO, Micro::new(rate));
+        let deterrence = Deterrence {
+            margin,
+            gain,
+            power,
+            honest_share,
+            floor,
+        };
+        table_row(
+            "forfeit",
+            json!({"margin": margin, "gain": gain, "power": power, "honest_share": honest_share,
+                   "price": price, "rate": rate}),
+            json!(deterrence.forfeit(Amount::new(price), rate)),
+        )
+    };
+    cases.into_iter().map(row).collect()
+}
+
 /// Steps 0 to 63 in which something happens to unit 3.
 fn steps(happens: impl Fn(UnitId) -> bool, kind: UnitKind) -> Vec<u64> {
     let steps = 0..64;
@@ -164,6 +198,7 @@ fn steps(happens: impl Fn(UnitId) -> bool, kind: UnitKind) -> Vec<u64> {
 
 fn audits() -> Vec<Value> {
     let mut rows = rates();
+    rows.extend(forfeits());
     for rate in [0, 20_000, 500_000, 1_000_000].map(Micro::new) {
         let kind = UnitKind::Rollout;
         let unit = in_step(kind, 0);

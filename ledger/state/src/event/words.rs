@@ -45,6 +45,19 @@ impl fmt::Display for Event {
                 };
                 write!(f, "miner {miner} {what} unit {unit}; {burned} burned")
             }
+            Self::PayForfeited {
+                miner,
+                unit,
+                due,
+                burned,
+            } => {
+                let miner = miner.short();
+                write!(
+                    f,
+                    "miner {miner} forfeits unvested pay for unit {unit}: {burned} burned of {due} \
+                     due"
+                )
+            }
             Self::UnitOpened {
                 unit,
                 miner,

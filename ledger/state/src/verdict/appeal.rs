@@ -16,7 +16,7 @@ use crate::{
     bond::Miner,
     event::Event,
     run, slash,
-    unit::{Appeal, Outcome, Stage, Unit, VoidReason},
+    unit::{Appeal, Outcome, Stage, Unit},
 };
 use governance::parameters::Name;
 use protocol::{Address, Amount, Height, task::UnitId};
@@ -101,9 +101,7 @@ pub fn end(view: &mut View<'_>, id: UnitId, unit: &Unit, outcome: Outcome) -> Ve
     });
     let is_lost = match outcome {
         Outcome::Slashed { .. } => true,
-        Outcome::Void { reason, .. } => {
-            matches!(reason, VoidReason::Differs | VoidReason::Evidence)
-        }
+        Outcome::Void { reason, .. } => reason.is_beyond_class(),
         Outcome::Accepted { .. } | Outcome::Missed => false,
     };
     if dispute::open_of(view, id, unit).is_some() {

@@ -5,6 +5,7 @@ mod committee;
 mod endings;
 mod everyone;
 mod fines;
+mod forfeits;
 mod one;
 mod panels;
 mod rates;

@@ -124,6 +124,10 @@ fn every_reason_voids_a_unit_and_costs_quota_and_trust_exactly_where_it_is_a_fau
             _ => false,
         };
         assert_eq!(chain.count(is_end), 1, "{reason:?}");
+        let is_forfeit = |event: &Event| matches!(event, Event::PayForfeited { .. });
+        let is_beyond_class = matches!(reason, VoidReason::Differs | VoidReason::Evidence);
+        let forfeits = chain.count(is_forfeit);
+        assert_eq!(forfeits, usize::from(is_beyond_class), "{reason:?}");
         let miner = chain.miner_record_of(id);
         let is_slashed = matches!(miner.status, Status::Slashed(_));
         assert_eq!(is_slashed, reason == VoidReason::MinerSlashed, "{reason:?}");

@@ -56,7 +56,7 @@ fn table() -> ClassTable {
     }
 }
 
-fn setup(second_looks: u64) -> Setup {
+pub(super) fn setup(second_looks: u64) -> Setup {
     let mut setup = Setup {
         classes: table(),
         ..Setup::default()
@@ -78,7 +78,7 @@ fn working(second_looks: u64) -> Chain {
     started(&setup(second_looks))
 }
 
-fn started(setup: &Setup) -> Chain {
+pub(super) fn started(setup: &Setup) -> Chain {
     let mut chain = Chain::start(setup);
     let register = |key: &SigningKey| {
         let (bond, vrf, class) = (Amount::new(10_000), key.vrf().public(), CLASS);
