@@ -38,6 +38,7 @@ fn recipe() -> Result<Recipe, Box<dyn Error>> {
     recipe.pretrain.demonstration_rows_count = 32;
     recipe.reinforce.groups_per_unit_count = 12;
     recipe.reinforce.samples_per_group_count = 16;
+    recipe.reinforce.segments_count = 4;
     Ok(recipe)
 }
 

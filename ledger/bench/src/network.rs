@@ -51,7 +51,7 @@ pub(crate) async fn measure(options: &Options) -> Result<()> {
     );
     println!("the engine alone | {bare}");
     let homes = Homes::make(options)?;
-    let nodes = Nodes::start(&homes, nodes::cairn)?;
+    let mut nodes = Nodes::start(&homes, nodes::cairn)?;
     nodes.wait_for_blocks(PATIENCE).await?;
     let empty = nodes.watch(Duration::from_secs(options.seconds)).await?;
     println!("validators, empty blocks | {empty}");

@@ -12,6 +12,9 @@ use std::{
 };
 use tempfile::TempDir;
 
+/// Of an account that sends: its fees for hours.
+const BALANCE: u64 = 10_000_000_000;
+
 /// One validator's place.
 #[derive(Clone, Debug)]
 pub(super) struct Home {
@@ -93,7 +96,7 @@ impl Homes {
         let all = places(options, folder.path())?;
         let senders: Vec<SigningKey> = (0..options.senders).map(|n| key(11, n)).collect();
         let keys: Vec<SigningKey> = all.iter().map(|home| home.key.clone()).collect();
-        let balances: Vec<_> = senders.iter().map(|key| (key.address(), 1 << 40)).collect();
+        let balances: Vec<_> = senders.iter().map(|key| (key.address(), BALANCE)).collect();
         let genesis = genesis_of(&keys, &balances, Vec::new())?;
         for home in &all {
             write(home, &all, &genesis, options.interval_ms)?;

@@ -71,9 +71,14 @@ impl Nodes {
         Ok(status.height)
     }
     /// Waits until the first node has blocks.
-    pub(super) async fn wait_for_blocks(&self, patience: Duration) -> Result<()> {
+    pub(super) async fn wait_for_blocks(&mut self, patience: Duration) -> Result<()> {
         let started = Instant::now();
         while started.elapsed() < patience {
+            for node in &mut self.all {
+                if let Some(status) = node.child.try_wait()? {
+                    bail!("the node at {} ended with {status}", node.url);
+                }
+            }
             if self.height().await.is_ok_and(|height| height >= 5) {
                 return Ok(());
             }
