@@ -77,6 +77,20 @@ pub struct Validator {
 }
 
 impl Validator {
+    /// Refuses what a validator that is frozen or removed has no part in any more.
+    ///
+    /// # Errors
+    /// When it is one of these.
+    pub(crate) const fn check_in(&self, operator: Address) -> Result<(), Rejection> {
+        match self.standing {
+            Standing::Bonded | Standing::Jailed { .. } => Ok(()),
+            Standing::Frozen { slashed_at } => Err(Rejection::ValidatorFrozen {
+                operator,
+                slashed_at,
+            }),
+            Standing::Removed => Err(Rejection::ValidatorRemoved { operator }),
+        }
+    }
     /// One that has nothing yet.
     #[must_use]
     pub(crate) const fn new(holder: Address, vrf: Public, eligible_from: Height) -> Self {

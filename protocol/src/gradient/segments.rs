@@ -1,7 +1,7 @@
 //! Segments: how a unit's inner steps are cut, so that an audit need repeat only a few of them.
 //!
 //! Boundary b lies before segment b and after segment b - 1; boundary 0 is the step's checkpoint
-//! with fresh moments, which everybody has.
+//! with fresh moments, or a sum of zeros in reinforcement learning, which everybody has.
 
 use crate::{
     identifiers::tagged_hash,

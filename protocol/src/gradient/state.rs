@@ -33,7 +33,7 @@ pub struct Moments {
 pub struct State {
     /// Inner steps taken.
     pub steps_count: u32,
-    /// The weights; in reinforcement learning, which changes none, the gradient.
+    /// The weights; in reinforcement learning, which changes none, the sum of gradients so far.
     pub weights: BlobId,
     /// The moments; nothing in reinforcement learning, which keeps none.
     pub moments: Option<Moments>,

@@ -70,16 +70,7 @@ pub fn report(
     let mut validator: Validator = view
         .get(&operator)
         .ok_or(Rejection::ValidatorUnknown { operator })?;
-    match validator.standing {
-        Standing::Bonded | Standing::Jailed { .. } => {}
-        Standing::Frozen { slashed_at } => {
-            return Err(Rejection::ValidatorFrozen {
-                operator,
-                slashed_at,
-            });
-        }
-        Standing::Removed => return Err(Rejection::ValidatorRemoved { operator }),
-    }
+    validator.check_in(operator)?;
     let (parameters, calendar) = (run::parameters(view), settings(view).calendar);
     let oldest = oldest(view, height);
     let infraction = evidence.height();

@@ -8,12 +8,7 @@
 //! the validator that put it away.
 
 use crate::{
-    Rejection, View,
-    auditor::Verifier,
-    event::Event,
-    run,
-    state::Record,
-    validator::{Standing, Validator},
+    Rejection, View, auditor::Verifier, event::Event, run, state::Record, validator::Validator,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{Address, Height, PublicKey, staking::Succession};
@@ -94,16 +89,7 @@ pub fn rotate(
     if validator.holder != sender {
         return Err(Rejection::NotHolder { operator, sender });
     }
-    match validator.standing {
-        Standing::Bonded | Standing::Jailed { .. } => {}
-        Standing::Frozen { slashed_at } => {
-            return Err(Rejection::ValidatorFrozen {
-                operator,
-                slashed_at,
-            });
-        }
-        Standing::Removed => return Err(Rejection::ValidatorRemoved { operator }),
-    }
+    validator.check_in(operator)?;
     let before: Option<Rotation> = view.get(&operator);
     if let Some(next) = before.and_then(|rotation| rotation.next) {
         return Err(Rejection::RotationPending { operator, next });
