@@ -11,7 +11,8 @@ use crate::{
 };
 use governance::{Parameters, parameters::Name};
 use protocol::{
-    Address, Height, Micro,
+    Address, Amount, Height, Micro,
+    class::ClassId,
     sample::{Deterrence, is_drawn},
     task::{Beacon, UnitId, UnitKind},
 };
@@ -52,7 +53,18 @@ pub fn rate(view: &View<'_>, parameters: &Parameters, id: UnitId, miner: Address
     if miner.judged < parameters.get(Name::NewcomerUnits) {
         return Micro::ONE;
     }
-    deterrence(parameters).rate(reward::price(view, id), miner.at_risk())
+    deterrence(parameters).rate(reward::price(view, id), at_risk(&miner, id.kind))
+}
+
+/// What an audit that rejects a unit of this kind costs its miner. Rollouts of a tolerant class
+/// that differ forfeit pay that has not vested and leave the bond, so the bond deters nobody there.
+fn at_risk(miner: &Miner, kind: UnitKind) -> Amount {
+    let is_tolerant = kind == UnitKind::Rollout && miner.class != ClassId::EXACT;
+    if is_tolerant {
+        miner.vesting_total()
+    } else {
+        miner.at_risk()
+    }
 }
 
 /// What makes cheating a loss, by the parameters.

@@ -25,6 +25,7 @@ use ledger_state::{
 };
 use protocol::{
     Address, Amount, Height, Micro, ProposalId, RunId, Step,
+    class::ClassId,
     recipe::{Phase, Recipe},
     task::{UnitId, UnitKind},
 };
@@ -94,13 +95,17 @@ fn miners(view: &View<'_>) -> Vec<MinerRow> {
 /// One miner as the page shows it.
 #[must_use]
 pub fn miner_row(view: &View<'_>, address: Address, miner: &Miner) -> MinerRow {
-    let gradient = UnitId {
+    let unit = UnitId {
         run: RunId::ZERO,
         step: Step::ZERO,
-        kind: UnitKind::Gradient,
+        kind: if miner.class == ClassId::EXACT {
+            UnitKind::Gradient
+        } else {
+            UnitKind::Rollout
+        },
         index: 0,
     };
-    let rate = sample::rate(view, &run::parameters(view), gradient, address);
+    let rate = sample::rate(view, &run::parameters(view), unit, address);
     let listed = class::listed(view, miner.class);
     let class = listed.and_then(|listed| class::class(view, listed));
     MinerRow {

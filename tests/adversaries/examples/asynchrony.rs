@@ -1,6 +1,7 @@
 //! What it costs reinforcement learning that rollouts are older than the model that learns of them.
 //!
-//! Run with `cargo run --release -p adversaries --example asynchrony -- RECIPE.json STEPS SEEDS`.
+//! Run with `cargo run --release -p adversaries --example asynchrony -- RECIPE.json STEPS SEEDS [A…]`,
+//! for the asynchronies A, or for 0 to 4.
 //! Step s learns from rollouts that K_{s - a} drew, for every asynchrony a of 0, which is
 //! synchronous, to 4; the network's is 1. Log-probabilities of the behaviour policy are those of
 //! the model that drew, as production computes them. Rollouts, gradients, aggregation and
@@ -30,8 +31,10 @@ use verifier::{Successor, checkpoint};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Of rollouts, in steps.
+/// Of rollouts, in steps, if none are named.
 const ASYNCHRONIES: [usize; 5] = [0, 1, 2, 3, 4];
+/// The largest that can be asked for.
+const ASYNCHRONY_MAX: usize = 64;
 /// Steps over whose rollouts the last reward is the mean.
 const LAST_STEPS: usize = 8;
 
@@ -162,8 +165,8 @@ fn course(
         let next = checkpoint::advance(recipe, step, &models[newest], &outer, &updates)?;
         outer = next.outer;
         models.push(next.model);
-        let kept = models.len().saturating_sub(ASYNCHRONIES.len() + 1);
-        models.drain(..kept);
+        let needless = models.len().saturating_sub(asynchrony + 2);
+        models.drain(..needless);
     }
     let last = models.last().ok_or("a model")?;
     let found = checkpoint::evaluate(recipe, last, &device)?;
@@ -181,6 +184,14 @@ fn main() -> Result<(), Failure> {
         text.map_or(Ok(default), |text| text.parse::<u64>())
     };
     let (steps, seeds) = (number(24)?, number(3)?);
+    let named = arguments.map(|text| text.parse().map_err(Failure::from));
+    let mut asynchronies = named.collect::<Result<Vec<usize>, Failure>>()?;
+    if asynchronies.is_empty() {
+        asynchronies.extend(ASYNCHRONIES);
+    }
+    if let Some(largest) = asynchronies.iter().find(|one| **one > ASYNCHRONY_MAX) {
+        return Err(format!("asynchrony {largest}: at most {ASYNCHRONY_MAX}").into());
+    }
     let recipe: Recipe = serde_json::from_slice(&std::fs::read(path)?)?;
     let steps = steps.min(recipe.reinforce.steps_count.saturating_sub(1));
     let threads = Threads::new(std::thread::available_parallelism()?.get());
@@ -193,7 +204,7 @@ fn main() -> Result<(), Failure> {
     let starts = parallel::map(&all, &threads, begun).into_iter();
     let starts = starts.collect::<Result<Vec<_>, _>>()?;
     let each = |a| all.iter().map(move |seed| (*seed, a));
-    let work: Vec<(u64, usize)> = ASYNCHRONIES.into_iter().flat_map(each).collect();
+    let work: Vec<(u64, usize)> = asynchronies.into_iter().flat_map(each).collect();
     let found = parallel::map(&work, &threads, |(seed, asynchrony)| {
         let (recipe, start) = starts.get(usize::try_from(*seed)?).ok_or("a seed")?;
         course(recipe, (*seed, *asynchrony), (start, steps))

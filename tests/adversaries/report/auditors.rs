@@ -78,7 +78,7 @@ struct Life {
 /// Lives of these auditors; `say` is told of each as soon as its are over.
 pub(crate) fn auditors(cheats: &[Cheat], lives: u32, say: impl FnMut(&Auditors)) -> Vec<Auditors> {
     let life = |cheat: &Cheat, seed| life(*cheat, seed);
-    summed(cheats, lives, life, |cheat, all| sum(*cheat, &all), say)
+    summed(cheats, |_| lives, life, |cheat, all| sum(*cheat, &all), say)
 }
 
 fn sum(cheat: Cheat, all: &[Life]) -> Auditors {

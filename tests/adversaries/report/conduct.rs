@@ -94,7 +94,7 @@ pub(crate) fn conducts(
         Conduct::WithholdsBlock => helped(*cheat, seed),
         _ => life(*cheat, seed),
     };
-    summed(&kinds, lives, life, |cheat, all| sum(*cheat, &all), say)
+    summed(&kinds, |_| lives, life, |cheat, all| sum(*cheat, &all), say)
 }
 
 fn sum(cheat: Cheat, all: &[Life]) -> Conducts {

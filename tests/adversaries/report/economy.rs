@@ -130,7 +130,13 @@ impl Lives {
 pub(crate) fn lives(kinds: &[(Caution, u32)], count: u32, say: impl FnMut(&Lives)) -> Vec<Lives> {
     let work = |(caution, share): &(Caution, u32), seed| life(&Exact, (*caution, *share), seed);
     let sum = |(caution, share): &(Caution, u32), all| summary(*caution, *share, all);
+    let count = |(_, share): &(Caution, u32)| lives_count(count, *share);
     summed(kinds, count, work, sum, say)
+}
+
+/// Lives of a row: more where lies are rare, so that it has as many of them as one at 5 %.
+pub(crate) fn lives_count(count: u32, share_micro: u32) -> u32 {
+    count.saturating_mul((50_000 / share_micro.max(1)).max(1))
 }
 
 /// How units are committed and what an audit of them says.

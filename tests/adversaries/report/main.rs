@@ -92,7 +92,7 @@ struct Arguments {
     /// Honest tokens to calibrate each class on.
     #[arg(long, default_value_t = protocol::class::TOKENS_COUNT_MIN)]
     tokens: u64,
-    /// Lives on the state machine for each share of lies.
+    /// Lives on the state machine for each share of lies; five times as many for a hundredth.
     #[arg(long, default_value_t = 20)]
     lives: u32,
     /// Steps of training with liars, for each adversary.

@@ -54,16 +54,17 @@ pub(crate) fn spread<T: Sync, R: Send>(
     all
 }
 
-/// Does work of every kind with each of `count` seeds, and makes one of the results of a kind;
+/// Does work of every kind with each of its `count` seeds, and makes one of the results of a kind;
 /// `done` sees it as soon as all of it, and of the kinds before it, is there.
 pub(crate) fn summed<K: Sync, R: Send, S>(
     kinds: &[K],
-    count: u32,
+    count: impl Fn(&K) -> u32,
     work: impl Fn(&K, u32) -> R + Sync,
     sum: impl Fn(&K, Vec<R>) -> S,
     mut done: impl FnMut(&S),
 ) -> Vec<S> {
-    let of_kind = |kind| (0..count).map(move |seed| (kind, seed));
+    let seeds = |kind| 0..count(kind);
+    let of_kind = |kind| seeds(kind).map(move |seed| (kind, seed));
     let items: Vec<(&K, u32)> = kinds.iter().flat_map(of_kind).collect();
     let (mut results, mut sums) = (Vec::new(), Vec::new());
     ordered(
@@ -71,8 +72,8 @@ pub(crate) fn summed<K: Sync, R: Send, S>(
         |(kind, seed)| work(kind, *seed),
         |result| {
             results.push(result);
-            if results.len() == count as usize
-                && let Some(kind) = kinds.get(sums.len())
+            if let Some(kind) = kinds.get(sums.len())
+                && results.len() == seeds(kind).len()
             {
                 let one = sum(kind, std::mem::take(&mut results));
                 done(&one);
@@ -101,12 +102,13 @@ mod tests {
         assert_eq!(seen, all);
         let sums = summed(
             &items,
-            3,
+            |kind| 1 + u32::from(*kind % 2 == 1),
             |kind, seed| kind * 10 + u64::from(seed),
             |kind, results| (*kind, results),
             |_| (),
         );
-        assert_eq!(sums[7], (7, vec![70, 71, 72]));
+        assert_eq!(sums[6], (6, vec![60]));
+        assert_eq!(sums[7], (7, vec![70, 71]));
         assert_eq!(sums.len(), items.len());
     }
 }

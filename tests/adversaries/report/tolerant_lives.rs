@@ -225,7 +225,7 @@ pub(crate) fn lives(
     }
     summed(
         &kinds,
-        count,
+        |(_, (_, share))| economy::lives_count(count, *share),
         |((_, _, pool), how), seed| economy::life(pool, *how, seed),
         |((cheat, saved, pool), (caution, share)), all| {
             let lives = economy::summary(*caution, *share, all);

@@ -17,7 +17,7 @@ use protocol::{Address, Amount, Height, Micro, reward::Payout, sample::Deterrenc
 const PRICE: u64 = 300;
 
 /// Locks these amounts of a miner's balance as pay that does not vest soon, the first soonest.
-fn lock(chain: &mut Chain, miner: Address, amounts: &[u64]) {
+pub(super) fn lock(chain: &mut Chain, miner: Address, amounts: &[u64]) {
     chain.change(|view| {
         let mut account: Account = account::account(view, miner);
         let mut record: Miner = view.get(&miner).unwrap();
@@ -113,12 +113,12 @@ fn the_newest_unvested_pay_is_burned_by_the_rate_of_the_draw_and_the_bond_stays(
     }
 }
 
-/// Sampled units: those that are spared are paid, and one that is seen costs that pay.
+/// Sampled units: those that are spared are paid, and one that is seen costs that pay and all that
+/// had not vested before.
 #[test]
 fn who_is_sampled_pays_for_what_was_not_seen() {
     let mut setup = setup(0);
     setup.recipe.reinforce.rollout_units_count = 24;
-    // A rate of 0.31 for who has a bond of 10 000 and nothing unvested.
     setup.parameters.extend([
         (Name::NewcomerUnits, 0),
         (Name::AuditRate, 10_000),
@@ -126,6 +126,11 @@ fn who_is_sampled_pays_for_what_was_not_seen() {
         (Name::VestingBlocks, 300),
     ]);
     let mut chain = started(&setup);
+    // A rate of 0.31, whatever the bond.
+    for index in 0..3 {
+        let miner = chain.miner(index).address();
+        lock(&mut chain, miner, &[10_000]);
+    }
     let ids = chain.commit_all();
     chain.attest_by_all(&ids);
     chain.draw(&ids);
@@ -145,10 +150,11 @@ fn who_is_sampled_pays_for_what_was_not_seen() {
     void(&mut chain, id);
     let due = 5 * (1_000_000 * 160 * PRICE);
     let due = due.div_ceil(76 * rate.get());
-    assert!(due > PRICE * spared, "{due}");
-    assert_eq!(forfeits(&chain), [(id, due, PRICE * spared)]);
-    let record = chain.miner_record_of(id);
-    assert_eq!((record.bond.get(), record.vesting.len()), (10_000, 0));
+    // What a conviction at the draw would have cost: the unit's price and all unvested pay.
+    assert!((10_295..=10_300).contains(&due), "{due}");
+    assert_eq!(forfeits(&chain), [(id, due, due)]);
+    assert_eq!(unvested(&chain, miner), [10_000 + PRICE * spared - due]);
+    assert_eq!(chain.miner_record_of(id).bond.get(), 10_000);
     let balance = chain.balance(miner);
     chain.wait(40);
     assert_eq!(chain.balance(miner), balance, "nothing vests");

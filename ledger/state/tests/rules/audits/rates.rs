@@ -1,5 +1,6 @@
 //! How often a miner is audited: always at first, then as rarely as what it can lose allows.
 
+use super::{forfeits, tolerant};
 use crate::support::{Chain, Setup};
 use governance::parameters::Name;
 use ledger_state::{sample, unit::Draw};
@@ -27,7 +28,7 @@ fn rate(chain: &Chain, id: UnitId) -> Micro {
     }
 }
 
-/// The rate by the rule's words: 2 · 0.8 R / (0.95 · 0.8 (R + S + E)), rounded up.
+/// The rate by the rule's words: 2 · 0.8 R / (0.95 · 0.8 (R + A)), rounded up.
 fn expected(price: u64, at_risk: u64) -> Micro {
     let rate = (1_000_000 * 160 * price).div_ceil(76 * (price + at_risk));
     Micro::new(rate.clamp(10_000, 1_000_000))
@@ -72,6 +73,32 @@ fn a_newcomer_is_always_audited_and_then_by_what_it_can_lose() {
         chain.miner(0).address(),
     );
     assert_eq!(next, expected(300, now.at_risk().get()));
+}
+
+#[test]
+fn rollouts_of_a_tolerant_class_are_audited_by_unvested_pay_alone() {
+    let mut setup = tolerant::setup(0);
+    setup
+        .parameters
+        .extend([(Name::NewcomerUnits, 0), (Name::AuditRate, 10_000)]);
+    let mut chain = tolerant::started(&setup);
+    let miner = chain.miner(0).address();
+    let rate = |chain: &Chain, kind| {
+        let parameters = ledger_state::run::parameters(&chain.view());
+        let id = chain.units_of(UnitKind::Rollout)[0];
+        sample::rate(&chain.view(), &parameters, UnitId { kind, ..id }, miner)
+    };
+    assert_eq!(chain.miner_record(0).bond.get(), 10_000);
+    assert_eq!(rate(&chain, UnitKind::Rollout), Micro::ONE);
+    // Gradients have no tolerance: a lie about them costs the bond.
+    assert_eq!(rate(&chain, UnitKind::Gradient), expected(700, 10_000));
+    for unvested in [1_000, 20_000] {
+        forfeits::lock(&mut chain, miner, &[unvested]);
+        let total = chain.miner_record(0).vesting_total().get();
+        assert_eq!(rate(&chain, UnitKind::Rollout), expected(300, total));
+        let at_risk = 10_000 + total;
+        assert_eq!(rate(&chain, UnitKind::Gradient), expected(700, at_risk));
+    }
 }
 
 #[test]
