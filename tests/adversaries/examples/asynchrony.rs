@@ -1,7 +1,7 @@
 //! What it costs reinforcement learning that rollouts are older than the model that learns of them.
 //!
-//! Run with `cargo run --release -p adversaries --example asynchrony -- RECIPE.json STEPS SEEDS [A…]`,
-//! for the asynchronies A, or for 0 to 4.
+//! Run with `cargo run --release -p adversaries --example asynchrony -- RECIPE.json STEPS SEEDS`,
+//! followed by the asynchronies to compare if they are not 0 to 4.
 //! Step s learns from rollouts that K_{s - a} drew, for every asynchrony a of 0, which is
 //! synchronous, to 4; the network's is 1. Log-probabilities of the behaviour policy are those of
 //! the model that drew, as production computes them. Rollouts, gradients, aggregation and
