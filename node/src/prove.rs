@@ -1,5 +1,5 @@
 //! `cairn prove`, `cairn provenance` and `cairn verify`: facts about a chain as files that anyone
-//! can check who has its genesis, offline.
+//! can check who has its genesis, or trusts one of its blocks, offline.
 
 use crate::{
     home::{read_genesis, write_atomically},
@@ -7,23 +7,28 @@ use crate::{
         client::{Client, ClientError},
         query::summary,
     },
+    syncing::Trust,
 };
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
+use governance::parameters::Name;
 use ledger_evidence::{
-    Contribution, File, Finding, Judged, Provenance, Record, StepProvenance, Subject, Verified,
+    Anchor, Contribution, File, Finding, Judged, Provenance, Record, StepProvenance, Subject,
+    Verified,
 };
 use ledger_state::unit::{Opinion, Unit};
-use protocol::{CheckpointId, task::UnitKind};
+use protocol::{BlockId, CheckpointId, genesis::Genesis, task::UnitKind};
 use std::{
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// How often a node is asked that cannot prove something yet.
 const ATTEMPTS_COUNT: u32 = 20;
 /// How long between.
 const PAUSE: Duration = Duration::from_millis(500);
+
+const MS_PER_DAY: u128 = 86_400_000;
 
 /// What to prove.
 #[derive(Debug, Args)]
@@ -39,6 +44,8 @@ pub struct ProveArguments {
     /// The file to write [default: KIND-ID.proof].
     #[arg(long)]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    from: Since,
 }
 
 /// Whose provenance to prove.
@@ -52,6 +59,40 @@ pub struct ProvenanceArguments {
     /// The file to write [default: CHECKPOINT.provenance].
     #[arg(long)]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    from: Since,
+}
+
+/// For whom.
+#[derive(Clone, Copy, Debug, Args)]
+struct Since {
+    /// Begin with this header instead of genesis, for who trusts it, as HEIGHT:BLOCK.
+    #[arg(long, value_name = "HEIGHT:BLOCK")]
+    trust: Option<Trust>,
+}
+
+impl Since {
+    fn query(self, path: &str) -> String {
+        match self.trust {
+            Some(Trust { height, .. }) => format!("{path}?from={height}"),
+            None => path.to_owned(),
+        }
+    }
+    /// Whether the node began with the header that was asked for.
+    fn check(self, file: &File) -> Result<()> {
+        let found = file.begin.as_ref().map(|begin| begin.header.id());
+        let wanted = self.trust.map(|trust| trust.block);
+        let name = |block: Option<BlockId>| {
+            block.map_or("genesis".to_owned(), |block| format!("block {block}"))
+        };
+        ensure!(
+            found == wanted,
+            "the node's proof begins with {}, not with {}",
+            name(found),
+            name(wanted)
+        );
+        Ok(())
+    }
 }
 
 /// What to check.
@@ -60,8 +101,12 @@ pub struct VerifyArguments {
     /// A file that `cairn prove` or `cairn provenance` wrote.
     file: PathBuf,
     /// The genesis that is trusted.
-    #[arg(long)]
-    genesis: PathBuf,
+    #[arg(long, required_unless_present = "trust", conflicts_with = "trust")]
+    genesis: Option<PathBuf>,
+    /// The header that is trusted instead, as HEIGHT:BLOCK, from a source that you believe; the
+    /// file must begin with it.
+    #[arg(long, value_name = "HEIGHT:BLOCK")]
+    trust: Option<Trust>,
     /// A safetensors file that must be the checkpoint of a provenance.
     #[arg(long)]
     model: Option<PathBuf>,
@@ -77,10 +122,11 @@ pub async fn prove(arguments: ProveArguments) -> Result<()> {
         id,
         node,
         out,
+        from,
     } = arguments;
     let (kind, id) = Subject::parse(&kind, &id)?.words();
     let out = out.unwrap_or_else(|| PathBuf::from(format!("{kind}-{id}.proof")));
-    fetch(node, &format!("/v1/proofs/{kind}/{id}"), &out).await
+    fetch(node, (&format!("/v1/proofs/{kind}/{id}"), from), &out).await
 }
 
 /// Asks a node for the provenance of a checkpoint.
@@ -92,21 +138,23 @@ pub async fn provenance(arguments: ProvenanceArguments) -> Result<()> {
         checkpoint,
         node,
         out,
+        from,
     } = arguments;
     let is_plain = checkpoint
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || c == '.');
     ensure!(is_plain, "{checkpoint:?} names no checkpoint");
     let out = out.unwrap_or_else(|| PathBuf::from(format!("{checkpoint}.provenance")));
-    fetch(node, &format!("/v1/provenance/{checkpoint}"), &out).await
+    fetch(node, (&format!("/v1/provenance/{checkpoint}"), from), &out).await
 }
 
-async fn fetch(node: String, path: &str, out: &Path) -> Result<()> {
+async fn fetch(node: String, (path, from): (&str, Since), out: &Path) -> Result<()> {
+    let path = from.query(path);
     let client = Client::new(vec![node]);
     let mut attempts = 0;
     let bytes = loop {
         attempts += 1;
-        match client.bytes(path).await {
+        match client.bytes(&path).await {
             Err(ClientError::Refused(problem))
                 if problem.message.contains("ask again") && attempts < ATTEMPTS_COUNT =>
             {
@@ -115,7 +163,8 @@ async fn fetch(node: String, path: &str, out: &Path) -> Result<()> {
             answer => break answer?,
         }
     };
-    File::decode(&bytes).context("the node's answer is no proof")?;
+    let file = File::decode(&bytes).context("the node's answer is no proof")?;
+    from.check(&file)?;
     write_atomically(out, &bytes)?;
     crate::devnet::screen::print(&format!("{}: {} bytes", out.display(), bytes.len()))
 }
@@ -128,15 +177,22 @@ pub fn verify(arguments: &VerifyArguments) -> Result<()> {
     let VerifyArguments {
         file,
         genesis,
+        trust,
         model,
     } = arguments;
     let name = file.display();
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {name}"))?;
-    let genesis = read_genesis(genesis)?;
+    let genesis = genesis.as_deref().map(read_genesis).transpose()?;
+    let anchor = match (&genesis, trust) {
+        (Some(genesis), _) => Anchor::Genesis(genesis),
+        (None, Some(trust)) => Anchor::Block(trust.block),
+        (None, None) => bail!("a genesis or a header to trust is needed"),
+    };
     let verified = File::decode(&bytes)
-        .and_then(|file| file.verify(&genesis))
-        .with_context(|| format!("{name} proves nothing"))?;
+        .and_then(|file| file.verify(anchor))
+        .with_context(|| format!("{name} proves nothing to you"))?;
     let mut lines = vec![basis(&verified)];
+    lines.extend(age_warning(&verified, genesis.as_ref()));
     match &verified.finding {
         Finding::Entry { subject, record } => {
             ensure!(
@@ -159,18 +215,45 @@ fn basis(verified: &Verified) -> String {
     let Verified {
         chain,
         certified,
+        trusted: (from, _),
         links_count,
         finding: _,
     } = verified;
     let height = certified.header.height;
     let (power, total) = (certified.power, certified.power_total);
     let percent = u128::from(power) * 100 / u128::from(total.max(1));
+    let from = match from.get() {
+        0 => "genesis".to_owned(),
+        height => format!("the trusted block {height}"),
+    };
     format!(
-        "chain {chain}: block {height} is final by {power} of {total} power ({percent} %), \
-         reached from genesis over {links_count} headers\nproven of the state before it, after \
+        "chain {chain}: block {height}:{} is final by {power} of {total} power ({percent} %), \
+         reached from {from} over {links_count} headers\nproven of the state before it, after \
          block {}:",
+        certified.id,
         height.saturating_sub(1)
     )
+}
+
+/// Whoever held power when the trusted block was made may have taken its stake out since, and have
+/// nothing to lose by signing another chain from there.
+fn age_warning(verified: &Verified, genesis: Option<&Genesis>) -> Option<String> {
+    let name = Name::UnbondingDays;
+    let set = genesis.into_iter().flat_map(|genesis| &genesis.parameters);
+    let set = set.rev().find(|one| one.name.as_str() == name.as_str());
+    let bound_days = set.map_or(name.bounds().default, |one| one.value);
+    let now_ms = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()?
+        .as_millis();
+    let days = now_ms.saturating_sub(verified.trusted.1.into()) / MS_PER_DAY;
+    (days > bound_days.into()).then(|| {
+        format!(
+            "what you trust is {days} days old, and stake is bound for {bound_days}: who signed \
+             then may have nothing left to lose. Name a recent block from a source that you \
+             believe: --trust HEIGHT:BLOCK, to `cairn prove` as well"
+        )
+    })
 }
 
 /// A record in words; what its kind says first, then all of it.

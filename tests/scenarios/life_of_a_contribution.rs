@@ -1,11 +1,12 @@
 //! One contribution from task to checkpoint, in a network of processes, one function a stage.
 
 use crate::support::{Devnet, complaint, text};
-use ledger_evidence::File;
+use ledger_evidence::{Anchor, File};
 use network::FolderStore;
 use node::rpc::{
     overview::Overview,
     query::{BlockAnswer, UnitAnswer},
+    server::StatusAnswer,
 };
 use protocol::{
     BlobId, CheckpointId,
@@ -31,6 +32,7 @@ async fn life_of_a_contribution() {
     reward(&devnet, &audited).await;
     let model = checkpoint(&devnet).await;
     facts(&devnet, &audited);
+    from_a_trusted_header(&devnet, &audited).await;
     provenance(&devnet, model);
     devnet.interrupt().await;
     signing_history(&devnet);
@@ -300,6 +302,52 @@ fn facts(devnet: &Devnet, audited: &UnitAnswer) {
     assert!(said.contains("there is no proposal"), "{said}");
 }
 
+/// Who trusts a recent header needs no genesis; a file serves those alone for whom it begins.
+async fn from_a_trusted_header(devnet: &Devnet, audited: &UnitAnswer) {
+    let trusted: StatusAnswer = devnet.ask("/v1/status").await;
+    let at = trusted.height;
+    devnet
+        .until("a later block", |overview| overview.height > at)
+        .await;
+    let trust = format!("{at}:{}", trusted.block);
+    let (node, unit) = (
+        format!("http://127.0.0.1:{}", devnet.port),
+        audited.unit.to_string(),
+    );
+    let path = devnet.home().join("trusted.proof");
+    let file = path.to_string_lossy().into_owned();
+    let prove = |trust: &str| {
+        let about = ["prove", "unit", &unit, "--trust", trust];
+        devnet.command(&[about.as_slice(), &["--node", &node, "--out", &file]].concat())
+    };
+    let output = prove(&trust);
+    assert!(output.status.success(), "{}", complaint(&output));
+    let output = devnet.command(&["verify", &file, "--trust", &trust]);
+    assert!(output.status.success(), "{}", complaint(&output));
+    let said = text(&output);
+    assert!(
+        said.contains(&format!(
+            "reached from the trusted block {at} over 1 headers"
+        )) && said.contains("accepted at height"),
+        "{said}"
+    );
+    let other = format!("{at}:{}", "00".repeat(32));
+    let refused = [
+        devnet.command(&["verify", &file, "--trust", &other]),
+        checked(devnet, &file),
+        prove(&other),
+    ];
+    for (output, why) in
+        refused
+            .iter()
+            .zip(["you trust block", "begins at block", "not with block"])
+    {
+        assert!(!output.status.success(), "{}", text(output));
+        let said = complaint(output);
+        assert!(said.contains(why), "{said}");
+    }
+}
+
 /// One file shows a stranger which signed contributions made a model; damage is found.
 fn provenance(devnet: &Devnet, model: CheckpointId) {
     let (said, bytes) = proven(devnet, &["provenance", &model.to_string()]);
@@ -314,7 +362,8 @@ fn provenance(devnet: &Devnet, model: CheckpointId) {
         let mut damaged = bytes.clone();
         let at = part * bytes.len() / 200 + 7;
         damaged[at.min(bytes.len() - 1)] ^= 1 << (part % 8);
-        let refused = File::decode(&damaged).and_then(|file| file.verify(&genesis));
+        let refused =
+            File::decode(&damaged).and_then(|file| file.verify(Anchor::Genesis(&genesis)));
         assert!(
             refused.is_err(),
             "byte {at} of {} may be anything",
@@ -323,7 +372,12 @@ fn provenance(devnet: &Devnet, model: CheckpointId) {
     }
     let mut other = genesis;
     other.time_ms += 1;
-    assert!(File::decode(&bytes).unwrap().verify(&other).is_err());
+    assert!(
+        File::decode(&bytes)
+            .unwrap()
+            .verify(Anchor::Genesis(&other))
+            .is_err()
+    );
     let file = devnet.home().join("damaged.provenance");
     let mut damaged = bytes;
     *damaged.last_mut().unwrap() ^= 1;

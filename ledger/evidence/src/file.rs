@@ -6,9 +6,10 @@ use crate::{
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use ledger_tree::NotProven;
-use light_client::{Certified, Client, Evidence, EvidenceError, LinkError};
+use light_client::{Certified, Client, Evidence, EvidenceError, LinkError, Members};
 use protocol::{
-    ChainId, RunId, Step, TransactionId,
+    BlockId, ChainId, Height, RunId, Step, TransactionId,
+    block::Header,
     codec::{BoundedVec, DecodeError, decode, encode},
     genesis::Genesis,
     task::UnitId,
@@ -16,7 +17,7 @@ use protocol::{
 };
 
 /// The first bytes of every file, with the version of the format.
-const MAGIC: &[u8; 16] = b"cairn proof 0001";
+const MAGIC: &[u8; 16] = b"cairn proof 0002";
 /// Largest file in bytes.
 const FILE_BYTES_MAX: usize = 1 << 28;
 
@@ -36,10 +37,31 @@ pub enum About {
     },
 }
 
+/// A header to begin with instead of genesis. Who checks the file names its block; it proves
+/// nothing to anyone else.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Begin {
+    /// The header.
+    pub header: Header,
+    /// The validators that it names for the next height.
+    pub next_validators: Members,
+}
+
+/// What whoever checks a file trusts.
+#[derive(Clone, Copy, Debug)]
+pub enum Anchor<'a> {
+    /// A genesis.
+    Genesis(&'a Genesis),
+    /// A block that they have from a source that they believe.
+    Block(BlockId),
+}
+
 /// A proof file.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct File {
-    /// From genesis to the entries.
+    /// Where it begins; at genesis if it is nothing.
+    pub begin: Option<Begin>,
+    /// From there to the entries.
     pub evidence: Evidence,
     /// What they are.
     pub about: About,
@@ -57,9 +79,28 @@ pub enum Refusal {
     /// Damaged.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// The genesis has no validators.
-    #[error("genesis: {0}")]
-    Genesis(LinkError),
+    /// The genesis, or the header that the file begins with, has no validators.
+    #[error("where it begins: {0}")]
+    Begin(LinkError),
+    /// It proves something to others.
+    #[error(
+        "the file begins at block {block} of height {height}; whoever trusts that block names it, \
+         genesis does not lead there"
+    )]
+    BeginsLater {
+        /// Its height.
+        height: Height,
+        /// The block.
+        block: BlockId,
+    },
+    /// It begins somewhere else.
+    #[error("the file begins at {found}; you trust block {trusted}")]
+    BeginsElsewhere {
+        /// Its beginning.
+        found: String,
+        /// Who checks it trusts this.
+        trusted: BlockId,
+    },
     /// Headers or state do not hold.
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
@@ -148,7 +189,9 @@ pub struct Verified {
     pub chain: ChainId,
     /// The header; the state is the one after its parent.
     pub certified: Certified,
-    /// Headers from genesis to it, itself included.
+    /// The height of what was trusted, 0 of genesis, and its time in milliseconds since 1970.
+    pub trusted: (Height, u64),
+    /// Headers from there to it, itself included.
     pub links_count: usize,
     /// What is proven.
     pub finding: Finding,
@@ -168,14 +211,35 @@ impl File {
         let body = bytes.strip_prefix(MAGIC).ok_or(Refusal::NoProof)?;
         Ok(decode("proof", body, FILE_BYTES_MAX)?)
     }
-    /// Checks everything, from the genesis on.
+    /// What the file begins with, if it is what is trusted.
+    fn begin(&self, anchor: Anchor<'_>) -> Result<Client, Refusal> {
+        let elsewhere = |found, trusted| Refusal::BeginsElsewhere { found, trusted };
+        match (anchor, &self.begin) {
+            (Anchor::Genesis(genesis), None) => Client::of_genesis(genesis).map_err(Refusal::Begin),
+            (Anchor::Genesis(_), Some(begin)) => Err(Refusal::BeginsLater {
+                height: begin.header.height,
+                block: begin.header.id(),
+            }),
+            (Anchor::Block(trusted), None) => Err(elsewhere("genesis".to_owned(), trusted)),
+            (Anchor::Block(trusted), Some(begin)) => {
+                let (header, found) = (&begin.header, begin.header.id());
+                if found != trusted {
+                    return Err(elsewhere(format!("block {found}"), trusted));
+                }
+                Client::of_header(header, &begin.next_validators).map_err(Refusal::Begin)
+            }
+        }
+    }
+    /// Checks everything, from what is trusted on.
     ///
     /// # Errors
     /// The first thing that does not hold.
-    pub fn verify(&self, genesis: &Genesis) -> Result<Verified, Refusal> {
-        let Self { evidence, about } = self;
-        let client = Client::of_genesis(genesis).map_err(Refusal::Genesis)?;
-        let chain = client.chain();
+    pub fn verify(&self, anchor: Anchor<'_>) -> Result<Verified, Refusal> {
+        let Self {
+            evidence, about, ..
+        } = self;
+        let client = self.begin(anchor)?;
+        let (chain, trusted) = (client.chain(), (client.height(), client.time_ms()));
         let held = evidence.verify(client)?;
         let finding = match about {
             About::Entry(subject) => {
@@ -208,6 +272,7 @@ impl File {
         Ok(Verified {
             chain,
             certified: held.certified,
+            trusted,
             links_count: evidence.links.as_slice().len(),
             finding,
         })

@@ -1,4 +1,4 @@
-//! Proof files: what one proves to whoever has the genesis and nothing else.
+//! Proof files: what one proves to whoever has the genesis, or trusts one header, and nothing else.
 //!
 //! ```text
 //! genesis ─► links ─► certified header ─► state root ─► records          light-client's evidence
@@ -28,7 +28,7 @@ mod file;
 mod provenance;
 mod subject;
 
-pub use file::{About, File, Finding, Refusal, Verified};
+pub use file::{About, Anchor, Begin, File, Finding, Refusal, Verified};
 pub use provenance::{
     COMMITMENTS_COUNT_MAX, Contribution, Judged, Provenance, StepProvenance,
     keys as provenance_keys,

@@ -221,6 +221,11 @@ impl Client {
     pub const fn height(&self) -> Height {
         self.height
     }
+    /// When the block of that height was proposed, in milliseconds since 1970.
+    #[must_use]
+    pub const fn time_ms(&self) -> u64 {
+        self.time_ms
+    }
     /// The chain.
     #[must_use]
     pub const fn chain(&self) -> ChainId {

@@ -89,6 +89,14 @@ pub enum ProveError {
         /// The list's hash.
         hash: ValidatorsHash,
     },
+    /// What is trusted is not before what can be proven.
+    #[error("proofs are by the header of height {height} now; one from height {from} has to wait")]
+    Later {
+        /// What is trusted.
+        from: Height,
+        /// What can be proven.
+        height: Height,
+    },
     /// Its own headers do not lead there.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -101,6 +109,15 @@ impl From<TooLarge> for ProveError {
     fn from(error: TooLarge) -> Self {
         Self::TooLarge(error.to_string())
     }
+}
+
+/// What those trust for whom something is proven.
+#[derive(Clone, Copy, Debug)]
+pub enum Start<'a> {
+    /// The genesis.
+    Genesis(&'a Genesis),
+    /// The header of a height.
+    Header(Height),
 }
 
 fn note(hash: ValidatorsHash) -> Vec<u8> {
@@ -136,13 +153,20 @@ impl Chain {
     pub fn proven_at(&self) -> Option<Height> {
         self.read().before.as_ref().map(|before| before.height)
     }
-    /// Proves what the state before the last block has under these keys.
+    /// Proves what the state before the last block has under these keys, to whoever trusts the
+    /// start.
     ///
     /// # Errors
     /// See [`ProveError`].
-    pub fn prove(&self, genesis: &Genesis, keys: &[Vec<u8>]) -> Result<Evidence, ProveError> {
+    pub fn prove(&self, start: Start<'_>, keys: &[Vec<u8>]) -> Result<Evidence, ProveError> {
         let (height, state) = self.prove_state(keys)?;
-        let links = self.links(genesis, height)?;
+        let links = match start {
+            Start::Genesis(genesis) => self.links(genesis, height)?,
+            Start::Header(from) if from >= height => {
+                return Err(ProveError::Later { from, height });
+            }
+            Start::Header(from) => self.links_from(from, height)?,
+        };
         Ok(Evidence { links, state })
     }
     /// Notes how the headers from `first` on follow from genesis, before those below are dropped.

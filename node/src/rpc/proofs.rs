@@ -1,7 +1,10 @@
 //! Builds the files that `cairn verify` checks.
 
-use crate::chain::{Chain, proofs::ProveError};
-use ledger_evidence::{About, File, Subject, provenance_keys};
+use crate::chain::{
+    Chain,
+    proofs::{ProveError, Start},
+};
+use ledger_evidence::{About, Begin, File, Subject, provenance_keys};
 use ledger_state::{
     View,
     run::{self, Agreed},
@@ -11,7 +14,6 @@ use protocol::{
     Height, RunId, Step,
     block::Block,
     codec::BoundedVec,
-    genesis::Genesis,
     task::{UnitId, UnitKind},
     transaction::{Body, Unverified},
 };
@@ -55,18 +57,31 @@ pub enum FileError {
 ///
 /// # Errors
 /// When nothing can be proven now.
-pub fn entry(chain: &Chain, genesis: &Genesis, subject: Subject) -> Result<File, FileError> {
+pub fn entry(chain: &Chain, start: Start<'_>, subject: Subject) -> Result<File, FileError> {
     Ok(File {
-        evidence: chain.prove(genesis, &[subject.key()])?,
+        begin: begin(chain, start)?,
+        evidence: chain.prove(start, &[subject.key()])?,
         about: About::Entry(subject),
     })
+}
+
+/// What a file begins with.
+fn begin(chain: &Chain, start: Start<'_>) -> Result<Option<Begin>, ProveError> {
+    let Start::Header(height) = start else {
+        return Ok(None);
+    };
+    let (header, next_validators) = chain.header(height)?;
+    Ok(Some(Begin {
+        header,
+        next_validators,
+    }))
 }
 
 /// Proves how a checkpoint came to be, which is named by its hash or by run and step.
 ///
 /// # Errors
 /// When there is no such checkpoint, or nothing can be proven now.
-pub fn provenance(chain: &Chain, genesis: &Genesis, name: &str) -> Result<File, FileError> {
+pub fn provenance(chain: &Chain, start: Start<'_>, name: &str) -> Result<File, FileError> {
     let unknown = || FileError::CheckpointUnknown {
         name: name.chars().take(80).collect(),
     };
@@ -89,7 +104,8 @@ pub fn provenance(chain: &Chain, genesis: &Genesis, name: &str) -> Result<File, 
         reason: error.to_string(),
     })?;
     Ok(File {
-        evidence: chain.prove(genesis, &keys)?,
+        begin: begin(chain, start)?,
+        evidence: chain.prove(start, &keys)?,
         about: About::Provenance {
             run,
             step,

@@ -2,7 +2,7 @@
 
 use super::{
     curves, fees, governance, metrics, overview::Overview, overview_build, preview, proofs, query,
-    request, staking, sync, work,
+    request, staking, sync, sync::Since, work,
 };
 use crate::{
     chain::{Chain, SubmitError, proofs::ProveError},
@@ -173,6 +173,8 @@ pub struct StatusAnswer {
     pub chain: protocol::ChainId,
     /// Last committed height.
     pub height: Height,
+    /// Its block: with the height what `--trust` takes, of whoever believes this node.
+    pub block: protocol::BlockId,
     /// State after it.
     pub state_root: protocol::StateRoot,
     /// The lowest block that is kept here.
@@ -279,12 +281,14 @@ fn events(served: &Arc<Served>) -> Sse<impl Stream<Item = Result<Event, Infallib
 }
 
 fn status(served: &Served) -> Json<StatusAnswer> {
-    let (height, state_root) = served
+    let (tip, state_root) = served
         .chain
-        .view(|view| (ledger_state::run::tip(view).height, view.root()));
+        .view(|view| (ledger_state::run::tip(view), view.root()));
+    let height = tip.height;
     Json(StatusAnswer {
         chain: served.chain.id(),
         height,
+        block: tip.block,
         state_root,
         kept_from: served.chain.store().first().unwrap_or(height),
         network_addresses: served.local.network_addresses(),
@@ -424,11 +428,15 @@ async fn pieces(State(served): Shared, Path(id): Path<BlobId>) -> Response {
 }
 
 /// A file that proves what the state has under a name.
-async fn proof(State(served): Shared, Path((kind, id)): Path<(String, String)>) -> Response {
+async fn proof(
+    State(served): Shared,
+    Path((kind, id)): Path<(String, String)>,
+    Query(from): Query<Since>,
+) -> Response {
     match Subject::parse(&kind, &id) {
         Ok(subject) => {
             file(served, move |s| {
-                proofs::entry(&s.chain, &s.genesis, subject)
+                proofs::entry(&s.chain, from.start(&s.genesis), subject)
             })
             .await
         }
@@ -437,9 +445,13 @@ async fn proof(State(served): Shared, Path((kind, id)): Path<(String, String)>) 
 }
 
 /// A file that proves which signed contributions made a checkpoint.
-async fn provenance(State(served): Shared, Path(name): Path<String>) -> Response {
+async fn provenance(
+    State(served): Shared,
+    Path(name): Path<String>,
+    Query(from): Query<Since>,
+) -> Response {
     file(served, move |s| {
-        proofs::provenance(&s.chain, &s.genesis, &name)
+        proofs::provenance(&s.chain, from.start(&s.genesis), &name)
     })
     .await
 }
@@ -467,7 +479,8 @@ async fn file(
         Ok(Err(error)) => {
             let status = match error {
                 FileError::CheckpointUnknown { .. } => StatusCode::NOT_FOUND,
-                FileError::TooEarly { .. } | FileError::Prove(ProveError::TooEarly) => {
+                FileError::TooEarly { .. }
+                | FileError::Prove(ProveError::TooEarly | ProveError::Later { .. }) => {
                     StatusCode::SERVICE_UNAVAILABLE
                 }
                 FileError::TooLarge { .. } => StatusCode::UNPROCESSABLE_ENTITY,

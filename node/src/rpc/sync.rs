@@ -3,7 +3,7 @@
 
 use super::server::{Served, failure, missing, refuse};
 use crate::{
-    chain::proofs::ProveError,
+    chain::proofs::{ProveError, Start},
     syncing::past::{HISTORY_COUNT_MAX, encode_blocks},
 };
 use axum::{
@@ -14,7 +14,7 @@ use axum::{
     routing::get,
 };
 use ledger_store::StoreError;
-use protocol::{Height, ValidatorsHash, codec::encode};
+use protocol::{Height, ValidatorsHash, codec::encode, genesis::Genesis};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -22,8 +22,18 @@ type Shared = State<Arc<Served>>;
 
 /// Where somebody stands already.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
-struct From {
+pub(super) struct Since {
     from: Option<Height>,
+}
+
+impl Since {
+    /// What the asker trusts.
+    pub(super) fn start(self, genesis: &Genesis) -> Start<'_> {
+        match self.from {
+            Some(from) if from > Height::ZERO => Start::Header(from),
+            Some(_) | None => Start::Genesis(genesis),
+        }
+    }
 }
 
 /// The routes.
@@ -71,16 +81,16 @@ async fn read(file: impl FnOnce() -> Option<Vec<u8>> + Send + 'static, height: H
 async fn links(
     State(served): Shared,
     Path(to): Path<Height>,
-    Query(From { from }): Query<From>,
+    Query(from): Query<Since>,
 ) -> Response {
     if to > *served.chain.heights().borrow() {
         return missing("header at height", to);
     }
     let proving = served.proofs.lock().await;
     let shared = Arc::clone(&served);
-    let made = tokio::task::spawn_blocking(move || match from {
-        Some(from) if from > Height::ZERO => shared.chain.links_from(from, to),
-        _ => shared.chain.links(&shared.genesis, to),
+    let made = tokio::task::spawn_blocking(move || match from.start(&shared.genesis) {
+        Start::Header(from) => shared.chain.links_from(from, to),
+        Start::Genesis(genesis) => shared.chain.links(genesis, to),
     });
     let made = made.await;
     drop(proving);

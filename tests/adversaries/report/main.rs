@@ -471,7 +471,7 @@ fn judge(report: &Report) -> Result<()> {
         }
     }
     for one in &report.tolerant_lives {
-        let (gain, harmed) = (one.lives.gain, one.lives.honest_harmed);
+        let (gain, harmed) = (one.gain(), one.lives.honest_harmed);
         if gain.mean > gain.half || harmed > 0 {
             bail!("{} pays in a class, or harms the honest: {one:?}", one.name);
         }

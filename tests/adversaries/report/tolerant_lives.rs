@@ -16,6 +16,7 @@ use crate::{
 };
 use adversaries::{Cheat, Past};
 use anyhow::Result;
+use governance::parameters::Name;
 use protocol::{
     Amount,
     class::{Class, ClassTable, Level},
@@ -67,6 +68,21 @@ pub(crate) struct TolerantLives {
     /// one that saves what this adversary was measured to save.
     pub(crate) gain_half: Mean,
     pub(crate) gain_measured: Mean,
+}
+
+impl TolerantLives {
+    /// The gain that must not be one. The rate of audits deters lies that an audit finds with
+    /// `audit-power`, whatever they save. What a class finds more seldom is close to its own honest
+    /// work, and counts with what it saves.
+    pub(crate) fn gain(&self) -> Mean {
+        let power_micro = Name::AuditPower.bounds().default;
+        let Share { count, of, .. } = self.void_units;
+        if count * 1_000_000 >= of * power_micro {
+            self.lives.gain
+        } else {
+            self.gain_measured
+        }
+    }
 }
 
 fn judged(subject: &Subject, class: &Class, task: &RolloutTask, payload: &Payload) -> Judged {

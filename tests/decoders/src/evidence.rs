@@ -2,7 +2,7 @@
 
 use crate::{Decoder, vectors};
 use ledger_consensus::Certificate;
-use ledger_evidence::{About, File, Subject};
+use ledger_evidence::{About, Anchor, Begin, File, Subject};
 use ledger_tree::{Outline, Piece, Proof, Tree, part_of};
 use light_client::{Client, Evidence, Link};
 use protocol::{
@@ -142,7 +142,8 @@ pub(crate) const DECODER: Decoder = Decoder {
     seeds: || evidence().iter().map(Evidence::encode).collect(),
 };
 
-/// Nothing is proven from the vectors' genesis, whose keys nobody here has.
+/// Nothing is proven from the vectors' genesis, whose keys nobody here has; from the trusted header
+/// only the later one.
 pub(crate) const PROOF_FILE: Decoder = Decoder {
     name: "proof_file",
     run: |bytes| {
@@ -152,7 +153,12 @@ pub(crate) const PROOF_FILE: Decoder = Decoder {
         assert_eq!(file.encode(), bytes);
         let json = &vectors::json("genesis")[0];
         let genesis: Genesis = serde_json::from_slice(json).unwrap();
-        assert!(file.verify(&genesis).is_err());
+        assert!(file.verify(Anchor::Genesis(&genesis)).is_err());
+        let (trusted, later) = headers();
+        if let Ok(held) = file.verify(Anchor::Block(trusted.id())) {
+            assert_eq!(held.certified.header, later);
+            assert_eq!(held.trusted.0, trusted.height);
+        }
     },
     seeds: || {
         let address = key().address();
@@ -166,8 +172,21 @@ pub(crate) const PROOF_FILE: Decoder = Decoder {
                 commitments: BoundedVec::new(block.transactions.into_vec()).unwrap(),
             },
         ];
-        let file = |(evidence, about)| File { evidence, about }.encode();
-        evidence().into_iter().zip(about).map(file).collect()
+        let begin = Begin {
+            header: headers().0,
+            next_validators: BoundedVec::new(vec![(address, 5)]).unwrap(),
+        };
+        let begins = [None, Some(begin.clone()), Some(begin)];
+        let file = |((evidence, about), begin)| {
+            let file = File {
+                begin,
+                evidence,
+                about,
+            };
+            file.encode()
+        };
+        let files = evidence().into_iter().zip(about).zip(begins);
+        files.map(file).collect()
     },
 };
 
