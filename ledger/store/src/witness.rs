@@ -5,6 +5,11 @@
 //! The witness is a small file beside the database that remembers the last acknowledged height.
 //! It has two slots, written in turn, so that a crash in the middle of a write spoils only the
 //! slot that is not the latest.
+//!
+//! A height is written when its block is on the disk; a thread of its own then waits for the disk,
+//! ten times a second at most, so that no block has to. So a process that is killed has said all
+//! it knew, and a cut of the power may cost the word about the last tenth of a second: only
+//! together with damage to just those blocks would they be missed, and then they come from peers.
 
 use crate::StoreError;
 use protocol::Height;
@@ -13,17 +18,79 @@ use std::{
     io,
     os::unix::fs::FileExt as _,
     path::Path,
-    sync::Mutex,
-    sync::PoisonError,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
 };
 
 const FILE_NAME: &str = "witness";
 const SLOT_BYTES: usize = 40;
+/// From one sync to the next.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The open file.
 #[derive(Debug)]
 pub(crate) struct Witness {
-    file: Mutex<File>,
+    shared: Arc<Shared>,
+    /// Waits for the disk; begins with the first height.
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    file: File,
+    wanted: Mutex<Wanted>,
+    changed: Condvar,
+}
+
+/// What the thread is to do, and what became of it.
+#[derive(Debug, Default)]
+struct Wanted {
+    sync: bool,
+    end: bool,
+    failure: Option<io::Error>,
+}
+
+impl Shared {
+    fn wanted(&self) -> MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// Synchronises whenever that is wanted, and a last time in the end.
+    fn run(&self) {
+        loop {
+            let idle = |wanted: &mut Wanted| !wanted.sync && !wanted.end;
+            let wanted = self.changed.wait_while(self.wanted(), idle);
+            let mut wanted = wanted.unwrap_or_else(PoisonError::into_inner);
+            if !std::mem::take(&mut wanted.sync) {
+                return;
+            }
+            drop(wanted);
+            if let Err(error) = self.file.sync_data() {
+                self.wanted().failure = Some(error);
+                return;
+            }
+            let goes_on = |wanted: &mut Wanted| !wanted.end;
+            let waited = self
+                .changed
+                .wait_timeout_while(self.wanted(), PAUSE, goes_on);
+            drop(waited);
+        }
+    }
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.shared.wanted().end = true;
+        self.shared.changed.notify_all();
+        let thread = self
+            .thread
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
+            // It has no more to say.
+            thread.join().ok();
+        }
+    }
 }
 
 impl Witness {
@@ -36,27 +103,46 @@ impl Witness {
             .truncate(false)
             .open(folder.join(FILE_NAME))?;
         Ok(Self {
-            file: Mutex::new(file),
+            shared: Arc::new(Shared {
+                file,
+                wanted: Mutex::default(),
+                changed: Condvar::new(),
+            }),
+            thread: Mutex::new(None),
         })
     }
 
-    /// Remembers that this height was stored, on the disk before it returns.
+    /// Remembers that this height was stored: in the file when it returns, and soon on the disk.
+    ///
+    /// # Errors
+    /// When it cannot be written, or an earlier one did not reach the disk.
     pub(crate) fn record(&self, height: Height) -> io::Result<()> {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if thread.is_none() {
+            let shared = Arc::clone(&self.shared);
+            let named = std::thread::Builder::new().name("witness".to_owned());
+            *thread = Some(named.spawn(move || shared.run())?);
+        }
+        let mut wanted = self.shared.wanted();
+        if let Some(error) = &wanted.failure {
+            return Err(io::Error::new(error.kind(), error.to_string()));
+        }
         let number = height.get().to_le_bytes();
         let slot = [number.as_slice(), blake3::hash(&number).as_bytes()].concat();
         let offset = height.get() % 2 * SLOT_BYTES as u64;
-        file.write_all_at(&slot, offset)?;
-        file.sync_data()
+        self.shared.file.write_all_at(&slot, offset)?;
+        wanted.sync = true;
+        drop(wanted);
+        self.shared.changed.notify_all();
+        Ok(())
     }
 
     /// The highest height in an undamaged slot.
     fn latest(&self) -> io::Result<Option<Height>> {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = [0; 2 * SLOT_BYTES];
         let mut filled = 0;
         while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match file.read_at(rest, filled as u64)? {
+            match self.shared.file.read_at(rest, filled as u64)? {
                 0 => break,
                 count => filled += count,
             }

@@ -277,11 +277,12 @@ impl<A: Application, O: Outlet> Driver<A, O> {
             .commit(&undecided.body, &certificate)
             .map_err(|source| EngineError::Application { height, source })?;
         debug!(%height, round = certificate.round, block = %block_id.short(), "block committed");
-        self.next_height()
+        self.next_height();
+        Ok(())
     }
 
     /// Moves to the height after the tip and forgets what it settles.
-    fn next_height(&mut self) -> Result<(), EngineError> {
+    fn next_height(&mut self) {
         let place = &mut self.place;
         place.height = self.application.tip().0.next();
         place.round = 0;
@@ -292,9 +293,7 @@ impl<A: Application, O: Outlet> Driver<A, O> {
         place
             .waiting
             .retain(|body| body.head.head.height >= place.height);
-        self.undecided
-            .forget_below(place.height)
-            .map_err(|error| storage(&self.undecided_folder, &error))
+        self.undecided.forget_below(place.height);
     }
 
     pub(super) fn report(&mut self, evidence: MisbehaviorEvidence<CairnContext>) {

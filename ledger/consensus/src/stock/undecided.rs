@@ -2,23 +2,35 @@
 //!
 //! The engine's write-ahead log remembers votes and identifiers, not bodies. A validator that
 //! crashes after voting must be able to commit what it voted for, so a body reaches the disk
-//! before the engine hears of it: one file per body, written beside and renamed, with its hash in
-//! front so that a torn file is recognised and dropped.
+//! before the engine hears of it.
+//!
+//! One file has them all, one after the other, each at the beginning of a page, with its length and
+//! its hash in front so that a torn one is recognised and dropped. When the height of all of them
+//! is decided, the next one is written over the first: the file keeps its place and its length, and
+//! a body costs one write and one sync of the disk, in which no folder and no inode takes part.
+//! What is left of earlier heights behind the last one is known by its height.
 
 use super::parts::SignedHead;
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{BlobId, BlockId, Height, PublicKey, codec};
 use std::{
     collections::BTreeMap,
-    fs,
-    io::{self, Write as _},
-    path::{Path, PathBuf},
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::FileExt as _,
+    path::Path,
 };
 
-/// Ends the name of a kept body.
-const EXTENSION: &str = "body";
-/// Bytes of everything in a file but the body.
-const OVERHEAD_BYTES_MAX: u64 = 1024;
+/// The file in the folder.
+const FILE_NAME: &str = "bodies";
+/// Bytes with which it begins its life: of all bodies of a height, if they are small.
+const FILE_BYTES_MIN: usize = 1 << 16;
+/// Bodies begin at its multiples, so that no write touches bytes of another one.
+const PAGE_BYTES: usize = 4096;
+/// Bytes of length and hash.
+const FRAME_BYTES: usize = 8 + 32;
+/// Bytes of everything in a record but the body.
+const OVERHEAD_BYTES_MAX: usize = 1024;
 
 /// A body with what is known about it.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -35,7 +47,9 @@ pub(super) struct Undecided {
 /// All kept bodies, on disk and in memory.
 #[derive(Debug)]
 pub(super) struct UndecidedStore {
-    folder: PathBuf,
+    file: File,
+    /// Where the next body goes.
+    end: usize,
     bodies: BTreeMap<(Height, BlockId), Undecided>,
     /// Bodies the engine of this process has not heard of.
     untold: Vec<(Height, BlockId)>,
@@ -45,19 +59,26 @@ impl UndecidedStore {
     /// Reads what an earlier process kept and forgets what is below `height`.
     pub(super) fn open(folder: &Path, height: Height) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let mut bodies = BTreeMap::new();
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            match read(&path) {
-                Some(undecided) if undecided.height >= height => {
-                    bodies.insert((undecided.height, undecided.block_id), undecided);
-                }
-                Some(_) | None => fs::remove_file(&path)?,
+        let path = folder.join(FILE_NAME);
+        if !path.exists() {
+            let file = File::create(&path)?;
+            file.write_all_at(&[0; FILE_BYTES_MIN], 0)?;
+            file.sync_all()?;
+            File::open(folder)?.sync_all()?;
+        }
+        let (mut end, mut at, mut bodies) = (0, 0, BTreeMap::new());
+        let bytes = fs::read(&path)?;
+        while let Some((undecided, next)) = read(&bytes, at) {
+            at = next;
+            if undecided.height >= height {
+                end = next;
+                bodies.insert((undecided.height, undecided.block_id), undecided);
             }
         }
         let untold = bodies.keys().copied().collect();
         Ok(Self {
-            folder: folder.to_owned(),
+            file: OpenOptions::new().write(true).open(&path)?,
+            end,
             bodies,
             untold,
         })
@@ -69,8 +90,10 @@ impl UndecidedStore {
         if self.bodies.contains_key(&key) {
             return Ok(());
         }
-        write(&self.path(&key), &undecided)?;
-        fs::File::open(&self.folder)?.sync_all()?;
+        let record = record(&undecided);
+        self.file.write_all_at(&record, self.end as u64)?;
+        self.file.sync_data()?;
+        self.end += record.len().next_multiple_of(PAGE_BYTES);
         self.bodies.insert(key, undecided);
         Ok(())
     }
@@ -107,15 +130,12 @@ impl UndecidedStore {
     }
 
     /// Forgets everything below this height.
-    pub(super) fn forget_below(&mut self, height: Height) -> io::Result<()> {
-        let kept = self
-            .bodies
-            .split_off(&(height, BlockId::from_bytes([0; 32])));
-        let forgotten = std::mem::replace(&mut self.bodies, kept);
-        for key in forgotten.keys() {
-            fs::remove_file(self.path(key))?;
+    pub(super) fn forget_below(&mut self, height: Height) {
+        let first = (height, BlockId::from_bytes([0; 32]));
+        self.bodies = self.bodies.split_off(&first);
+        if self.bodies.is_empty() {
+            self.end = 0;
         }
-        Ok(())
     }
 
     fn at(&self, height: Height) -> impl Iterator<Item = &Undecided> {
@@ -124,37 +144,33 @@ impl UndecidedStore {
             .range((height, first)..=(height, last))
             .map(|(_, undecided)| undecided)
     }
-
-    fn path(&self, (height, block_id): &(Height, BlockId)) -> PathBuf {
-        self.folder.join(format!("{height}-{block_id}.{EXTENSION}"))
-    }
 }
 
-fn write(path: &Path, undecided: &Undecided) -> io::Result<()> {
+/// A body as it is in the file: length, hash, content.
+fn record(undecided: &Undecided) -> Vec<u8> {
     let content = codec::encode(undecided);
-    let beside = path.with_extension("new");
-    let mut file = fs::File::create(&beside)?;
-    file.write_all(BlobId::of(&content).as_bytes())?;
-    file.write_all(&content)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
+    let hash = BlobId::of(&content);
+    let length = (content.len() as u64).to_le_bytes();
+    [length.as_slice(), hash.as_bytes(), &content].concat()
 }
 
-/// A kept body; nothing if the file is torn or something else.
-fn read(path: &Path) -> Option<Undecided> {
-    if path.extension()? != EXTENSION {
+/// The body that begins at this byte, and where the next one does; nothing if it is torn or none.
+fn read(bytes: &[u8], at: usize) -> Option<(Undecided, usize)> {
+    let (length, rest) = bytes.get(at..)?.split_first_chunk::<8>()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    if length > crate::BLOCK_BYTES_MAX as usize + OVERHEAD_BYTES_MAX {
         return None;
     }
-    let bytes_max = u64::from(crate::BLOCK_BYTES_MAX) + OVERHEAD_BYTES_MAX;
-    if fs::metadata(path).ok()?.len() > bytes_max {
-        return None;
-    }
-    let file = fs::read(path).ok()?;
-    let (hash, content) = file.split_first_chunk::<32>()?;
+    let (hash, rest) = rest.split_first_chunk::<32>()?;
+    let content = rest.get(..length)?;
     if BlobId::of(content).as_bytes() != hash {
         return None;
     }
-    codec::decode("undecided block", content, content.len()).ok()
+    let undecided = codec::decode("undecided block", content, length).ok()?;
+    Some((
+        undecided,
+        at + (FRAME_BYTES + length).next_multiple_of(PAGE_BYTES),
+    ))
 }
 
 #[cfg(test)]
@@ -162,60 +178,111 @@ fn read(path: &Path) -> Option<Undecided> {
 mod tests {
     use super::*;
 
-    fn undecided(height: u64, id: u8) -> Undecided {
+    fn undecided(height: u64, id: u8, bytes: usize) -> Undecided {
         Undecided {
             height: Height::new(height),
             round: 1,
             proposer: PublicKey::from_bytes([id; 32]),
             block_id: BlockId::from_bytes([id; 32]),
             head: None,
-            body: vec![id; 100],
+            body: vec![id; bytes],
         }
+    }
+
+    fn open(folder: &Path, height: u64) -> UndecidedStore {
+        UndecidedStore::open(folder, Height::new(height)).unwrap()
+    }
+
+    fn bodies(store: &UndecidedStore) -> Vec<&Undecided> {
+        store.bodies.values().collect()
     }
 
     #[test]
     fn bodies_survive_and_are_told_once() {
         let home = tempfile::tempdir().unwrap();
-        let mut store = UndecidedStore::open(home.path(), Height::new(1)).unwrap();
-        for body in [undecided(1, 1), undecided(2, 2), undecided(2, 3)] {
+        let mut store = open(home.path(), 1);
+        for body in [
+            undecided(1, 1, 100),
+            undecided(2, 2, 100),
+            undecided(2, 3, 9_000),
+        ] {
             store.keep(body).unwrap();
         }
         assert!(store.take_untold(Height::new(2)).is_empty());
 
-        let mut store = UndecidedStore::open(home.path(), Height::new(2)).unwrap();
-        assert_eq!(
-            store.get(Height::new(1), BlockId::from_bytes([1; 32])),
-            None
-        );
+        let mut store = open(home.path(), 2);
+        let first = BlockId::from_bytes([1; 32]);
+        assert_eq!(store.get(Height::new(1), first), None);
+        let kept = [undecided(2, 2, 100), undecided(2, 3, 9_000)];
         assert_eq!(
             store.take_untold(Height::new(2)),
-            [&undecided(2, 2), &undecided(2, 3)]
+            kept.iter().collect::<Vec<_>>()
         );
         assert!(store.take_untold(Height::new(2)).is_empty());
         let proposer = PublicKey::from_bytes([3; 32]);
         assert_eq!(
             store.proposed_by(&proposer, Height::new(2), 1),
-            Some(&undecided(2, 3))
+            Some(&undecided(2, 3, 9_000))
         );
         assert_eq!(store.proposed_by(&proposer, Height::new(2), 0), None);
         assert_eq!(store.count(Height::new(2), 1), 2);
 
-        store.forget_below(Height::new(3)).unwrap();
-        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+        store.forget_below(Height::new(3));
+        assert!(bodies(&store).is_empty());
+        assert!(bodies(&open(home.path(), 3)).is_empty());
     }
 
     #[test]
-    fn torn_and_foreign_files_are_dropped() {
+    fn a_next_height_takes_the_place_of_the_last() {
         let home = tempfile::tempdir().unwrap();
-        let mut store = UndecidedStore::open(home.path(), Height::new(1)).unwrap();
-        store.keep(undecided(1, 1)).unwrap();
-        let path = store.path(&(Height::new(1), BlockId::from_bytes([1; 32])));
-        let whole = fs::read(&path).unwrap();
-        fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-        fs::write(home.path().join("notes"), b"?").unwrap();
+        let path = home.path().join(FILE_NAME);
+        let mut store = open(home.path(), 1);
+        // Bodies of many lengths in one place: none is taken for a part of another.
+        for height in 1..40 {
+            let sizes = [height * 613 % 14_000, height * 1_291 % 9_000];
+            let two: Vec<_> = (0..).zip(sizes).collect();
+            let two = two
+                .iter()
+                .map(|&(id, bytes)| undecided(height, id, usize::try_from(bytes).unwrap()));
+            let two: Vec<_> = two.collect();
+            for body in &two {
+                store.keep(body.clone()).unwrap();
+            }
+            assert_eq!(
+                bodies(&open(home.path(), height)),
+                two.iter().collect::<Vec<_>>()
+            );
+            if height % 3 == 0 {
+                store = open(home.path(), height);
+            }
+            store.forget_below(Height::new(height + 1));
+        }
+        assert_eq!(fs::metadata(path).unwrap().len(), FILE_BYTES_MIN as u64);
+    }
 
-        let store = UndecidedStore::open(home.path(), Height::new(1)).unwrap();
-        assert!(store.bodies.is_empty());
-        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    #[test]
+    fn torn_bodies_are_dropped_and_those_before_them_are_not() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join(FILE_NAME);
+        let mut store = open(home.path(), 1);
+        let whole = undecided(1, 1, 5_000);
+        store.keep(whole.clone()).unwrap();
+        store.keep(undecided(1, 2, 5_000)).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        for at in [8_192, 8_200, 8_240, 8_192 + 5_000] {
+            let mut torn = bytes.clone();
+            torn[at..].fill(0);
+            fs::write(&path, torn).unwrap();
+            let mut store = open(home.path(), 1);
+            assert_eq!(bodies(&store), [&whole]);
+            // The place of the torn one is taken by the next.
+            store.keep(undecided(1, 3, 10)).unwrap();
+            assert_eq!(
+                bodies(&open(home.path(), 1)),
+                [&whole, &undecided(1, 3, 10)]
+            );
+        }
+        fs::write(&path, b"?").unwrap();
+        assert!(bodies(&open(home.path(), 1)).is_empty());
     }
 }

@@ -73,15 +73,17 @@ impl<A: Application, O: Outlet> Driver<A, O> {
             proposer: own,
             signature,
         };
+        // Others receive and judge it while it reaches the disk here: the proposal is signed after
+        // that, and a head without a proposal binds nobody.
+        self.send(head, &body);
         self.keep(Undecided {
             height: height.0,
             round: round_number,
             proposer: own,
             block_id,
             head: Some(head),
-            body: body.clone(),
+            body,
         })?;
-        self.send(head, &body);
         Ok(Some(LocallyProposedValue::new(
             height,
             round,
