@@ -12,7 +12,11 @@ static size_t in_chunk(size_t first, size_t count)
     return count - first < CHUNK_VALUES ? count - first : CHUNK_VALUES;
 }
 
-static size_t chunk_bytes(size_t sent) { return HEADER_BYTES + (SHARE + 9 * sent + 7) / 8; }
+/* A chunk takes as much as if it sent all that it may. */
+static size_t chunk_bytes(size_t count)
+{
+    return HEADER_BYTES + (SHARE + 9 * ((count + SHARE - 1) / SHARE) + 7) / 8;
+}
 
 static void set_bits(uint8_t *bits, size_t first, size_t length, size_t value)
 {
@@ -74,7 +78,7 @@ static size_t write_chunk(float *x, size_t count, uint8_t *out)
     out[0] = (uint8_t)chosen;
     for (int i = 0; i < 4; i++)
         out[1 + i] = (uint8_t)(scale >> (8 * i));
-    memset(out + HEADER_BYTES, 0, chunk_bytes(chosen) - HEADER_BYTES);
+    memset(out + HEADER_BYTES, 0, chunk_bytes(count) - HEADER_BYTES);
     uint8_t *bits = out + HEADER_BYTES;
     size_t place = 0;
     for (size_t i = 0; i < count; i++) {
@@ -91,13 +95,13 @@ static size_t write_chunk(float *x, size_t count, uint8_t *out)
         x[i] = (float)(negative ? -value : value);
         place++;
     }
-    return chunk_bytes(chosen);
+    return chunk_bytes(count);
 }
 
 bool send(floats update, floats lost, float decay, bytes *out, float *values)
 {
     size_t chunks = (update.count + CHUNK_VALUES - 1) / CHUNK_VALUES;
-    *out = (bytes){allocate(chunks * chunk_bytes(SHARE) + 1, 1), 0};
+    *out = (bytes){allocate(chunks * chunk_bytes(CHUNK_VALUES) + 1, 1), 0};
     for (size_t i = 0; i < update.count; i++) {
         lost.at[i] = fmaf(decay, lost.at[i], update.at[i]);
         if (!(fabsf(lost.at[i]) <= 2.0f))
@@ -117,11 +121,11 @@ bool receives(bytes update, size_t count)
     size_t read = 0;
     for (size_t first = 0; first < count; first += CHUNK_VALUES) {
         size_t limit = in_chunk(first, count), last = 0, place = 0;
-        if (update.count - read < HEADER_BYTES)
+        if (update.count - read < chunk_bytes(limit))
             return false;
         const uint8_t *chunk = update.at + read, *bits = chunk + HEADER_BYTES;
         size_t sent = chunk[0];
-        if (sent > (limit + SHARE - 1) / SHARE || update.count - read < chunk_bytes(sent))
+        if (sent > (limit + SHARE - 1) / SHARE)
             return false;
         if ((bits_at(chunk, 8, 32) == 0) != (sent == 0))
             return false;
@@ -137,10 +141,13 @@ bool receives(bytes update, size_t count)
             last = index;
             place++;
         }
-        size_t used = SHARE + 9 * sent, all = 8 * (chunk_bytes(sent) - HEADER_BYTES);
-        if (place != sent || bits_at(bits, used, all - used) != 0)
+        size_t all = 8 * (chunk_bytes(limit) - HEADER_BYTES);
+        for (size_t at = SHARE + 9 * sent; at < all; at++)
+            if (bits_at(bits, at, 1))
+                return false;
+        if (place != sent)
             return false;
-        read += chunk_bytes(sent);
+        read += chunk_bytes(limit);
     }
     return read == update.count;
 }

@@ -100,21 +100,26 @@ fn values_without_encoding() -> Vec<Value> {
 
 /// The number sent, the scale as four bytes, then bits.
 fn refused_bytes() -> Vec<Value> {
-    let cases: [(&str, usize, &str); 13] = [
+    let cases: [(&str, usize, &str); 16] = [
         ("no chunk", 0, ""),
         ("bytes without a chunk", 0, "00"),
-        ("an empty chunk", 1, "00000000000000000000000000"),
-        ("a byte too few", 1, "000000000000000000000000"),
-        ("a byte too many", 1, "0000000000000000000000000000"),
+        ("an empty chunk", 1, "000000000000000000000000000000"),
+        ("a byte too few", 1, "0000000000000000000000000000"),
+        ("a byte too many", 1, "00000000000000000000000000000000"),
+        (
+            "a chunk that is not filled up",
+            1,
+            "00000000000000000000000000",
+        ),
         (
             "an empty chunk with a scale",
             1,
-            "00010000000000000000000000",
+            "000100000000000000000000000000",
         ),
         (
             "an empty chunk with an index",
             1,
-            "00000000000100000000000000",
+            "000000000001000000000000000000",
         ),
         ("one value", 1, "010100000001000000000000000000"),
         ("one value and scale 0", 1, "010000000001000000000000000000"),
@@ -129,14 +134,24 @@ fn refused_bytes() -> Vec<Value> {
             "010100000001000000000000000200",
         ),
         (
-            "two values of one",
+            "two values where one may be",
             1,
-            "020100000003000000000000000000000000",
+            "020100000003000000000000000000",
+        ),
+        (
+            "two values of one index",
+            65,
+            "02010000000300000000000000000000",
         ),
         (
             "padding that is not zero",
             1,
             "010100000001000000000000000002",
+        ),
+        (
+            "filled up with a one",
+            65,
+            "01010000000100000000000000000001",
         ),
     ];
     let row = |(name, count, hexadecimal): (&str, usize, &str)| {

@@ -15,7 +15,7 @@
 //!   a [map](Defined::Map) of a few earlier numbers, or a left [fold](Defined::Fold) over them.
 //!   That a matrix product is one left fold (the engine's first rule) is what makes this exact;
 //! - [`schedule`]: what follows from a step's place and from integers;
-//! - [`update`]: how the values that a unit gives become bytes;
+//! - [`update`] and [`sparse`]: how the values that a unit gives become bytes;
 //! - [`tree`]: a tensor's name is the plain BLAKE3 hash of its numbers, whose tree a dispute walks;
 //! - [`Trace`]: all tensors of a step, computed one number after the other;
 //! - [`dispute`]: the game, pure, whose referee computes a dozen operations.
@@ -31,6 +31,7 @@ mod model;
 mod program;
 pub mod rope;
 pub mod schedule;
+pub mod sparse;
 mod trace;
 pub mod tree;
 pub mod update;

@@ -85,7 +85,7 @@ pub fn read(form: UpdateForm, bytes: &[u8], values_count: usize) -> Result<Updat
 pub fn bytes_max(form: UpdateForm, values_count: usize) -> usize {
     match form {
         UpdateForm::Dense => encoded_length(values_count),
-        UpdateForm::Sparse { .. } => sparse::encoded_length_max(values_count),
+        UpdateForm::Sparse { .. } => sparse::encoded_length(values_count),
     }
 }
 
