@@ -18,7 +18,10 @@ use futures::future::try_join_all;
 use ledger_state::{
     View, class, opening,
     unit::{Challenge, Claim, Plant, Unit},
-    verdict::dispute::{Move, Taken, players},
+    verdict::dispute::{
+        Move, Taken,
+        players::{self, Exchange},
+    },
 };
 use miner::{
     World,
@@ -30,7 +33,7 @@ use protocol::{
     Address, BlobId, ChainId, Micro, SigningKey,
     class::Class,
     gradient::{self, State},
-    recipe::{Phase, Recipe, UpdateForm},
+    recipe::{Phase, Recipe},
     rollout::{self, Correction, Opened, Opening, Salts, plant},
     task::{Beacon, RolloutTask, UnitId, UnitKind},
     transaction::Body,
@@ -129,6 +132,18 @@ pub struct States {
     start: Option<Vec<Vec<u8>>>,
     /// Weights where the unit ends, unless the segment ends there.
     last: Option<Vec<u8>>,
+}
+
+/// What either side of a dispute finds of a segment.
+#[derive(Clone, Debug)]
+pub struct Retaken {
+    /// Where each step leads; nothing where no step is disputed.
+    pub taken: Vec<Taken>,
+    /// What is wrong about the update in the blob, or what it is said to lose; nothing if both are
+    /// right.
+    pub wrong: Option<Move>,
+    /// What a sparse update follows from.
+    pub exchange: Option<Exchange>,
 }
 
 impl Bound {
@@ -403,17 +418,11 @@ impl Computation {
         }
     }
     /// Takes the judged segment of a pre-training unit again, from where its miner says that it
-    /// starts, and says where each step led; and, for an auditor, the first block of the update in
-    /// the blob that is not what the last weights give.
+    /// starts, and says where each step led; and what is wrong about the update in the blob.
     ///
     /// # Errors
     /// When the unit is of another kind, or its files are not of the model.
-    pub fn retake(
-        &self,
-        bound: &Bound,
-        blob: &[u8],
-        device: &Device,
-    ) -> Result<(Vec<Taken>, Option<Move>)> {
+    pub fn retake(&self, bound: &Bound, blob: &[u8], device: &Device) -> Result<Retaken> {
         let (inputs, challenge, start) = self.segment(bound)?;
         let world = World::of(&self.recipe)?;
         let segment = (challenge.segment, start.as_ref());
@@ -428,16 +437,36 @@ impl Computation {
         };
         let taken = taken.into_iter();
         let taken = taken.map(|(state, loss_micro)| Taken { state, loss_micro });
-        let weights = file::write(inputs.model.as_slice());
+        let taken = taken.collect();
+        let before = file::write(inputs.model.as_slice());
         let segments = miner::gradient::segments(&inputs);
         let losses_count = self.recipe.pretrain.inner_steps_count;
         let update_byte = gradient::Payload::update_byte(losses_count, segments.count());
-        // A block of a sparse update does not follow from the same of the weights alone.
-        let wrong = match self.recipe.update(self.unit.step) {
-            UpdateForm::Dense => players::update(blob, update_byte, (&weights, &last)),
-            UpdateForm::Sparse { .. } => None,
+        let form = self.recipe.update(self.unit.step);
+        let Some(decay) = form.feedback_decay() else {
+            return Ok(Retaken {
+                taken,
+                wrong: players::update(blob, update_byte, (&before, &last)),
+                exchange: None,
+            });
         };
-        Ok((taken.collect(), wrong))
+        let exchange = Exchange {
+            decay: miner::model::number(decay),
+            before,
+            after: last,
+            lost: self.feedback.as_deref().map(file::write),
+            blob: blob.to_vec(),
+            update_byte,
+        };
+        let named = match bound.claim {
+            Claim::Gradient { feedback, .. } => feedback,
+            Claim::Rollout { .. } => None,
+        };
+        Ok(Retaken {
+            taken,
+            wrong: exchange.complaint(named),
+            exchange: Some(exchange),
+        })
     }
     /// Every number of an inner step of the judged segment, by its index in it.
     ///

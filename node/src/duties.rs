@@ -16,6 +16,7 @@ mod volunteer;
 
 use crate::{
     chain::Chain,
+    computation::Retaken,
     local::Work,
     outbox::Outbox,
     rpc::fees::{self, Limits},
@@ -24,7 +25,6 @@ use crate::{
 };
 use adversaries::Cheat;
 use anyhow::{Context as _, Result};
-use disputing::Retaken;
 use engine::{trace::Trace, trainer::file};
 use ledger_consensus::signer::{Signer, Status};
 use ledger_state::{
@@ -76,7 +76,7 @@ enum Outcome {
     },
     Judged(Judgement),
     Advanced(Checkpoint),
-    Retaken(Retaken),
+    Retaken(Box<Retaken>),
     Traced(Box<Trace>),
 }
 
@@ -214,7 +214,7 @@ impl Duties {
                 self.checkpoints.insert((run, step), checkpoint);
             }
             (Job::Retake(id), Ok(Outcome::Retaken(retaken))) => {
-                self.retaken.insert(id, retaken);
+                self.retaken.insert(id, *retaken);
             }
             (Job::Trace(id, index), Ok(Outcome::Traced(trace))) => {
                 self.trace = Some(((id, index), trace));

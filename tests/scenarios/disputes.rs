@@ -48,8 +48,12 @@ fn end(unit: &UnitAnswer) -> (bool, Option<Operation>) {
 
 /// A network of one honest validator, two honest miners and these cheats.
 async fn started(cheats: &str) -> Devnet {
+    started_with(cheats, &[]).await
+}
+
+async fn started_with(cheats: &str, more: &[&str]) -> Devnet {
     let who = ["--fresh", "--validators", "1", "--miners", "2", "--cheats"];
-    let devnet = Devnet::start(&[&who[..], &[cheats]].concat());
+    let devnet = Devnet::start(&[&who[..], &[cheats], more].concat());
     devnet
         .until("a first block", |now| now.height.get() >= 1)
         .await;
@@ -149,4 +153,37 @@ async fn one_honest_auditor_wins_by_proof_against_validators_that_accept_a_lie()
     }
     let fined = now.validators.iter().filter(|row| row.fined.get() > 0);
     assert!(fined.count() >= 1, "whoever accepted the lie is fined");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_sparse_update_is_said_to_have_lost_comes_down_to_one_value() {
+    let devnet = started_with("forged-feedback", &["--updates", "sparse"]).await;
+    let liar = address(&devnet, "cheat-0-forged-feedback");
+    let since = Instant::now();
+    // Its update is right, so it takes its conviction for a mistake and appeals.
+    let lied = loop {
+        assert!(since.elapsed() < PATIENCE, "{}", devnet.log());
+        let decided = decided(&devnet).await;
+        if let Some(unit) = decided.into_iter().find(|unit| unit.miner == liar) {
+            break unit;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    let (is_right, operation) = end(&lied);
+    assert!(!is_right, "{}", lied.summary);
+    assert!(
+        matches!(operation, Some(Operation::Lost { .. })),
+        "{}",
+        lied.summary
+    );
+    let slashed = devnet.until("the slash", |now| {
+        now.miners
+            .iter()
+            .any(|row| row.address == liar && row.slash.is_some())
+    });
+    let now = slashed.await;
+    let slashed = now.miners.iter().filter(|row| row.slash.is_some());
+    assert_eq!(slashed.count(), 1, "no honest miner is");
+    let found = now.miners.iter().find_map(|row| row.slash.clone()).unwrap();
+    assert_eq!(found.check, Check::Feedback);
 }

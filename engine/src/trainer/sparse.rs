@@ -11,7 +11,7 @@
 
 use super::compress::{CompressError, SCALE_BITS};
 use engine_trace::sparse::{
-    Chunk, MAGNITUDE_MAX, SCALE_BITS as SPARSE_SCALE_BITS, chunk_bytes, sum,
+    Chunk, MAGNITUDE_MAX, SCALE_BITS as SPARSE_SCALE_BITS, chunk_bytes, lost, sum,
 };
 
 pub(crate) use engine_trace::sparse::SHARE;
@@ -204,7 +204,8 @@ impl Feedback {
         let sent = SparseUpdate::compress(&values)?;
         let pairs = values.iter().zip(sent.decompress());
         self.lost.clear();
-        self.lost.extend(pairs.map(|(value, sent)| value - sent));
+        self.lost
+            .extend(pairs.map(|(value, sent)| lost(*value, sent)));
         Ok(sent)
     }
 }

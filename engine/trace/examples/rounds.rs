@@ -5,11 +5,13 @@
 //! ```
 //!
 //! A round is one answer and the question that follows it. Every tensor is looked at: how deep
-//! its tree is, how long the longest fold of its numbers, how many bytes its operands take.
+//! its tree is, how long the longest fold of its numbers, how many bytes its operands take. Beside
+//! it, what is disputed about a sparse update of the model: a chunk, and what the update lost.
 
 #![allow(clippy::print_stdout, reason = "a report")]
 
 use engine_trace::dispute::Stretch;
+use engine_trace::sparse::{CHUNK_VALUES, count_max, encoded_length};
 use engine_trace::tree::{LEVELS, PIECE_BYTES, Span};
 use engine_trace::{Defined, Model, Optimiser, Part, Program, RopeScaling, Source, Step, Tensor};
 use std::collections::BTreeSet;
@@ -137,6 +139,25 @@ impl Source for Reads {
     }
 }
 
+/// Bytes of a piece of a file, shown with the names beside its way up.
+fn piece(bytes: u64) -> u64 {
+    PIECE_BYTES.min(bytes) + 32 * u64::from(depth(bytes)) + 20
+}
+
+/// Rounds and bytes of a dispute about a chunk of a sparse update, and about what it lost.
+fn exchanged(parameters_count: u64) -> [(u64, u64); 2] {
+    let update = encoded_length(usize::try_from(parameters_count).unwrap_or(usize::MAX)) as u64;
+    // A chunk's bytes may lie in two pieces of the blob.
+    let (blob, file) = (2 * piece(update), 4 * parameters_count);
+    let value = 3 * piece(file) + 8;
+    let said = 4 * count_max(CHUNK_VALUES) as u64 + 4;
+    let (rounds, shown) = walk(file);
+    [
+        (1, blob + 8 + said + value),
+        (rounds, shown + blob + value + 1),
+    ]
+}
+
 /// Bytes of the operands of a number's last operation, and of the entries that name them.
 fn operands(program: &Program, tensor: Tensor, index: u64) -> u64 {
     let mut reads = Reads::default();
@@ -149,7 +170,6 @@ fn operands(program: &Program, tensor: Tensor, index: u64) -> u64 {
             program.steps_of((tensor, index), last, 0.0, &mut reads)
         }
     };
-    let piece = |bytes| PIECE_BYTES.min(bytes) + 32 * u64::from(depth(bytes)) + 20;
     let pieces: u64 = reads
         .0
         .iter()
@@ -184,8 +204,8 @@ fn longest(program: &Program, tensor: Tensor) -> (u64, u64) {
 fn main() {
     println!("names a turn: {}", 1 << LEVELS);
     println!(
-        "{:<14} {:>8} {:>8} {:>8}",
-        "model", "tensors", "rounds", "bytes"
+        "{:<14} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "model", "tensors", "rounds", "bytes", "chunk", "bytes", "lost", "bytes"
     );
     for Case { name, model, part } in CASES {
         let optimiser = Optimiser {
@@ -212,9 +232,14 @@ fn main() {
             bytes = bytes.max(own_bytes);
         }
         let (rounds, bytes) = (rounds + table_rounds + 1, bytes + table_bytes + 36);
+        let [chunk, lost] = exchanged(program.step().model.parameters_count());
         println!(
-            "{name:<14} {:>8} {rounds:>8} {bytes:>8}",
-            program.tensors().len()
+            "{name:<14} {:>8} {rounds:>8} {bytes:>8} {:>8} {:>8} {:>8} {:>8}",
+            program.tensors().len(),
+            chunk.0,
+            chunk.1,
+            lost.0,
+            lost.1
         );
     }
 }

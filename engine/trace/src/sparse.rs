@@ -123,6 +123,12 @@ pub fn sum(decay: f32, lost: f32, new: f32) -> f32 {
     decay.mul_add(lost, new)
 }
 
+/// What is lost of a value of which this is sent.
+#[must_use]
+pub fn lost(value: f32, sent: f32) -> f32 {
+    value - sent
+}
+
 /// Whether a value can be in an update.
 #[must_use]
 pub fn has_encoding(value: f32) -> bool {

@@ -15,19 +15,10 @@ use anyhow::{Context as _, Result};
 use engine_trace::dispute::{Question, question};
 use ledger_state::{
     unit::Unit,
-    verdict::dispute::{Dispute, Move, Place, Taken, players},
+    verdict::dispute::{Dispute, Move, Place, players},
 };
 use protocol::{Height, task::UnitId, transaction::Body};
 use std::sync::Arc;
-
-/// What an auditor finds of a disputed segment.
-#[derive(Clone, Debug)]
-pub(super) struct Retaken {
-    /// Where each step leads.
-    taken: Vec<Taken>,
-    /// What it shows if no step is wrong: the first wrong block of the update.
-    update: Option<Move>,
-}
 
 /// What is computed for a dispute.
 #[derive(Clone, Copy)]
@@ -72,8 +63,12 @@ impl Duties {
                 self.compute_dispute((id, unit), Wanted::Segment, height);
                 return None;
             };
+            if !matches!(dispute.place, Place::Complaint) {
+                let exchange = retaken.exchange.as_ref()?;
+                return exchange.question(&dispute.place);
+            }
             let found = players::complaint(dispute, &retaken.taken);
-            let found = found.or_else(|| retaken.update.clone());
+            let found = found.or_else(|| retaken.wrong.clone());
             // Whoever accused on purpose has to go on.
             return found.or_else(|| self.lies_about_audits().then_some(Move::Wrong(0)));
         };
@@ -115,8 +110,8 @@ impl Duties {
             let device = bench.device();
             let computed = bench.compute_now(work, move || match wanted {
                 Wanted::Segment => {
-                    let (taken, update) = computation.retake(&bound, &blob, &device)?;
-                    anyhow::Ok(Outcome::Retaken(Retaken { taken, update }))
+                    let retaken = computation.retake(&bound, &blob, &device)?;
+                    anyhow::Ok(Outcome::Retaken(Box::new(retaken)))
                 }
                 Wanted::Step(index) => {
                     let trace = computation.trace(&bound, index, &device)?;

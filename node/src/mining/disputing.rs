@@ -9,7 +9,13 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use engine_trace::dispute::answer;
-use ledger_state::verdict::dispute::{Move, Place, players};
+use ledger_state::{
+    unit::Claim,
+    verdict::dispute::{
+        Move, Place,
+        players::{self, Exchange},
+    },
+};
 use protocol::{recipe::Recipe, task::UnitId, transaction::Body};
 use std::sync::Arc;
 
@@ -20,13 +26,15 @@ pub(super) enum Shown {
     Steps(UnitId, Move),
     /// Every number of the step at an index.
     Step((UnitId, u32), Box<engine::trace::Trace>),
+    /// What its sparse update follows from, and the file of what the update lost.
+    Exchange(UnitId, Box<(Exchange, Vec<u8>)>),
 }
 
 impl Shown {
     /// The unit that it is about.
     pub(super) const fn unit(&self) -> UnitId {
         match self {
-            Self::Steps(unit, _) | Self::Step((unit, _), _) => *unit,
+            Self::Steps(unit, _) | Self::Step((unit, _), _) | Self::Exchange(unit, _) => *unit,
         }
     }
 }
@@ -47,6 +55,10 @@ impl Miner {
             {
                 answer(game, trace).map(Move::Answer)
             }
+            (
+                place @ (Place::Chunk { .. } | Place::Feedback { .. }),
+                Some(Shown::Exchange(about, own)),
+            ) if *about == unit => own.0.answer(place, &own.1),
             _ => None,
         };
         let Some(play) = play else {
@@ -69,6 +81,9 @@ impl Miner {
         let Ok(recipe) = self.recipe(context.run).await else {
             return;
         };
+        let Ok(kept) = self.lost_by(disputed) else {
+            return;
+        };
         let (bench, disputed) = (Arc::clone(&self.bench), disputed.clone());
         self.showing.begin(unit, async move {
             let computation = computation.await?;
@@ -84,9 +99,16 @@ impl Miner {
                     let trace = computation.trace(&bound, index, &device)?;
                     anyhow::Ok(Shown::Step((unit, index), Box::new(trace)))
                 }
+                Place::Chunk { .. } | Place::Feedback { .. } => {
+                    let retaken = computation.retake(&bound, &blob, &device)?;
+                    let own = retaken.exchange.context("its update is not sparse")?;
+                    let kept = kept.unwrap_or_else(|| own.left());
+                    Ok(Shown::Exchange(unit, Box::new((own, kept))))
+                }
                 Place::Steps | Place::Complaint | Place::Over { .. } => {
-                    let (taken, _) = computation.retake(&bound, &blob, &device)?;
-                    let mut states: Vec<_> = taken.iter().map(|taken| taken.state).collect();
+                    let retaken = computation.retake(&bound, &blob, &device)?;
+                    let taken = retaken.taken.iter();
+                    let mut states: Vec<_> = taken.map(|taken| taken.state).collect();
                     // The last is where the segment ends, which is shown.
                     states.pop();
                     let steps = steps(&recipe, &disputed);
@@ -95,6 +117,19 @@ impl Miner {
             });
             Ok(Made::Shown(shown.await??))
         });
+    }
+}
+
+impl Miner {
+    /// The file that it bound of what a unit's update lost, if it has it.
+    fn lost_by(&self, disputed: &DisputedUnit) -> Result<Option<Vec<u8>>> {
+        match disputed.claim {
+            Claim::Gradient {
+                feedback: Some(name),
+                ..
+            } => self.feedbacks.read(name),
+            Claim::Gradient { feedback: None, .. } | Claim::Rollout { .. } => Ok(None),
+        }
     }
 }
 

@@ -34,13 +34,13 @@ use std::collections::BTreeMap;
 #[must_use]
 pub fn outvoted(view: &View<'_>, id: UnitId, unit: &Unit) -> BTreeMap<Address, Finding> {
     let mut outvoted = BTreeMap::new();
-    let Some(form) = dispute::disputable(view, id, unit) else {
+    if !dispute::is_disputable(view, id, unit) {
         return outvoted;
-    };
+    }
     for audit in unit.rounds() {
         for seat in &audit.seats {
             if let Some(finding) = found(id, unit, audit, seat)
-                && dispute::is_computed(finding, form)
+                && dispute::is_computed(finding)
             {
                 outvoted.entry(seat.auditor).or_insert(finding);
             }

@@ -9,7 +9,9 @@
 //!
 //! ```text
 //! appeal ─▶ steps of the segment ─▶ the first wrong ─▶ tensor ─▶ number ─▶ operation ─▶ verdict
-//!                               └─▶ the first wrong block of the update ─────────────▶ verdict
+//!                               ├─▶ the first wrong block of a dense update ─────────▶ verdict
+//!                               ├─▶ chunk of a sparse update ─▶ its values ─▶ value ─▶ verdict
+//!                               └─▶ file of what it lost ─▶ … ─▶ piece ─▶ value ─────▶ verdict
 //! ```
 //!
 //! The convicting auditors are challengers one after the other, for one may lose on purpose. So are
@@ -21,10 +23,11 @@ mod claim;
 mod operation;
 mod play;
 pub mod players;
+mod sparse;
 mod step;
 mod update;
 
-pub use claim::{Move, Proof, Refused, Steps, Taken};
+pub use claim::{Claimed, Move, Proof, Refused, Shown, Steps, Taken};
 pub use operation::Operation;
 pub use play::play;
 
@@ -37,12 +40,16 @@ use crate::{
     unit::{AuditFault, Challenge, Unit},
 };
 use borsh::{BorshDeserialize, BorshSerialize};
-use engine_trace::dispute::Side;
+use engine_trace::{
+    dispute::Side,
+    sparse::Chunk,
+    tree::{Name as Hash, Span},
+};
 use governance::parameters::Name;
 use protocol::{
     Address, Height, RunId,
     class::Level,
-    recipe::{Phase, UpdateForm},
+    recipe::Phase,
     task::{UnitId, UnitKind},
     verdict::{Check, Finding},
 };
@@ -128,6 +135,25 @@ pub enum Place {
         /// The game.
         game: Box<engine_trace::dispute::Dispute>,
     },
+    /// They play about a chunk of a sparse update.
+    Chunk {
+        /// Its index.
+        chunk: u32,
+        /// What it sends.
+        sent: Chunk,
+        /// The values that it sends, as bits, once the miner has said them; then the challenger
+        /// owes one that cannot be where it is.
+        values: Option<Vec<u32>>,
+    },
+    /// They play about the file of what a sparse update lost.
+    Feedback {
+        /// The part of it that they have come to.
+        span: Span,
+        /// The part's name.
+        name: Hash,
+        /// What the miner has shown of it.
+        below: Below,
+    },
     /// Nobody owes anything: the conviction stands, or every challenger has lost.
     Over {
         /// Whether the miner was right.
@@ -135,6 +161,18 @@ pub enum Place {
         /// What it came down to last; nothing if somebody was silent.
         operation: Option<Operation>,
     },
+}
+
+/// What a miner has shown of a part of a file.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Below {
+    /// Nothing yet: it owes that.
+    Due,
+    /// The names of the parts below; the challenger owes the first that is wrong.
+    Names(Vec<Hash>),
+    /// The bytes of a piece; the challenger owes a value that is wrong.
+    Piece(Vec<u8>),
 }
 
 impl Dispute {
@@ -154,6 +192,11 @@ impl Dispute {
             Place::Steps => Some(Side::Defendant),
             Place::Complaint => Some(Side::Challenger),
             Place::Step { game, .. } => game.turn(),
+            Place::Chunk { values: None, .. }
+            | Place::Feedback {
+                below: Below::Due, ..
+            } => Some(Side::Defendant),
+            Place::Chunk { .. } | Place::Feedback { .. } => Some(Side::Challenger),
             Place::Over { .. } => None,
         }
     }
@@ -166,6 +209,16 @@ impl Dispute {
         self.moves_count = self.moves_count.saturating_add(1);
         if let Some(next) = self.side() {
             self.move_by = height.saturating_add(*self.clocks.of(next));
+        }
+    }
+    /// Goes on where a move led, or gives the operation that decides.
+    fn led(&mut self, led: sparse::Led) -> Option<Operation> {
+        match led {
+            Ok(place) => {
+                self.place = place;
+                None
+            }
+            Err(operation) => Some(operation),
         }
     }
     /// Who owes a move.
@@ -193,22 +246,21 @@ pub fn open_of(view: &View<'_>, id: UnitId, unit: &Unit) -> Option<Dispute> {
     of(view, id, unit).filter(|dispute| dispute.side().is_some())
 }
 
-/// Whether a dispute decides about a finding: about what the steps of a segment are, and a dense
-/// update.
-pub(super) fn is_computed(finding: Finding, form: UpdateForm) -> bool {
-    let is_dense = matches!(form, UpdateForm::Dense);
-    let is_step = matches!(finding.check, Check::Loss | Check::State);
-    let is_update = is_dense && finding.check == Check::Update;
-    finding.level() == Level::Slash && (is_step || is_update)
+/// Whether a dispute decides about a finding: about what the steps of a segment are, the update,
+/// and what it lost.
+pub(super) fn is_computed(finding: Finding) -> bool {
+    let is_computed = matches!(
+        finding.check,
+        Check::Loss | Check::State | Check::Update | Check::Feedback
+    );
+    finding.level() == Level::Slash && is_computed
 }
 
-/// The form of a unit's update, if there can be a dispute about the unit: about a segment of
-/// pre-training whose start and end the chain knows by name.
-pub(super) fn disputable(view: &View<'_>, id: UnitId, unit: &Unit) -> Option<UpdateForm> {
-    let form = run::recipe(view, id.run)?.update(id.step);
+/// Whether there can be a dispute about a unit: about a segment of pre-training whose start and
+/// end the chain knows by name.
+pub(super) fn is_disputable(view: &View<'_>, id: UnitId, unit: &Unit) -> bool {
     let ends = unit.challenge.is_some_and(|challenge| ended(&challenge));
-    let is_known = ends && id.kind == UnitKind::Gradient && Task::of(view, id, unit).is_some();
-    is_known.then_some(form)
+    ends && id.kind == UnitKind::Gradient && Task::of(view, id, unit).is_some()
 }
 
 /// Opens the dispute about a unit that was convicted of this, if it can be had.
@@ -219,7 +271,7 @@ pub(super) fn open(
     finding: Finding,
     height: Height,
 ) -> Option<Vec<Event>> {
-    if !is_computed(finding, disputable(view, id, unit)?) {
+    if !is_computed(finding) || !is_disputable(view, id, unit) {
         return None;
     }
     let audit = unit.audits.last()?;

@@ -10,6 +10,7 @@ mod beacons;
 mod contests;
 mod disputes;
 mod equivocation;
+mod exchanges;
 mod feedback;
 mod fees;
 mod life_of_a_contribution;

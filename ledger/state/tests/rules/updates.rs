@@ -19,7 +19,7 @@ use protocol::{
 };
 
 /// Segments are drawn as rarely as can be, updates at this rate.
-fn rates(update_rate: u64) -> Vec<(Name, u64)> {
+pub(crate) fn rates(update_rate: u64) -> Vec<(Name, u64)> {
     vec![
         (Name::NewcomerUnits, 0),
         (Name::AuditRate, 10_000),
@@ -71,6 +71,11 @@ fn disputed(lie: Lie) -> Court {
     assert!(court.unit().conviction.is_some());
     court.chain.appeal(court.id);
     court
+}
+
+/// A dispute about a right update of the dense form.
+pub(crate) fn disputed_dense() -> Court {
+    disputed(Lie::No)
 }
 
 #[test]

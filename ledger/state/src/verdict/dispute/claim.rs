@@ -17,15 +17,26 @@ use serde::{Deserialize, Serialize};
 pub enum Move {
     /// The miner shows where the inner steps of the segment led.
     Steps(Steps),
-    /// The miner answers in the game about one step.
+    /// The miner answers in the game about one step, or shows more of the file of what the update
+    /// lost.
     Answer(Answer),
     /// The challenger says that this step of the segment, by its index, is the first that is
     /// wrong: its loss, or where it led.
     Wrong(u32),
     /// The challenger shows that a block of the update is not what the weights give.
     Update(Box<Proof>),
-    /// The challenger asks in the game about one step.
+    /// The challenger asks in the game about one step, or points into the file of what the update
+    /// lost.
     Question(Question),
+    /// The challenger says that a chunk of a sparse update is not what it follows from.
+    Chunk(Box<Claimed>),
+    /// The miner says which values the chunk sends, as bits, in order.
+    Values(Vec<u32>),
+    /// The challenger shows a value: of the chunk, one that cannot be where it is; of the piece of
+    /// what the update lost, one that it did not lose.
+    Value(Box<Shown>),
+    /// The challenger says that what the miner bound is not what the update lost.
+    Feedback,
 }
 
 /// Where the inner steps of a segment led.
@@ -48,6 +59,31 @@ pub struct Proof {
     pub before: Opening,
     /// The piece of the unit's last weights.
     pub after: Opening,
+}
+
+/// A chunk of a sparse update, as it is in the blob.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Claimed {
+    /// Index of the chunk.
+    pub chunk: u32,
+    /// Pieces of the blob that hold its bytes.
+    pub blob: Vec<Opening>,
+}
+
+/// What shows a value that a sparse update follows from.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Shown {
+    /// Its index in the chunk or piece that is disputed.
+    pub index: u16,
+    /// The piece of the checkpoint's weights that it comes from.
+    pub before: Opening,
+    /// The piece of the unit's last weights.
+    pub after: Opening,
+    /// The piece of what updates lost before; nothing where that is zeros.
+    pub lost: Option<Opening>,
+    /// Where the file of what the update lost is disputed, pieces of the blob that hold the bytes
+    /// of the value's chunk.
+    pub blob: Vec<Opening>,
 }
 
 /// What the miner says of one inner step.
@@ -111,6 +147,14 @@ pub enum Refused {
         index: u64,
         /// How many there are.
         count: u64,
+    },
+    /// Another number of values than the chunk sends.
+    #[error("{found} values are stated; the chunk sends {needed}")]
+    Values {
+        /// In the move.
+        found: usize,
+        /// In the chunk.
+        needed: usize,
     },
     /// By the rules of the game about one step.
     #[error(transparent)]

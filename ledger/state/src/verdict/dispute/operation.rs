@@ -31,6 +31,31 @@ pub enum Operation {
         /// Whether it is what the weights give.
         is_right: bool,
     },
+    /// A chunk of a sparse update by itself: whether it sends the values that its miner says.
+    Chunk {
+        /// Its index.
+        chunk: u32,
+        /// Whether it does.
+        is_right: bool,
+    },
+    /// A value of a sparse update: whether what is sent leaves room for it.
+    Value {
+        /// Its index.
+        index: u64,
+        /// Bits of what the weights and earlier losses give.
+        computed: u32,
+        /// Whether it does.
+        is_right: bool,
+    },
+    /// A value of what a sparse update lost.
+    Lost {
+        /// Its index.
+        index: u64,
+        /// Bits that the miner bound.
+        claimed: u32,
+        /// Bits that they must be.
+        computed: u32,
+    },
 }
 
 impl Operation {
@@ -41,7 +66,12 @@ impl Operation {
             Self::Number {
                 claimed, computed, ..
             } => *claimed == *computed,
-            Self::Update { is_right, .. } => *is_right,
+            Self::Lost {
+                claimed, computed, ..
+            } => *claimed == *computed,
+            Self::Update { is_right, .. }
+            | Self::Chunk { is_right, .. }
+            | Self::Value { is_right, .. } => *is_right,
         }
     }
 }
@@ -71,6 +101,38 @@ impl fmt::Display for Operation {
             Self::Update { block, is_right } => {
                 let is = if *is_right { "is" } else { "is not" };
                 write!(f, "block {block} of the update {is} what the weights give")
+            }
+            Self::Chunk { chunk, is_right } => {
+                let is = if *is_right { "sends" } else { "does not send" };
+                write!(
+                    f,
+                    "chunk {chunk} of the update {is} the values that its miner says"
+                )
+            }
+            Self::Value {
+                index,
+                computed,
+                is_right,
+            } => {
+                let is = if *is_right { "is" } else { "is not" };
+                let computed = f32::from_bits(*computed);
+                write!(
+                    f,
+                    "value {index} of the update is {computed}, which its chunk {is} right about"
+                )
+            }
+            Self::Lost {
+                index,
+                claimed,
+                computed,
+            } => {
+                let [claimed, computed] = [claimed, computed].map(|bits| f32::from_bits(*bits));
+                let is = if self.is_right() {
+                    format!("{computed}, as its miner says")
+                } else {
+                    format!("{computed}; its miner says {claimed}")
+                };
+                write!(f, "of value {index} the update lost {is}")
             }
         }
     }

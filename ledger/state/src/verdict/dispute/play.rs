@@ -1,7 +1,7 @@
 //! Moves: whose turn it is, what is due, and what follows.
 
 use super::{
-    Dispute, Move, Operation, Place, Refused, Steps, Taken, lost, next, open_of,
+    Below, Dispute, Move, Operation, Place, Refused, Steps, Taken, lost, next, open_of, sparse,
     step::{Task, claim},
     update,
 };
@@ -58,27 +58,87 @@ fn moved(task: &Task, dispute: &mut Dispute, play: Move) -> Result<Option<Operat
             dispute.steps = shown(task, &steps)?;
             dispute.place = Place::Complaint;
         }
-        (Place::Complaint, Move::Wrong(index)) => {
-            let game = Box::new(about(task, &dispute.steps, index)?);
-            dispute.place = Place::Step { index, game };
-        }
-        (Place::Complaint, Move::Update(proof)) if task.is_dense() => {
-            let is_right = update::is_right(task, &proof)?;
-            let block = proof.block;
-            return Ok(Some(Operation::Update { block, is_right }));
-        }
+        (Place::Complaint, play) => return complained(task, dispute, play),
         (Place::Step { index, game }, play) => {
             let inner_step = task.inner_step(*index);
             let program = task.program(inner_step);
             match play {
                 Move::Answer(answer) => game.answer(&program, &answer)?,
                 Move::Question(question) => game.question(&program, &question)?,
-                Move::Steps(_) | Move::Wrong(_) | Move::Update(_) => return Err(Refused::NotDue),
+                Move::Steps(_)
+                | Move::Wrong(_)
+                | Move::Update(_)
+                | Move::Chunk(_)
+                | Move::Values(_)
+                | Move::Value(_)
+                | Move::Feedback => return Err(Refused::NotDue),
             }
             let outcome = game.outcome();
             return Ok(outcome.and_then(|outcome| computed(task, inner_step, &program, outcome)));
         }
-        (Place::Steps | Place::Complaint | Place::Over { .. }, _) => return Err(Refused::NotDue),
+        (
+            Place::Chunk {
+                chunk,
+                sent,
+                values,
+            },
+            play,
+        ) => match (values, play) {
+            (None, Move::Values(values)) => {
+                let led = sparse::stated(*chunk, sent, values)?;
+                return Ok(dispute.led(led));
+            }
+            (Some(values), Move::Value(shown)) => {
+                return sparse::value(task, (*chunk, sent), values, &shown).map(Some);
+            }
+            _ => return Err(Refused::NotDue),
+        },
+        (Place::Feedback { span, name, below }, play) => match (below, play) {
+            (Below::Due, Move::Answer(answer)) => {
+                dispute.place = sparse::below(*span, *name, answer)?;
+            }
+            (Below::Names(names), Move::Question(question)) => {
+                dispute.place = sparse::chosen(*span, names, &question)?;
+            }
+            (Below::Piece(bytes), Move::Value(shown)) => {
+                return sparse::lost(task, (*span, bytes), &shown).map(Some);
+            }
+            _ => return Err(Refused::NotDue),
+        },
+        (Place::Steps | Place::Over { .. }, _) => return Err(Refused::NotDue),
+    }
+    Ok(None)
+}
+
+/// The challenger says what is wrong.
+fn complained(
+    task: &Task,
+    dispute: &mut Dispute,
+    play: Move,
+) -> Result<Option<Operation>, Refused> {
+    let is_dense = task.feedback_decay().is_none();
+    match play {
+        Move::Wrong(index) => {
+            let game = Box::new(about(task, &dispute.steps, index)?);
+            dispute.place = Place::Step { index, game };
+        }
+        Move::Update(proof) if is_dense => {
+            let is_right = update::is_right(task, &proof)?;
+            let block = proof.block;
+            return Ok(Some(Operation::Update { block, is_right }));
+        }
+        Move::Chunk(claimed) if !is_dense => {
+            let led = sparse::claimed(task, &claimed)?;
+            return Ok(dispute.led(led));
+        }
+        Move::Feedback => dispute.place = sparse::feedback(task)?,
+        Move::Steps(_)
+        | Move::Answer(_)
+        | Move::Update(_)
+        | Move::Question(_)
+        | Move::Chunk(_)
+        | Move::Values(_)
+        | Move::Value(_) => return Err(Refused::NotDue),
     }
     Ok(None)
 }

@@ -1,6 +1,10 @@
 //! How honest sides play: the miner by what it had bound, a challenger by what it computed itself.
 //! The game about one step they play by [`engine_trace::dispute`]'s own players.
 
+mod exchange;
+
+pub use exchange::Exchange;
+
 use super::{Dispute, Move, Proof, Steps, Taken};
 use engine_trace::{
     tree::{Opening, PIECE_BYTES},
@@ -59,7 +63,7 @@ pub fn update(blob: &[u8], update_byte: u64, (before, after): (&[u8], &[u8])) ->
 }
 
 /// The pieces of a file that hold some of its bytes.
-fn pieces(file: &[u8], bytes: Range<u64>) -> Vec<Opening> {
+pub(super) fn pieces(file: &[u8], bytes: Range<u64>) -> Vec<Opening> {
     let piece = |byte: u64| byte.checked_div(PIECE_BYTES).unwrap_or(0);
     (piece(bytes.start)..=piece(bytes.end.saturating_sub(1)))
         .map(|piece| Opening::of(file, piece.saturating_mul(PIECE_BYTES)))

@@ -3,7 +3,7 @@
 use super::is_pretraining;
 use crate::{
     View, run,
-    unit::{Challenge, Commitment, Unit},
+    unit::{Challenge, Claim as Claimed, Commitment, Unit},
 };
 use engine_trace::{
     Kind, Model, Optimiser, Part, Program, RopeScaling, Step,
@@ -13,9 +13,9 @@ use engine_trace::{
 };
 use environment::{Corpus, Environment, Row};
 use protocol::{
-    BlobId,
+    BlobId, Micro,
     gradient::{Segments, State},
-    recipe::{ModelShape, Pretrain, Recipe, UpdateForm},
+    recipe::{ModelShape, Pretrain, Recipe},
     task::{Beacon, RowSource, UnitId, row_seed},
 };
 
@@ -48,6 +48,8 @@ pub(super) struct Task {
     pub(super) challenge: Challenge,
     /// The weights of the step's checkpoint.
     pub(super) weights: BlobId,
+    /// The file of what updates lost before; nothing where that is zeros.
+    pub(super) feedback: Option<BlobId>,
     beacon: Beacon,
     environment: &'static dyn Environment,
     corpus: &'static Corpus,
@@ -70,15 +72,24 @@ impl Task {
             commitment: unit.commitment.clone()?,
             challenge: unit.challenge?,
             weights: run::weights(view, id.run, id.step)?,
+            feedback: unit.feedback,
             beacon: run::beacon(view, id.run, id.step)?,
             environment: environment::by_hash(recipe.environment.as_bytes())?,
             corpus: Corpus::by_hash(recipe.corpus.as_bytes())?,
             recipe,
         })
     }
-    /// Whether a block of the update follows from a piece of each weights.
-    pub(super) const fn is_dense(&self) -> bool {
-        matches!(self.recipe.pretrain.update, UpdateForm::Dense)
+    /// How much of what updates lost before counts, where updates are sparse; where they are
+    /// dense, a block of the update follows from a piece of each weights.
+    pub(super) fn feedback_decay(&self) -> Option<Micro> {
+        self.recipe.pretrain.update.feedback_decay()
+    }
+    /// The file of what the update lost, as the miner bound it.
+    pub(super) const fn bound_feedback(&self) -> Option<BlobId> {
+        match self.commitment.claim {
+            Claimed::Gradient { feedback, .. } => feedback,
+            Claimed::Rollout { .. } => None,
+        }
     }
     /// How the unit's steps are cut.
     pub(super) const fn segments(&self) -> Segments {

@@ -61,7 +61,7 @@ pub(super) fn bytes(
 }
 
 /// Bytes of the blob before the update.
-fn update_byte(task: &Task) -> u64 {
+pub(super) fn update_byte(task: &Task) -> u64 {
     let losses = task.recipe.pretrain.inner_steps_count;
     Payload::update_byte(losses, task.segments().count())
 }

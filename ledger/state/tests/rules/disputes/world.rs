@@ -508,7 +508,7 @@ impl Court {
                 let trace = &self.work.took[first + *index as usize].trace;
                 Move::Answer(answer(game, trace).unwrap())
             }
-            Place::Steps | Place::Complaint | Place::Over { .. } => {
+            _ => {
                 let own = &self.work.took[first..first + self.honest.len()];
                 let (_, between) = own.split_last().unwrap();
                 let states = between.iter().map(|took| took.taken.state).collect();
@@ -525,7 +525,7 @@ impl Court {
             Place::Step { index, game } => {
                 question(game, &own[*index as usize].trace).map(Move::Question)
             }
-            Place::Steps | Place::Complaint | Place::Over { .. } => {
+            _ => {
                 let taken: Vec<Taken> = own.iter().map(|took| took.taken).collect();
                 players::complaint(&dispute, &taken).or_else(|| self.update_complaint())
             }
