@@ -155,12 +155,12 @@ async fn one_honest_auditor_wins_by_proof_against_validators_that_accept_a_lie()
     assert!(fined.count() >= 1, "whoever accepted the lie is fined");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_sparse_update_is_said_to_have_lost_comes_down_to_one_value() {
-    let devnet = started_with("forged-feedback", &["--updates", "sparse"]).await;
-    let liar = address(&devnet, "cheat-0-forged-feedback");
+/// A network with sparse updates and one cheat, which takes its conviction for a mistake: what its
+/// dispute came down to, and what it was slashed for.
+async fn sparse(cheat: &str) -> (Operation, Check) {
+    let devnet = started_with(cheat, &["--updates", "sparse"]).await;
+    let liar = address(&devnet, &format!("cheat-0-{cheat}"));
     let since = Instant::now();
-    // Its update is right, so it takes its conviction for a mistake and appeals.
     let lied = loop {
         assert!(since.elapsed() < PATIENCE, "{}", devnet.log());
         let decided = decided(&devnet).await;
@@ -171,11 +171,8 @@ async fn what_a_sparse_update_is_said_to_have_lost_comes_down_to_one_value() {
     };
     let (is_right, operation) = end(&lied);
     assert!(!is_right, "{}", lied.summary);
-    assert!(
-        matches!(operation, Some(Operation::Lost { .. })),
-        "{}",
-        lied.summary
-    );
+    let operation = operation.unwrap_or_else(|| panic!("{}", lied.summary));
+    assert!(lied.summary.contains(&operation.to_string()));
     let slashed = devnet.until("the slash", |now| {
         now.miners
             .iter()
@@ -185,5 +182,21 @@ async fn what_a_sparse_update_is_said_to_have_lost_comes_down_to_one_value() {
     let slashed = now.miners.iter().filter(|row| row.slash.is_some());
     assert_eq!(slashed.count(), 1, "no honest miner is");
     let found = now.miners.iter().find_map(|row| row.slash.clone()).unwrap();
-    assert_eq!(found.check, Check::Feedback);
+    (operation, found.check)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_sparse_update_is_said_to_have_lost_comes_down_to_one_value() {
+    // Its update is right, so it appeals.
+    let (operation, check) = sparse("forged-feedback").await;
+    assert!(matches!(operation, Operation::Lost { .. }), "{operation}");
+    assert_eq!(check, Check::Feedback);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sparse_update_comes_down_to_one_value() {
+    // Its own recipe gives what it sent, so it appeals.
+    let (operation, check) = sparse("own-decay").await;
+    assert!(matches!(operation, Operation::Value { .. }), "{operation}");
+    assert_eq!(check, Check::Update);
 }

@@ -95,6 +95,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ledger-evidence",
             "network",
             "engine",
+            "engine-trace",
         ],
     ),
     ("tests-links", &[]),

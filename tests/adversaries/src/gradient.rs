@@ -9,6 +9,7 @@ mod little_is_enough;
 mod loss_liar;
 mod malformed_codec;
 mod moment_plant;
+mod own_decay;
 mod own_recipe;
 mod poison;
 mod random_gradient;
@@ -48,6 +49,7 @@ pub(crate) const ALL: &[&dyn Adversary] = &[
     &tolerance_drift::ToleranceDrift,
     &malformed_codec::MalformedCodec,
     &forged_feedback::ForgedFeedback,
+    &own_decay::OwnDecay,
 ];
 
 /// Largest magnitude that an adversary writes, inside the range of the compressed form.

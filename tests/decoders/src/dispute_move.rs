@@ -13,7 +13,7 @@ pub(crate) const DECODER: Decoder = Decoder {
     run,
     seeds: || {
         let blob: Vec<u8> = (0..3_000_u32).map(|i| i.to_le_bytes()[0]).collect();
-        let opened = |piece| Opening::of(&blob, piece * 1_024);
+        let opened = |piece: u64| Opening::of(&blob, piece * 1_024);
         let files = (vec![1; 4_096], vec![2; 4_096]);
         let update = players::update(&blob, Payload::update_byte(4, 2), (&files.0, &files.1));
         let moves = [

@@ -51,7 +51,9 @@ proptest! {
         let stated = sent(&chunk, if is_stated { &claimed } else { &values });
         let expected = chunk == Chunk::of(&values);
         // One that states other values than it has is wrong even if its bytes are right.
-        let same = sent(&chunk, &values).iter().zip(&stated).all(|(a, b)| a.to_bits() == b.to_bits());
+        let right = sent(&chunk, &values);
+        let mut pairs = right.iter().zip(&stated);
+        let same = pairs.all(|(right, stated)| right.to_bits() == stated.to_bits());
         prop_assert_eq!(is_right(&chunk, &stated, &values), expected && same);
     }
 

@@ -42,6 +42,32 @@ fn feedback_that_is_forged_is_found_by_every_audit() {
 }
 
 #[test]
+fn a_decay_of_its_own_is_found_by_every_audit_once_something_was_lost() {
+    let (beacon, recipe) = (beacon(3), with_form(SPARSE));
+    let first = GradientInputs {
+        recipe: &recipe,
+        ..SCENE.pretrain_inputs(&beacon)
+    };
+    let cheat: Cheat = "own-decay".parse().unwrap();
+    let before = done(&first, |salts, keep| {
+        cheat.gradient(&first, (salts, keep), &device())
+    });
+    assert_eq!(before.work, honest(&first).work);
+    let inputs = GradientInputs {
+        feedback: before.work.lost.as_deref(),
+        ..first
+    };
+    let lied = done(&inputs, |salts, keep| {
+        cheat.gradient(&inputs, (salts, keep), &device())
+    });
+    // The last is a check of the update alone.
+    for segment in 0..=segments(&inputs).end {
+        let verdict = lied.judge(&inputs, segment).verdict;
+        assert_eq!(reason(&verdict), Some(Check::Update), "{segment}");
+    }
+}
+
+#[test]
 fn no_malformed_update_is_one_in_either_form() {
     let cheat: Cheat = "malformed-codec".parse().unwrap();
     let beacon = beacon(3);
@@ -106,7 +132,7 @@ fn caught(part: &str, inputs: &GradientInputs<'_>) {
             "{part} {cheat}"
         );
         let is_honest = part == "reinforce" && ONLY_PRETRAIN.contains(&name);
-        let is_honest = is_honest || name == "forged-feedback";
+        let is_honest = is_honest || ["forged-feedback", "own-decay"].contains(&name);
         if !cheat.lies_about(Target::Gradient) || is_honest {
             assert_eq!(lied.work, honest, "{cheat} is honest about {part}");
             continue;
