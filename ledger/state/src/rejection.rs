@@ -149,6 +149,8 @@ rejections! {
     253 SuccessionForged { operator: Address, key: PublicKey } => "key {key} did not sign that it signs for {operator}";
     /// A key that was put away harms nobody.
     254 KeyRetired { key: PublicKey, last: Height } => "key {key} was in no set after height {last}";
+    /// What a vote forgave is not shown again.
+    255 EvidenceForgiven { found: Height, through: Height } => "evidence is of height {found}; a vote forgave what was signed up to height {through}";
     /// A unit must have been assigned.
     301 UnitUnknown { unit: UnitId } => "unit {unit} is not assigned";
     /// Only its miner binds a unit.

@@ -46,6 +46,25 @@ impl Record for Contradicted {
     type Key = (Height, Address);
 }
 
+/// Up to which height a vote forgave what a validator signed, by operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Forgiven {
+    /// When what it forgave was shown. Since then the validator signed nothing.
+    pub through: Height,
+}
+
+impl Record for Forgiven {
+    const TABLE: u8 = 51;
+    type Key = Address;
+}
+
+/// Up to which height, if at all, this validator's contradictions are forgiven.
+#[must_use]
+pub fn forgiven(view: &View<'_>, operator: Address) -> Option<Height> {
+    let forgiven: Option<Forgiven> = view.get(&operator);
+    forgiven.map(|forgiven| forgiven.through)
+}
+
 /// The lowest height for which a contradiction can still be shown in a block of this height.
 #[must_use]
 pub fn oldest(view: &View<'_>, height: Height) -> Height {
@@ -57,8 +76,8 @@ pub fn oldest(view: &View<'_>, height: Height) -> Height {
 /// Freezes the signer of two messages.
 ///
 /// # Errors
-/// When they prove nothing, are too old or not yet due, or their signer is no validator or out
-/// already.
+/// When they prove nothing, are too old, forgiven or not yet due, or their signer is no validator
+/// or out already.
 pub fn report(
     view: &mut View<'_>,
     reporter: Address,
@@ -79,6 +98,14 @@ pub fn report(
             found: infraction,
             oldest,
             newest: height,
+        });
+    }
+    if let Some(through) = forgiven(view, operator)
+        && infraction <= through
+    {
+        return Err(Rejection::EvidenceForgiven {
+            found: infraction,
+            through,
         });
     }
     let owned: Option<rotation::Owned> = view.get(&key);
@@ -177,6 +204,8 @@ fn apply_one(
 }
 
 /// Takes back a slash that is not applied yet; the validator is jailed, and may come back at once.
+/// What it signed until it was frozen is forgiven: a program that signs twice once does so again,
+/// and the same evidence would undo the vote.
 pub(crate) fn cancel(view: &mut View<'_>, operator: Address) -> bool {
     let Some(mut validator) = view.get::<Validator>(&operator) else {
         return false;
@@ -188,6 +217,8 @@ pub(crate) fn cancel(view: &mut View<'_>, operator: Address) -> bool {
     if let Some(pending) = pending {
         view.delete::<Pending>(&(slashed_at, operator));
         view.delete::<Contradicted>(&(pending.since, operator));
+        let through = pending.since;
+        view.put(&operator, &Forgiven { through });
     }
     let until = run::tip(view).height.next();
     validator.standing = Standing::Jailed { until };

@@ -2,8 +2,8 @@
 //!
 //! Evidence is rare, worth much, and seen by few: whoever is killed before a block holds its report
 //! must still have it. So every piece is on the disk before it is reported, in one of a fixed
-//! number of slots, and is read again at the next start. It goes once its signer is frozen or
-//! removed, or it has become too old to be punished. Of one signer a few pieces are kept, for
+//! number of slots, and is read again at the next start. It goes once its signer is frozen, removed
+//! or forgiven, or it has become too old to be punished. Of one signer a few pieces are kept, for
 //! different places: one of them may be refused and another not.
 
 use ledger_state::{
@@ -104,7 +104,10 @@ impl DoubleSigns {
                 Standing::Bonded | Standing::Jailed { .. } => true,
                 Standing::Frozen { .. } | Standing::Removed => false,
             });
-            let stays = is_open && evidence.height() >= oldest;
+            let forgiven = operator.and_then(|key| contradiction::forgiven(view, key));
+            let is_due = evidence.height() >= oldest
+                && forgiven.is_none_or(|through| evidence.height() > through);
+            let stays = is_open && is_due;
             if !stays && let Err(error) = store.put_local(&key(*slot), &[]) {
                 tracing::warn!("evidence that is done with is read again: {error}");
             }

@@ -9,7 +9,7 @@ use crate::{
 };
 use ledger_state::{
     Rejection,
-    staking::STAKERS_COUNT_MAX,
+    staking::{STAKERS_COUNT_MAX, contradiction::Forgiven},
     validator::{Standing, Validator},
 };
 use protocol::{
@@ -158,6 +158,15 @@ pub(super) const ROWS: &[Row] = &[
     ("EvidenceOld", || {
         let mut chain = start();
         chain.wait(22);
+        chain.reject(key("miner", 0), evidence(&chain, &key("operator", 0), 2))
+    }),
+    ("EvidenceForgiven", || {
+        let mut chain = start();
+        chain.wait(3);
+        chain.change(|view| {
+            let through = Height::new(2);
+            view.put(&operator(), &Forgiven { through });
+        });
         chain.reject(key("miner", 0), evidence(&chain, &key("operator", 0), 2))
     }),
     ("EvidenceUnproven", unproven),

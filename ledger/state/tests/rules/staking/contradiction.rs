@@ -158,6 +158,7 @@ fn a_vote_cancels_the_slash() {
     let operator = chain.operator(0).address();
     chain.wait(3);
     report(&mut chain, 0, 3);
+    let shown_at = chain.height();
     let id = propose(
         &mut chain,
         vec![Action::CancelSlash { operator }],
@@ -175,9 +176,21 @@ fn a_vote_cancels_the_slash() {
     let found = record(&chain, operator);
     assert!(matches!(found.standing, Standing::Jailed { .. }));
     assert_eq!(found.stake.get(), 100_000);
+    // Neither the same evidence nor other of before undoes the vote.
+    for height in [3, shown_at.get()] {
+        let again = chain.reject(chain.miner(2), evidence(&chain, &chain.operator(0), height));
+        assert_eq!(again.code(), 255, "{again}");
+    }
     chain.block(vec![(chain.operator(0), Body::Unjail { operator })]);
     super::next_epochs(&mut chain);
     assert_eq!(power_of(&chain, operator), 100_000);
+    // What is new counts.
+    let new = chain.height().get();
+    report(&mut chain, 0, new);
+    assert!(matches!(
+        record(&chain, operator).standing,
+        Standing::Frozen { .. }
+    ));
 }
 
 #[test]

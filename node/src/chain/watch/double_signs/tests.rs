@@ -156,6 +156,26 @@ fn evidence_that_is_too_old_or_of_no_validator_is_dropped() {
 }
 
 #[test]
+fn what_a_vote_forgave_is_dropped_and_what_is_new_stays() {
+    let (chain, mut state) = state();
+    let store = MemoryStore::default();
+    let mut kept = DoubleSigns::default();
+    at(&mut state, 9);
+    for height in [4, 6, 7] {
+        kept.note(chain, evidence(chain, 0, height, 1), &store);
+    }
+    let mut view = state.view();
+    let through = Height::new(6);
+    view.put(&operator(0).address(), &contradiction::Forgiven { through });
+    let writes = view.into_writes();
+    state.advance(writes);
+    let reported = kept.unreported(&state.view(), &store);
+    assert_eq!(heights(&reported), [(operator(0).address(), 7)]);
+    let again = DoubleSigns::recovered(&store, chain).unwrap();
+    assert_eq!(again.0.len(), 1, "what was forgiven left the disk");
+}
+
+#[test]
 fn what_is_kept_is_bounded_and_only_what_proves_something() {
     let (chain, _) = state();
     let store = MemoryStore::new();
