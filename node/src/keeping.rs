@@ -58,18 +58,19 @@ pub async fn run(command: Command) -> Result<()> {
         }
         Command::Repair { home, from, trust } => {
             let home = existing(&home)?;
-            repair(&home, &Peers::new(&from), trust).await
+            repair(&home, &Arc::new(Peers::new(&from)), trust).await
         }
     }
 }
 
 /// Makes a home's store anew, and keeps the old one aside.
-async fn repair(home: &Home, peers: &Peers, trust: Option<Trust>) -> Result<()> {
+async fn repair(home: &Home, peers: &Arc<Peers>, trust: Option<Trust>) -> Result<()> {
     let genesis = home.genesis()?;
     let path = home.join("store");
     let salvaged = salvage(&path)?;
     let store = syncing::unfinished(home)?;
-    let synced = syncing::fetch(peers, &genesis, trust, store.as_ref()).await?;
+    let kept = syncing::kept(home);
+    let synced = syncing::fetch(peers, &genesis, trust, (&kept, store.as_ref())).await?;
     for (key, value) in &salvaged.notes {
         if key != ANCHOR {
             store.put_local(key, value)?;
@@ -82,6 +83,7 @@ async fn repair(home: &Home, peers: &Peers, trust: Option<Trust>) -> Result<()> 
     let checked = check_headers(store.as_ref(), &genesis)?;
     let aside = set_aside(home)?;
     syncing::place(home, store)?;
+    kept.forget()?;
     crate::devnet::screen::print(&format!(
         "{}; state of height {} from peers, {fetched} blocks from peers, {} notes kept; the old \
          store is {aside}",

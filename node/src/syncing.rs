@@ -8,10 +8,12 @@
 //! 3. every piece of it, which must be what the outline says;
 //! 4. the snapshot's own block, by its hash.
 //!
-//! Whoever sends anything else is named and not asked again; the others are. The store is made in
-//! a folder of its own and renamed when it is whole, and from there on consensus fetches blocks as
-//! it does after any pause. Spec: 05-block §13.
+//! Whoever sends anything else is named and not asked again; the others are. Proven pieces are kept
+//! in a folder, so that a node that ends on the way goes on where it was. The store is made in a
+//! folder of its own and renamed when it is whole, and from there on consensus fetches blocks as it
+//! does after any pause. Spec: 05-block §13.
 
+pub mod kept;
 pub mod past;
 pub mod peers;
 
@@ -22,6 +24,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use kept::Kept;
 use ledger_store::{Choice, Restored, State, Store, StoredBlock};
 use ledger_tree::{Outline, PIECE_BYTES_MAX, Piece};
 use light_client::{Certified, Client, Members};
@@ -84,6 +87,8 @@ pub struct Synced {
     pub state_root: StateRoot,
     /// Bytes of all pieces.
     pub bytes: u64,
+    /// Of these, bytes that an earlier try had fetched.
+    pub kept_bytes: u64,
 }
 
 /// Fills a home's store, unless it has begun.
@@ -98,10 +103,18 @@ pub async fn begin(home: &Home, genesis: &Genesis, options: &Options) -> Result<
         tracing::info!("the store has begun already: it goes on from where it is");
         return Ok(());
     }
-    let peers = Peers::new(&options.from);
+    let peers = Arc::new(Peers::new(&options.from));
     let store = unfinished(home)?;
-    fetch(&peers, genesis, options.trust, store.as_ref()).await?;
-    place(home, store)
+    let kept = kept(home);
+    fetch(&peers, genesis, options.trust, (&kept, store.as_ref())).await?;
+    place(home, store)?;
+    kept.forget()
+}
+
+/// Where a home keeps the pieces of a state that is on its way.
+#[must_use]
+pub fn kept(home: &Home) -> Kept {
+    Kept::in_folder(home.join("pieces"))
 }
 
 /// An empty store beside the one that is used.
@@ -131,26 +144,31 @@ pub fn place(home: &Home, store: Arc<dyn Store>) -> Result<()> {
     fs::rename(&from, &to).with_context(|| format!("cannot place {}", to.display()))
 }
 
-/// Fetches a state into an empty store.
+/// Fetches a state into an empty store: the one that was begun as long as somebody has it, else the
+/// newest.
 ///
 /// # Errors
 /// When no peer has what it takes, or the store cannot be written.
 pub async fn fetch(
-    peers: &Peers,
+    peers: &Arc<Peers>,
     genesis: &Genesis,
     trust: Option<Trust>,
-    store: &dyn Store,
+    (kept, store): (&Kept, &dyn Store),
 ) -> Result<Synced> {
     let mut reason = anyhow!("no node has a snapshot");
     for _ in 0..TRIES_COUNT {
         let answers: Vec<Vec<Snapshot>> = peers.each("/v1/snapshots").await?;
         let mut offers = answers.concat();
-        offers.sort_unstable_by_key(|offer| std::cmp::Reverse((offer.height, offer.depth)));
+        let begun = kept.begun().map(|begun| (begun.height, begun.depth));
+        let place = |offer: &Snapshot| (offer.height, offer.depth);
+        offers.sort_unstable_by_key(|offer| {
+            std::cmp::Reverse((Some(place(offer)) == begun, place(offer)))
+        });
         let Some(offer) = offers.first() else {
             tokio::time::sleep(peers::PAUSE).await;
             continue;
         };
-        match fetch_at(peers, genesis, (*offer, trust), store).await {
+        match fetch_at(peers, genesis, (*offer, trust), (kept, store)).await {
             Ok(synced) => return Ok(synced),
             Err(error) => {
                 tracing::warn!("the snapshot of height {}: {error:#}", offer.height);
@@ -162,10 +180,10 @@ pub async fn fetch(
 }
 
 async fn fetch_at(
-    peers: &Peers,
+    peers: &Arc<Peers>,
     genesis: &Genesis,
     (offer, trust): (Snapshot, Option<Trust>),
-    store: &dyn Store,
+    (kept, store): (&Kept, &dyn Store),
 ) -> Result<Synced> {
     let Snapshot { height, depth, .. } = offer;
     let begun = Instant::now();
@@ -185,8 +203,15 @@ async fn fetch_at(
         outline.verify(root)?;
         Ok(outline)
     });
-    let outline = outline.await?;
-    let (state, bytes) = pieces(peers, &outline, (height, depth)).await?;
+    let outline = Arc::new(outline.await?);
+    kept.begin(&offer)?;
+    let proven = Instant::now();
+    let Fetched {
+        state,
+        bytes,
+        kept_bytes,
+    } = pieces(peers, &outline, (height, depth), kept).await?;
+    let pieces_s = proven.elapsed().as_secs_f64();
     let block = own_block(peers, (&here, &links, root)).await?;
     let ids = past::transactions_of(&block.block, genesis.chain_id())?;
     store.restore(&Restored {
@@ -200,13 +225,14 @@ async fn fetch_at(
     store.put_local(ANCHOR, &encode(&links))?;
     let seconds = begun.elapsed().as_secs_f64();
     tracing::info!(
-        %height, state_root = %root, bytes, pieces = outline.count(), entries = state.len(),
-        seconds, "state fetched and proven"
+        %height, state_root = %root, bytes, kept_bytes, pieces = outline.count(),
+        entries = state.len(), pieces_s, seconds, "state fetched and proven"
     );
     Ok(Synced {
         height,
         state_root: root,
         bytes,
+        kept_bytes,
     })
 }
 
@@ -293,29 +319,67 @@ async fn check_trust(
     Ok(())
 }
 
-/// All entries, piece by piece.
+/// A state, and bytes of its pieces: of all, and of those that were there already.
+struct Fetched {
+    state: State,
+    bytes: u64,
+    kept_bytes: u64,
+}
+
+/// All entries, piece by piece, each fetched and proven by a task of its own.
 async fn pieces(
-    peers: &Peers,
-    outline: &Outline,
-    (height, depth): (Height, u32),
-) -> Result<(State, u64)> {
-    let fetch = |index: usize| async move {
-        let path = format!("/v1/snapshots/{height}/{depth}/{index}");
-        let judge = |bytes: &[u8]| {
-            let piece = Piece::decode(bytes)?;
-            outline.check(index, &piece)?;
-            Ok((piece, bytes.len() as u64))
-        };
-        peers.ask(index, &path, PIECE_BYTES_MAX, judge).await
+    peers: &Arc<Peers>,
+    outline: &Arc<Outline>,
+    place: (Height, u32),
+    kept: &Kept,
+) -> Result<Fetched> {
+    let fetch = |index: usize| {
+        let (peers, outline, kept) = (Arc::clone(peers), Arc::clone(outline), kept.clone());
+        tokio::spawn(async move { piece(&peers, &outline, (place, index), &kept).await })
     };
     let all = stream::iter(0..outline.count()).map(fetch);
     let mut all = all.buffer_unordered(PIECES_AT_ONCE);
-    let (mut state, mut total) = (State::new(), 0);
-    while let Some((piece, bytes)) = all.try_next().await? {
-        total += bytes;
-        state.extend(piece.into_entries());
+    let mut fetched = Fetched {
+        state: State::new(),
+        bytes: 0,
+        kept_bytes: 0,
+    };
+    while let Some(one) = all.try_next().await? {
+        let (piece, bytes, source) = one?;
+        fetched.bytes += bytes;
+        if source == Source::Kept {
+            fetched.kept_bytes += bytes;
+        }
+        fetched.state.extend(piece.into_entries());
     }
-    Ok((state, total))
+    Ok(fetched)
+}
+
+/// Where a piece came from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Kept,
+    Peer,
+}
+
+async fn piece(
+    peers: &Peers,
+    outline: &Outline,
+    ((height, depth), index): ((Height, u32), usize),
+    kept: &Kept,
+) -> Result<(Piece, u64, Source)> {
+    if let Some((piece, bytes)) = kept.piece(outline, index) {
+        return Ok((piece, bytes, Source::Kept));
+    }
+    let path = format!("/v1/snapshots/{height}/{depth}/{index}");
+    let judge = |bytes: &[u8]| {
+        let piece = Piece::decode(bytes)?;
+        outline.check(index, &piece)?;
+        Ok((piece, bytes.to_vec()))
+    };
+    let (piece, bytes) = peers.ask(index, &path, PIECE_BYTES_MAX, judge).await?;
+    kept.keep(index, &bytes)?;
+    Ok((piece, bytes.len() as u64, Source::Peer))
 }
 
 /// The block that led to the state, with the certificate that proved its header.
@@ -341,3 +405,6 @@ async fn own_block(
         state_root: root,
     })
 }
+
+#[cfg(test)]
+mod tests;

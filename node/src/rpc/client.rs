@@ -17,6 +17,8 @@ use std::{
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a large answer may take, of which something comes within the time above, always.
+const LARGE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Why a node gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,7 @@ impl Client {
     pub fn new(nodes: Vec<String>) -> Self {
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
+            .read_timeout(TIMEOUT)
             .no_proxy()
             .build();
         Self {
@@ -115,7 +118,11 @@ impl Client {
         path: &str,
         bytes_max: usize,
     ) -> Result<Vec<u8>, ClientError> {
-        let answer = self.answer(|node| self.http.get(format!("{node}{path}")));
+        let get = |node: &str| {
+            let get = self.http.get(format!("{node}{path}"));
+            get.timeout(LARGE_TIMEOUT)
+        };
+        let answer = self.answer(get);
         let mut answer = answer.await?;
         if !answer.status().is_success() {
             return read_bytes(answer).await;
