@@ -4,15 +4,17 @@
 //! crashes after voting must be able to commit what it voted for, so a body reaches the disk
 //! before the engine hears of it.
 //!
-//! One file has them all, one after the other, each at the beginning of a page, with its length and
-//! its hash in front so that a torn one is recognised and dropped. When the height of all of them
-//! is decided, the next one is written over the first: the file keeps its place and its length, and
-//! a body costs one write and one sync of the disk, in which no folder and no inode takes part.
-//! What is left of earlier heights behind the last one is known by its height.
+//! One file has them all, one after the other, each at the beginning of a page, with its length
+//! and its hash in front so that a torn one is recognised and dropped. The hash has a key that
+//! only this file has, on its first page: a body is bytes of a stranger, and what is left of one
+//! must not be taken for a record. When the height of all of them is decided, the next one is
+//! written over the first: the file keeps its place and its length, and a body costs one write
+//! and one sync of the disk, in which no folder and no inode takes part. What is left of earlier
+//! heights behind the last one is known by its height.
 
 use super::parts::SignedHead;
 use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::{BlobId, BlockId, Height, PublicKey, codec};
+use protocol::{BlockId, Height, PublicKey, codec};
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
@@ -25,6 +27,8 @@ use std::{
 const FILE_NAME: &str = "bodies";
 /// Bytes with which it begins its life: of all bodies of a height, if they are small.
 const FILE_BYTES_MIN: usize = 1 << 16;
+/// The file's first bytes; its key follows.
+const MAGIC: &[u8; 16] = b"cairn bodies   1";
 /// Bodies begin at its multiples, so that no write touches bytes of another one.
 const PAGE_BYTES: usize = 4096;
 /// Bytes of length and hash.
@@ -48,6 +52,7 @@ pub(super) struct Undecided {
 #[derive(Debug)]
 pub(super) struct UndecidedStore {
     file: File,
+    key: [u8; 32],
     /// Where the next body goes.
     end: usize,
     bodies: BTreeMap<(Height, BlockId), Undecided>,
@@ -60,15 +65,12 @@ impl UndecidedStore {
     pub(super) fn open(folder: &Path, height: Height) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let path = folder.join(FILE_NAME);
-        if !path.exists() {
-            let file = File::create(&path)?;
-            file.write_all_at(&[0; FILE_BYTES_MIN], 0)?;
-            file.sync_all()?;
-            File::open(folder)?.sync_all()?;
-        }
-        let (mut end, mut at, mut bodies) = (0, 0, BTreeMap::new());
-        let bytes = fs::read(&path)?;
-        while let Some((undecided, next)) = read(&bytes, at) {
+        let (mut end, mut at, mut bodies) = (PAGE_BYTES, PAGE_BYTES, BTreeMap::new());
+        let (key, bytes) = match existing(&path)? {
+            Some(found) => found,
+            None => (create(folder, &path)?, Vec::new()),
+        };
+        while let Some((undecided, next)) = read(&key, &bytes, at) {
             at = next;
             if undecided.height >= height {
                 end = next;
@@ -78,6 +80,7 @@ impl UndecidedStore {
         let untold = bodies.keys().copied().collect();
         Ok(Self {
             file: OpenOptions::new().write(true).open(&path)?,
+            key,
             end,
             bodies,
             untold,
@@ -90,7 +93,7 @@ impl UndecidedStore {
         if self.bodies.contains_key(&key) {
             return Ok(());
         }
-        let record = record(&undecided);
+        let record = record(&self.key, &undecided);
         self.file.write_all_at(&record, self.end as u64)?;
         self.file.sync_data()?;
         self.end += record.len().next_multiple_of(PAGE_BYTES);
@@ -134,7 +137,7 @@ impl UndecidedStore {
         let first = (height, BlockId::from_bytes([0; 32]));
         self.bodies = self.bodies.split_off(&first);
         if self.bodies.is_empty() {
-            self.end = 0;
+            self.end = PAGE_BYTES;
         }
     }
 
@@ -146,16 +149,39 @@ impl UndecidedStore {
     }
 }
 
+/// The key and the bytes of a file of an earlier process; nothing if it did not get to its key.
+fn existing(path: &Path) -> io::Result<Option<([u8; 32], Vec<u8>)>> {
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read?,
+    };
+    let rest = bytes.strip_prefix(MAGIC.as_slice());
+    let key = rest.and_then(|rest| rest.first_chunk::<32>()).copied();
+    Ok(key.map(|key| (key, bytes)))
+}
+
+/// A file without bodies, on the disk with its name.
+fn create(folder: &Path, path: &Path) -> io::Result<[u8; 32]> {
+    let key: [u8; 32] = rand::random();
+    let mut bytes = [MAGIC.as_slice(), &key].concat();
+    bytes.resize(FILE_BYTES_MIN, 0);
+    let file = File::create(path)?;
+    file.write_all_at(&bytes, 0)?;
+    file.sync_all()?;
+    File::open(folder)?.sync_all()?;
+    Ok(key)
+}
+
 /// A body as it is in the file: length, hash, content.
-fn record(undecided: &Undecided) -> Vec<u8> {
+fn record(key: &[u8; 32], undecided: &Undecided) -> Vec<u8> {
     let content = codec::encode(undecided);
-    let hash = BlobId::of(&content);
+    let hash = blake3::keyed_hash(key, &content);
     let length = (content.len() as u64).to_le_bytes();
     [length.as_slice(), hash.as_bytes(), &content].concat()
 }
 
 /// The body that begins at this byte, and where the next one does; nothing if it is torn or none.
-fn read(bytes: &[u8], at: usize) -> Option<(Undecided, usize)> {
+fn read(key: &[u8; 32], bytes: &[u8], at: usize) -> Option<(Undecided, usize)> {
     let (length, rest) = bytes.get(at..)?.split_first_chunk::<8>()?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
     if length > crate::BLOCK_BYTES_MAX as usize + OVERHEAD_BYTES_MAX {
@@ -163,7 +189,7 @@ fn read(bytes: &[u8], at: usize) -> Option<(Undecided, usize)> {
     }
     let (hash, rest) = rest.split_first_chunk::<32>()?;
     let content = rest.get(..length)?;
-    if BlobId::of(content).as_bytes() != hash {
+    if blake3::keyed_hash(key, content) != *hash {
         return None;
     }
     let undecided = codec::decode("undecided block", content, length).ok()?;
@@ -269,7 +295,8 @@ mod tests {
         store.keep(whole.clone()).unwrap();
         store.keep(undecided(1, 2, 5_000)).unwrap();
         let bytes = fs::read(&path).unwrap();
-        for at in [8_192, 8_200, 8_240, 8_192 + 5_000] {
+        let second = 3 * PAGE_BYTES;
+        for at in [second, second + 8, second + 48, second + 5_000] {
             let mut torn = bytes.clone();
             torn[at..].fill(0);
             fs::write(&path, torn).unwrap();
@@ -284,5 +311,32 @@ mod tests {
         }
         fs::write(&path, b"?").unwrap();
         assert!(bodies(&open(home.path(), 1)).is_empty());
+    }
+
+    /// A body that holds what looks like the record of another, where a page begins.
+    #[test]
+    fn what_is_left_of_a_body_is_no_record() {
+        let home = tempfile::tempdir().unwrap();
+        let mut store = open(home.path(), 1);
+        let (own, forged) = (undecided(1, 1, 10), undecided(2, 9, 10));
+        let mut hostile = undecided(1, 2, 2 * PAGE_BYTES);
+        let bytes = record(&store.key, &hostile);
+        let body_at = bytes.len() - hostile.body.len();
+        let page_at = PAGE_BYTES - body_at;
+        let frame = record(&[0; 32], &forged);
+        hostile.body[page_at..][..frame.len()].copy_from_slice(&frame);
+        store.keep(hostile.clone()).unwrap();
+        store.forget_below(Height::new(2));
+        store.keep(undecided(2, 3, 10)).unwrap();
+        let kept = undecided(2, 3, 10);
+        assert_eq!(bodies(&open(home.path(), 2)), [&kept]);
+        // With the key it would pass.
+        let frame = record(&store.key, &forged);
+        hostile.body[page_at..][..frame.len()].copy_from_slice(&frame);
+        store.forget_below(Height::new(3));
+        store.keep(hostile).unwrap();
+        store.forget_below(Height::new(4));
+        store.keep(own).unwrap();
+        assert!(bodies(&open(home.path(), 2)).contains(&&forged));
     }
 }
