@@ -5,7 +5,7 @@ use crate::{spread::spread, subject::Subject};
 use adversaries::Cheat;
 use anyhow::Result;
 use engine::Parameters;
-use miner::{Generation, GradientInputs, gradient, initial_outer};
+use miner::{ExecuteError, Generation, GradientInputs, gradient, initial_outer};
 use protocol::{
     Address, CheckpointId, Micro, RunId, SigningKey, Step,
     codec::encode,
@@ -64,6 +64,8 @@ enum Job {
 enum Done {
     Rollout(Rollout),
     Gradient(Box<Update>),
+    /// Nobody can do it: no group of what it has to learn from is whole.
+    Nothing,
 }
 
 /// Runs of all scenes, in their order.
@@ -145,7 +147,8 @@ impl Runs<'_> {
                 }
                 (Job::Gradient { run, .. }, Done::Gradient(one)) => updates[run].push(*one),
                 (Job::Rollout { .. }, Done::Gradient(_))
-                | (Job::Gradient { .. }, Done::Rollout(_)) => {}
+                | (Job::Gradient { .. }, Done::Rollout(_))
+                | (_, Done::Nothing) => {}
             }
         }
         let pairs: Vec<(&Run, Vec<Update>)> = runs.iter().zip(updates).collect();
@@ -228,10 +231,11 @@ impl Runs<'_> {
                 let cheat = scene.and_then(|scene| self.liar(scene, index));
                 self.rollout(&runs[run], index, cheat).map(Done::Rollout)
             }
-            Job::Gradient { run, index } => {
-                let update = self.gradient(&runs[run], index)?;
-                Ok(Done::Gradient(Box::new(update)))
-            }
+            Job::Gradient { run, index } => match self.gradient(&runs[run], index) {
+                Ok(update) => Ok(Done::Gradient(Box::new(update))),
+                Err(ExecuteError::NothingToLearn { .. }) => Ok(Done::Nothing),
+                Err(error) => Err(error.into()),
+            },
         }
     }
 
@@ -259,7 +263,7 @@ impl Runs<'_> {
         Ok(Arc::new((task, work.payload)))
     }
 
-    fn gradient(&self, run: &Run, index: u32) -> Result<Update> {
+    fn gradient(&self, run: &Run, index: u32) -> Result<Update, ExecuteError> {
         let recipe = &self.subject.recipe;
         let count = recipe.reinforce.gradient_units_count as usize;
         let before = run.before.as_ref();
@@ -280,7 +284,7 @@ impl Runs<'_> {
             generation,
             feedback: None,
         };
-        Ok(gradient::payload(&inputs, &self.subject.device)?)
+        gradient::payload(&inputs, &self.subject.device)
     }
 
     /// The next model, and the share of held-out prompts that it answers exactly.
