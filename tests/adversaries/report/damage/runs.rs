@@ -64,7 +64,8 @@ enum Job {
 enum Done {
     Rollout(Rollout),
     Gradient(Box<Update>),
-    /// Nobody can do it: no group of what it has to learn from is whole.
+    /// Nobody can do it: no group of what it has to learn from is whole, as a network would never
+    /// have admitted it (spec/02-gradient §6).
     Nothing,
 }
 
