@@ -81,7 +81,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "ledger-bench",
-        &["protocol", "governance", "ledger-state", "ledger-consensus"],
+        &[
+            "protocol",
+            "governance",
+            "ledger-state",
+            "ledger-store",
+            "ledger-consensus",
+        ],
     ),
     (
         "tests-decoders",

@@ -47,6 +47,8 @@ enum Part {
     Gas,
     /// Validators in processes of their own.
     Network,
+    /// A large state from one process to another; only if named.
+    StateSync,
 }
 
 /// Measures the ledger.
@@ -67,6 +69,11 @@ struct Arguments {
     /// Be one node of the engine alone, of this folder.
     #[arg(long, hide = true)]
     bare_node: Option<std::path::PathBuf>,
+    /// Take so many pieces of a snapshot below this address.
+    #[arg(long, hide = true)]
+    count_pieces: Option<String>,
+    #[arg(long, hide = true, default_value_t = 0)]
+    pieces: u64,
 }
 
 /// Runs what waits for sockets and clocks.
@@ -79,6 +86,9 @@ fn main() -> Result<()> {
     let wants = |part| arguments.only.is_empty() || arguments.only.contains(&part);
     if let Some(home) = &arguments.bare_node {
         return wait(network::bare::run(home));
+    }
+    if let Some(url) = &arguments.count_pieces {
+        return wait(network::state_sync::count_pieces(url, arguments.pieces));
     }
     let limits = limits::measure()?;
     println!(
@@ -112,6 +122,9 @@ fn main() -> Result<()> {
     }
     if wants(Part::Network) {
         wait(network::measure(&arguments.network))?;
+    }
+    if arguments.only.contains(&Part::StateSync) {
+        wait(network::state_sync::measure(&arguments.network))?;
     }
     Ok(())
 }

@@ -2,9 +2,11 @@
 //! the engine alone, transfers a second, and how long a transfer takes until it is final.
 
 pub(crate) mod bare;
+mod cuts;
 mod homes;
 mod load;
 mod nodes;
+pub(crate) mod state_sync;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
@@ -40,6 +42,15 @@ pub(crate) struct Options {
     /// Measure memory for so many seconds more, at half of the load.
     #[arg(long, default_value_t = 0)]
     soak_seconds: u64,
+    /// Cut the network through this file of `links`' rules, in halves and a third off.
+    #[arg(long, requires = "namespaces")]
+    rules: Option<std::path::PathBuf>,
+    /// Seconds of each cut.
+    #[arg(long, default_value_t = 60)]
+    cut_seconds: u64,
+    /// MiB of the state that is fetched by state sync.
+    #[arg(long, default_value_t = 1_024)]
+    state_mib: u64,
 }
 
 /// Measures all of it.
@@ -59,6 +70,9 @@ pub(crate) async fn measure(options: &Options) -> Result<()> {
         "blocks beside the engine alone: {:.2}",
         empty.per_s / bare.per_s
     );
+    if let Some(rules) = &options.rules {
+        return cuts::measure(options, &nodes, rules).await;
+    }
     loaded(options, &homes, &nodes).await
 }
 

@@ -49,7 +49,7 @@ fn key(role: u8, number: u64) -> SigningKey {
 }
 
 /// Spread like the keys of real accounts; nobody has the secret.
-fn stranger(number: u64) -> Address {
+pub(crate) fn stranger(number: u64) -> Address {
     let seed = BlobId::of(&number.to_le_bytes());
     Address::from_bytes(*seed.as_bytes())
 }

@@ -61,7 +61,7 @@ fn key(role: u8, number: usize) -> SigningKey {
     SigningKey::from_seed(seed)
 }
 
-fn places(options: &Options, folder: &Path) -> Result<Vec<Home>> {
+pub(super) fn places(options: &Options, folder: &Path) -> Result<Vec<Home>> {
     let place = |index: usize| {
         let offset = u16::try_from(3 * index)?;
         let (host, port, namespace) = match &options.namespaces {
@@ -135,7 +135,7 @@ impl Homes {
 }
 
 /// Beside this program, because a system's temporary folder may be in memory.
-fn on_disk() -> Result<TempDir> {
+pub(super) fn on_disk() -> Result<TempDir> {
     let own = std::env::current_exe().context("this program's own path")?;
     let beside = own.parent().context("this program's own folder")?;
     let made = tempfile::Builder::new()
@@ -144,7 +144,7 @@ fn on_disk() -> Result<TempDir> {
     made.with_context(|| format!("no folder in {}", beside.display()))
 }
 
-fn write(home: &Home, all: &[Home], genesis: &Genesis, interval_ms: u64) -> Result<()> {
+pub(super) fn write(home: &Home, all: &[Home], genesis: &Genesis, interval_ms: u64) -> Result<()> {
     let others = all.iter().filter(|other| other.path != home.path);
     let quoted = |addresses: Vec<String>| format!("[\"{}\"]", addresses.join("\", \""));
     let consensus = quoted(others.clone().map(Home::consensus).collect());

@@ -62,11 +62,15 @@ impl Nodes {
     }
     /// Height of the first node.
     pub(super) async fn height(&self) -> Result<u64> {
+        self.height_of(0).await
+    }
+    /// Height of one node.
+    pub(super) async fn height_of(&self, index: usize) -> Result<u64> {
         #[derive(serde::Deserialize)]
         struct Status {
             height: u64,
         }
-        let url = format!("{}/v1/status", self.all[0].url);
+        let url = format!("{}/v1/status", self.all[index].url);
         let status: Status = self.http.get(url).send().await?.json().await?;
         Ok(status.height)
     }
@@ -165,6 +169,11 @@ impl Nodes {
 
 /// A whole validator.
 pub(super) fn cairn(home: &Home) -> Result<Command> {
+    cairn_as("validator", home)
+}
+
+/// A whole node.
+pub(super) fn cairn_as(role: &str, home: &Home) -> Result<Command> {
     let own = std::env::current_exe().context("this program's own path")?;
     let program = own.with_file_name("cairn");
     if !program.exists() {
@@ -174,7 +183,7 @@ pub(super) fn cairn(home: &Home) -> Result<Command> {
         );
     }
     let mut command = placed(home, &program);
-    command.args(["validator", "--home"]).arg(&home.path);
+    command.args([role, "--home"]).arg(&home.path);
     command.env("RUST_LOG", "warn");
     Ok(command)
 }
@@ -186,7 +195,8 @@ pub(super) fn bare(own: &Path, home: &Home) -> Command {
     command
 }
 
-fn placed(home: &Home, program: &Path) -> Command {
+/// A command at a home's place.
+pub(super) fn placed(home: &Home, program: &Path) -> Command {
     match &home.namespace {
         Some(namespace) => {
             let mut command = Command::new("ip");
