@@ -8,7 +8,6 @@
 use crate::{
     economy_chain::{
         Chain, Setup, accepting, lie, opening, registration, rejecting, sketch, sketched_bodies,
-        state_at,
     },
     spread::summed,
     statistics::Mean,
@@ -228,7 +227,7 @@ fn round(chain: &mut Chain, scene: &mut Scene, open: &[UnitId]) {
             let named = match id.kind {
                 _ if !has_looked => lie(),
                 UnitKind::Rollout => sketch(),
-                UnitKind::Gradient => state_at(1).sketch(),
+                UnitKind::Gradient => chain.state_at(id, 1).sketch(),
             };
             let key = chain.key_of(seat.auditor);
             let (bind, reveal) = sketched_bodies(&key, id, verdict, Some(named));
@@ -295,5 +294,21 @@ fn account(chain: &Chain, scene: &Scene, life: &mut Life) {
     for index in 1..3 {
         let is_slashed = matches!(chain.miner_record(index).status, Status::Slashed(_));
         life.honest_harmed += u64::from(is_slashed);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// The chain of this part follows the rules: who looks names the sections and states that there
+    /// are.
+    #[test]
+    fn who_looks_is_not_fined_beside_one_that_does_not() {
+        let life = life("lazy-ok".parse().unwrap(), 0);
+        assert!(life.fined > 0.0, "not looking is found");
+        assert_eq!((life.honest_fined, life.honest_harmed), (0, 0));
+        assert!(life.audits_of_others > 100, "{}", life.audits_of_others);
     }
 }

@@ -23,6 +23,6 @@ mod step;
 
 pub(crate) use chain::Chain;
 pub(crate) use keys::{key, registration};
-pub(crate) use opening::{lie, opening, seals, sketch, state_at};
+pub(crate) use opening::{lie, opening, seals, sketch};
 pub(crate) use setup::Setup;
 pub(crate) use step::{RUN, accepting, commitment_body, equivocation, rejecting, sketched_bodies};
