@@ -236,6 +236,7 @@ fn round(chain: &mut Chain, scene: &mut Scene, open: &[UnitId]) {
         }
     }
     chain.block(binds);
+    forget_decided(chain, scene);
     let next = chain.height().next();
     let held = std::mem::take(&mut scene.held).into_iter();
     let (due, later): (Vec<_>, Vec<_>) =
@@ -243,7 +244,12 @@ fn round(chain: &mut Chain, scene: &mut Scene, open: &[UnitId]) {
     scene.held = later;
     let due = due.into_iter().map(|(_, key, reveal)| (key, reveal));
     chain.block(due.collect());
-    // Whoever has an unopened verdict on a unit that is over need not open it.
+    forget_decided(chain, scene);
+}
+
+/// Whoever has an unopened verdict on a unit that is over need not open it. A unit is over as well
+/// where its miner was slashed for another.
+fn forget_decided(chain: &Chain, scene: &mut Scene) {
     scene.held.retain(|(id, _, _)| chain.outcome(*id).is_none());
 }
 
