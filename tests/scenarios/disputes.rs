@@ -90,19 +90,8 @@ async fn lying_validators_with_five_sevenths_of_stake_convict_no_honest_miner_an
     assert!(!is_right, "{}", lied.summary);
     assert!(operation.is_some_and(|operation| !operation.is_right()));
     assert!(lied.summary.contains("its miner says"), "{}", lied.summary);
-    let now = devnet.until("the slash", |now| {
-        now.miners
-            .iter()
-            .any(|row| row.address == liar && row.slash.is_some())
-    });
-    let now = now.await;
-    let slashed = now.miners.iter().filter(|row| row.slash.is_some());
-    assert_eq!(slashed.count(), 1, "no honest miner is");
-    let found = now.miners.iter().find_map(|row| row.slash.clone()).unwrap();
-    assert!(matches!(
-        found.check,
-        Check::Loss | Check::Update | Check::State
-    ));
+    let (check, now) = slashed_for(&devnet, liar).await;
+    assert!(matches!(check, Check::Loss | Check::Update | Check::State));
     let fined = now.validators.iter().filter(|row| row.fined.get() > 0);
     assert!(fined.count() <= 5, "whoever did not lie is not fined");
 }
@@ -173,6 +162,11 @@ async fn sparse(cheat: &str) -> (Operation, Check) {
     assert!(!is_right, "{}", lied.summary);
     let operation = operation.unwrap_or_else(|| panic!("{}", lied.summary));
     assert!(lied.summary.contains(&operation.to_string()));
+    (operation, slashed_for(&devnet, liar).await.0)
+}
+
+/// What the liar is slashed for, and nobody else is; and the network then.
+async fn slashed_for(devnet: &Devnet, liar: Address) -> (Check, Overview) {
     let slashed = devnet.until("the slash", |now| {
         now.miners
             .iter()
@@ -182,7 +176,7 @@ async fn sparse(cheat: &str) -> (Operation, Check) {
     let slashed = now.miners.iter().filter(|row| row.slash.is_some());
     assert_eq!(slashed.count(), 1, "no honest miner is");
     let found = now.miners.iter().find_map(|row| row.slash.clone()).unwrap();
-    (operation, found.check)
+    (found.check, now)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
