@@ -1,5 +1,5 @@
-//! The trace of an inner step: every number on its way, for whoever must show where another went
-//! wrong.
+//! The trace of an inner step, or of a part of a reinforcement unit ([`PolicyPart`]): every number
+//! on its way, for whoever must show where another went wrong.
 //!
 //! [`engine_trace`] defines the numbers and the dispute about them; here the engine's models and
 //! batches become its words, and its kernels compute the large products. A step is taken in a
@@ -9,6 +9,9 @@
 //! [`InnerState::step`]: crate::trainer::InnerState::step
 
 mod products;
+mod reinforce;
+
+pub use reinforce::PolicyPart;
 
 use crate::arithmetic::threads::Threads;
 use crate::trainer::inner::warmup;

@@ -31,6 +31,7 @@ use std::ops::Range;
 pub use adamw::{AdamW, AdamWState};
 pub use aggregate::{AggregateError, Part, Robustness, aggregate};
 pub use compress::{CompressError, CompressedUpdate, DecodeError};
+pub use engine_trace::schedule::advantages;
 pub use grpo::{GrpoLoss, GrpoOptions, GrpoSequence, grpo};
 pub use inner::{InnerOptions, InnerState, PseudoGradient, pseudo_gradient};
 pub use loss::{Batch, Loss, cross_entropy};

@@ -16,7 +16,7 @@ enum Product {
     Forward(Tensor, u64),
     /// `dy W`.
     Back(Tensor, u64),
-    /// `dyᵀ x`, on top of the gradient of the part before.
+    /// `dyᵀ x`, on top of the gradient before the part.
     Weight(Tensor, Tensor),
 }
 
@@ -54,15 +54,12 @@ impl Shortcuts for Products<'_> {
             Some((usize::try_from(rows).ok()?, usize::try_from(columns).ok()?))
         };
         let (rows, columns) = shape(tensor)?;
-        let weights = singles(
-            trace,
-            Tensor {
-                part: 0,
-                layer: 0,
-                kind: Kind::Weights,
-            },
-        )?;
-        let product = product(&trace.program().step().model, tensor)?;
+        let program = trace.program();
+        let weights = singles(trace, program.weights(tensor))?;
+        let product = product(program.model(), tensor)?;
+        if shape(program.tokens(tensor))?.0 == 0 {
+            return None;
+        }
         let place = |place: u64| usize::try_from(place).ok();
         let c = match product {
             Product::Forward(x, at) => {
@@ -96,21 +93,17 @@ fn singles(trace: &Trace, tensor: Tensor) -> Option<&[f32]> {
     }
 }
 
-/// The gradient of the part before.
+/// What the gradient was before the part.
 fn before(trace: &Trace, tensor: Tensor) -> Option<&[f32]> {
+    let program = trace.program();
     let kind = match tensor.kind {
-        Kind::HeadGradient if trace.program().step().model.is_tied => Kind::EmbeddingGradient,
+        Kind::HeadGradient if program.model().is_tied => Kind::EmbeddingGradient,
         kind => kind,
     };
-    let part = tensor.part.checked_sub(1)?;
-    singles(
-        trace,
-        Tensor {
-            part,
-            kind,
-            ..tensor
-        },
-    )
+    let (before, first) = program.gradient_before(Tensor { kind, ..tensor })?;
+    let first = usize::try_from(first).ok()?;
+    let length = usize::try_from(program.length(tensor)).ok()?;
+    singles(trace, before)?.get(first..first.checked_add(length)?)
 }
 
 fn product(model: &Model, tensor: Tensor) -> Option<Product> {
@@ -163,7 +156,7 @@ fn embedding_sum(trace: &Trace, tensor: Tensor) -> Option<Numbers> {
         kind,
         ..tensor
     };
-    let Numbers::Word(tokens) = trace.numbers(of_part(Kind::Tokens))? else {
+    let Numbers::Word(tokens) = trace.numbers(trace.program().tokens(tensor))? else {
         return None;
     };
     let slopes = singles(trace, of_part(Kind::ResidualSlope))?;

@@ -232,7 +232,7 @@ fn main() {
             bytes = bytes.max(own_bytes);
         }
         let (rounds, bytes) = (rounds + table_rounds + 1, bytes + table_bytes + 36);
-        let [chunk, lost] = exchanged(program.step().model.parameters_count());
+        let [chunk, lost] = exchanged(program.model().parameters_count());
         println!(
             "{name:<14} {:>8} {rounds:>8} {bytes:>8} {:>8} {:>8} {:>8} {:>8}",
             program.tensors().len(),

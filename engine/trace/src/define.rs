@@ -1,4 +1,4 @@
-//! What every number of a step is.
+//! What every number of a program is.
 //!
 //! The formulas of arithmetic §4 and §7, one number at a time. A number is *given*, or a *map* of a
 //! few numbers of earlier tensors, or a *fold*: from a start, steps that each read a few numbers.
@@ -7,9 +7,11 @@
 
 mod backward;
 mod forward;
+mod reinforce;
 mod update;
 
 use crate::program::{Kind, Program, Tensor, single, word};
+use crate::rows::{Run, Sequence};
 use std::ops::Range;
 
 /// Where the numbers of earlier tensors come from.
@@ -21,7 +23,7 @@ pub trait Source {
 /// How a number comes about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Defined {
-    /// From outside: weights and moments before the step, and the batch.
+    /// From outside: weights, moments and sums before, and the batch.
     Given,
     /// At once.
     Map,
@@ -70,18 +72,41 @@ impl Reader<'_> {
     pub(crate) fn double(&mut self, part: usize, kind: Kind, index: u64) -> Option<f64> {
         self.from(part, 0, kind, index)
     }
-    pub(crate) fn token(&mut self, kind: Kind, row: u64) -> Option<u64> {
-        let number = self.from(self.tensor.part, 0, kind, row)?;
+    /// The token of a row.
+    pub(crate) fn token(&mut self, row: u64) -> Option<u64> {
+        let tokens = self.program.tokens(self.tensor);
+        let number = self.source.number(tokens, row)?;
         Some(word(number).into())
     }
-    pub(crate) fn weight(&mut self, place: u64) -> Option<f32> {
-        self.of_step(Kind::Weights, place)
+    /// The token that a row is to predict, if it is to predict one.
+    pub(crate) fn target(&mut self, row: u64) -> Option<Option<u64>> {
+        if self.program.part().is_none() {
+            let target = self.from(self.tensor.part, 0, Kind::Targets, row)?;
+            return Some(Some(word(target).into()));
+        }
+        if self.sequence(row).is_none() {
+            return Some(None);
+        }
+        self.token(row + 1).map(Some)
     }
-    /// What the gradient of the same tensor held before this part: +0 before the first.
+    /// The sequence of a row that predicts a token of a response; nothing for other rows.
+    pub(crate) fn sequence(&self, row: u64) -> Option<Sequence> {
+        let (sequence, position) = self.program.part()?.sequences.of_row(row)?;
+        sequence.predicts(position).then_some(sequence)
+    }
+    pub(crate) fn weight(&mut self, place: u64) -> Option<f32> {
+        let weights = self.program.weights(self.tensor);
+        self.source.number(weights, place).map(single)
+    }
+    /// What the gradient of a tensor of this block held before this part: +0 before the first.
     pub(crate) fn before(&mut self, kind: Kind, index: u64) -> Option<f32> {
-        match self.tensor.part.checked_sub(1) {
+        let tensor = Tensor {
+            kind,
+            ..self.tensor
+        };
+        match self.program.gradient_before(tensor) {
             None => Some(0.0),
-            Some(part) => self.from(part, self.tensor.layer, kind, index).map(single),
+            Some((before, first)) => self.source.number(before, first + index).map(single),
         }
     }
     /// The tree over the lanes of a row.
@@ -108,8 +133,7 @@ impl Program {
     /// How number `index` of a tensor comes about.
     #[must_use]
     pub fn defined(&self, tensor: Tensor, index: u64) -> Defined {
-        let (_, columns) = self.shape(tensor);
-        let at = At::new(self, tensor, index / columns, index % columns);
+        let at = At::new(self, tensor, index);
         let folds = forward::folds(self, tensor.kind, at)
             .or_else(|| backward::folds(self, tensor.kind, at))
             .or_else(|| update::folds(self, tensor.kind, at));
@@ -119,7 +143,9 @@ impl Program {
             | Kind::SecondMoment
             | Kind::Tokens
             | Kind::Targets
-            | Kind::RowWeights => Defined::Given,
+            | Kind::BehaviourWeights
+            | Kind::SumBefore => Defined::Given,
+            Kind::RowWeights if self.step().is_some() => Defined::Given,
             _ => folds.map_or(Defined::Map, Defined::Fold),
         }
     }
@@ -128,6 +154,7 @@ impl Program {
         let (at, mut reader) = self.reader(tensor, index, source);
         forward::map(&mut reader, at)
             .or_else(|| backward::map(&mut reader, at))
+            .or_else(|| reinforce::map(&mut reader, at))
             .or_else(|| update::map(&mut reader, at))?
     }
     /// What a fold starts from.
@@ -150,7 +177,8 @@ impl Program {
         let (at, mut reader) = self.reader(tensor, index, source);
         let mut value = value;
         for k in steps {
-            value = forward::step(&mut reader, at, k, value)
+            value = reinforce::step(&mut reader, k, value)
+                .or_else(|| forward::step(&mut reader, at, k, value))
                 .or_else(|| backward::step(&mut reader, at, k, value))
                 .or_else(|| update::step(&mut reader, at, k, value))??;
         }
@@ -163,8 +191,7 @@ impl Program {
         index: u64,
         source: &'a mut dyn Source,
     ) -> (At, Reader<'a>) {
-        let (_, columns) = self.shape(tensor);
-        let at = At::new(self, tensor, index / columns, index % columns);
+        let at = At::new(self, tensor, index);
         let reader = Reader {
             program: self,
             tensor,
@@ -177,6 +204,8 @@ impl Program {
 /// Where a number is: in its tensor, and in its sequence.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct At {
+    /// Index in the tensor.
+    pub(crate) index: u64,
     /// Row of the tensor.
     pub(crate) row: u64,
     /// Column of the tensor.
@@ -193,26 +222,54 @@ pub(crate) struct At {
     pub(crate) length: u64,
     /// Tokens of the part.
     pub(crate) tokens_count: u64,
+    /// Index of the sequence's first number in tensors of attention.
+    squares: u64,
+    /// Query heads.
+    heads_count: u64,
 }
 
 impl At {
-    fn new(program: &Program, tensor: Tensor, row: u64, column: u64) -> Self {
-        let (rows, _) = program.shape(tensor);
-        let part = program.part_of(tensor);
-        let heads = (rows / part.rows_count().max(1)).max(1);
+    fn new(program: &Program, tensor: Tensor, index: u64) -> Self {
+        let (rows, heads_count) = (program.rows(tensor), program.model().heads_count);
+        if tensor.kind.is_square() {
+            let run = rows.run_of_cell(index / heads_count);
+            let inside = index.saturating_sub(run.cells * heads_count);
+            let (row, column) = (inside / run.length, inside % run.length);
+            let row = run.first * heads_count + row;
+            return Self::of(program, tensor, (index, row, column), (run, heads_count));
+        }
+        let (rows_count, columns) = program.shape(tensor);
+        let (row, column) = (index / columns, index % columns);
+        let heads = (rows_count / rows.count().max(1)).max(1);
+        let run = rows.run_of_row(row / heads);
+        Self::of(program, tensor, (index, row, column), (run, heads))
+    }
+    fn of(
+        program: &Program,
+        tensor: Tensor,
+        (index, row, column): (u64, u64, u64),
+        (run, heads): (Run, u64),
+    ) -> Self {
+        let heads_count = program.model().heads_count;
         let token = row / heads;
-        let length = part.length.max(1);
-        let position = token % length;
         Self {
+            index,
             row,
             column,
             token,
             head: row % heads,
-            position,
-            first: token - position,
-            length,
-            tokens_count: part.rows_count(),
+            position: token - run.first,
+            first: run.first,
+            length: run.length,
+            tokens_count: program.rows(tensor).count(),
+            squares: run.cells * heads_count,
+            heads_count,
         }
+    }
+    /// Index, in tensors of attention, of what a head of this sequence's token `position` has for
+    /// its token `column`.
+    pub(crate) const fn square(&self, position: u64, head: u64, column: u64) -> u64 {
+        self.squares + (position * self.heads_count + head) * self.length + column
     }
 }
 

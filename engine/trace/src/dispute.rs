@@ -1,4 +1,4 @@
-//! A dispute about one step, down to one multiplication.
+//! A dispute about one step, or one part of a reinforcement unit, down to one multiplication.
 //!
 //! Both sides know what the step started from, and what the *defendant* says it ended with. The
 //! *challenger* says it ended elsewhere. In turns, the defendant shows more and more of ever less

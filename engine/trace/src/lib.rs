@@ -10,10 +10,12 @@
 //! ```
 //!
 //! - [`elementary`]: exp, log, sin and cos, which the engine's kernels are made of as well;
-//! - [`Model`], [`Step`]: what a step computes with;
+//! - [`Model`], [`Step`]: what a step computes with; [`Reinforcement`], [`Sequences`]: what a part
+//!   of a reinforcement unit does, which is a second model and sequences of any lengths;
 //! - [`Program`]: the list of all tensors of a step, and for each number of each what it is: given,
 //!   a [map](Defined::Map) of a few earlier numbers, or a left [fold](Defined::Fold) over them.
 //!   That a matrix product is one left fold (the engine's first rule) is what makes this exact;
+//! - [`plan`]: how long the sequences of a reinforcement unit are, and how well they did;
 //! - [`schedule`]: what follows from a step's place and from integers;
 //! - [`update`] and [`sparse`]: how the values that a unit gives become bytes;
 //! - [`tree`]: a tensor's name is the plain BLAKE3 hash of its numbers, whose tree a dispute walks;
@@ -28,8 +30,10 @@ mod define;
 pub mod dispute;
 pub mod elementary;
 mod model;
+pub mod plan;
 mod program;
 pub mod rope;
+mod rows;
 pub mod schedule;
 pub mod sparse;
 mod trace;
@@ -37,6 +41,7 @@ pub mod tree;
 pub mod update;
 
 pub use define::{Defined, Source};
-pub use model::{Model, Optimiser, Part, Places, RopeScaling, Step};
-pub use program::{Encoding, Kind, Program, RESULTS_COUNT, Tensor};
+pub use model::{Model, Objective, Optimiser, Part, Places, Reinforcement, RopeScaling, Step};
+pub use program::{Encoding, GIVEN_COUNT, Kind, Program, RESULTS_COUNT, Tensor};
+pub use rows::{Sequence, Sequences};
 pub use trace::{Numbers, Shortcuts, Trace, TraceError};

@@ -1,4 +1,7 @@
-//! What a training step computes with: the model's shape, the batch's, and the optimiser's numbers.
+//! What a training step computes with: the model's shape, the batch's, and the optimiser's numbers;
+//! and what a part of a reinforcement unit does.
+
+use crate::rows::Sequences;
 
 /// How the rotary frequencies differ from powers of `theta`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -208,4 +211,32 @@ pub struct Step {
     pub parts: Vec<Part>,
     /// The optimiser.
     pub optimiser: Optimiser,
+}
+
+/// The numbers of the clipped objective (arithmetic §7).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Objective {
+    /// Ratios below `1 - clip_low` no longer push a bad token down.
+    pub clip_low: f32,
+    /// Ratios above `1 + clip_high` no longer push a good token up.
+    pub clip_high: f32,
+    /// Ratios above this no longer push a bad token down.
+    pub delta: f32,
+    /// Divides the logits, as in sampling.
+    pub temperature: f32,
+    /// Divides the loss: response tokens of all groups of the unit.
+    pub normaliser: f32,
+    /// Parts of the unit: as often its loss counts.
+    pub parts_count: u32,
+}
+
+/// One part of a reinforcement unit: what its groups add to the sum of the parts before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reinforcement {
+    /// The model that learns, and the shape of the one that drew the responses.
+    pub model: Model,
+    /// Prompts with their responses, as the plan has them.
+    pub sequences: Sequences,
+    /// What is learned.
+    pub objective: Objective,
 }

@@ -4,13 +4,19 @@
 //! but the one's who computed it, and is named in a table of its own.
 
 mod kind;
+mod order;
+mod places;
 
-pub use kind::{Encoding, Kind, RESULTS_COUNT};
+pub use kind::{Encoding, Kind};
 pub(crate) use kind::{single, word};
+pub(crate) use order::{BEHAVIOUR, LEARNER};
+pub use order::{GIVEN_COUNT, RESULTS_COUNT};
+pub(crate) use places::gradient_at;
 
-use crate::model::{Model, Part, Step};
+use crate::model::{Model, Part, Reinforcement, Step};
+use crate::rows::Rows;
 use borsh::{BorshDeserialize, BorshSerialize};
-use kind::{AFTER, BACKWARD, BATCH, BEFORE, END, FORWARD, GIVEN_COUNT, HEAD, KINDS_COUNT};
+use kind::KINDS_COUNT;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -30,7 +36,8 @@ use std::fmt;
     Deserialize,
 )]
 pub struct Tensor {
-    /// Index of the part of the batch; 0 for what there is once a step.
+    /// Index of the part of the batch; in a reinforcement part, 0 for the pass of the model that
+    /// drew the responses and 1 for that of the one that learns. 0 for what there is once.
     pub part: usize,
     /// Index of the block; 0 for what there is once a part.
     pub layer: u32,
@@ -45,10 +52,26 @@ impl fmt::Display for Tensor {
     }
 }
 
-/// The tensors of a step.
+/// What a program computes.
+#[derive(Clone, Debug)]
+enum Work {
+    Step(Step),
+    Reinforcement(Reinforcement),
+}
+
+impl Work {
+    const fn model(&self) -> &Model {
+        match self {
+            Self::Step(step) => &step.model,
+            Self::Reinforcement(part) => &part.model,
+        }
+    }
+}
+
+/// The tensors of a step of pre-training, or of a part of a reinforcement unit.
 #[derive(Clone, Debug)]
 pub struct Program {
-    step: Step,
+    work: Work,
     tensors: Vec<Tensor>,
     /// By [`Program::slot`], the place of a tensor, and 0 for what there is none of.
     places: Vec<u32>,
@@ -58,28 +81,19 @@ impl Program {
     /// The program of a step.
     #[must_use]
     pub fn new(step: Step) -> Self {
-        let mut tensors = Vec::new();
-        let mut push = |part, layer, kinds: &[Kind]| {
-            let kinds = kinds.iter().filter(|kind| kind.is_of(&step.model));
-            tensors.extend(kinds.map(|&kind| Tensor { part, layer, kind }));
-        };
-        push(0, 0, &BEFORE);
-        for part in 0..step.parts.len() {
-            push(part, 0, &BATCH);
-            push(part, 0, &[Kind::Embedded]);
-            for layer in 0..step.model.layers_count {
-                push(part, layer, &FORWARD);
-            }
-            push(part, 0, &HEAD);
-            for layer in (0..step.model.layers_count).rev() {
-                push(part, layer, &BACKWARD);
-            }
-            push(part, 0, &END);
-        }
-        push(0, 0, &AFTER);
-        let slots = step.parts.len().max(1) * step.model.layers_count.max(1) as usize * KINDS_COUNT;
+        Self::of(Work::Step(step))
+    }
+    /// The program of a part of a reinforcement unit.
+    #[must_use]
+    pub fn reinforcement(part: Reinforcement) -> Self {
+        Self::of(Work::Reinforcement(part))
+    }
+    fn of(work: Work) -> Self {
+        let layers_count = work.model().layers_count.max(1) as usize;
+        let slots = work.passes_count().max(1) * layers_count * KINDS_COUNT;
+        let tensors = work.tensors();
         let mut program = Self {
-            step,
+            work,
             places: vec![0; slots],
             tensors: Vec::new(),
         };
@@ -93,7 +107,7 @@ impl Program {
     }
     /// The index of a tensor among all that there could be; nothing of another program's.
     fn slot(&self, tensor: Tensor) -> Option<usize> {
-        let layers_count = self.step.model.layers_count.max(1) as usize;
+        let layers_count = self.model().layers_count.max(1) as usize;
         let layer = tensor.layer as usize;
         if layer >= layers_count {
             return None;
@@ -101,21 +115,37 @@ impl Program {
         let slot = (tensor.part * layers_count + layer) * KINDS_COUNT + tensor.kind as usize;
         (slot < self.places.len()).then_some(slot)
     }
-    /// The step.
+    /// The model: its shape, where there are weights of two.
     #[must_use]
-    pub const fn step(&self) -> &Step {
-        &self.step
+    pub const fn model(&self) -> &Model {
+        self.work.model()
     }
-    pub(crate) const fn model(&self) -> &Model {
-        &self.step.model
+    /// The step of pre-training, if it is one.
+    pub(crate) const fn step(&self) -> Option<&Step> {
+        match &self.work {
+            Work::Step(step) => Some(step),
+            Work::Reinforcement(_) => None,
+        }
     }
-    /// The part that a tensor belongs to.
-    pub(crate) fn part_of(&self, tensor: Tensor) -> Part {
+    /// The part of a reinforcement unit, if it is one.
+    pub(crate) const fn part(&self) -> Option<&Reinforcement> {
+        match &self.work {
+            Work::Step(_) => None,
+            Work::Reinforcement(part) => Some(part),
+        }
+    }
+    /// The rows of the part that a tensor belongs to.
+    pub(crate) fn rows(&self, tensor: Tensor) -> Rows<'_> {
         let nothing = Part {
             sequences_count: 0,
             length: 0,
         };
-        self.step.parts.get(tensor.part).copied().unwrap_or(nothing)
+        match &self.work {
+            Work::Step(step) => {
+                Rows::Equal(step.parts.get(tensor.part).copied().unwrap_or(nothing))
+            }
+            Work::Reinforcement(part) => Rows::Ragged(&part.sequences),
+        }
     }
     /// All tensors, in the order in which they are computed.
     #[must_use]
@@ -131,28 +161,31 @@ impl Program {
     /// The places of the tensors that the table names: all but what is given and what results.
     #[must_use]
     pub fn table(&self) -> std::ops::Range<usize> {
-        GIVEN_COUNT..self.tensors.len() - RESULTS_COUNT
+        GIVEN_COUNT..self.tensors.len() - self.work.results_count()
     }
-    /// Rows and columns of a tensor.
+    /// Rows and columns of a tensor; one column where rows differ in their columns.
     #[must_use]
     pub fn shape(&self, tensor: Tensor) -> (u64, u64) {
-        let part = self.part_of(tensor);
-        let of_rows = self.shape_of_rows(tensor.kind, part);
+        let of_rows = self.shape_of_rows(tensor.kind, self.rows(tensor));
         of_rows.unwrap_or_else(|| self.shape_of_weights(tensor.kind))
     }
 
     /// Of what has a row for each token, or for each head of a token.
-    fn shape_of_rows(&self, kind: Kind, part: Part) -> Option<(u64, u64)> {
+    fn shape_of_rows(&self, kind: Kind, rows: Rows<'_>) -> Option<(u64, u64)> {
         let model = self.model();
         let (d, ff) = (model.hidden_size, model.intermediate_size);
         let (q, w) = (model.query_width(), model.qkv_width());
-        let r = part.rows_count();
+        let r = rows.count();
         let by_head = r * model.heads_count;
         let by_turned = r * model.turned_heads_count();
         Some(match kind {
             Kind::Tokens
             | Kind::Targets
             | Kind::RowWeights
+            | Kind::Ratio
+            | Kind::Free
+            | Kind::Held
+            | Kind::Objective
             | Kind::Norm1Root
             | Kind::Norm2Root
             | Kind::FinalRoot
@@ -192,11 +225,7 @@ impl Program {
             | Kind::ProjectedSlope => (r, w),
             Kind::HeadLanes | Kind::HeadDotLanes => (by_turned, 16),
             Kind::HeadRoot | Kind::HeadMean => (by_turned, 1),
-            Kind::Scores
-            | Kind::Exponentials
-            | Kind::Probabilities
-            | Kind::ProbabilitySlope
-            | Kind::ScoreSlope => (by_head, part.length),
+            kind if kind.is_square() => rows.square(model.heads_count),
             Kind::ScoreMax | Kind::Reciprocal | Kind::SoftmaxMean => (by_head, 1),
             Kind::ExponentialLanes | Kind::SoftmaxLanes => (by_head, 16),
             Kind::Mixed | Kind::MixedSlope | Kind::KeySlopes | Kind::ValueSlopes => (r, q),
@@ -218,7 +247,10 @@ impl Program {
             | Kind::Mean
             | Kind::NewFirstMoment
             | Kind::NewSecondMoment
-            | Kind::NewWeights => (1, model.parameters_count()),
+            | Kind::NewWeights
+            | Kind::BehaviourWeights
+            | Kind::SumBefore
+            | Kind::SumAfter => (1, model.parameters_count()),
             Kind::HeadGradient | Kind::EmbeddingSum | Kind::EmbeddingGradient => {
                 (model.vocab_size, d)
             }

@@ -13,9 +13,9 @@ use crate::{
 };
 use engine::{
     Continuation, Device, Parameters,
-    trainer::{Gradients, GrpoOptions, GrpoSequence, clip_gradient_norm, file},
+    trainer::{Gradients, GrpoOptions, GrpoSequence, advantages, clip_gradient_norm, file},
 };
-use protocol::{BlobId, Micro, gradient::State, recipe::Recipe, rollout, task::RolloutTask};
+use protocol::{BlobId, gradient::State, recipe::Recipe, rollout, task::RolloutTask};
 
 /// Largest norm of a unit's gradient: no element can then leave the range of about 1.98 that the
 /// compressed form has. Gradients of a healthy run are far below.
@@ -79,36 +79,6 @@ fn whole(
         responses: responses.map(<[u32]>::to_vec).collect(),
         prompt,
     })
-}
-
-/// `(r - mean) / (σ + floor)` over a group, σ being the population's standard deviation.
-///
-/// With `d_i = n r_i - Σ r` and `v = Σ d²`, both exact integers, the advantage is
-/// `d_i / (sqrt(v / n) + n floor)`: two divisions, one root and one sum in f64, rounded to f32
-/// once. Equal rewards have advantage 0, whatever the floor.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    reason = "integers become f64 and the quotient f32, each rounded to nearest once"
-)]
-pub fn advantages(rewards_micro: &[u32], floor: Micro) -> Vec<f32> {
-    let count = i64::try_from(rewards_micro.len()).unwrap_or(i64::MAX);
-    let sum: i64 = rewards_micro.iter().map(|reward| i64::from(*reward)).sum();
-    let deviations: Vec<i64> = rewards_micro
-        .iter()
-        .map(|reward| count * i64::from(*reward) - sum)
-        .collect();
-    let squares: i128 = deviations
-        .iter()
-        .map(|deviation| i128::from(*deviation) * i128::from(*deviation))
-        .sum();
-    if squares == 0 {
-        return vec![0.0; rewards_micro.len()];
-    }
-    let count = count as f64;
-    let scale = (squares as f64 / count).sqrt() + count * floor.get() as f64;
-    let advantage = |deviation: &i64| (*deviation as f64 / scale) as f32;
-    deviations.iter().map(advantage).collect()
 }
 
 /// Tokens of all groups.
@@ -206,8 +176,9 @@ impl<'a> Unit<'a> {
         generation: &Generation<'a>,
         groups: &'a [Group],
     ) -> Self {
-        let floor = inputs.recipe.reinforce.advantage_floor;
-        let with_advantages = |group: &'a Group| (group, advantages(&group.rewards_micro, floor));
+        let floor_micro = inputs.recipe.reinforce.advantage_floor.get();
+        let with_advantages =
+            |group: &'a Group| (group, advantages(&group.rewards_micro, floor_micro));
         let is_taught = |(_, advantages): &(_, Vec<f32>)| advantages.iter().any(|a| *a != 0.0);
         let taught = groups.iter().map(with_advantages).filter(is_taught);
         Self {
@@ -286,40 +257,4 @@ fn sequences(
         sequence.behaviour_logprobs = logprobs;
     }
     Ok(sequences)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::advantages;
-    use protocol::Micro;
-
-    #[test]
-    fn advantages_are_deviations_over_spread_and_floor() {
-        // Mean 1/2, deviation 1/2, floor 1/2: half a deviation over one.
-        let rewards = [0, 1_000_000, 0, 1_000_000];
-        let found = advantages(&rewards, Micro::new(500_000));
-        assert_eq!(found, [-0.5, 0.5, -0.5, 0.5]);
-        let unfloored = advantages(&rewards, Micro::ZERO);
-        assert_eq!(unfloored, [-1.0, 1.0, -1.0, 1.0]);
-    }
-
-    #[test]
-    fn equal_rewards_have_no_advantage_even_without_a_floor() {
-        for rewards in [&[][..], &[7], &[437_500; 16]] {
-            let found = advantages(rewards, Micro::ZERO);
-            assert_eq!(found, vec![0.0; rewards.len()]);
-        }
-    }
-
-    #[test]
-    fn advantages_do_not_depend_on_the_order_of_samples() {
-        let mut rewards: Vec<u32> = (0..16).map(|index| index * index * 3_000).collect();
-        let floor = Micro::new(150_000);
-        let forward = advantages(&rewards, floor);
-        rewards.reverse();
-        let mut backward = advantages(&rewards, floor);
-        backward.reverse();
-        assert_eq!(forward, backward);
-        assert!(forward.iter().sum::<f32>().abs() < 1e-5);
-    }
 }

@@ -28,12 +28,11 @@ pub(super) const fn accumulates(kind: Kind) -> bool {
 
 /// Where the fold of a weight's gradient starts: where that of the part before ended.
 pub(super) fn start(r: &mut Reader<'_>, at: At) -> Option<f64> {
-    let index = at.row * r.program.shape(r.tensor).1 + at.column;
     let kind = match r.tensor.kind {
         Kind::HeadGradient if r.program.model().is_tied => Kind::EmbeddingGradient,
         kind => kind,
     };
-    r.before(kind, index).map(f64::from)
+    r.before(kind, at.index).map(f64::from)
 }
 
 /// Steps of a fold; nothing for what is none, or not of the way back.
@@ -96,7 +95,7 @@ fn weight_gradient(r: &mut Reader<'_>, at: At, k: u64) -> Option<Option<Step>> {
         }
         Kind::BiasGradient => projected_slope(r, k, at.column).map(Step::Add),
         Kind::EmbeddingSum => {
-            let token = r.token(Kind::Tokens, k)?;
+            let token = r.token(k)?;
             if token.min(model.vocab_size - 1) != at.row {
                 return Some(Some(Step::Skip));
             }
@@ -171,16 +170,15 @@ fn of_attention(r: &mut Reader<'_>, at: At, k: u64) -> Option<Option<Step>> {
             times(dy, rotated(r, at.first + at.column, value))
         }
         Kind::SoftmaxLanes => {
-            let index = at.row * at.length + at.column + k * LANES;
+            let index = at.square(at.position, at.head, at.column + k * LANES);
             let p = r.at(Kind::Probabilities, index);
             times(p, r.at(Kind::ProbabilitySlope, index))
         }
-        Kind::KeySlopes | Kind::ValueSlopes => by_later(r, at, at.token + k),
+        Kind::KeySlopes | Kind::ValueSlopes => by_later(r, at, at.position + k),
         Kind::RotatedSlope => {
             let (head, j) = (at.column / model.head_dim, at.column % model.head_dim);
-            let row = at.token * model.heads_count + head;
             let key = key_column(r, head, j);
-            let ds = r.at(Kind::ScoreSlope, row * at.length + k);
+            let ds = r.at(Kind::ScoreSlope, at.square(at.position, head, k));
             times(ds, rotated(r, at.first + k, key))
         }
         _ => return None,
@@ -247,10 +245,11 @@ fn projected_slope(r: &mut Reader<'_>, token: u64, column: u64) -> Option<f32> {
 }
 
 /// Later rows of a head's sequence, which read its key and its value.
-fn by_later(r: &mut Reader<'_>, at: At, token: u64) -> Option<Step> {
+fn by_later(r: &mut Reader<'_>, at: At, position: u64) -> Option<Step> {
     let model = *r.program.model();
     let (head, j) = (at.column / model.head_dim, at.column % model.head_dim);
-    let index = (token * model.heads_count + head) * at.length + at.position;
+    let index = at.square(position, head, at.position);
+    let token = at.first + position;
     if r.tensor.kind == Kind::KeySlopes {
         let query = rotated(r, token, head * model.head_dim + j);
         times(r.at(Kind::ScoreSlope, index), query)
@@ -336,7 +335,7 @@ fn head_gain_step(r: &mut Reader<'_>, at: At, k: u64, (first, heads): (u64, u64)
 /// A number that is computed at once; nothing for what is not of the way back.
 pub(super) fn map(r: &mut Reader<'_>, at: At) -> Option<Option<f64>> {
     let model = *r.program.model();
-    let index = at.row * r.program.shape(r.tensor).1 + at.column;
+    let index = at.index;
     let kind = r.tensor.kind;
     let norm = Norm::of(kind, &model, r.tensor.layer);
     let value = match kind {

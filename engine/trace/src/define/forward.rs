@@ -95,15 +95,13 @@ fn fold(r: &mut Reader<'_>, at: At, k: u64) -> Option<Option<Step>> {
         ),
         Kind::Scores => score(r, at, k),
         Kind::ScoreMax => r
-            .at(Kind::Scores, at.row * at.length + k)
+            .at(Kind::Scores, at.square(at.position, at.head, k))
             .map(Step::Largest),
         Kind::ExponentialLanes => r
-            .at(Kind::Exponentials, at.row * at.length + lane)
+            .at(Kind::Exponentials, at.square(at.position, at.head, lane))
             .map(Step::Add),
         Kind::Mixed => mixed(r, at, k),
-        Kind::LogitMax => r
-            .at(Kind::Logits, at.row * model.vocab_size + k)
-            .map(Step::Largest),
+        Kind::LogitMax => scaled(r, at.row * model.vocab_size + k).map(Step::Largest),
         Kind::LogitLanes => r
             .at(Kind::LogitExponentials, at.row * model.vocab_size + lane)
             .map(Step::Add),
@@ -181,8 +179,7 @@ fn score(r: &mut Reader<'_>, at: At, k: u64) -> Option<Step> {
 fn mixed(r: &mut Reader<'_>, at: At, s: u64) -> Option<Step> {
     let model = *r.program.model();
     let (head, j) = (at.column / model.head_dim, at.column % model.head_dim);
-    let row = at.token * model.heads_count + head;
-    let p = r.at(Kind::Probabilities, row * at.length + s)?;
+    let p = r.at(Kind::Probabilities, at.square(at.position, head, s))?;
     let value = value_column(r, head, j);
     Some(Step::Multiply(p, rotated(r, at.first + s, value)?))
 }
@@ -199,10 +196,10 @@ fn loss(r: &mut Reader<'_>, row: u64, value: f64) -> Option<f64> {
 /// A number that is computed at once; nothing for what is not of the way forward.
 pub(super) fn map(r: &mut Reader<'_>, at: At) -> Option<Option<f64>> {
     let model = *r.program.model();
-    let index = at.row * r.program.shape(r.tensor).1 + at.column;
+    let index = at.index;
     let layer = model.places(r.tensor.layer);
     let value = match r.tensor.kind {
-        Kind::Embedded => r.token(Kind::Tokens, at.token).and_then(|token| {
+        Kind::Embedded => r.token(at.token).and_then(|token| {
             let token = token.min(model.vocab_size - 1);
             r.weight(token * model.hidden_size + at.column)
         }),
@@ -240,7 +237,7 @@ pub(super) fn map(r: &mut Reader<'_>, at: At) -> Option<Option<f64>> {
         Kind::Gated => gated(r, at),
         Kind::Residual => sum(r.at(Kind::Middle, index), r.at(Kind::Down, index)),
         Kind::LogitExponentials => {
-            let (l, m) = (r.at(Kind::Logits, index), r.at(Kind::LogitMax, at.row));
+            let (l, m) = (scaled(r, index), r.at(Kind::LogitMax, at.row));
             l.zip(m).map(|(l, m)| exp(l - m))
         }
         Kind::LogitSum => r.tree(Kind::LogitLanes, at.row),
@@ -358,22 +355,34 @@ fn gated(r: &mut Reader<'_>, at: At) -> Option<f32> {
     Some((gate * sigmoid(gate)) * r.at(Kind::GateUp, row + ff + at.column)?)
 }
 
+/// A logit divided by the temperature, which is 1 in pre-training.
+fn scaled(r: &mut Reader<'_>, index: u64) -> Option<f32> {
+    let temperature = r.program.part().map(|part| part.objective.temperature);
+    Some(r.at(Kind::Logits, index)? / temperature.unwrap_or(1.0))
+}
+
+/// Of the row's target; +0 in a row that is to predict nothing.
 fn log_probability(r: &mut Reader<'_>, at: At) -> Option<f32> {
     let vocab = r.program.model().vocab_size;
-    let target = r.token(Kind::Targets, at.row)?.min(vocab - 1);
-    let own = r.at(Kind::Logits, at.row * vocab + target)?;
+    let Some(target) = r.target(at.row)? else {
+        return Some(0.0);
+    };
+    let own = scaled(r, at.row * vocab + target.min(vocab - 1))?;
     Some((own - r.at(Kind::LogitMax, at.row)?) - log(r.at(Kind::LogitSum, at.row)?))
 }
 
+/// A row that is to predict nothing, or of weight 0 in pre-training, has +0.
 fn slope(r: &mut Reader<'_>, at: At, index: u64) -> Option<f32> {
+    let Some(target) = r.target(at.row)? else {
+        return Some(0.0);
+    };
     let weight = r.at(Kind::RowWeights, at.row)?;
-    if weight == 0.0 {
+    if weight == 0.0 && r.program.step().is_some() {
         return Some(0.0);
     }
     let reciprocal = 1.0 / r.at(Kind::LogitSum, at.row)?;
     let p = r.at(Kind::LogitExponentials, index)? * reciprocal;
-    let is_target = r.token(Kind::Targets, at.row)? == at.column;
-    Some(if is_target {
+    Some(if target == at.column {
         (p - 1.0) * weight
     } else {
         p * weight

@@ -1,8 +1,7 @@
 //! From gradients to the next state: mean, clip, `AdamW` (arithmetic §7).
 
 use super::{At, LANES, LANES_COUNT, Reader, joined, lane_length};
-use crate::model::Model;
-use crate::program::{Kind, Program, single};
+use crate::program::{Kind, Program, gradient_at, single};
 
 /// Steps of a fold; nothing for what is none.
 pub(super) fn folds(program: &Program, kind: Kind, at: At) -> Option<u64> {
@@ -46,7 +45,7 @@ pub(super) fn map(r: &mut Reader<'_>, at: At) -> Option<Option<f64>> {
 
 /// The sum over the parts.
 fn total(r: &mut Reader<'_>, kind: Kind) -> Option<f64> {
-    let parts = 0..r.program.step().parts.len();
+    let parts = 0..r.program.step()?.parts.len();
     let mut total = 0.0;
     for part in parts {
         total += r.double(part, kind, 0)?;
@@ -62,43 +61,11 @@ fn loss_micro(r: &mut Reader<'_>) -> Option<f64> {
 /// The gradient of the summed loss at a place of the flat vector, after the last part.
 fn mean(r: &mut Reader<'_>, place: u64) -> Option<f32> {
     let (layer, kind, index) = gradient_at(r.program.model(), place);
-    let part = r.program.step().parts.len().checked_sub(1)?;
+    let part = r.program.step()?.parts.len().checked_sub(1)?;
     let factor = r.of_step(Kind::MeanFactor, 0)?;
     let tensor = crate::Tensor { part, layer, kind };
     let gradient = single(r.source.number(tensor, index)?);
     Some(gradient * factor)
-}
-
-/// Which gradient stands at a place of the flat vector: block, tensor and index in it.
-fn gradient_at(model: &Model, place: u64) -> (u32, Kind, u64) {
-    if place < model.embedding_length() {
-        return (0, Kind::EmbeddingGradient, place);
-    }
-    if let Some(index) = place.checked_sub(model.final_norm_place()) {
-        return match index.checked_sub(model.hidden_size) {
-            None => (0, Kind::FinalGain, index),
-            Some(index) => (0, Kind::HeadGradient, index),
-        };
-    }
-    let block = model.places(0).end - model.places(0).norm1;
-    let layer = u32::try_from((place - model.embedding_length()) / block).unwrap_or(u32::MAX);
-    let places = model.places(layer);
-    let starts = [
-        (places.down, Kind::DownGradient),
-        (places.gate_up, Kind::GateUpGradient),
-        (places.norm2, Kind::Norm2Gain),
-        (places.out, Kind::OutGradient),
-        (places.key_norm, Kind::KeyGain),
-        (places.query_norm, Kind::QueryGain),
-        (places.bias, Kind::BiasGradient),
-        (places.qkv, Kind::QkvGradient),
-    ];
-    let mut starts = starts.into_iter();
-    // Where a model lacks a tensor, the next one starts at the same place and is met before it.
-    let (start, kind) = starts
-        .find(|(start, _)| *start <= place)
-        .unwrap_or((places.norm1, Kind::Norm1Gain));
-    (layer, kind, place - start)
 }
 
 /// `limit / norm` where the norm is above it; times 1 changes nothing.
@@ -109,7 +76,7 @@ fn clip_factor(r: &mut Reader<'_>) -> Option<f32> {
         *lane = r.double(0, Kind::SquareLanes, index)?;
     }
     let norm = joined(lanes).sqrt() as f32;
-    let limit = r.program.step().optimiser.norm_max;
+    let limit = r.program.step()?.optimiser.norm_max;
     Some(if norm > limit { limit / norm } else { 1.0 })
 }
 
@@ -118,19 +85,19 @@ fn clipped(r: &mut Reader<'_>, place: u64) -> Option<f32> {
 }
 
 fn first_moment(r: &mut Reader<'_>, place: u64) -> Option<f32> {
-    let beta = r.program.step().optimiser.beta1;
+    let beta = r.program.step()?.optimiser.beta1;
     let (m, g) = (r.of_step(Kind::FirstMoment, place)?, clipped(r, place)?);
     Some(beta.mul_add(m, (1.0 - beta) * g))
 }
 
 fn second_moment(r: &mut Reader<'_>, place: u64) -> Option<f32> {
-    let beta = r.program.step().optimiser.beta2;
+    let beta = r.program.step()?.optimiser.beta2;
     let (v, g) = (r.of_step(Kind::SecondMoment, place)?, clipped(r, place)?);
     Some(beta.mul_add(v, ((1.0 - beta) * g) * g))
 }
 
 fn weight(r: &mut Reader<'_>, place: u64) -> Option<f32> {
-    let o = r.program.step().optimiser;
+    let o = r.program.step()?.optimiser;
     let theta = r.weight(place)?;
     let m = r.of_step(Kind::NewFirstMoment, place)?;
     let v = r.of_step(Kind::NewSecondMoment, place)?;

@@ -80,10 +80,9 @@ pub fn question(dispute: &Dispute, trace: &Trace) -> Option<Question> {
             number, operation, ..
         } => {
             let mut reads = reads(trace, *number, *operation);
-            if dispute.claim.moments.is_none() {
-                // Before the first step they are zero, and nobody named them.
-                reads.retain(|(place, _)| !MOMENTS.contains(place));
-            }
+            // What nobody named is zero: moments before the first step, the sum before the first part.
+            let given = dispute.claim.given;
+            reads.retain(|(place, _)| given.get(*place).is_none_or(Option::is_some));
             Question::Show(pieces(trace, &reads))
         }
         _ => return None,
@@ -142,9 +141,6 @@ fn first<T: PartialEq>(own: &[T], shown: &[T]) -> Question {
 fn index(at: usize) -> u16 {
     u16::try_from(at).unwrap_or(u16::MAX)
 }
-
-/// Places of the moments before the step.
-const MOMENTS: std::ops::Range<usize> = 1..3;
 
 /// All that an operation reads: places of tensors, and bytes in them.
 fn reads(trace: &Trace, number: Number, operation: Operation) -> BTreeSet<(usize, u64)> {

@@ -2,7 +2,7 @@
 
 use super::{Claim, Number, Operation, bits_of, tensor_at};
 use crate::define::Source;
-use crate::program::{Kind, Program, Tensor};
+use crate::program::{Program, Tensor};
 use crate::tree::{Name, Opening};
 
 /// Numbers that were shown, each in a piece of a tensor whose name is known.
@@ -69,20 +69,17 @@ fn name(program: &Program, (claim, names): (&Claim, &[(u32, Name)]), place: u32)
             .find(|(other, _)| *other == place)
             .map(|(_, name)| *name);
     }
-    match index.checked_sub(1) {
-        None => Some(claim.weights),
-        Some(moment) => claim.moments?.get(moment).copied(),
-    }
+    *claim.given.get(index)?
 }
 
 impl Source for Known<'_> {
     fn number(&mut self, tensor: Tensor, index: u64) -> Option<f64> {
-        let is_moment = matches!(tensor.kind, Kind::FirstMoment | Kind::SecondMoment);
-        if is_moment && self.claim.moments.is_none() {
-            return Some(0.0);
-        }
         if index >= self.program.length(tensor) {
             return None;
+        }
+        let given = self.claim.given.get(self.program.place(tensor)?);
+        if given.is_some_and(Option::is_none) {
+            return Some(0.0);
         }
         let encoding = tensor.kind.encoding();
         let mut pieces = self.pieces.iter().filter(|(other, _)| *other == tensor);

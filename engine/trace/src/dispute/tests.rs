@@ -1,29 +1,33 @@
-//! Liars on either side, over every tensor of a small step.
+//! Liars on either side, over every tensor of a small step and of a small reinforcement part.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::*;
 use crate::trace::{Numbers, Trace};
-use crate::{Model, Optimiser, Part, RESULTS_COUNT, RopeScaling, Step};
+use crate::{
+    Model, Objective, Optimiser, Part, Reinforcement, RopeScaling, Sequence, Sequences, Step,
+};
 use proptest::prelude::*;
 
-fn program() -> Program {
+const MODEL: Model = Model {
+    vocab_size: 19,
+    hidden_size: 12,
+    intermediate_size: 18,
+    layers_count: 2,
+    heads_count: 4,
+    key_heads_count: 2,
+    head_dim: 6,
+    eps: 1e-5,
+    rope_theta: 10_000.0,
+    rope_scaling: RopeScaling::Default,
+    has_biases: true,
+    has_head_norms: true,
+    is_tied: true,
+};
+
+fn step() -> Program {
     Program::new(Step {
-        model: Model {
-            vocab_size: 19,
-            hidden_size: 12,
-            intermediate_size: 18,
-            layers_count: 2,
-            heads_count: 4,
-            key_heads_count: 2,
-            head_dim: 6,
-            eps: 1e-5,
-            rope_theta: 10_000.0,
-            rope_scaling: RopeScaling::Default,
-            has_biases: true,
-            has_head_norms: true,
-            is_tied: true,
-        },
+        model: MODEL,
         parts: vec![
             Part {
                 sequences_count: 2,
@@ -47,6 +51,31 @@ fn program() -> Program {
     })
 }
 
+/// Two groups of two ragged sequences, the last without a response, with a head of its own.
+fn part() -> Program {
+    let sequence = |(prompt_count, response_count, advantage)| Sequence {
+        prompt_count,
+        response_count,
+        advantage,
+    };
+    let sequences = [(3, 5, 0.9), (3, 2, -0.9), (1, 7, -1.1), (4, 0, 1.1)];
+    Program::reinforcement(Reinforcement {
+        model: Model {
+            is_tied: false,
+            ..MODEL
+        },
+        sequences: Sequences::new(sequences.map(sequence).to_vec()),
+        objective: Objective {
+            clip_low: 0.2,
+            clip_high: 0.3,
+            delta: 4.0,
+            temperature: 0.8,
+            normaliser: 23.0,
+            parts_count: 3,
+        },
+    })
+}
+
 /// Numbers that look random: integers of 24 bits, scaled.
 fn noise(tensor: Tensor, count: u64) -> impl Iterator<Item = u32> {
     let key = blake3::hash(format!("{tensor:?}").as_bytes());
@@ -63,31 +92,38 @@ fn given(program: &Program, tensor: Tensor) -> Numbers {
     let words = noise(tensor, length);
     #[expect(clippy::cast_precision_loss, reason = "24 bits")]
     let unit = |word: u32| word as f32 / 16_777_216.0;
-    let vocab = u32::try_from(program.step().model.vocab_size).unwrap();
+    let vocab = u32::try_from(program.model().vocab_size).unwrap();
     match tensor.kind {
         Kind::Tokens | Kind::Targets => Numbers::Word(words.map(|word| word % vocab).collect()),
         Kind::RowWeights => Numbers::Single(words.map(|word| (unit(word) * 3.0).floor()).collect()),
         Kind::Weights => Numbers::Single(words.map(|word| unit(word) - 0.5).collect()),
-        Kind::FirstMoment | Kind::SecondMoment => {
+        // The model has learned a little since it drew the responses.
+        Kind::BehaviourWeights => {
+            let weights = noise(program.weights(program.tensors()[0]), length);
+            let pairs = weights.zip(words);
+            let number = |(weight, word)| unit(weight) - 0.5 + (unit(word) - 0.5) * 0.05;
+            Numbers::Single(pairs.map(number).collect())
+        }
+        Kind::FirstMoment | Kind::SecondMoment | Kind::SumBefore => {
             Numbers::Single(words.map(|word| unit(word) * 0.01).collect())
         }
         kind => panic!("{kind:?} is not given"),
     }
 }
 
-fn trace() -> Trace {
-    let program = program();
+fn trace(program: Program) -> Trace {
     let words = program.clone();
     Trace::new(program, |tensor| given(&words, tensor), &mut ()).unwrap()
 }
 
+fn traces() -> [Trace; 2] {
+    [trace(step()), trace(part())]
+}
+
 fn claim(before: &Trace, after: &Trace) -> Claim {
-    let (before, after) = (before.names(), after.names());
-    let results = &after[after.len() - RESULTS_COUNT..];
     Claim {
-        weights: before[0],
-        moments: Some([before[1], before[2]]),
-        results: std::array::from_fn(|index| Some(results[index])),
+        given: Claim::of(before).given,
+        results: Claim::of(after).results,
     }
 }
 
@@ -152,33 +188,70 @@ fn changed(honest: &Trace, place: usize, index: u64) -> Trace {
 
 #[test]
 fn whoever_changes_one_number_of_any_tensor_is_found_at_that_number() {
-    let honest = trace();
-    let program = honest.program().clone();
-    for place in program.table().start..program.tensors().len() {
-        let tensor = program.tensors()[place];
-        let length = program.length(tensor);
-        for index in [0, length / 2, length - 1] {
-            let liar = changed(&honest, place, index);
-            let number = Number {
-                place: u32::try_from(place).unwrap(),
-                index,
-            };
-            match between(&liar, &honest).0 {
-                Outcome::DefendantLied { number: found, .. } => assert_eq!(found, number),
-                Outcome::Batch { number: found, .. } => {
-                    assert_eq!(found, number);
-                    assert_eq!(program.defined(tensor, index), Defined::Given);
-                }
-                Outcome::ChallengerLied { .. } => panic!("{tensor:?} {index}: the liar won"),
+    for honest in &traces() {
+        let program = honest.program();
+        for place in program.table().start..program.tensors().len() {
+            let length = program.length(program.tensors()[place]);
+            for index in [0, length / 2, length - 1] {
+                found_at(honest, place, index);
             }
         }
     }
 }
 
+/// A liar changes this number, and nothing that follows from it.
+fn found_at(honest: &Trace, place: usize, index: u64) {
+    let program = honest.program();
+    let tensor = program.tensors()[place];
+    let liar = changed(honest, place, index);
+    let number = Number {
+        place: u32::try_from(place).unwrap(),
+        index,
+    };
+    match between(&liar, honest).0 {
+        Outcome::DefendantLied { number: found, .. } => assert_eq!(found, number),
+        Outcome::Batch { number: found, .. } => {
+            assert_eq!(found, number);
+            assert_eq!(program.defined(tensor, index), Defined::Given);
+        }
+        Outcome::ChallengerLied { .. } => panic!("{tensor:?} {index}: the liar won"),
+    }
+}
+
+#[test]
+fn names_of_a_step_do_not_change() {
+    // Who disputes a step names its numbers so; another value here is another rule of the chain.
+    let names = trace(step()).names().concat();
+    let hash = blake3::hash(&names).to_hex();
+    assert_eq!(
+        hash.as_str(),
+        "8ecfe17e37d1d0c926e01b9fa05c19fe6c5803ff9dd7f538cb718dca6f62000f"
+    );
+}
+
+/// Changes a number and all that follows from it.
+fn carried(honest: &Trace, tensor: Tensor, index: u64) {
+    let place = honest.program().place(tensor).unwrap();
+    let mut liar = changed(honest, place, index);
+    liar.again_from(place + 1);
+    let (outcome, taken) = between(&liar, honest);
+    let number = Number {
+        place: u32::try_from(place).unwrap(),
+        index,
+    };
+    match outcome {
+        Outcome::DefendantLied { number: found, .. } => assert_eq!(found, number, "{tensor}"),
+        other => panic!("{tensor}: {other:?}"),
+    }
+    assert!(
+        taken.rounds <= 14 && taken.bytes <= 20_000,
+        "{tensor}: {taken:?}"
+    );
+}
+
 #[test]
 fn a_lie_that_is_carried_on_is_found_where_it_began() {
-    let honest = trace();
-    let program = honest.program().clone();
+    let honest = trace(step());
     for kind in [
         Kind::Rotated,
         Kind::Probabilities,
@@ -186,63 +259,127 @@ fn a_lie_that_is_carried_on_is_found_where_it_began() {
         Kind::QkvGradient,
         Kind::Mean,
     ] {
-        let mut places = 0..program.tensors().len();
-        let place = places
-            .find(|place| program.tensors()[*place].kind == kind)
-            .unwrap();
-        let mut liar = changed(&honest, place, 3);
-        liar.again_from(place + 1);
-        let (outcome, taken) = between(&liar, &honest);
-        let number = Number {
-            place: u32::try_from(place).unwrap(),
-            index: 3,
+        let tensor = Tensor {
+            part: 0,
+            layer: 0,
+            kind,
         };
-        match outcome {
-            Outcome::DefendantLied { number: found, .. } => assert_eq!(found, number, "{kind:?}"),
-            other => panic!("{kind:?}: {other:?}"),
-        }
-        assert!(
-            taken.rounds <= 14 && taken.bytes <= 20_000,
-            "{kind:?}: {taken:?}"
-        );
+        carried(&honest, tensor, 3);
     }
 }
 
 #[test]
-fn a_first_step_reads_moments_that_nobody_named() {
-    let program = program();
-    let words = program.clone();
-    let fresh = |tensor: Tensor| match tensor.kind {
-        Kind::FirstMoment | Kind::SecondMoment => {
-            Numbers::zeros(tensor.kind.encoding(), words.length(tensor))
-        }
-        _ => given(&words, tensor),
+fn a_lie_about_a_reinforcement_part_is_found_where_it_began() {
+    let honest = trace(part());
+    let of = |part, layer, kind| Tensor { part, layer, kind };
+    // Rows 3, 10 and 17, of the first three sequences, predict tokens.
+    let (third, first_rows) = (3, 8 + 5);
+    let cell = |position: u64, head: u64, column: u64| {
+        (8 * 8 + 5 * 5) * 4 + (position * 4 + head) * 8 + column
     };
-    let honest = Trace::new(program.clone(), fresh, &mut ()).unwrap();
-    let last = program.tensors().len();
-    for place in last - RESULTS_COUNT..last {
-        let index = program.length(program.tensors()[place]) - 1;
-        let liar = changed(&honest, place, index);
-        let claim = Claim {
-            moments: None,
-            ..claim(&honest, &liar)
+    for (tensor, index) in [
+        (of(0, 0, Kind::Embedded), 100),
+        (of(0, 1, Kind::Scores), cell(5, 2, 4)),
+        (of(0, 0, Kind::LogProbability), third),
+        (of(1, 0, Kind::Probabilities), cell(7, 3, 7)),
+        (of(1, 1, Kind::Mixed), (first_rows + 4) * 24 + 13),
+        (of(1, 0, Kind::LogProbability), first_rows + 4),
+        (of(1, 0, Kind::Ratio), third),
+        (of(1, 0, Kind::Free), 10),
+        (of(1, 0, Kind::Held), 10),
+        (of(1, 0, Kind::Objective), third),
+        (of(1, 0, Kind::Loss), 0),
+        (of(1, 0, Kind::RowWeights), third),
+        (of(1, 0, Kind::Slope), third * 19 + 7),
+        (of(1, 1, Kind::ScoreSlope), cell(6, 1, 2)),
+        (of(1, 0, Kind::KeySlopes), (first_rows + 2) * 24 + 5),
+        (of(1, 1, Kind::QkvGradient), 77),
+        (of(1, 0, Kind::EmbeddingSum), 30),
+        (of(0, 0, Kind::SumAfter), 1234),
+    ] {
+        carried(&honest, tensor, index);
+    }
+}
+
+#[test]
+fn a_part_learns_from_rows_that_predict_tokens_of_responses_and_from_no_others() {
+    let honest = trace(part());
+    let single = |part, kind| {
+        let tensor = Tensor {
+            part,
+            layer: 0,
+            kind,
         };
-        let (outcome, _) = play(
-            Dispute::new(claim),
-            &program,
-            |dispute| answer(dispute, &liar).unwrap(),
-            |dispute| question(dispute, &honest).unwrap(),
-        );
-        assert!(
-            matches!(outcome, Outcome::DefendantLied { .. }),
-            "{place}: {outcome:?}"
-        );
+        let numbers = honest.numbers(tensor).unwrap();
+        let count = u64::try_from(numbers.len()).unwrap();
+        (0..count).map(|index| numbers.get(index).unwrap())
+    };
+    let predicts = |row: &u64| [2..7, 10..12, 13..20].iter().any(|rows| rows.contains(row));
+    let rows: Vec<bool> = (0..25).map(|row| predicts(&row)).collect();
+    for (part, kind) in [
+        (0, Kind::LogProbability),
+        (1, Kind::LogProbability),
+        (1, Kind::Ratio),
+        (1, Kind::Objective),
+    ] {
+        let found: Vec<bool> = single(part, kind).map(|number| number != 0.0).collect();
+        assert_eq!(found, rows, "{kind:?}");
+    }
+    // Some are clipped, some are not.
+    let weights: Vec<f64> = single(1, Kind::RowWeights).collect();
+    let learned = weights.iter().filter(|weight| **weight != 0.0).count();
+    assert!((1..14).contains(&learned), "{weights:?}");
+}
+
+/// What is zero before a first step, or before a first part.
+const fn is_fresh(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::FirstMoment | Kind::SecondMoment | Kind::SumBefore
+    )
+}
+
+#[test]
+fn a_first_step_or_part_reads_zeros_that_nobody_named() {
+    for program in [step(), part()] {
+        let words = program.clone();
+        let fresh = |tensor: Tensor| {
+            if is_fresh(tensor.kind) {
+                Numbers::zeros(tensor.kind.encoding(), words.length(tensor))
+            } else {
+                given(&words, tensor)
+            }
+        };
+        let honest = Trace::new(program.clone(), fresh, &mut ()).unwrap();
+        let embedding = |place: &usize| {
+            let kind = program.tensors()[*place].kind;
+            kind == Kind::EmbeddingGradient || *place >= program.table().end
+        };
+        for place in (0..program.tensors().len()).filter(embedding) {
+            let index = program.length(program.tensors()[place]) - 1;
+            let liar = changed(&honest, place, index);
+            let mut claim = claim(&honest, &liar);
+            for (given, tensor) in claim.given.iter_mut().zip(program.tensors()) {
+                *given = given.filter(|_| !is_fresh(tensor.kind));
+            }
+            assert!(claim.given.contains(&None));
+            let (outcome, _) = play(
+                Dispute::new(claim),
+                &program,
+                |dispute| answer(dispute, &liar).unwrap(),
+                |dispute| question(dispute, &honest).unwrap(),
+            );
+            assert!(
+                matches!(outcome, Outcome::DefendantLied { .. }),
+                "{place}: {outcome:?}"
+            );
+        }
     }
 }
 
 #[test]
 fn what_nobody_claims_cannot_be_disputed() {
-    let honest = trace();
+    let honest = trace(step());
     let mut claim = claim(&honest, &honest);
     claim.results[0] = None;
     let mut dispute = Dispute::new(claim);
@@ -267,7 +404,10 @@ fn anywhere(
     let first = |index: usize| Question::First(u16::try_from(index).unwrap());
     match &dispute.stage {
         Stage::Which if chance(2) == 0 => Question::Table,
-        Stage::Which => Question::Result(u8::try_from(chance(RESULTS_COUNT)).unwrap()),
+        Stage::Which => {
+            let claimed = dispute.claim.results.iter().flatten().count();
+            Question::Result(u8::try_from(chance(claimed)).unwrap())
+        }
         Stage::Choose { names, .. } => first(chance(names.len())),
         Stage::Pick { file, bytes, .. } => {
             let width = match file {
@@ -295,10 +435,11 @@ fn chances(seed: u64) -> impl FnMut(usize) -> usize {
     }
 }
 
-/// One honest trace for all cases.
-fn shared() -> &'static Trace {
-    static TRACE: std::sync::OnceLock<Trace> = std::sync::OnceLock::new();
-    TRACE.get_or_init(trace)
+/// Two honest traces for all cases, of which a seed takes one.
+fn shared(seed: u64) -> &'static Trace {
+    static TRACES: std::sync::OnceLock<[Trace; 2]> = std::sync::OnceLock::new();
+    let [step, part] = TRACES.get_or_init(traces);
+    if seed.is_multiple_of(2) { step } else { part }
 }
 
 proptest! {
@@ -306,7 +447,7 @@ proptest! {
 
     #[test]
     fn an_honest_defendant_wins_wherever_the_challenger_points(seed: u64) {
-        let honest = shared();
+        let honest = shared(seed);
         let mut chance = chances(seed);
         let (outcome, _) = play(
             Dispute::new(claim(honest, honest)),
@@ -328,7 +469,7 @@ proptest! {
 
     #[test]
     fn a_liar_is_found_whatever_it_says_about_its_folds(seed: u64) {
-        let honest = shared();
+        let honest = shared(seed);
         let program = honest.program();
         let mut chance = chances(seed);
         let between = program.tensors().len() - program.table().start;
@@ -360,7 +501,7 @@ proptest! {
 
     #[test]
     fn moves_that_are_not_due_or_show_something_else_change_nothing(seed: u64) {
-        let honest = shared();
+        let honest = shared(seed);
         let mut chance = chances(seed);
         let mut dispute = Dispute::new(claim(honest, honest));
         while let Some(side) = dispute.turn() {
@@ -401,7 +542,7 @@ proptest! {
 
     #[test]
     fn operands_that_are_not_those_of_the_trace_are_refused(seed: u64) {
-        let honest = shared();
+        let honest = shared(seed);
         let mut chance = chances(seed);
         let mut dispute = Dispute::new(claim(honest, honest));
         while !matches!(dispute.stage, Stage::Show { .. } | Stage::Over(_)) {

@@ -1,6 +1,7 @@
 //! What is said in a dispute: the claim, the moves, and where it stands.
 
-use crate::program::{Encoding, RESULTS_COUNT};
+use crate::program::{Encoding, GIVEN_COUNT, RESULTS_COUNT};
+use crate::trace::Trace;
 use crate::tree::{Name, Opening, Span};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -13,13 +14,26 @@ pub const VALUES_COUNT_MAX: u64 = 127;
     Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
 )]
 pub struct Claim {
-    /// The weights before, which both know.
-    pub weights: Name,
-    /// First and second moments before; nothing before the first step, where they are zero.
-    pub moments: Option<[Name; 2]>,
-    /// What the step ended with: loss in millionths of a nat (an f64), first moments, second
-    /// moments, weights; nothing for what nobody claims.
+    /// What both know before; nothing for zeros, which nobody named. Of a step: weights, first and
+    /// second moments. Of a reinforcement part: weights of the model that learns and of the one
+    /// that drew the responses, and the sum of the parts before.
+    pub given: [Option<Name>; GIVEN_COUNT],
+    /// What it ended with, nothing for what nobody claims. Of a step: loss in millionths of a nat
+    /// (an f64), first moments, second moments, weights. Of a reinforcement part: loss, sum.
     pub results: [Option<Name>; RESULTS_COUNT],
+}
+
+impl Claim {
+    /// What who has this trace says.
+    #[must_use]
+    pub fn of(trace: &Trace) -> Self {
+        let names = trace.names();
+        let end = trace.program().table().end;
+        Self {
+            given: std::array::from_fn(|index| names.get(index).copied()),
+            results: std::array::from_fn(|index| names.get(end + index).copied()),
+        }
+    }
 }
 
 /// The name of a loss of so many millionths of a nat, as a step's result.

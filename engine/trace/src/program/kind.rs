@@ -1,4 +1,4 @@
-//! What the tensors of a step are, in the order in which they are computed.
+//! What the tensors of a step are.
 
 use crate::model::Model;
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -75,8 +75,8 @@ pub(crate) const fn word(number: f64) -> u32 {
     number as u32
 }
 
-/// What a tensor is. In shapes, R are the rows (tokens) of a part, T its length in tokens, H the
-/// query heads, U the heads that are rotated, W the width of queries, keys and values.
+/// What a tensor is. In shapes, R are the rows (tokens) of a part, T the tokens of a row's
+/// sequence, H the query heads, U the heads that are rotated, W the width of queries, keys and values.
 #[derive(
     Clone,
     Copy,
@@ -102,7 +102,8 @@ pub enum Kind {
     Tokens,
     /// `[R]` ids of the tokens to be predicted.
     Targets,
-    /// `[R]` weights of the rows' losses.
+    /// `[R]` weights of the rows' losses; of a reinforcement part, what the gradient of a row's
+    /// logits is multiplied by.
     RowWeights,
 
     /// `[R, d]` embedded tokens.
@@ -173,7 +174,7 @@ pub enum Kind {
     LogitLanes,
     /// `[R]` their sum.
     LogitSum,
-    /// `[R]` log-probability of the target.
+    /// `[R]` log-probability of the target; +0 where there is none.
     LogProbability,
     /// `[1]` f64: the part's loss.
     Loss,
@@ -269,7 +270,8 @@ pub enum Kind {
     SquareLanes,
     /// `[1]` by which it is clipped.
     ClipFactor,
-    /// `[1]` f64: the mean loss in millionths of a nat.
+    /// `[1]` f64: the mean loss in millionths of a nat; of a reinforcement part, its loss as often
+    /// as the unit has parts.
     LossMicro,
     /// `[N]` first moments after the step.
     NewFirstMoment,
@@ -277,116 +279,39 @@ pub enum Kind {
     NewSecondMoment,
     /// `[N]` weights after the step.
     NewWeights,
+
+    /// `[N]` weights of the model that drew the responses.
+    BehaviourWeights,
+    /// `[N]` sum of the parts before.
+    SumBefore,
+    /// `[R]` ratio of a token's probabilities, now and when it was drawn; this and the three that
+    /// follow are +0 in rows that predict no token of a response.
+    Ratio,
+    /// `[R]` advantage times the ratio, which is bounded on one side.
+    Free,
+    /// `[R]` advantage times the ratio, which is held between both clips.
+    Held,
+    /// `[R]` the smaller of both.
+    Objective,
+    /// `[N]` sum of the parts up to this one.
+    SumAfter,
 }
 
 /// How many kinds there are.
-pub(super) const KINDS_COUNT: usize = Kind::NewWeights as usize + 1;
-
-/// What there is once a step.
-pub(super) const BEFORE: [Kind; 3] = [Kind::Weights, Kind::FirstMoment, Kind::SecondMoment];
-/// The batch, once a part.
-pub(super) const BATCH: [Kind; 3] = [Kind::Tokens, Kind::Targets, Kind::RowWeights];
-/// Once a block, on the way forward.
-pub(super) const FORWARD: [Kind; 25] = [
-    Kind::Norm1Lanes,
-    Kind::Norm1Root,
-    Kind::Norm1,
-    Kind::Qkv,
-    Kind::Biased,
-    Kind::HeadLanes,
-    Kind::HeadRoot,
-    Kind::HeadNormed,
-    Kind::Rotated,
-    Kind::Scores,
-    Kind::ScoreMax,
-    Kind::Exponentials,
-    Kind::ExponentialLanes,
-    Kind::Reciprocal,
-    Kind::Probabilities,
-    Kind::Mixed,
-    Kind::AttentionOut,
-    Kind::Middle,
-    Kind::Norm2Lanes,
-    Kind::Norm2Root,
-    Kind::Norm2,
-    Kind::GateUp,
-    Kind::Gated,
-    Kind::Down,
-    Kind::Residual,
-];
-/// Once a part, after the blocks.
-pub(super) const HEAD: [Kind; 17] = [
-    Kind::FinalLanes,
-    Kind::FinalRoot,
-    Kind::Hidden,
-    Kind::Logits,
-    Kind::LogitMax,
-    Kind::LogitExponentials,
-    Kind::LogitLanes,
-    Kind::LogitSum,
-    Kind::LogProbability,
-    Kind::Loss,
-    Kind::Weight,
-    Kind::Slope,
-    Kind::HeadGradient,
-    Kind::HiddenSlope,
-    Kind::FinalDotLanes,
-    Kind::FinalMean,
-    Kind::TopSlope,
-];
-/// Once a block, on the way back, from the last.
-pub(super) const BACKWARD: [Kind; 31] = [
-    Kind::GatedSlope,
-    Kind::DownGradient,
-    Kind::GateUpSlope,
-    Kind::GateUpGradient,
-    Kind::Norm2Slope,
-    Kind::Norm2DotLanes,
-    Kind::Norm2Mean,
-    Kind::MiddleSlope,
-    Kind::Norm2Gain,
-    Kind::MixedSlope,
-    Kind::OutGradient,
-    Kind::ProbabilitySlope,
-    Kind::SoftmaxLanes,
-    Kind::SoftmaxMean,
-    Kind::ScoreSlope,
-    Kind::KeySlopes,
-    Kind::ValueSlopes,
-    Kind::RotatedSlope,
-    Kind::UnrotatedSlope,
-    Kind::HeadDotLanes,
-    Kind::HeadMean,
-    Kind::ProjectedSlope,
-    Kind::QueryGain,
-    Kind::KeyGain,
-    Kind::BiasGradient,
-    Kind::QkvGradient,
-    Kind::Norm1Slope,
-    Kind::Norm1DotLanes,
-    Kind::Norm1Mean,
-    Kind::ResidualSlope,
-    Kind::Norm1Gain,
-];
-/// Once a part, at its end.
-pub(super) const END: [Kind; 3] = [Kind::FinalGain, Kind::EmbeddingSum, Kind::EmbeddingGradient];
-/// Once a step, after the parts; the last four are what it ends with.
-pub(super) const AFTER: [Kind; 8] = [
-    Kind::MeanFactor,
-    Kind::Mean,
-    Kind::SquareLanes,
-    Kind::ClipFactor,
-    Kind::LossMicro,
-    Kind::NewFirstMoment,
-    Kind::NewSecondMoment,
-    Kind::NewWeights,
-];
-/// Tensors that everybody knows before.
-pub(crate) const GIVEN_COUNT: usize = BEFORE.len();
-/// Tensors that a step ends with: the loss, both moments, the weights.
-pub const RESULTS_COUNT: usize = 4;
+pub(super) const KINDS_COUNT: usize = Kind::SumAfter as usize + 1;
 
 impl Kind {
+    /// Whether it has a number for each token that a head of a row sees, or may not see.
+    pub(crate) const fn is_square(self) -> bool {
+        matches!(
+            self,
+            Self::Scores
+                | Self::Exponentials
+                | Self::Probabilities
+                | Self::ProbabilitySlope
+                | Self::ScoreSlope
+        )
+    }
     /// Whether a model has it.
     pub(super) const fn is_of(self, model: &Model) -> bool {
         match self {

@@ -188,9 +188,14 @@ pub(super) fn claim(
         Some([first, second]) => [Some(first), Some(second)],
         None => [None, None],
     };
+    let weights = start.map_or(name(weights), |state| name(state.weights));
+    let before = start.as_ref().and_then(moments);
     Claim {
-        weights: start.map_or(name(weights), |state| name(state.weights)),
-        moments: start.as_ref().and_then(moments),
+        given: [
+            Some(weights),
+            before.map(|[first, _]| first),
+            before.map(|[_, second]| second),
+        ],
         results: [
             Some(engine_trace::dispute::loss_name(loss_micro)),
             ends[0],
