@@ -17,9 +17,9 @@ use crate::arithmetic::threads::Threads;
 use crate::trainer::inner::warmup;
 use crate::trainer::{Batch, InnerOptions, InnerState};
 use crate::{Family, InputError, ModelConfig};
-pub use engine_trace::Trace;
 use engine_trace::schedule::correction;
 use engine_trace::{Kind, Model, Numbers, Optimiser, Part, Program, Step, Tensor};
+pub use engine_trace::{Trace, plan};
 use products::Products;
 
 /// A model's shape in the words of a trace.

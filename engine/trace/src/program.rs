@@ -128,7 +128,8 @@ impl Program {
         }
     }
     /// The part of a reinforcement unit, if it is one.
-    pub(crate) const fn part(&self) -> Option<&Reinforcement> {
+    #[must_use]
+    pub const fn part(&self) -> Option<&Reinforcement> {
         match &self.work {
             Work::Step(_) => None,
             Work::Reinforcement(part) => Some(part),

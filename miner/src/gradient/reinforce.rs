@@ -13,6 +13,10 @@ use crate::{
 };
 use engine::{
     Continuation, Device, Parameters,
+    trace::{
+        PolicyPart, Trace,
+        plan::{self, Plan, PlanError},
+    },
     trainer::{Gradients, GrpoOptions, GrpoSequence, advantages, clip_gradient_norm, file},
 };
 use protocol::{BlobId, gradient::State, recipe::Recipe, rollout, task::RolloutTask};
@@ -40,12 +44,45 @@ impl Group {
 
 /// All whole groups of the unit's rollouts, in order.
 pub fn groups(recipe: &Recipe, world: &World, generation: &Generation<'_>) -> Vec<Group> {
+    let all = all_groups(recipe, world, generation).into_iter();
+    all.flatten().collect()
+}
+
+/// The plan of the unit: how long its sequences are, and how well they did (trace §4).
+///
+/// # Errors
+/// Counts that no plan can say, of a recipe far beyond what a step takes.
+pub fn plan(
+    recipe: &Recipe,
+    world: &World,
+    generation: &Generation<'_>,
+) -> Result<Plan, PlanError> {
+    let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+    let planned = |group: Group| {
+        let samples = group.responses.iter().zip(group.rewards_micro);
+        let sample = |(response, reward_micro): (&Vec<u32>, u32)| plan::Sample {
+            response_count: count(response.len()),
+            reward_micro,
+        };
+        plan::Group {
+            prompt_count: count(group.prompt.len()),
+            samples: samples.map(sample).collect(),
+        }
+    };
+    let groups = all_groups(recipe, world, generation).into_iter();
+    let groups: Vec<_> = groups.map(|group| group.map(planned)).collect();
+    Plan::new(recipe.reinforce.samples_per_group_count, &groups)
+}
+
+/// Every group that the unit's rollouts should have, in order; nothing for one that is not whole.
+fn all_groups(recipe: &Recipe, world: &World, generation: &Generation<'_>) -> Vec<Option<Group>> {
+    let places = 0..recipe.reinforce.groups_per_unit_count;
     let rollouts = generation.rollouts.iter();
     rollouts
         .flat_map(|(task, payload)| {
-            let groups = 0..recipe.reinforce.groups_per_unit_count;
-            let groups = groups.zip(payload.groups.as_slice());
-            groups.filter_map(|(index, group)| whole(recipe, world, task, index, group))
+            let groups = payload.groups.as_slice().iter().map(Some);
+            let groups = places.clone().zip(groups.chain(std::iter::repeat(None)));
+            groups.map(|(index, group)| whole(recipe, world, task, index, group?))
         })
         .collect()
 }
@@ -132,9 +169,7 @@ pub fn replay(
     if unit.tokens_count == 0 {
         return Err(ExecuteError::NothingToLearn { unit: inputs.unit });
     }
-    let start = start.and_then(|values| Gradients::from_values(inputs.model, values.to_vec()));
-    let start = start.unwrap_or_else(|| Gradients::zeros(inputs.model));
-    let (loss_micro, sum) = unit.add(segment, start, device)?;
+    let (loss_micro, sum) = unit.add(segment, sum_of(inputs, start), device)?;
     let state = state(segment, sum.as_slice());
     let is_last = segment.saturating_add(1) == segments(inputs).count();
     Ok(Stretch {
@@ -142,6 +177,37 @@ pub fn replay(
         state,
         values: is_last.then(|| clipped(sum.into_values(), device)),
     })
+}
+
+/// Every number of one segment, which goes on from the sum of the segments before; from zeros
+/// without one.
+///
+/// # Errors
+/// A rollout that the model cannot take.
+pub fn trace(
+    inputs: &GradientInputs<'_>,
+    generation: &Generation<'_>,
+    (segment, start): (u32, Option<&[f32]>),
+    groups: &[Group],
+    device: &Device,
+) -> Result<Trace, ExecuteError> {
+    let unit = Unit::new(inputs, generation, groups);
+    let part = PolicyPart {
+        learner: inputs.model,
+        behaviour: generation.model,
+        sum: &sum_of(inputs, start),
+        sequences: &sequences(unit.part(segment)),
+        options: &options(inputs.recipe, unit.tokens_count),
+        parts_count: segments(inputs).count(),
+    };
+    // Whoever plays would hash all of it in the middle of the game.
+    Ok(part.trace(device.threads())?.named())
+}
+
+/// The sum of the segments before, of which there may be none.
+fn sum_of(inputs: &GradientInputs<'_>, start: Option<&[f32]>) -> Gradients {
+    let start = start.and_then(|values| Gradients::from_values(inputs.model, values.to_vec()));
+    start.unwrap_or_else(|| Gradients::zeros(inputs.model))
 }
 
 /// A unit's gradient, of the norm that the compressed form can express.
@@ -209,7 +275,8 @@ impl<'a> Unit<'a> {
             inputs, behaviour, ..
         } = self;
         let options = options(inputs.recipe, self.tokens_count);
-        let sequences = sequences(self.part(segment), (behaviour, options.temperature), device)?;
+        let mut sequences = sequences(self.part(segment));
+        compare(&mut sequences, (behaviour, options.temperature), device)?;
         let (loss, sum) = device.grpo(inputs.model, &sequences, &options, start)?;
         let inner_step = segment as usize;
         let loss = loss.loss * f64::from(segments(inputs).count());
@@ -230,12 +297,8 @@ fn options(recipe: &Recipe, tokens_count: u32) -> GrpoOptions {
     }
 }
 
-/// Prompts with responses, advantages, and log-probabilities under the behaviour policy.
-fn sequences(
-    groups: &[(&Group, Vec<f32>)],
-    (behaviour, temperature): (&Parameters, f32),
-    device: &Device,
-) -> Result<Vec<GrpoSequence>, ExecuteError> {
+/// Prompts with responses and advantages.
+fn sequences(groups: &[(&Group, Vec<f32>)]) -> Vec<GrpoSequence> {
     let of_group = |(group, advantages): &(&Group, Vec<f32>)| -> Vec<GrpoSequence> {
         let samples = group.responses.iter().zip(advantages);
         let sequence = |(response, advantage): (&Vec<u32>, &f32)| GrpoSequence {
@@ -246,7 +309,15 @@ fn sequences(
         };
         samples.map(sequence).collect()
     };
-    let mut sequences: Vec<GrpoSequence> = groups.iter().flat_map(of_group).collect();
+    groups.iter().flat_map(of_group).collect()
+}
+
+/// Computes log-probabilities under the behaviour policy.
+fn compare(
+    sequences: &mut [GrpoSequence],
+    (behaviour, temperature): (&Parameters, f32),
+    device: &Device,
+) -> Result<(), ExecuteError> {
     let continuations = sequences.iter().map(|sequence: &GrpoSequence| {
         let (prompt, response) = sequence.tokens.split_at(sequence.prompt_len);
         Continuation { prompt, response }
@@ -256,5 +327,5 @@ fn sequences(
     for (sequence, logprobs) in sequences.iter_mut().zip(logprobs) {
         sequence.behaviour_logprobs = logprobs;
     }
-    Ok(sequences)
+    Ok(())
 }

@@ -9,3 +9,4 @@ mod hostile;
 mod rollouts;
 mod scene;
 mod tolerant;
+mod traces;

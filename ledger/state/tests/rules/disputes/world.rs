@@ -304,7 +304,7 @@ pub(crate) struct Work {
 impl Work {
     pub(crate) fn of(chain: &Chain, id: UnitId, lie: Lie) -> Self {
         let task = Task::of(chain, id);
-        let count = task.program(0).step().model.parameters_count();
+        let count = task.program(0).model().parameters_count();
         assert_eq!(count, PARAMETERS_COUNT as u64);
         let start = Values::fresh(PARAMETERS_COUNT);
         let mut values = start.clone();
