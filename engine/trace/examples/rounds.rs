@@ -1,4 +1,5 @@
-//! The longest dispute that a step of a model can have: rounds, and bytes on the chain.
+//! The longest dispute that a step of a model can have, and a part of a reinforcement unit: rounds,
+//! and bytes on the chain.
 //!
 //! ```text
 //! cargo run --release -p engine-trace --example rounds
@@ -7,20 +8,28 @@
 //! A round is one answer and the question that follows it. Every tensor is looked at: how deep
 //! its tree is, how long the longest fold of its numbers, how many bytes its operands take. Beside
 //! it, what is disputed about a sparse update of the model: a chunk, and what the update lost.
+//!
+//! A part is of responses of one length. What shows its plan and its tokens is not counted: a turn
+//! for the plan's name, and at most two of its pieces and a leaf with the last operation.
 
 #![allow(clippy::print_stdout, reason = "a report")]
 
 use engine_trace::dispute::Stretch;
 use engine_trace::sparse::{CHUNK_VALUES, count_max, encoded_length};
 use engine_trace::tree::{LEVELS, PIECE_BYTES, Span};
-use engine_trace::{Defined, Model, Optimiser, Part, Program, RopeScaling, Source, Step, Tensor};
+use engine_trace::{
+    Defined, Model, Objective, Optimiser, Part, Program, Reinforcement, RopeScaling, Sequence,
+    Sequences, Source, Step, Tensor,
+};
 use std::collections::BTreeSet;
 
-/// A model, and the tokens of the batch: sequences and their length.
+/// A model, and the tokens of the batch: sequences and their length; and the responses of a part,
+/// with the tokens of each and its prompt.
 struct Case {
     name: &'static str,
     model: Model,
     part: Part,
+    responses: (usize, u64),
 }
 
 const fn model(sizes: [u64; 7], layers_count: u32) -> Model {
@@ -62,21 +71,25 @@ const CASES: [Case; 4] = [
         name: "devnet, 0.6 M",
         model: model([99, 128, 352, 4, 2, 32, 1], 3),
         part: batch(16, 128),
+        responses: (48, 24),
     },
     Case {
         name: "1 B",
         model: model([32_768, 2048, 5632, 16, 4, 128, 1], 20),
         part: batch(64, 2048),
+        responses: (64, 4608),
     },
     Case {
         name: "10 B",
         model: model([128_256, 4096, 14_336, 32, 8, 128, 0], 40),
         part: batch(128, 4096),
+        responses: (256, 4608),
     },
     Case {
         name: "72 B",
         model: model([128_256, 8192, 28_672, 64, 8, 128, 0], 80),
         part: batch(256, 4096),
+        responses: (256, 4608),
     },
 ];
 
@@ -201,45 +214,83 @@ fn longest(program: &Program, tensor: Tensor) -> (u64, u64) {
     (walked + rounds + 1, walk_bytes + bytes)
 }
 
+fn step(model: Model, part: Part) -> Program {
+    let optimiser = Optimiser {
+        lr: 0.0,
+        beta1: 0.9,
+        beta2: 0.95,
+        eps: 1e-8,
+        decay: 0.0,
+        correction1: 1.0,
+        correction2: 1.0,
+        norm_max: 1.0,
+    };
+    Program::new(Step {
+        model,
+        parts: vec![part],
+        optimiser,
+    })
+}
+
+fn reinforcement(model: Model, (count, tokens): (usize, u64)) -> Program {
+    let prompt_count = tokens / 9;
+    let sequence = Sequence {
+        prompt_count,
+        response_count: tokens - prompt_count,
+        advantage: 1.0,
+    };
+    Program::reinforcement(Reinforcement {
+        model,
+        sequences: Sequences::new(vec![sequence; count]),
+        objective: Objective {
+            clip_low: 0.2,
+            clip_high: 0.2,
+            delta: 4.0,
+            temperature: 1.0,
+            normaliser: 1.0,
+            parts_count: 4,
+        },
+    })
+}
+
+/// Tensors, and the most rounds and bytes that a dispute takes.
+fn report(name: &str, program: &Program) -> String {
+    let (table_rounds, table_bytes) = walk(32 * program.table().len() as u64);
+    let (mut rounds, mut bytes) = (0, 0);
+    for tensor in program.tensors() {
+        let (own_rounds, own_bytes) = longest(program, *tensor);
+        rounds = rounds.max(own_rounds);
+        bytes = bytes.max(own_bytes);
+    }
+    let (rounds, bytes) = (rounds + table_rounds + 1, bytes + table_bytes + 36);
+    let count = program.tensors().len();
+    format!("{name:<14} {count:>8} {rounds:>8} {bytes:>8}")
+}
+
 fn main() {
     println!("names a turn: {}", 1 << LEVELS);
     println!(
         "{:<14} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
-        "model", "tensors", "rounds", "bytes", "chunk", "bytes", "lost", "bytes"
+        "step", "tensors", "rounds", "bytes", "chunk", "bytes", "lost", "bytes"
     );
-    for Case { name, model, part } in CASES {
-        let optimiser = Optimiser {
-            lr: 0.0,
-            beta1: 0.9,
-            beta2: 0.95,
-            eps: 1e-8,
-            decay: 0.0,
-            correction1: 1.0,
-            correction2: 1.0,
-            norm_max: 1.0,
-        };
-        let program = Program::new(Step {
-            model,
-            parts: vec![part],
-            optimiser,
-        });
-        let (table_rounds, table_bytes) = walk(32 * program.table().len() as u64);
-        let tensors = program.tensors().iter();
-        let longest = tensors.map(|tensor| longest(&program, *tensor));
-        let (mut rounds, mut bytes) = (0, 0);
-        for (own_rounds, own_bytes) in longest {
-            rounds = rounds.max(own_rounds);
-            bytes = bytes.max(own_bytes);
-        }
-        let (rounds, bytes) = (rounds + table_rounds + 1, bytes + table_bytes + 36);
+    for case in &CASES {
+        let program = step(case.model, case.part);
         let [chunk, lost] = exchanged(program.model().parameters_count());
         println!(
-            "{name:<14} {:>8} {rounds:>8} {bytes:>8} {:>8} {:>8} {:>8} {:>8}",
-            program.tensors().len(),
+            "{} {:>8} {:>8} {:>8} {:>8}",
+            report(case.name, &program),
             chunk.0,
             chunk.1,
             lost.0,
             lost.1
         );
+    }
+    println!(
+        "{:<14} {:>8} {:>8} {:>8}",
+        "part", "tensors", "rounds", "bytes"
+    );
+    for case in &CASES {
+        let program = reinforcement(case.model, case.responses);
+        println!("{}", report(case.name, &program));
     }
 }

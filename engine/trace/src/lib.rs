@@ -12,14 +12,15 @@
 //! - [`elementary`]: exp, log, sin and cos, which the engine's kernels are made of as well;
 //! - [`Model`], [`Step`]: what a step computes with; [`Reinforcement`], [`Sequences`]: what a part
 //!   of a reinforcement unit does, which is a second model and sequences of any lengths;
-//! - [`Program`]: the list of all tensors of a step, and for each number of each what it is: given,
-//!   a [map](Defined::Map) of a few earlier numbers, or a left [fold](Defined::Fold) over them.
-//!   That a matrix product is one left fold (the engine's first rule) is what makes this exact;
+//! - [`Program`]: the list of all tensors of a step or part, and for each number of each what it
+//!   is: given, a [map](Defined::Map) of a few earlier numbers, or a left [fold](Defined::Fold) over
+//!   them. That a matrix product is one left fold (the engine's first rule) is what makes this
+//!   exact;
 //! - [`plan`]: how long the sequences of a reinforcement unit are, and how well they did;
 //! - [`schedule`]: what follows from a step's place and from integers;
 //! - [`update`] and [`sparse`]: how the values that a unit gives become bytes;
 //! - [`tree`]: a tensor's name is the plain BLAKE3 hash of its numbers, whose tree a dispute walks;
-//! - [`Trace`]: all tensors of a step, computed one number after the other;
+//! - [`Trace`]: all tensors of a step or part, computed one number after the other;
 //! - [`dispute`]: the game, pure, whose referee computes a dozen operations.
 //!
 //! Nothing here is fast. The engine computes the same bits, and its tests compare both.
