@@ -13,9 +13,9 @@
 //! - [`Model`], [`Step`]: what a step computes with; [`Reinforcement`], [`Sequences`]: what a part
 //!   of a reinforcement unit does, which is a second model and sequences of any lengths;
 //! - [`Program`]: the list of all tensors of a step or part, and for each number of each what it
-//!   is: given, a [map](Defined::Map) of a few earlier numbers, or a left [fold](Defined::Fold) over
-//!   them. That a matrix product is one left fold (the engine's first rule) is what makes this
-//!   exact;
+//!   is: given, a [map](Defined::Map) of a few earlier numbers, or a left [fold](Defined::Fold)
+//!   over them. That a matrix product is one left fold (the engine's first rule) is what makes
+//!   this exact;
 //! - [`plan`]: how long the sequences of a reinforcement unit are, and how well they did;
 //! - [`schedule`]: what follows from a step's place and from integers;
 //! - [`update`] and [`sparse`]: how the values that a unit gives become bytes;

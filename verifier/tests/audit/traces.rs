@@ -1,7 +1,7 @@
 //! A reinforcement unit's plan and traces, against what its miner seals.
 
 use crate::scene::{SCENE, beacon, device, honest, segments};
-use engine_trace::{
+use engine::trace::{
     dispute::{Claim, Dispute, Outcome, Side, answer, loss_name, question},
     plan::{Plan, Standing},
 };

@@ -80,7 +80,7 @@ pub fn question(dispute: &Dispute, trace: &Trace) -> Option<Question> {
             number, operation, ..
         } => {
             let mut reads = reads(trace, *number, *operation);
-            // What nobody named is zero: moments before the first step, the sum before the first part.
+            // What nobody named is zero, like moments before the first step.
             let given = dispute.claim.given;
             reads.retain(|(place, _)| given.get(*place).is_none_or(Option::is_some));
             Question::Show(pieces(trace, &reads))

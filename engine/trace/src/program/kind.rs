@@ -76,7 +76,8 @@ pub(crate) const fn word(number: f64) -> u32 {
 }
 
 /// What a tensor is. In shapes, R are the rows (tokens) of a part, T the tokens of a row's
-/// sequence, H the query heads, U the heads that are rotated, W the width of queries, keys and values.
+/// sequence, H the query heads, U the heads that are rotated, W the width of queries, keys and
+/// values.
 #[derive(
     Clone,
     Copy,
