@@ -69,7 +69,7 @@ fn all_say_yes(devnet: &Devnet, who: &[&str], id: &str) {
     }
 }
 
-/// The tip's height.
+/// The tip's height, of the node that commands ask.
 fn height(devnet: &Devnet) -> Height {
     let answer = told(devnet, &["stage"]);
     Height::new(answer["height"].as_u64().unwrap())
@@ -149,7 +149,9 @@ async fn created(devnet: &Devnet) -> u64 {
     start_at
 }
 
+/// The run, as of what commands were told: another node may answer here.
 async fn run_of(devnet: &Devnet) -> Value {
+    devnet.reached(height(devnet)).await;
     devnet.client.get("/v1/runs/1").await.unwrap()
 }
 

@@ -112,6 +112,8 @@ impl Joined {
         let status = self.until("a status", |_| true).await;
         let (from, to) = (status.kept_from.get(), status.height.get());
         let path = format!("/v1/roots/{}/{to}", from.max(to.saturating_sub(50)));
+        // The node that is asked may be a block behind it.
+        self.devnet.reached(status.height).await;
         let ours: Vec<StateRoot> = self.client.get(&path).await.unwrap();
         let theirs: Vec<StateRoot> = self.devnet.ask(&path).await;
         assert_eq!(ours, theirs);

@@ -4,6 +4,7 @@ use node::rpc::{
     client::{Client, ClientError},
     overview::Overview,
 };
+use protocol::Height;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
@@ -123,6 +124,11 @@ impl Devnet {
                 Err(error) => panic!("{path}: {error}\n{}", self.log()),
             }
         }
+    }
+    /// Waits until the node that is asked next has a height that was seen at another one.
+    pub(crate) async fn reached(&self, height: Height) {
+        self.until("a height that another node has", |now| now.height >= height)
+            .await;
     }
     /// Process ids of a participant's process, found by its home folder.
     pub(crate) fn pid_of(&self, name: &str) -> Option<Pid> {
