@@ -10,31 +10,33 @@
 //! * another one in its place is refused, and so is anything of an earlier round, and a prevote
 //!   after the precommit of its round.
 //!
-//! The file is a head that names chain and key, then records of a fixed size, each with a checksum.
-//! An unfinished record at its end is that of a signature that never left. Spec: 05-block §7.
+//! The file is a head that names chain and key, then records of a fixed size, each with a checksum,
+//! then zeros: it has its whole length from the beginning, so that the disk writes a record and
+//! nothing about the file, and no record lies across two sectors, so that none is ever half there.
+//! Spec: 05-block §7.
 
 use crate::{Proposal, Vote, VoteKind};
 use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::{
-    ChainId, Height, PublicKey,
-    codec::{decode, encode},
-    identifiers::tagged_hash,
-};
+use protocol::{ChainId, Height, PublicKey, codec::encode, identifiers::tagged_hash};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
-/// Bytes of the head, and of a record with its checksum.
-const HEAD_BYTES: usize = 16 + 32 + 32;
-const RECORD_BYTES: usize = 8 + 4 + 1 + 32 + 32;
+/// Bytes of the head and of a record, each with its zeros: a disk writes it whole or not at all.
+const SLOT_BYTES: usize = 128;
 /// The first bytes of the file, with the version of its format.
-const MAGIC: &[u8; 16] = b"cairn signing  1";
-/// A file that is longer is written anew when the next height begins.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+const MAGIC: &[u8; 16] = b"cairn signing  2";
+/// Bytes of a new file. One that is full is written anew when the next height begins.
+const FILE_BYTES: usize = 1 << 18;
+/// The format before: no zeros anywhere, and an unfinished record at the end.
+const FIRST_MAGIC: &[u8; 16] = b"cairn signing  1";
+const FIRST_HEAD_BYTES: usize = 16 + 32 + 32;
+const FIRST_RECORD_BYTES: usize = 8 + 4 + 1 + 32 + 32;
 
 /// A kind of message; one of each is signed in a round.
 #[derive(
@@ -179,18 +181,97 @@ pub struct SigningHistory {
     chain: ChainId,
     validator: PublicKey,
     file: File,
+    /// Where the next record is written.
+    end: usize,
     height: Height,
     signed: BTreeMap<(u32, Message), [u8; 32]>,
 }
 
 fn head(chain: ChainId, validator: PublicKey) -> Vec<u8> {
-    [MAGIC.as_slice(), chain.as_bytes(), validator.as_bytes()].concat()
+    let mut bytes = [MAGIC.as_slice(), chain.as_bytes(), validator.as_bytes()].concat();
+    bytes.resize(SLOT_BYTES, 0);
+    bytes
 }
 
 fn record(signed: &Signed) -> Vec<u8> {
     let mut bytes = encode(signed);
     bytes.extend(tagged_hash("cairn/signing-history/v1", signed));
+    bytes.resize(SLOT_BYTES, 0);
     bytes
+}
+
+/// What a file says.
+struct Loaded {
+    records: Vec<Signed>,
+    /// Where the next record goes, unless the file has to be written anew.
+    end: Option<usize>,
+}
+
+/// Reads a file, of either format.
+fn load(
+    path: &Path,
+    bytes: &[u8],
+    chain: ChainId,
+    validator: PublicKey,
+) -> Result<Loaded, HistoryError> {
+    let path = || path.to_owned();
+    let head = head(chain, validator);
+    let is_first = bytes.starts_with(FIRST_MAGIC);
+    let (head_bytes, record_bytes) = if is_first {
+        (FIRST_HEAD_BYTES, FIRST_RECORD_BYTES)
+    } else {
+        (SLOT_BYTES, SLOT_BYTES)
+    };
+    let is_own = (is_first || bytes.starts_with(MAGIC))
+        && bytes.get(MAGIC.len()..head_bytes) == head.get(MAGIC.len()..head_bytes);
+    if !is_own {
+        return Err(HistoryError::Other { path: path() });
+    }
+    let slots = bytes.get(head_bytes..).unwrap_or_default();
+    let mut loaded = Loaded {
+        records: vec![],
+        end: None,
+    };
+    let mut end = head_bytes;
+    for (index, slot) in slots.chunks(record_bytes).enumerate() {
+        let at = head_bytes + index * record_bytes;
+        if slot.iter().all(|byte| *byte == 0) || is_first && slot.len() < record_bytes {
+            continue;
+        }
+        let mut fields = slot;
+        let signed = BorshDeserialize::deserialize(&mut fields).ok();
+        let signed =
+            signed.filter(|signed| at == end && record(signed).get(..record_bytes) == Some(slot));
+        let Some(signed) = signed else {
+            return Err(HistoryError::Damaged { path: path(), at });
+        };
+        loaded.records.push(signed);
+        end = at + record_bytes;
+    }
+    loaded.end = (!is_first && bytes.len() >= FILE_BYTES).then_some(end);
+    Ok(loaded)
+}
+
+/// A new file with these records, in the place of the one that is there; where the next one goes.
+fn begin(
+    path: &Path,
+    chain: ChainId,
+    validator: PublicKey,
+    records: &[Signed],
+) -> Result<(File, usize), HistoryError> {
+    let mut bytes = head(chain, validator);
+    bytes.extend(records.iter().flat_map(record));
+    let end = bytes.len();
+    bytes.resize(end.max(FILE_BYTES), 0);
+    let open = || {
+        replace(path, &bytes)?;
+        OpenOptions::new().write(true).open(path)
+    };
+    let file = open().map_err(|source| HistoryError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok((file, end))
 }
 
 impl SigningHistory {
@@ -203,45 +284,35 @@ impl SigningHistory {
             path: path.to_owned(),
             source,
         };
-        if !path.exists() {
-            replace(path, &head(chain, validator)).map_err(failed)?;
-        }
-        let bytes = fs::read(path).map_err(failed)?;
-        let file = OpenOptions::new().append(true).open(path).map_err(failed)?;
-        let mut history = Self {
+        let Loaded { mut records, end } = if path.exists() {
+            load(path, &fs::read(path).map_err(failed)?, chain, validator)?
+        } else {
+            Loaded {
+                records: vec![],
+                end: None,
+            }
+        };
+        let height = records.last().map_or(Height::ZERO, |last| last.height);
+        records.retain(|one| one.height == height);
+        let (file, end) = match end {
+            Some(end) => {
+                let file = OpenOptions::new().write(true).open(path);
+                (file.map_err(failed)?, end)
+            }
+            None => begin(path, chain, validator, &records)?,
+        };
+        Ok(Self {
             path: path.to_owned(),
             chain,
             validator,
             file,
-            height: Height::ZERO,
-            signed: BTreeMap::new(),
-        };
-        let whole = history.load(&bytes)?;
-        // What an interrupted write left would come between records.
-        history.file.set_len(whole as u64).map_err(failed)?;
-        Ok(history)
-    }
-    /// Takes all whole records; how many bytes they are.
-    fn load(&mut self, bytes: &[u8]) -> Result<usize, HistoryError> {
-        let other = || HistoryError::Other {
-            path: self.path.clone(),
-        };
-        let records = bytes.strip_prefix(head(self.chain, self.validator).as_slice());
-        let (records, _) = records.ok_or_else(other)?.as_chunks::<RECORD_BYTES>();
-        let mut at = HEAD_BYTES;
-        for bytes in records {
-            let (content, _) = bytes.split_at(RECORD_BYTES - 32);
-            let signed = decode::<Signed>("signed message", content, RECORD_BYTES);
-            match signed {
-                Ok(signed) if record(&signed) == bytes => self.note(signed),
-                Ok(_) | Err(_) => {
-                    let path = self.path.clone();
-                    return Err(HistoryError::Damaged { path, at });
-                }
-            }
-            at += RECORD_BYTES;
-        }
-        Ok(at)
+            end,
+            height,
+            signed: records
+                .into_iter()
+                .map(|one| ((one.round, one.message), one.digest))
+                .collect(),
+        })
     }
     fn note(&mut self, signed: Signed) {
         let Signed {
@@ -287,13 +358,13 @@ impl SigningHistory {
             path: path.to_owned(),
             source,
         };
-        let length = self.file.metadata().map_or(0, |data| data.len());
-        if wanted.height > self.height && length > FILE_BYTES_MAX {
+        if wanted.height > self.height && self.end + SLOT_BYTES > FILE_BYTES {
             self.rewrite(&[wanted])?;
         } else {
-            let written = self.file.write_all(&record(&wanted));
+            let written = self.file.write_all_at(&record(&wanted), self.end as u64);
             let synced = written.and_then(|()| self.file.sync_data());
             synced.map_err(|source| failed(&self.path, source))?;
+            self.end += SLOT_BYTES;
         }
         self.note(wanted);
         Ok(())
@@ -341,16 +412,7 @@ impl SigningHistory {
         })
     }
     fn rewrite(&mut self, records: &[Signed]) -> Result<(), HistoryError> {
-        let mut bytes = head(self.chain, self.validator);
-        bytes.extend(records.iter().flat_map(record));
-        let open = || {
-            replace(&self.path, &bytes)?;
-            OpenOptions::new().append(true).open(&self.path)
-        };
-        self.file = open().map_err(|source| HistoryError::File {
-            path: self.path.clone(),
-            source,
-        })?;
+        (self.file, self.end) = begin(&self.path, self.chain, self.validator, records)?;
         Ok(())
     }
     /// From now on every write fails.

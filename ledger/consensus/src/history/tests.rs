@@ -96,24 +96,72 @@ fn anything_lower_is_refused() {
 }
 
 #[test]
-fn a_torn_end_is_dropped_and_damage_before_it_is_named() {
+fn damage_anywhere_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history");
     let mut history = open(&path);
     history.allow(vote(5, 0, Prevote, 1)).unwrap();
     history.allow(vote(5, 0, Precommit, 1)).unwrap();
     let bytes = fs::read(&path).unwrap();
-    fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
-    let mut history = open(&path);
-    history.allow(vote(5, 0, Precommit, 0)).unwrap();
-    assert!(open(&path).allow(vote(5, 0, Precommit, 1)).is_err());
-    for at in [HEAD_BYTES, HEAD_BYTES + 9, bytes.len() - 1] {
+    assert_eq!(bytes.len(), FILE_BYTES);
+    let ends = [
+        SLOT_BYTES,
+        SLOT_BYTES + 9,
+        2 * SLOT_BYTES - 1,
+        3 * SLOT_BYTES - 60,
+        // Something after the end, and the last byte.
+        5 * SLOT_BYTES,
+        FILE_BYTES - 1,
+    ];
+    for at in ends {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1;
         fs::write(&path, damaged).unwrap();
         let refused = SigningHistory::open(&path, CHAIN, key()).unwrap_err();
         assert!(matches!(refused, HistoryError::Damaged { .. }), "{refused}");
     }
+    // A record that is gone, and one that is cut.
+    let mut gap = bytes.clone();
+    gap[SLOT_BYTES..2 * SLOT_BYTES].fill(0);
+    for damaged in [gap.as_slice(), &bytes[..3 * SLOT_BYTES - 60]] {
+        fs::write(&path, damaged).unwrap();
+        let refused = SigningHistory::open(&path, CHAIN, key()).unwrap_err();
+        assert!(matches!(refused, HistoryError::Damaged { .. }), "{refused}");
+    }
+    // Zeros say nothing, so a file without them is as good.
+    fs::write(&path, &bytes[..3 * SLOT_BYTES]).unwrap();
+    assert!(open(&path).allow(vote(5, 0, Precommit, 2)).is_err());
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn a_file_of_the_first_format_goes_on_in_the_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history");
+    let all = [
+        vote(4, 0, Precommit, 1),
+        vote(5, 0, Prevote, 1),
+        vote(5, 0, Precommit, 1),
+    ];
+    let mut first = [FIRST_MAGIC.as_slice(), CHAIN.as_bytes(), key().as_bytes()].concat();
+    for signed in &all {
+        first.extend(&record(signed)[..FIRST_RECORD_BYTES]);
+    }
+    fs::write(&path, &first).unwrap();
+    let mut history = open(&path);
+    assert!(history.allow(vote(5, 0, Precommit, 2)).is_err());
+    history.allow(vote(5, 0, Precommit, 1)).unwrap();
+    assert!(fs::read(&path).unwrap().starts_with(MAGIC));
+    assert!(open(&path).allow(vote(4, 1, Prevote, 2)).is_err());
+    // Its unfinished last record is that of a signature that never left.
+    fs::write(&path, &first[..first.len() - 3]).unwrap();
+    open(&path).allow(vote(5, 0, Precommit, 2)).unwrap();
+    assert!(open(&path).allow(vote(5, 0, Precommit, 1)).is_err());
+    // Damage in it is named as ever.
+    first[FIRST_HEAD_BYTES + 9] ^= 1;
+    fs::write(&path, &first).unwrap();
+    let refused = SigningHistory::open(&path, CHAIN, key()).unwrap_err();
+    assert!(matches!(refused, HistoryError::Damaged { .. }), "{refused}");
 }
 
 #[test]
@@ -175,19 +223,23 @@ fn a_history_that_was_carried_over_holds_on_the_other_machine() {
 }
 
 #[test]
-fn a_long_file_is_written_anew() {
+fn a_full_file_is_written_anew_when_a_height_begins() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history");
     let mut history = open(&path);
-    history.allow(vote(1, 0, Prevote, 1)).unwrap();
-    let one = fs::read(&path).unwrap();
-    let (head, record) = one.split_at(HEAD_BYTES);
-    let count = usize::try_from(FILE_BYTES_MAX).unwrap() / RECORD_BYTES + 1;
-    fs::write(&path, [head, &record.repeat(count)].concat()).unwrap();
+    let rounds = u32::try_from(FILE_BYTES / SLOT_BYTES).unwrap();
+    // A height of more rounds than the file has places: it grows.
+    for round in 0..rounds {
+        history.allow(vote(1, round, Prevote, 1)).unwrap();
+    }
+    assert_eq!(fs::read(&path).unwrap().len(), FILE_BYTES + SLOT_BYTES);
     let mut history = open(&path);
+    assert!(history.allow(vote(1, rounds - 1, Prevote, 2)).is_err());
+    history.allow(vote(1, rounds, Prevote, 1)).unwrap();
     history.allow(vote(2, 0, Prevote, 1)).unwrap();
-    assert_eq!(fs::read(&path).unwrap().len(), one.len());
+    assert_eq!(fs::read(&path).unwrap().len(), FILE_BYTES);
     assert!(open(&path).allow(vote(2, 0, Prevote, 2)).is_err());
+    open(&path).allow(vote(2, 0, Precommit, 1)).unwrap();
 }
 
 #[test]
