@@ -23,7 +23,7 @@ use crate::{
     workbench::Workbench,
 };
 use adversaries::Cheat;
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use keys::{Keys, ask_now_and_then, keys};
 use ledger_consensus::{EngineConfig, EngineHandle, SigningHistory};
 use ledger_state::staking::rotation;
@@ -122,11 +122,9 @@ pub async fn run(
         chain: &chain,
         signing: &signing,
         cheat,
+        speaks,
     };
-    let stopped = tokio::select! {
-        reason = outdated(&chain, speaks) => Err(anyhow!(reason)),
-        ended = ordering.run(engine) => ended,
-    };
+    let stopped = ordering.run(engine).await;
     for task in [mine, gossip, watchdog, asking].into_iter().chain(upkeep) {
         task.abort();
     }
@@ -181,19 +179,6 @@ fn open_home(path: &Path) -> Result<(Home, Config, Genesis)> {
     let config = home.config()?;
     let genesis = home.genesis()?;
     Ok((home, config, genesis))
-}
-
-/// Waits until the chain has a version that this program does not speak.
-async fn outdated(chain: &Chain, speaks: u32) -> String {
-    let mut heights = chain.heights();
-    loop {
-        if let Some(reason) = chain.outdated(speaks) {
-            return reason;
-        }
-        if heights.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
 }
 
 /// What a node does besides: states for those who join, and room on the disk.

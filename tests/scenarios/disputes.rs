@@ -181,7 +181,7 @@ async fn slashed_for(devnet: &Devnet, liar: Address) -> (Check, Overview) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_sparse_update_is_said_to_have_lost_comes_down_to_one_value() {
-    // Its update is right, so it appeals.
+    // It knows that it lied, and appeals all the same.
     let (operation, check) = sparse("forged-feedback").await;
     assert!(matches!(operation, Operation::Lost { .. }), "{operation}");
     assert_eq!(check, Check::Feedback);

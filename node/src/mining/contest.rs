@@ -11,7 +11,8 @@ use crate::{
     workbench::Workbench,
 };
 use anyhow::{Context as _, Result};
-use protocol::{BlobId, transaction::Body, verdict::Check};
+use ledger_state::unit::Claim;
+use protocol::{transaction::Body, verdict::Check};
 use std::sync::Arc;
 
 impl Miner {
@@ -24,9 +25,13 @@ impl Miner {
         work: &Work,
     ) -> Result<()> {
         let unit = convicted.unit;
-        let Some(&is_right) = self.contested.get(&unit) else {
-            self.examine(context, convicted).await;
-            return Ok(());
+        let is_right = match (&self.drawing, self.contested.get(&unit)) {
+            (Drawing::Cheat(cheat), _) if cheat.adversary().insists() => true,
+            (_, Some(is_right)) => *is_right,
+            (_, None) => {
+                self.examine(context, convicted).await;
+                return Ok(());
+            }
         };
         let (finding, bond) = (convicted.finding, convicted.bond);
         if !is_right {
@@ -73,8 +78,36 @@ async fn is_reproduced(
     secrets: Secrets,
 ) -> Result<bool> {
     let sort = (convicted.unit.kind, Trust::Newcomer);
-    let Product { blob, .. } = execute(bench, sort, computation, (secrets, Drawing::Exact)).await?;
-    Ok(BlobId::of(&blob) == convicted.blob)
+    let Product { body, .. } = execute(bench, sort, computation, (secrets, Drawing::Exact)).await?;
+    Ok(binds(&body, &convicted))
+}
+
+/// Whether a commitment says what was bound: not the blob alone, for what differs may be a state or
+/// what an update lost.
+fn binds(body: &Body, convicted: &ConvictedUnit) -> bool {
+    let (blob, claim) = match *body {
+        Body::CommitRollouts {
+            root, blob, totals, ..
+        } => (blob, Claim::Rollout { root, totals }),
+        Body::CommitGradient {
+            root,
+            blob,
+            tokens_count,
+            loss_micro,
+            feedback,
+            ..
+        } => {
+            let claim = Claim::Gradient {
+                root,
+                tokens_count,
+                loss_micro,
+                feedback,
+            };
+            (blob, claim)
+        }
+        _ => return false,
+    };
+    (blob, claim) == (convicted.blob, convicted.claim)
 }
 
 /// Whether the exact engine, here, measures something else in a tolerant unit than auditors did.

@@ -8,7 +8,7 @@ use crate::{
     signer::{self, Signing, remote::RemoteSigner},
 };
 use adversaries::Cheat;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use ledger_consensus::EngineHandle;
 use protocol::genesis::Genesis;
 use std::sync::Arc;
@@ -21,14 +21,21 @@ pub(super) struct Ordering<'a> {
     pub(super) chain: &'a Arc<Chain>,
     pub(super) signing: &'a Signing,
     pub(super) cheat: Option<Cheat>,
+    /// The highest version of the rules that this program speaks.
+    pub(super) speaks: u32,
 }
 
 impl Ordering<'_> {
-    /// Orders blocks until the process is to end. While the signer is away the node follows
-    /// without a vote; then it watches for another process with its key, as at every start.
+    /// Orders blocks until the process is to end, or the chain has a version that it does not
+    /// speak. While the signer is away the node follows without a vote; then it watches for another
+    /// process with its key, as at every start.
     pub(super) async fn run(&self, mut engine: EngineHandle) -> Result<()> {
         loop {
             tokio::select! {
+                reason = self.outdated() => {
+                    engine.shutdown().await.ok();
+                    bail!(reason);
+                }
                 () = crate::shutdown::requested() => {
                     let ended = engine.shutdown().await;
                     return ended.context("consensus did not end cleanly");
@@ -41,11 +48,27 @@ impl Ordering<'_> {
                     };
                     engine.shutdown().await.ok();
                     tracing::error!("this validator does not sign until its signer is back");
-                    match self.until_back(remote).await? {
+                    let back = tokio::select! {
+                        reason = self.outdated() => bail!(reason),
+                        back = self.until_back(remote) => back?,
+                    };
+                    match back {
                         Some(again) => engine = again,
                         None => return Ok(()),
                     }
                 }
+            }
+        }
+    }
+    /// Waits until the chain has a version that this program does not speak; why it then stops.
+    async fn outdated(&self) -> String {
+        let mut heights = self.chain.heights();
+        loop {
+            if let Some(reason) = self.chain.outdated(self.speaks) {
+                return reason;
+            }
+            if heights.changed().await.is_err() {
+                std::future::pending::<()>().await;
             }
         }
     }
@@ -58,6 +81,7 @@ impl Ordering<'_> {
             chain,
             signing,
             cheat,
+            speaks: _,
         } = self;
         loop {
             let back = async {

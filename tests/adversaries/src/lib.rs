@@ -145,6 +145,11 @@ pub trait Adversary: Debug + Send + Sync {
         Ok(payload)
     }
 
+    /// Whether it appeals against every conviction, also where it knows that it lied.
+    fn insists(&self) -> bool {
+        false
+    }
+
     /// The recipe by which it does its gradient units.
     fn recipe(&self, recipe: &Recipe) -> Recipe {
         recipe.clone()

@@ -10,8 +10,8 @@ use miner::{
 /// How many times over what was lost is bound.
 const TIMES: f32 = -4.0;
 
-/// The unit's own update is right, so that it appeals when it is convicted; the next one would send
-/// what this one planted. Where updates are dense nothing is lost, and it is honest.
+/// The unit's own update is right; the next one would send what this one planted. Where updates are
+/// dense nothing is lost, and it is honest.
 #[derive(Debug)]
 pub(super) struct ForgedFeedback;
 
@@ -20,7 +20,10 @@ impl Adversary for ForgedFeedback {
         "forged-feedback"
     }
     fn description(&self) -> &'static str {
-        "Sends the right sparse update, and binds four times the opposite of what it lost."
+        "Sends the right sparse update, binds four times the opposite of what it lost, appeals."
+    }
+    fn insists(&self) -> bool {
+        true
     }
     fn targets(&self) -> &'static [Target] {
         &[Target::Gradient]
