@@ -37,6 +37,9 @@ use std::collections::BTreeSet;
 /// Steps of a life.
 const STEPS: u64 = 24;
 
+/// How many more lives there are of a proposer that withholds.
+const HELPED_TIMES: u32 = 8;
+
 /// Lives of a miner or proposer that misbehaves about the same share of what it does.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Conducts {
@@ -94,7 +97,12 @@ pub(crate) fn conducts(
         Conduct::WithholdsBlock => helped(*cheat, seed),
         _ => life(*cheat, seed),
     };
-    summed(&kinds, |_| lives, life, |cheat, all| sum(*cheat, &all), say)
+    // Its turn comes in one step of eight, and only a lie that would be caught is a reason.
+    let lives = |cheat: &Cheat| match conduct(cheat) {
+        Conduct::WithholdsBlock => HELPED_TIMES * lives,
+        _ => lives,
+    };
+    summed(&kinds, lives, life, |cheat, all| sum(*cheat, &all), say)
 }
 
 fn sum(cheat: Cheat, all: &[Life]) -> Conducts {

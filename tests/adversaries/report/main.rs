@@ -460,30 +460,35 @@ fn judge_gradients(gradients: &[gradients::Gradients]) -> Result<()> {
     }
 }
 
+/// Whether a gain is beyond its interval, by a token at least: sums of prices are rounded.
+fn pays(gain: statistics::Mean) -> bool {
+    gain.mean >= gain.half + 1.0
+}
+
 /// Fails unless every lie was caught and no honest unit was.
 fn judge(report: &Report) -> Result<()> {
     if report.honest.false_voids > 0 {
         bail!("{} honest units were rejected", report.honest.false_voids);
     }
     for lives in &report.lives {
-        if lives.gain.mean > lives.gain.half {
+        if pays(lives.gain) {
             bail!("lying about {} millionths of units pays", lives.share_micro);
         }
     }
     for one in &report.tolerant_lives {
         let (gain, harmed) = (one.gain(), one.lives.honest_harmed);
-        if gain.mean > gain.half || harmed > 0 {
+        if pays(gain) || harmed > 0 {
             bail!("{} pays in a class, or harms the honest: {one:?}", one.name);
         }
     }
     for auditors in &report.auditors {
         let harmed = auditors.honest_harmed + auditors.honest_fined;
-        if auditors.gain.mean > auditors.gain.half || harmed > 0 {
+        if pays(auditors.gain) || harmed > 0 {
             bail!("{} pays, or harms the honest: {auditors:?}", auditors.name);
         }
     }
     for conduct in &report.conducts {
-        if conduct.gain.mean > conduct.gain.half || conduct.honest_harmed > 0 {
+        if pays(conduct.gain) || conduct.honest_harmed > 0 {
             bail!("{} pays, or harms the honest: {conduct:?}", conduct.name);
         }
     }
