@@ -167,13 +167,36 @@ impl Tree {
     pub fn outline(&self, depth: u32) -> Result<Outline, TooMany> {
         let mut parts = Vec::new();
         self.parts_at(depth.min(OUTLINE_DEPTH_MAX), &mut parts);
-        Ok(Outline {
-            parts: BoundedVec::new(parts)?,
-        })
+        Outline::of(parts)
     }
 }
 
 impl Outline {
+    /// The outline whose parts are these, left before right.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn of(parts: Vec<PartHash>) -> Result<Self, TooMany> {
+        Ok(Self {
+            parts: BoundedVec::new(parts)?,
+        })
+    }
+    /// The root of the state whose outline this is, if it is one.
+    #[must_use]
+    pub fn root(&self) -> StateRoot {
+        let mut level = self.parts.as_slice().to_vec();
+        while level.len() > 1 {
+            let pairs = level.chunks_exact(2);
+            level = pairs
+                .map(|pair| match pair {
+                    [left, right] => PartHash::join(*left, *right),
+                    _ => PartHash::Empty,
+                })
+                .collect();
+        }
+        let top = level.first().copied().unwrap_or(PartHash::Empty);
+        StateRoot::from_bytes(top.folded())
+    }
     /// The canonical bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -216,18 +239,7 @@ impl Outline {
                 PartHash::Empty | PartHash::One { .. } | PartHash::More { .. } => {}
             }
         }
-        let mut level = self.parts.as_slice().to_vec();
-        while level.len() > 1 {
-            let pairs = level.chunks_exact(2);
-            level = pairs
-                .map(|pair| match pair {
-                    [left, right] => PartHash::join(*left, *right),
-                    _ => PartHash::Empty,
-                })
-                .collect();
-        }
-        let top = level.first().copied().unwrap_or(PartHash::Empty);
-        let found = StateRoot::from_bytes(top.folded());
+        let found = self.root();
         if found != root {
             let expected = root;
             return Err(OutlineError::Root { found, expected });
@@ -257,7 +269,7 @@ impl Outline {
             entries.push((path, value_of(value)));
         }
         let count = entries.len();
-        if Tree::part_hash(&entries, depth) == part.folded() {
+        if Tree::part_of(&entries, depth).folded() == part.folded() {
             return Ok(());
         }
         Err(OutlineError::Piece { index, count })
@@ -280,6 +292,13 @@ impl Piece {
         Ok(Self {
             entries: BoundedVec::new(entries.collect::<Result<_, TooMany>>()?)?,
         })
+    }
+    /// What an outline of this depth says of the part whose entries these are.
+    #[must_use]
+    pub fn part(&self, depth: u32) -> PartHash {
+        let hashes = self.entries();
+        let hashes = hashes.map(|(key, value)| (path_of(key), value_of(value)));
+        Tree::part_of(&hashes.collect::<Vec<_>>(), depth)
     }
     /// The canonical bytes.
     #[must_use]

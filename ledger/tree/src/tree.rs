@@ -108,31 +108,34 @@ impl Tree {
         let depth = usize::try_from(depth).unwrap_or(usize::MAX);
         parts_below(&self.top, (0, depth), parts);
     }
-    /// The hash of the part over sorted entries that agree in the first `depth` bits.
-    pub(crate) fn part_hash(entries: &[(Path, Hash)], depth: u32) -> Hash {
+    /// The part over sorted entries that agree in the first `depth` bits.
+    pub(crate) fn part_of(entries: &[(Path, Hash)], depth: u32) -> PartHash {
         let leaf = |(path, value): &(Path, Hash)| Leaf {
             path: *path,
             value: *value,
         };
         let leaves: Vec<Leaf> = entries.iter().map(leaf).collect();
-        hash_of(&build(
-            &leaves,
-            usize::try_from(depth).unwrap_or(usize::MAX),
-        ))
+        let depth = usize::try_from(depth).unwrap_or(usize::MAX);
+        said_of(&build(&leaves, depth))
+    }
+}
+
+/// What an outline says of a part.
+fn said_of(part: &Part) -> PartHash {
+    match part.as_deref() {
+        None => PartHash::Empty,
+        Some(Node::Leaf(Leaf { path, value })) => PartHash::One {
+            path: *path,
+            value: *value,
+        },
+        Some(Node::Fork { hash, .. }) => PartHash::More { hash: *hash },
     }
 }
 
 /// Appends the parts at depth `to` of a part that lies at depth `at`.
 fn parts_below(part: &Part, (at, to): (usize, usize), parts: &mut Vec<PartHash>) {
     if at >= to {
-        parts.push(match part.as_deref() {
-            None => PartHash::Empty,
-            Some(Node::Leaf(Leaf { path, value })) => PartHash::One {
-                path: *path,
-                value: *value,
-            },
-            Some(Node::Fork { hash, .. }) => PartHash::More { hash: *hash },
-        });
+        parts.push(said_of(part));
         return;
     }
     let below = (at.saturating_add(1), to);
