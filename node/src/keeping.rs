@@ -6,7 +6,7 @@
 use crate::{
     chain::{Chain, OpenError, proofs::ANCHOR},
     home::Home,
-    syncing::{self, Trust, past, peers::Peers},
+    syncing::{self, Synced, Trust, past, peers::Peers, unfinished::Unfinished},
 };
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Subcommand;
@@ -68,27 +68,26 @@ async fn repair(home: &Home, peers: &Arc<Peers>, trust: Option<Trust>) -> Result
     let genesis = home.genesis()?;
     let path = home.join("store");
     let salvaged = salvage(&path)?;
-    let store = syncing::unfinished(home)?;
-    let kept = syncing::kept(home);
-    let synced = syncing::fetch(peers, &genesis, trust, (&kept, store.as_ref())).await?;
+    let mut unfinished = Unfinished::of(home)?;
+    let Synced { height, store, .. } =
+        syncing::fetch(peers, &genesis, trust, &mut unfinished).await?;
     for (key, value) in &salvaged.notes {
         if key != ANCHOR {
             store.put_local(key, value)?;
         }
     }
     let keep = home.config().map(|config| config.keep_blocks);
-    let down_to = lowest(keep.unwrap_or_default(), synced.height);
+    let down_to = lowest(keep.unwrap_or_default(), height);
     let chain = genesis.chain_id();
     let fetched = past::fill(store.as_ref(), peers, (chain, down_to), &salvaged.blocks).await?;
     let checked = check_headers(store.as_ref(), &genesis)?;
     let aside = set_aside(home)?;
-    syncing::place(home, store)?;
-    kept.forget()?;
+    drop(store);
+    unfinished.place()?;
     crate::devnet::screen::print(&format!(
-        "{}; state of height {} from peers, {fetched} blocks from peers, {} notes kept; the old \
-         store is {aside}",
+        "{}; state of height {height} from peers, {fetched} blocks from peers, {} notes kept; the \
+         old store is {aside}",
         summary(&checked),
-        synced.height,
         salvaged.notes.len(),
     ))
 }

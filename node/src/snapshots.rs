@@ -2,15 +2,19 @@
 //!
 //! A snapshot is a folder named by its height and depth: the outline of the state tree and one
 //! file for each of its pieces ([`ledger_tree::Outline`]). It is read from the store while the
-//! chain goes on, and renamed into place when it is whole. The last few are kept. Spec: 05-block
-//! §13.
+//! chain goes on, in the order in which pieces are cut, so that it takes the memory of one piece
+//! however large the state is, and renamed into place when it is whole. The last few are kept.
+//! Spec: 05-block §13.
+
+mod spool;
 
 use crate::chain::Chain;
 use anyhow::{Context as _, Result, ensure};
 use ledger_store::Store;
-use ledger_tree::{OUTLINE_DEPTH_MAX, Piece, Tree, part_of};
+use ledger_tree::Outline;
 use protocol::Height;
 use serde::{Deserialize, Serialize};
+use spool::Spool;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -21,12 +25,6 @@ use std::{
 pub const SNAPSHOT_BLOCKS: u64 = 1_000;
 /// Snapshots that are kept: whoever fetches one has the time of another to end.
 const KEPT_COUNT: usize = 3;
-/// Even a small state is cut into 2 to the power of this many pieces.
-const DEPTH_MIN: u32 = 2;
-/// Largest piece that is not cut further, in bytes.
-const PIECE_TARGET_BYTES: u64 = 4 << 20;
-/// What an entry has besides key and value, in bytes.
-const ENTRY_OVERHEAD_BYTES: u64 = 8;
 const OUTLINE: &str = "outline";
 
 /// A snapshot that a node has.
@@ -89,25 +87,19 @@ impl Snapshots {
     /// # Errors
     /// When the store cannot be read or the folder written.
     pub fn make(&self, store: &dyn Store) -> Result<Snapshot> {
-        let (tip, state) = store.snapshot()?.context("the store is empty")?;
-        let depth = depth_for(&state);
-        let outline = Tree::of(&state).outline(depth)?;
-        outline.verify(tip.state_root)?;
-        let mut parts = vec![Vec::new(); outline.count()];
-        for (key, value) in state {
-            let part = parts.get_mut(part_of(&key, depth));
-            part.context("invariant: a key lies in one of the parts")?
-                .push((key, value));
-        }
         let unfinished = self.folder.join("unfinished");
         drop(fs::remove_dir_all(&unfinished));
         fs::create_dir_all(&unfinished).context("cannot make a snapshot's folder")?;
-        for (index, part) in parts.into_iter().enumerate() {
-            fs::write(
-                unfinished.join(index.to_string()),
-                Piece::new(part)?.encode(),
-            )?;
-        }
+        let spool = Spool::fill(store, &self.folder.join("unfinished.entries"))?;
+        let (tip, depth) = (spool.tip(), spool.depth());
+        let mut parts = Vec::new();
+        spool.cut(|index, piece| {
+            parts.push(piece.part(depth));
+            let place = unfinished.join(index.to_string());
+            fs::write(place, piece.encode()).context("cannot write a piece")
+        })?;
+        let outline = Outline::of(parts)?;
+        outline.verify(tip.state_root)?;
         fs::write(unfinished.join(OUTLINE), outline.encode())?;
         let place = self.place(tip.height, depth);
         if !place.exists() {
@@ -157,30 +149,13 @@ fn bytes_in(folder: &Path) -> u64 {
     sizes.map(|metadata| metadata.len()).sum()
 }
 
-/// The least depth at which no piece is larger than it should be.
-fn depth_for(state: &ledger_store::State) -> u32 {
-    let mut sizes = vec![0_u64; 1 << OUTLINE_DEPTH_MAX];
-    for (key, value) in state {
-        let bytes = (key.len() + value.len()) as u64 + ENTRY_OVERHEAD_BYTES;
-        if let Some(size) = sizes.get_mut(part_of(key, OUTLINE_DEPTH_MAX)) {
-            *size += bytes;
-        }
-    }
-    for depth in (DEPTH_MIN..OUTLINE_DEPTH_MAX).rev() {
-        sizes = sizes.chunks(2).map(|pair| pair.iter().sum()).collect();
-        if sizes.iter().any(|size| *size > PIECE_TARGET_BYTES) {
-            return depth + 1;
-        }
-    }
-    DEPTH_MIN
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
     use ledger_store::{MemoryStore, State};
+    use ledger_tree::{Piece, Tree};
     use protocol::ChainId;
 
     fn store(count: u64, value_bytes: usize) -> MemoryStore {
@@ -204,8 +179,14 @@ mod tests {
             let made = snapshots.make(&store).unwrap();
             assert_eq!(made.depth, depth);
             assert_eq!(snapshots.list(), [made]);
+            let beside = fs::read_dir(folder.path().join("snapshots")).unwrap();
+            assert_eq!(beside.count(), 1, "something is left of its making");
+            let state = store.state().unwrap();
+            let whole = Tree::of(&state).outline(depth).unwrap();
+            let mut gathered = State::new();
             let outline = snapshots.outline(made.height, made.depth).unwrap();
-            let outline = ledger_tree::Outline::decode(&outline).unwrap();
+            let outline = Outline::decode(&outline).unwrap();
+            assert_eq!(outline, whole);
             outline
                 .verify(store.tip().unwrap().unwrap().state_root)
                 .unwrap();
@@ -215,7 +196,9 @@ mod tests {
                 outline
                     .check(usize::try_from(index).unwrap(), &piece)
                     .unwrap();
+                gathered.extend(piece.into_entries());
             }
+            assert_eq!(gathered, state);
             assert_eq!(snapshots.piece(made.height, depth, 1 << depth), None);
         }
     }

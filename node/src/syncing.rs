@@ -8,14 +8,16 @@
 //! 3. every piece of it, which must be what the outline says;
 //! 4. the snapshot's own block, by its hash.
 //!
-//! Whoever sends anything else is named and not asked again; the others are. Proven pieces are kept
-//! in a folder, so that a node that ends on the way goes on where it was. The store is made in a
-//! folder of its own and renamed when it is whole, and from there on consensus fetches blocks as it
-//! does after any pause. Spec: 05-block §13.
+//! Whoever sends anything else is named and not asked again; the others are. Several pieces are
+//! fetched and proven at the same time, while those that are proven already are written into a
+//! store of their own ([`unfinished`]): so the link is what joining waits for, a node needs memory
+//! for some pieces and not for the state, and one that ends on the way goes on where it was. The
+//! store becomes the node's when it is whole, and from there on consensus fetches blocks as it does
+//! after any pause. Spec: 05-block §13.
 
-pub mod kept;
 pub mod past;
 pub mod peers;
+pub mod unfinished;
 
 use crate::{
     chain::proofs::{ANCHOR, Links, decode_links},
@@ -24,8 +26,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use kept::Kept;
-use ledger_store::{Choice, Restored, State, Store, StoredBlock};
+use ledger_store::{Choice, Restored, Store, StoreError, StoredBlock};
 use ledger_tree::{Outline, PIECE_BYTES_MAX, Piece};
 use light_client::{Certified, Client, Members};
 use peers::Peers;
@@ -35,10 +36,14 @@ use protocol::{
     codec::{decode, encode},
     genesis::Genesis,
 };
-use std::{fs, str::FromStr, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, str::FromStr, sync::Arc, time::Instant};
+use tokio::sync::mpsc;
+use unfinished::{Plan, Unfinished};
 
 /// Pieces that are fetched at the same time.
 const PIECES_AT_ONCE: usize = 8;
+/// Proven pieces that wait to be written.
+const PIECES_WAITING: usize = 8;
 /// Largest answer with headers, in bytes.
 const LINKS_BYTES_MAX: usize = 1 << 26;
 /// Snapshots that are tried: peers drop old ones while they are fetched.
@@ -79,16 +84,14 @@ pub struct Options {
 }
 
 /// What was fetched.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Synced {
     /// The height of the state.
     pub height: Height,
     /// Its root.
     pub state_root: StateRoot,
-    /// Bytes of all pieces.
-    pub bytes: u64,
-    /// Of these, bytes that an earlier try had fetched.
-    pub kept_bytes: u64,
+    /// The store that has it.
+    pub store: Arc<dyn Store>,
 }
 
 /// Fills a home's store, unless it has begun.
@@ -104,48 +107,13 @@ pub async fn begin(home: &Home, genesis: &Genesis, options: &Options) -> Result<
         return Ok(());
     }
     let peers = Arc::new(Peers::new(&options.from));
-    let store = unfinished(home)?;
-    let kept = kept(home);
-    fetch(&peers, genesis, options.trust, (&kept, store.as_ref())).await?;
-    place(home, store)?;
-    kept.forget()
+    let mut unfinished = Unfinished::of(home)?;
+    drop(fetch(&peers, genesis, options.trust, &mut unfinished).await?);
+    unfinished.place()
 }
 
-/// Where a home keeps the pieces of a state that is on its way.
-#[must_use]
-pub fn kept(home: &Home) -> Kept {
-    Kept::in_folder(home.join("pieces"))
-}
-
-/// An empty store beside the one that is used.
-///
-/// # Errors
-/// When it cannot be made.
-pub fn unfinished(home: &Home) -> Result<Arc<dyn Store>> {
-    let path = home.join("store.unfinished");
-    if path.exists() {
-        fs::remove_dir_all(&path).context("cannot remove what is left of an earlier try")?;
-    }
-    let name = home.config().map(|config| config.store).unwrap_or_default();
-    let choice = match name.as_str() {
-        "" => Choice::default(),
-        name => name.parse()?,
-    };
-    Ok(choice.open(&path)?)
-}
-
-/// Makes a filled store the one that is used.
-///
-/// # Errors
-/// When there is one already.
-pub fn place(home: &Home, store: Arc<dyn Store>) -> Result<()> {
-    drop(store);
-    let (from, to) = (home.join("store.unfinished"), home.join("store"));
-    fs::rename(&from, &to).with_context(|| format!("cannot place {}", to.display()))
-}
-
-/// Fetches a state into an empty store: the one that was begun as long as somebody has it, else the
-/// newest.
+/// Fetches a state: what is there of one already is of use as long as somebody has the rest, else
+/// it is the newest.
 ///
 /// # Errors
 /// When no peer has what it takes, or the store cannot be written.
@@ -153,13 +121,18 @@ pub async fn fetch(
     peers: &Arc<Peers>,
     genesis: &Genesis,
     trust: Option<Trust>,
-    (kept, store): (&Kept, &dyn Store),
+    unfinished: &mut Unfinished,
 ) -> Result<Synced> {
+    if let Some(store) = unfinished.found()?
+        && let Some(synced) = whole(peers, genesis, trust, store).await?
+    {
+        return Ok(synced);
+    }
     let mut reason = anyhow!("no node has a snapshot");
     for _ in 0..TRIES_COUNT {
         let answers: Vec<Vec<Snapshot>> = peers.each("/v1/snapshots").await?;
         let mut offers = answers.concat();
-        let begun = kept.begun().map(|begun| (begun.height, begun.depth));
+        let begun = unfinished.plan().map(|plan| (plan.height, plan.depth));
         let place = |offer: &Snapshot| (offer.height, offer.depth);
         offers.sort_unstable_by_key(|offer| {
             std::cmp::Reverse((Some(place(offer)) == begun, place(offer)))
@@ -168,7 +141,7 @@ pub async fn fetch(
             tokio::time::sleep(peers::PAUSE).await;
             continue;
         };
-        match fetch_at(peers, genesis, (*offer, trust), (kept, store)).await {
+        match fetch_at(peers, genesis, (*offer, trust), unfinished).await {
             Ok(synced) => return Ok(synced),
             Err(error) => {
                 tracing::warn!("the snapshot of height {}: {error:#}", offer.height);
@@ -179,11 +152,40 @@ pub async fn fetch(
     Err(reason).context("state sync failed")
 }
 
+/// A state that an earlier try fetched to its end, before the store could be placed.
+async fn whole(
+    peers: &Peers,
+    genesis: &Genesis,
+    trust: Option<Trust>,
+    store: Arc<dyn Store>,
+) -> Result<Option<Synced>> {
+    let Some(tip) = store.tip()? else {
+        return Ok(None);
+    };
+    let (found, expected) = (store.chain()?, genesis.chain_id());
+    ensure!(
+        found == Some(expected),
+        "store.unfinished is of another chain than {expected}; remove it"
+    );
+    if let Some(trust) = trust {
+        let noted = store.get_local(ANCHOR)?.context("the links are missing")?;
+        let client = Client::of_genesis(genesis)?;
+        let (client, here) = walk(client, &decode_links(&noted)?, tip.height)?;
+        check_trust(peers, trust, (&client, &here)).await?;
+    }
+    tracing::info!(height = %tip.height, "the state is there from an earlier try");
+    Ok(Some(Synced {
+        height: tip.height,
+        state_root: tip.state_root,
+        store,
+    }))
+}
+
 async fn fetch_at(
     peers: &Arc<Peers>,
     genesis: &Genesis,
     (offer, trust): (Snapshot, Option<Trust>),
-    (kept, store): (&Kept, &dyn Store),
+    unfinished: &mut Unfinished,
 ) -> Result<Synced> {
     let Snapshot { height, depth, .. } = offer;
     let begun = Instant::now();
@@ -201,38 +203,44 @@ async fn fetch_at(
     let outline = peers.ask(0, &path, PIECE_BYTES_MAX, |bytes| {
         let outline = Outline::decode(bytes)?;
         outline.verify(root)?;
+        let found = outline.depth();
+        ensure!(found == depth, "the outline is of depth {found}");
         Ok(outline)
     });
     let outline = Arc::new(outline.await?);
-    kept.begin(&offer)?;
+    let plan = Plan {
+        height,
+        depth,
+        root,
+    };
+    let (store, there) = unfinished.take_on(&plan)?;
     let proven = Instant::now();
-    let Fetched {
-        state,
-        bytes,
-        kept_bytes,
-    } = pieces(peers, &outline, (height, depth), kept).await?;
+    let mut written = Written::default();
+    let done = pieces(peers, &outline, (height, &there), (&store, &mut written)).await;
+    unfinished.note(written.pieces);
+    done?;
     let pieces_s = proven.elapsed().as_secs_f64();
     let block = own_block(peers, (&here, &links, root)).await?;
     let ids = past::transactions_of(&block.block, genesis.chain_id())?;
+    // The state is the last to count: a store that has it has all of this.
+    store.put_local(ANCHOR, &encode(&links))?;
     store.restore(&Restored {
         chain: genesis.chain_id(),
         genesis_root: ledger_state::genesis::state(genesis)?.root(),
         height,
         block: &block,
         transactions: &ids,
-        state: &state,
+        parts_count: u32::try_from(outline.count())?,
     })?;
-    store.put_local(ANCHOR, &encode(&links))?;
     let seconds = begun.elapsed().as_secs_f64();
     tracing::info!(
-        %height, state_root = %root, bytes, kept_bytes, pieces = outline.count(),
-        entries = state.len(), pieces_s, seconds, "state fetched and proven"
+        %height, state_root = %root, pieces = outline.count(), kept_pieces = there.len(),
+        bytes = written.bytes, pieces_s, seconds, "state fetched and proven"
     );
     Ok(Synced {
         height,
         state_root: root,
-        bytes,
-        kept_bytes,
+        store,
     })
 }
 
@@ -319,67 +327,88 @@ async fn check_trust(
     Ok(())
 }
 
-/// A state, and bytes of its pieces: of all, and of those that were there already.
-struct Fetched {
-    state: State,
+/// What was fetched and is in the store.
+#[derive(Debug, Default)]
+struct Written {
+    pieces: BTreeSet<u32>,
     bytes: u64,
-    kept_bytes: u64,
 }
 
-/// All entries, piece by piece, each fetched and proven by a task of its own.
+/// A piece that is what the outline says.
+struct Proven {
+    index: u32,
+    piece: Piece,
+    bytes: u64,
+}
+
+/// All pieces that are not there yet, each fetched and proven by a task of its own and then written
+/// by one thread, which others do not wait for unless it is behind by [`PIECES_WAITING`].
 async fn pieces(
     peers: &Arc<Peers>,
     outline: &Arc<Outline>,
-    place: (Height, u32),
-    kept: &Kept,
-) -> Result<Fetched> {
-    let fetch = |index: usize| {
-        let (peers, outline, kept) = (Arc::clone(peers), Arc::clone(outline), kept.clone());
-        tokio::spawn(async move { piece(&peers, &outline, (place, index), &kept).await })
+    (height, there): (Height, &BTreeSet<u32>),
+    (store, written): (&Arc<dyn Store>, &mut Written),
+) -> Result<()> {
+    let fetch = |index: u32| {
+        let (peers, outline) = (Arc::clone(peers), Arc::clone(outline));
+        tokio::spawn(async move { piece(&peers, &outline, (height, index)).await })
     };
-    let all = stream::iter(0..outline.count()).map(fetch);
-    let mut all = all.buffer_unordered(PIECES_AT_ONCE);
-    let mut fetched = Fetched {
-        state: State::new(),
-        bytes: 0,
-        kept_bytes: 0,
-    };
-    while let Some(one) = all.try_next().await? {
-        let (piece, bytes, source) = one?;
-        fetched.bytes += bytes;
-        if source == Source::Kept {
-            fetched.kept_bytes += bytes;
+    let missing = (0..u32::try_from(outline.count())?).filter(|index| !there.contains(index));
+    let mut all = stream::iter(missing)
+        .map(fetch)
+        .buffer_unordered(PIECES_AT_ONCE);
+    let (sender, receiver) = mpsc::channel(PIECES_WAITING);
+    let store = Arc::clone(store);
+    let writer = tokio::task::spawn_blocking(move || write(store.as_ref(), receiver));
+    let fetched = async {
+        while let Some(one) = all.try_next().await? {
+            // The writer says itself why it takes no more.
+            if sender.send(one?).await.is_err() {
+                break;
+            }
         }
-        fetched.state.extend(piece.into_entries());
-    }
-    Ok(fetched)
+        anyhow::Ok(())
+    };
+    let fetched = fetched.await;
+    drop(sender);
+    let failure;
+    (*written, failure) = writer.await?;
+    fetched?;
+    failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// Where a piece came from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Kept,
-    Peer,
+/// Writes pieces until there are no more, or one cannot be written.
+fn write(store: &dyn Store, mut proven: mpsc::Receiver<Proven>) -> (Written, Option<StoreError>) {
+    let mut written = Written::default();
+    while let Some(Proven {
+        index,
+        piece,
+        bytes,
+    }) = proven.blocking_recv()
+    {
+        if let Err(error) = store.put_part(index, &mut piece.entries()) {
+            return (written, Some(error));
+        }
+        written.pieces.insert(index);
+        written.bytes += bytes;
+        tracing::debug!(index, bytes, "piece in the store");
+    }
+    (written, None)
 }
 
-async fn piece(
-    peers: &Peers,
-    outline: &Outline,
-    ((height, depth), index): ((Height, u32), usize),
-    kept: &Kept,
-) -> Result<(Piece, u64, Source)> {
-    if let Some((piece, bytes)) = kept.piece(outline, index) {
-        return Ok((piece, bytes, Source::Kept));
-    }
+async fn piece(peers: &Peers, outline: &Outline, (height, index): (Height, u32)) -> Result<Proven> {
+    let (depth, part) = (outline.depth(), usize::try_from(index)?);
     let path = format!("/v1/snapshots/{height}/{depth}/{index}");
     let judge = |bytes: &[u8]| {
         let piece = Piece::decode(bytes)?;
-        outline.check(index, &piece)?;
-        Ok((piece, bytes.to_vec()))
+        outline.check(part, &piece)?;
+        Ok(Proven {
+            index,
+            piece,
+            bytes: bytes.len() as u64,
+        })
     };
-    let (piece, bytes) = peers.ask(index, &path, PIECE_BYTES_MAX, judge).await?;
-    kept.keep(index, &bytes)?;
-    Ok((piece, bytes.len() as u64, Source::Peer))
+    peers.ask(part, &path, PIECE_BYTES_MAX, judge).await
 }
 
 /// The block that led to the state, with the certificate that proved its header.

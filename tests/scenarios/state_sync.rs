@@ -1,13 +1,15 @@
 //! Somebody joins by the state of a recent height; a peer lies about it; a disk is damaged and put
 //! right; old blocks are dropped.
 
+mod interrupted;
+
 use crate::support::{Devnet, PATIENCE, cairn, complaint, text};
 use node::rpc::{
     client::{Client, ClientError},
     query::AccountAnswer,
     server::StatusAnswer,
 };
-use node::snapshots::Snapshot;
+use node::{snapshots::Snapshot, syncing::peers::Peers};
 use protocol::{Address, StateRoot};
 use std::{
     fs,
@@ -76,6 +78,7 @@ impl Joined {
             .args(["verifier", "--home", self.path()])
             .args(["--bond", &BOND.to_string()])
             .args(arguments)
+            .env("RUST_LOG", "warn,node=info,node::syncing=debug")
             .stdin(Stdio::null())
             .stderr(log)
             .spawn();
@@ -230,15 +233,12 @@ fn fund(joined: &Joined) -> Address {
     address
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_joins_by_state_and_outlives_a_liar_a_damaged_disk_and_its_own_past() {
-    let devnet = Devnet::start(&["--fresh", "--cheats", "none", "--miners", "2"]);
+/// Waits until each validator that is asked for one has a snapshot.
+async fn first_snapshot(devnet: &Devnet) {
     let started = Instant::now();
-    while devnet
-        .ask::<Vec<Snapshot>>("/v1/snapshots")
-        .await
-        .is_empty()
-    {
+    let peers = Peers::new(devnet.client.nodes());
+    let lack = |answers: Vec<Vec<Snapshot>>| answers.len() < 4 || answers.iter().any(Vec::is_empty);
+    while peers.each("/v1/snapshots").await.map_or(true, lack) {
         assert!(
             started.elapsed() < PATIENCE,
             "no snapshot\n{}",
@@ -246,6 +246,12 @@ async fn a_node_joins_by_state_and_outlives_a_liar_a_damaged_disk_and_its_own_pa
         );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_joins_by_state_and_outlives_a_liar_a_damaged_disk_and_its_own_past() {
+    let devnet = Devnet::start(&["--fresh", "--cheats", "none", "--miners", "2"]);
+    first_snapshot(&devnet).await;
     let mut joined = Joined::prepare(devnet);
     let address = fund(&joined);
     assert_a_liar_is_named(&joined);

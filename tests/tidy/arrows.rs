@@ -86,6 +86,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "governance",
             "ledger-state",
             "ledger-store",
+            "ledger-tree",
             "ledger-consensus",
         ],
     ),

@@ -2,6 +2,7 @@
 //! the engine alone, transfers a second, and how long a transfer takes until it is final.
 
 pub(crate) mod bare;
+mod bulk;
 mod cuts;
 mod homes;
 mod load;
@@ -51,6 +52,9 @@ pub(crate) struct Options {
     /// MiB of the state that is fetched by state sync.
     #[arg(long, default_value_t = 1_024)]
     state_mib: u64,
+    /// The database of its nodes, sled or redb.
+    #[arg(long, default_value_t)]
+    state_store: ledger_store::Choice,
 }
 
 /// Measures all of it.

@@ -9,6 +9,7 @@
 //! after one the store refuses everything else that would change it, until it is opened anew.
 
 mod database;
+mod parts;
 mod redb;
 mod sled;
 mod whole;
@@ -17,10 +18,9 @@ pub use self::{redb::Redb, sled::Sled, whole::Salvaged};
 
 use self::database::{Batch, Database, Trouble, guard};
 use crate::{
-    Checked, Commit, Record, Restored, State, Store, StoreError, StoredBlock, Tip,
+    Begun, Checked, Commit, Record, Restored, State, Store, StoreError, StoredBlock, Tip, Visit,
     record::{
-        BlockRecord, CHECKSUM_BYTES, ChainRecord, FORMAT, STATE, Summary, TipRecord, check_key,
-        decode, seal, unseal,
+        BlockRecord, ChainRecord, FORMAT, Summary, TipRecord, check_key, decode, seal, unseal,
     },
     witness::Witness,
 };
@@ -201,6 +201,19 @@ impl<D: Database> DiskStore<D> {
 
     /// Applies a batch and returns once it is on the disk.
     fn write(&self, batch: &Batch, operation: &'static str) -> Result<(), StoreError> {
+        self.write_by(operation, || self.database.write(batch))
+    }
+
+    /// Applies a batch that is on the disk not after the next one.
+    fn write_soon(&self, batch: &Batch, operation: &'static str) -> Result<(), StoreError> {
+        self.write_by(operation, || self.database.write_soon(batch))
+    }
+
+    fn write_by(
+        &self,
+        operation: &'static str,
+        write: impl FnOnce() -> Result<(), Trouble>,
+    ) -> Result<(), StoreError> {
         if self.is_spoiled.load(Ordering::Acquire) {
             return Err(StoreError::Failed {
                 path: self.path.clone(),
@@ -209,7 +222,7 @@ impl<D: Database> DiskStore<D> {
                     .to_owned(),
             });
         }
-        guard(D::NAME, || self.database.write(batch)).map_err(|trouble| {
+        guard(D::NAME, write).map_err(|trouble| {
             self.is_spoiled.store(true, Ordering::Release);
             trouble.named(&self.path, operation)
         })
@@ -247,14 +260,17 @@ impl<D: Database> DiskStore<D> {
     }
 
     /// Whether all records of the state are there, and no others.
-    fn check_summary(&self, tip: &TipRecord, found: Summary) -> Result<(), StoreError> {
-        let expected = tip.summary;
+    fn check_summary(
+        &self,
+        (height, expected): (Height, Summary),
+        found: Summary,
+    ) -> Result<(), StoreError> {
         if found == expected {
             return Ok(());
         }
         Err(StoreError::StateDiffers {
             path: self.path.clone(),
-            height: tip.height,
+            height,
             found_count: found.count,
             expected_count: expected.count,
             found: hex::encode(found.checksum),
@@ -306,6 +322,7 @@ impl<D: Database> Store for DiskStore<D> {
         if let Some(found) = self.read::<ChainRecord>(Record::Chain)? {
             return found.check(self.path.clone(), chain, state_root);
         }
+        self.check_no_parts()?;
         let mut batch = Batch::new();
         let mut summary = Summary::default();
         for (key, value) in state {
@@ -390,40 +407,8 @@ impl<D: Database> Store for DiskStore<D> {
         })
     }
 
-    fn snapshot(&self) -> Result<Option<(Tip, State)>, StoreError> {
-        let guard_of = self.boundary.read().unwrap_or_else(PoisonError::into_inner);
-        let tip_key = Record::Tip.key();
-        let (mut tip, mut state, mut summary) = (None, State::new(), Summary::default());
-        let mut visit = |key: &[u8], value: &[u8]| {
-            let record = Record::of_key(key).unwrap_or(Record::Tip);
-            let payload = unseal(key, value).map_err(|reason| (record.clone(), reason))?;
-            if let Record::State(name) = record {
-                summary.insert(value.get(..CHECKSUM_BYTES).unwrap_or_default());
-                state.insert(name, payload.to_vec());
-            } else {
-                let read = decode::<TipRecord>(payload);
-                tip = Some(read.map_err(|reason| (record, reason))?);
-            }
-            Ok::<(), (Record, String)>(())
-        };
-        let mut damage = None;
-        let each = &mut |key: &[u8], value: &[u8]| {
-            damage = visit(key, value).err();
-            damage.is_none()
-        };
-        let scanned = guard(D::NAME, || {
-            self.database
-                .scan_frozen(&tip_key, &[STATE], guard_of, each)
-        });
-        scanned.map_err(|trouble| trouble.named(&self.path, "read the state"))?;
-        if let Some((record, reason)) = damage {
-            return Err(self.damaged(record, reason));
-        }
-        let Some(tip) = tip else {
-            return Ok(None);
-        };
-        self.check_summary(&tip, summary)?;
-        Ok(Some((tip.tip(), state)))
+    fn read_state(&self, visit: Visit<'_>) -> Result<Option<Tip>, StoreError> {
+        self.visit_state(visit)
     }
 
     fn transaction_height(&self, id: TransactionId) -> Result<Option<Height>, StoreError> {
@@ -441,8 +426,24 @@ impl<D: Database> Store for DiskStore<D> {
         self.payload(&Record::Local(key.to_vec()))
     }
 
+    fn begin(&self, plan: &[u8]) -> Result<(), StoreError> {
+        self.put_plan(plan)
+    }
+
+    fn begun(&self) -> Result<Option<Begun>, StoreError> {
+        self.parts_begun()
+    }
+
+    fn put_part(
+        &self,
+        index: u32,
+        entries: &mut dyn Iterator<Item = (&[u8], &[u8])>,
+    ) -> Result<(), StoreError> {
+        self.put_part_of_state(index, entries)
+    }
+
     fn restore(&self, restored: &Restored<'_>) -> Result<(), StoreError> {
-        self.restore_state(restored)
+        self.close_parts(restored)
     }
 
     fn backfill(&self, block: &StoredBlock, ids: &[TransactionId]) -> Result<Height, StoreError> {

@@ -20,6 +20,10 @@ pub enum Record {
     Transaction(TransactionId),
     /// A note of the node's own.
     Local(Vec<u8>),
+    /// Which state is taken in parts.
+    Plan,
+    /// The mark of a part that was taken.
+    Part(u32),
 }
 
 impl fmt::Display for Record {
@@ -32,6 +36,8 @@ impl fmt::Display for Record {
             Self::State(key) => write!(f, "state key {}", readable(key)),
             Self::Transaction(id) => write!(f, "transaction {id}"),
             Self::Local(key) => write!(f, "local key {}", readable(key)),
+            Self::Plan => write!(f, "plan record"),
+            Self::Part(index) => write!(f, "mark of part {index}"),
         }
     }
 }
@@ -161,13 +167,23 @@ pub enum StoreError {
         /// In the blocks.
         expected_count: u64,
     },
-    /// A state can be restored into an empty store only.
+    /// Only an empty store takes a state.
     #[error("store {} stands at height {height}; only an empty one takes a state", path.display())]
     NotEmpty {
         /// Where.
         path: PathBuf,
         /// Its tip.
         height: Height,
+    },
+    /// A store that takes its state in parts is asked for something else meanwhile.
+    #[error("store {} has {parts_count} parts of a state: {reason}", path.display())]
+    InParts {
+        /// Where.
+        path: PathBuf,
+        /// Parts that it has.
+        parts_count: usize,
+        /// Why it refuses.
+        reason: &'static str,
     },
     /// There is no block before the first.
     #[error("store {} has every block already", path.display())]

@@ -19,8 +19,8 @@
 //! combined checksum of all records of the state ([`StoreError::StateDiffers`]). And a whole end
 //! of the database that went missing is found by a witness beside it
 //! ([`StoreError::BlocksLost`]). [`Store::check`] reads everything. The cure is to begin anew in an
-//! empty folder ([`Store::restore`], [`Store::backfill`]) from what peers have and what of the
-//! damaged store is still good ([`DiskStore::salvage`]).
+//! empty folder ([`Store::begin`], [`Store::put_part`], [`Store::restore`], [`Store::backfill`])
+//! from what peers have and what of the damaged store is still good ([`DiskStore::salvage`]).
 //!
 //! ```
 //! use ledger_store::{Commit, MemoryStore, Store};
@@ -50,6 +50,7 @@ mod choice;
 mod disk;
 mod error;
 mod memory;
+mod parts;
 mod record;
 mod witness;
 
@@ -57,15 +58,18 @@ pub use choice::{Choice, UnknownChoice, open};
 pub use disk::{DiskStore, Redb, RedbStore, Salvaged, Sled, SledStore};
 pub use error::{Record, StoreError};
 pub use memory::MemoryStore;
+pub use parts::Begun;
 
 use protocol::{BlockId, ChainId, Height, StateRoot, TransactionId};
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, ops::ControlFlow};
 
 /// Largest key of the state or of the node's own notes, in bytes.
 pub const KEY_BYTES_MAX: usize = 1024;
 
 /// The state: every key with its value.
 pub type State = BTreeMap<Vec<u8>, Vec<u8>>;
+/// Receives one entry of the state after another, key and value, and says whether to go on.
+pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
 /// What a block changes in the state: a value to write, or nothing to delete the key.
 pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
@@ -112,7 +116,7 @@ pub struct StoredBlock {
     pub state_root: StateRoot,
 }
 
-/// A state in the middle of a chain, and the block that led to it.
+/// Where in a chain a state is that came in parts, and the block that led to it.
 #[derive(Clone, Copy, Debug)]
 pub struct Restored<'a> {
     /// The chain.
@@ -125,8 +129,8 @@ pub struct Restored<'a> {
     pub block: &'a StoredBlock,
     /// Its transactions, in order.
     pub transactions: &'a [TransactionId],
-    /// All entries after it.
-    pub state: &'a State,
+    /// How many parts the state has.
+    pub parts_count: u32,
 }
 
 /// What a store was found to hold when all of it was read.
@@ -191,11 +195,27 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// [`Self::first`].
     fn block(&self, height: Height) -> Result<Option<StoredBlock>, StoreError>;
 
+    /// Visits every entry of the state after the tip, all as they are at one instant, in the order
+    /// of the first 8 bytes of the BLAKE3 hashes of their keys and then of the keys; nothing before
+    /// initialisation. If it fails, what was visited is worth nothing.
+    ///
+    /// # Errors
+    /// When a record is damaged or, if all were visited, missing.
+    fn read_state(&self, visit: Visit<'_>) -> Result<Option<Tip>, StoreError>;
+
     /// The tip and the whole state after it; nothing before initialisation.
     ///
     /// # Errors
     /// When a record is damaged or missing.
-    fn snapshot(&self) -> Result<Option<(Tip, State)>, StoreError>;
+    fn snapshot(&self) -> Result<Option<(Tip, State)>, StoreError> {
+        let mut entries = Vec::new();
+        let tip = self.read_state(&mut |key, value| {
+            entries.push((key.to_vec(), value.to_vec()));
+            ControlFlow::Continue(())
+        })?;
+        // Sorted once and built from the bottom, which is faster than one insertion after another.
+        Ok(tip.map(|tip| (tip, entries.into_iter().collect())))
+    }
 
     /// The whole state after the tip; empty before initialisation.
     ///
@@ -225,12 +245,40 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// When the record cannot be read or is damaged.
     fn get_local(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Begins in the middle of a chain: an empty store takes a state and the block that led to it.
-    /// A crash on the way leaves a store that is still empty, but for records that nothing names;
-    /// whoever restores into it again should remove its folder first.
+    /// Begins to take a state in parts, which an empty store may. `plan` says in the caller's own
+    /// words which state it is and how it is cut, so that who comes back after a crash knows.
     ///
     /// # Errors
-    /// When the store is not empty, or cannot be written.
+    /// When the store is not empty or has begun, or cannot be written.
+    fn begin(&self, plan: &[u8]) -> Result<(), StoreError>;
+
+    /// What has begun and which parts are there, all of whose records are read; nothing if nothing
+    /// has begun, or the state is whole.
+    ///
+    /// # Errors
+    /// When a record is damaged or missing: then the folder is best removed.
+    fn begun(&self) -> Result<Option<Begun>, StoreError>;
+
+    /// Takes a part of the state, which counts when it is there as a whole: on the disk before this
+    /// returns. No key may be in two parts, and a part that a crash cut off must come again with
+    /// the same entries in the same order. Parts that are ranges of [`Self::read_state`]'s order
+    /// are taken the fastest.
+    ///
+    /// # Errors
+    /// When nothing has begun, the part is there already, a key is too long, the part is not the
+    /// one that was cut off, or the store cannot be written.
+    fn put_part(
+        &self,
+        index: u32,
+        entries: &mut dyn Iterator<Item = (&[u8], &[u8])>,
+    ) -> Result<(), StoreError>;
+
+    /// Makes a state of which every part is there the store's, with the block that led to it: all
+    /// or nothing, and on the disk before it returns. Until then the store is one without a chain,
+    /// which takes neither genesis nor blocks.
+    ///
+    /// # Errors
+    /// When a part is missing, or the store cannot be written.
     fn restore(&self, restored: &Restored<'_>) -> Result<(), StoreError>;
 
     /// Adds the block before the first one kept, with its transactions; its height.

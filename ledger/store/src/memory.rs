@@ -1,12 +1,12 @@
 //! The in-memory twin: the same promises, less the disk.
 
 use crate::{
-    Checked, Commit, Restored, State, Store, StoreError, StoredBlock, Tip,
+    Begun, Checked, Commit, Restored, State, Store, StoreError, StoredBlock, Tip, Visit,
     record::{ChainRecord, check_key},
 };
 use protocol::{BlockId, ChainId, Height, StateRoot, TransactionId};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
@@ -25,6 +25,8 @@ struct Inner {
     /// The lowest height whose block is kept, if blocks below it are not.
     first: Option<Height>,
     state: State,
+    /// A state that comes in parts; `state` is what came.
+    begun: Option<Begun>,
     transactions: BTreeMap<TransactionId, Height>,
     local: State,
 }
@@ -58,6 +60,35 @@ impl Inner {
     fn first(&self) -> Height {
         self.first.unwrap_or_else(|| Height::new(1))
     }
+    fn check_empty(&self) -> Result<(), StoreError> {
+        match self.tip {
+            None => Ok(()),
+            Some(Tip { height, .. }) => Err(StoreError::NotEmpty {
+                path: path(),
+                height,
+            }),
+        }
+    }
+    fn check_no_parts(&self) -> Result<(), StoreError> {
+        match &self.begun {
+            None => Ok(()),
+            Some(_) => Err(self.in_parts("they must be all before there is a chain")),
+        }
+    }
+    fn in_parts(&self, reason: &'static str) -> StoreError {
+        let begun = self.begun.as_ref();
+        StoreError::InParts {
+            path: path(),
+            parts_count: begun.map_or(0, |begun| begun.parts.len()),
+            reason,
+        }
+    }
+}
+
+/// In which order entries are visited.
+fn place(key: &[u8]) -> [u8; 8] {
+    let hash = blake3::hash(key);
+    hash.as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 /// What errors call this store.
@@ -88,6 +119,7 @@ impl Store for MemoryStore {
         if let Some(found) = inner.chain {
             return found.check(path(), chain, state_root);
         }
+        inner.check_no_parts()?;
         state.keys().try_for_each(|key| check_key(key))?;
         inner.chain = Some(ChainRecord { chain, state_root });
         inner.state = state.clone();
@@ -130,9 +162,19 @@ impl Store for MemoryStore {
         }
     }
 
-    fn snapshot(&self) -> Result<Option<(Tip, State)>, StoreError> {
+    fn read_state(&self, visit: Visit<'_>) -> Result<Option<Tip>, StoreError> {
         let inner = self.read();
-        Ok(inner.tip.map(|tip| (tip, inner.state.clone())))
+        let entries = inner.state.iter().filter(|_| inner.tip.is_some());
+        let mut placed: Vec<_> = entries
+            .map(|(key, value)| (place(key), key, value))
+            .collect();
+        placed.sort_unstable();
+        for (_, key, value) in placed {
+            if visit(key, value).is_break() {
+                break;
+            }
+        }
+        Ok(inner.tip)
     }
 
     fn transaction_height(&self, id: TransactionId) -> Result<Option<Height>, StoreError> {
@@ -149,6 +191,43 @@ impl Store for MemoryStore {
         Ok(self.read().local.get(key).cloned())
     }
 
+    fn begin(&self, plan: &[u8]) -> Result<(), StoreError> {
+        let mut inner = self.write();
+        inner.check_empty()?;
+        inner.check_no_parts()?;
+        inner.begun = Some(Begun {
+            plan: plan.to_vec(),
+            parts: BTreeSet::new(),
+        });
+        Ok(())
+    }
+
+    fn begun(&self) -> Result<Option<Begun>, StoreError> {
+        Ok(self.read().begun.clone())
+    }
+
+    fn put_part(
+        &self,
+        index: u32,
+        entries: &mut dyn Iterator<Item = (&[u8], &[u8])>,
+    ) -> Result<(), StoreError> {
+        let mut inner = self.write();
+        let begun = inner.begun.as_ref();
+        let begun = begun.ok_or_else(|| inner.in_parts("none has begun"))?;
+        if begun.parts.contains(&index) {
+            return Err(inner.in_parts("this one is among them"));
+        }
+        let entries: Vec<_> = entries
+            .map(|(key, value)| (key.to_vec(), value.to_vec()))
+            .collect();
+        entries.iter().try_for_each(|(key, _)| check_key(key))?;
+        inner.state.extend(entries);
+        if let Some(begun) = &mut inner.begun {
+            begun.parts.insert(index);
+        }
+        Ok(())
+    }
+
     fn restore(&self, restored: &Restored<'_>) -> Result<(), StoreError> {
         let Restored {
             chain,
@@ -156,17 +235,16 @@ impl Store for MemoryStore {
             height,
             block,
             transactions,
-            state,
+            parts_count,
         } = *restored;
         let mut inner = self.write();
-        if let Some(tip) = inner.tip {
-            let height = tip.height;
-            return Err(StoreError::NotEmpty {
-                path: path(),
-                height,
-            });
+        inner.check_empty()?;
+        let begun = inner.begun.take();
+        let parts = begun.iter().flat_map(|begun| &begun.parts).copied();
+        if !parts.eq(0..parts_count) {
+            inner.begun = begun;
+            return Err(inner.in_parts("the state has others"));
         }
-        state.keys().try_for_each(|key| check_key(key))?;
         let StoredBlock {
             block_id,
             state_root,
@@ -176,7 +254,6 @@ impl Store for MemoryStore {
             chain,
             state_root: genesis_root,
         });
-        inner.state = state.clone();
         inner.tip = Some(Tip {
             height,
             block_id,

@@ -1,19 +1,24 @@
 //! A state sync that ends on the way goes on with what it has proven.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use super::{Fetched, kept::Kept, peers::Peers, pieces};
-use crate::snapshots::Snapshot;
+use super::{
+    Written,
+    peers::Peers,
+    pieces,
+    unfinished::{Plan, Unfinished},
+};
 use axum::{
     Router,
-    extract::{Path, State as Extracted},
+    extract::{Path as Asked, State as Extracted},
     routing::get,
 };
-use ledger_store::State;
+use ledger_store::{Choice, Restored, State, Store, StoredBlock};
 use ledger_tree::{Outline, Piece, Tree, part_of};
-use protocol::Height;
+use protocol::{BlockId, ChainId, Height};
 use std::{
     collections::BTreeSet,
     fs,
+    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -74,7 +79,7 @@ impl Peer {
 
 async fn answer(
     Extracted(peer): Extracted<Arc<Peer>>,
-    Path((_, _, index)): Path<(u64, u32, usize)>,
+    Asked((_, _, index)): Asked<(u64, u32, usize)>,
 ) -> Vec<u8> {
     peer.asked.lock().unwrap().insert(index);
     peer.asked_more.notify_one();
@@ -93,81 +98,129 @@ fn bytes(peer: &Peer, indices: impl IntoIterator<Item = usize>) -> u64 {
     sizes.sum::<usize>() as u64
 }
 
-/// Fetches until the peer falls silent, and then is no more.
-async fn begin(state: &State, kept: &Kept, folder: &std::path::Path) {
-    let (peer, peers) = Peer::start(state, GIVEN).await;
-    let offer = Snapshot {
+fn plan(state: &State) -> Plan {
+    Plan {
         height: HEIGHT,
         depth: DEPTH,
-        bytes: 0,
-    };
-    kept.begin(&offer).unwrap();
-    let (outline, into) = (outline(state), kept.clone());
-    let fetching =
-        tokio::spawn(async move { pieces(&peers, &outline, (HEIGHT, DEPTH), &into).await });
+        root: Tree::of(state).root(),
+    }
+}
+
+/// Fetches until the peer falls silent and all that it gave is in the store, and then is no more.
+async fn begin(state: &State, unfinished: &mut Unfinished) {
+    let (peer, peers) = Peer::start(state, GIVEN).await;
+    let (store, there) = unfinished.take_on(&plan(state)).unwrap();
+    assert!(there.is_empty());
+    let (outline, into) = (outline(state), Arc::clone(&store));
+    let fetching = tokio::spawn(async move {
+        let mut written = Written::default();
+        let there = BTreeSet::new();
+        pieces(&peers, &outline, (HEIGHT, &there), (&into, &mut written)).await
+    });
     while peer.asked().len() < COUNT {
         peer.asked_more.notified().await;
     }
-    let is_whole = |index: usize| {
-        let file = fs::metadata(folder.join(index.to_string()));
-        file.is_ok_and(|file| file.len() == bytes(&peer, [index]))
-    };
-    while !(0..GIVEN).all(is_whole) {
+    while store.begun().unwrap().unwrap().parts.len() < GIVEN {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     fetching.abort();
     assert!(fetching.await.is_err_and(|ended| ended.is_cancelled()));
-    assert_eq!(kept.begun(), Some(offer));
+    // The thread that writes ends too.
+    while Arc::strong_count(&store) > 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Fetches what is not there; what was asked for, and the store.
+async fn go_on(state: &State, unfinished: &mut Unfinished) -> (BTreeSet<usize>, Arc<dyn Store>) {
+    let (peer, peers) = Peer::start(state, COUNT).await;
+    let (store, there) = unfinished.take_on(&plan(state)).unwrap();
+    let mut written = Written::default();
+    let into = (&store, &mut written);
+    let done = pieces(&peers, &outline(state), (HEIGHT, &there), into).await;
+    done.unwrap();
+    assert!(peers.blamed().is_empty());
+    assert_eq!(written.bytes, bytes(&peer, peer.asked()));
+    let written: BTreeSet<usize> = written.pieces.iter().map(|index| *index as usize).collect();
+    assert_eq!(written, peer.asked());
+    (written, store)
+}
+
+/// Makes the store whole and places it; its state.
+fn placed(home: &Path, unfinished: Unfinished, store: Arc<dyn Store>) -> State {
+    let block = StoredBlock {
+        block_id: BlockId::from_bytes([1; 32]),
+        block: Vec::new(),
+        certificate: Vec::new(),
+        state_root: unfinished.plan().unwrap().root,
+    };
+    let restored = Restored {
+        chain: ChainId::from_bytes([2; 32]),
+        genesis_root: block.state_root,
+        height: HEIGHT,
+        block: &block,
+        transactions: &[],
+        parts_count: u32::try_from(COUNT).unwrap(),
+    };
+    store.restore(&restored).unwrap();
+    drop(store);
+    unfinished.place().unwrap();
+    assert!(!home.join("store.unfinished").exists());
+    ledger_store::open(&home.join("store"))
+        .unwrap()
+        .state()
+        .unwrap()
+}
+
+const CHOICES: [Choice; 2] = [Choice::Sled, Choice::Redb];
+
+#[tokio::test]
+async fn proven_pieces_are_not_fetched_again() {
+    for choice in CHOICES {
+        let home = tempfile::tempdir().unwrap();
+        let state = state(0);
+        let place = || Unfinished::in_folder(home.path().to_path_buf(), choice);
+        let mut first = place();
+        assert!(first.found().unwrap().is_none());
+        begin(&state, &mut first).await;
+        // Half a state is not placed.
+        assert!(first.place().is_err());
+        assert!(!home.path().join("store").exists());
+
+        let mut second = place();
+        assert!(second.found().unwrap().is_some());
+        assert_eq!(second.plan(), Some(plan(&state)));
+        let (fetched, store) = go_on(&state, &mut second).await;
+        assert_eq!(fetched, (GIVEN..COUNT).collect());
+        assert_eq!(placed(home.path(), second, store), state);
+    }
 }
 
 #[tokio::test]
-async fn proven_pieces_are_not_fetched_again_and_damaged_or_changed_ones_are() {
-    let home = tempfile::tempdir().unwrap();
-    let folder = home.path().join("pieces");
-    let kept = Kept::in_folder(folder.clone());
-    begin(&state(0), &kept, &folder).await;
-    // One of those that are there is torn, and one entry of the state has changed since.
-    let changed = part_of(&3_u64.to_be_bytes(), DEPTH);
-    let torn = (0..GIVEN).find(|index| *index != changed).unwrap();
-    let path = folder.join(torn.to_string());
-    let piece = fs::read(&path).unwrap();
-    fs::write(&path, &piece[..piece.len() / 2]).unwrap();
+async fn pieces_of_another_state_and_damaged_ones_are_fetched_anew() {
+    for choice in CHOICES {
+        let home = tempfile::tempdir().unwrap();
+        let place = || Unfinished::in_folder(home.path().to_path_buf(), choice);
+        let all: BTreeSet<usize> = (0..COUNT).collect();
+        let mut one = place();
+        begin(&state(0), &mut one).await;
+        drop(one);
 
-    let state = state(1);
-    let (peer, peers) = Peer::start(&state, COUNT).await;
-    let done = pieces(&peers, &outline(&state), (HEIGHT, DEPTH), &kept).await;
-    let Fetched {
-        state: fetched,
-        bytes: all,
-        kept_bytes,
-    } = done.unwrap();
-    assert_eq!(fetched, state);
-    let missing: BTreeSet<usize> = (GIVEN..COUNT).chain([torn, changed]).collect();
-    assert_eq!(peer.asked(), missing);
-    assert_eq!(all, bytes(&peer, 0..COUNT));
-    let there = (0..COUNT).filter(|index| !missing.contains(index));
-    assert_eq!(kept_bytes, bytes(&peer, there));
-    assert!(peers.blamed().is_empty());
+        // Somebody has a later state only.
+        let later = state(1);
+        let mut two = place();
+        two.found().unwrap();
+        let (fetched, store) = go_on(&later, &mut two).await;
+        assert_eq!(fetched, all);
+        drop((two, store));
 
-    kept.forget().unwrap();
-    assert!(!folder.exists());
-    assert_eq!(kept.begun(), None);
-}
-
-#[test]
-fn pieces_of_another_depth_are_dropped() {
-    let home = tempfile::tempdir().unwrap();
-    let kept = Kept::in_folder(home.path().join("pieces"));
-    let offer = |height, depth| Snapshot {
-        height: Height::new(height),
-        depth,
-        bytes: 0,
-    };
-    kept.begin(&offer(7, 3)).unwrap();
-    kept.keep(0, b"piece").unwrap();
-    kept.begin(&offer(9, 3)).unwrap();
-    assert!(home.path().join("pieces/0").exists());
-    kept.begin(&offer(9, 4)).unwrap();
-    assert!(!home.path().join("pieces/0").exists());
-    assert_eq!(kept.begun(), Some(offer(9, 4)));
+        // What is there is torn.
+        let file = home.path().join("store.unfinished").join(choice.file());
+        let bytes = fs::read(&file).unwrap();
+        fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+        let mut three = place();
+        three.found().unwrap();
+        let (_, store) = go_on(&later, &mut three).await;
+        assert_eq!(placed(home.path(), three, store), later);
+    }
 }

@@ -3,7 +3,8 @@
 use crate::Mutant;
 use ledger_state::{account::Account, state::key_bytes};
 use ledger_store::{
-    Checked, Choice, Commit, MemoryStore, Restored, State, Store, StoreError, StoredBlock, Tip,
+    Begun, Checked, Choice, Commit, MemoryStore, Restored, State, Store, StoreError, StoredBlock,
+    Tip, Visit,
 };
 use protocol::{
     Amount, BlockId, ChainId, Height, StateRoot, TransactionId,
@@ -185,8 +186,8 @@ impl Store for Disk {
     ) -> Result<(), StoreError> {
         self.inner.initialize(chain, state, state_root)
     }
-    fn snapshot(&self) -> Result<Option<(Tip, State)>, StoreError> {
-        self.inner.snapshot()
+    fn read_state(&self, visit: Visit<'_>) -> Result<Option<Tip>, StoreError> {
+        self.inner.read_state(visit)
     }
     fn transaction_height(&self, id: TransactionId) -> Result<Option<Height>, StoreError> {
         self.inner.transaction_height(id)
@@ -196,6 +197,19 @@ impl Store for Disk {
     }
     fn get_local(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.inner.get_local(key)
+    }
+    fn begin(&self, plan: &[u8]) -> Result<(), StoreError> {
+        self.inner.begin(plan)
+    }
+    fn begun(&self) -> Result<Option<Begun>, StoreError> {
+        self.inner.begun()
+    }
+    fn put_part(
+        &self,
+        index: u32,
+        entries: &mut dyn Iterator<Item = (&[u8], &[u8])>,
+    ) -> Result<(), StoreError> {
+        self.inner.put_part(index, entries)
     }
     fn restore(&self, restored: &Restored<'_>) -> Result<(), StoreError> {
         self.inner.restore(restored)

@@ -4,30 +4,27 @@
 //! after it that is as large as asked for. Half of its bytes are accounts and half entries of a
 //! kibibyte, as units and proposals are. That node then goes on with blocks, makes a snapshot, and
 //! the second one joins by it. The link's rate is that at which the same pieces come to a program
-//! that only counts them.
+//! that only counts them. Memory is the most that a process ever had resident.
 
 use super::{
-    Options,
+    Options, bulk,
     homes::{Home, on_disk, places, write},
     nodes::{cairn_as, placed},
 };
-use crate::world::{genesis_of, stranger};
+use crate::world::genesis_of;
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use ledger_consensus::{Certificate, Signed, SigningHistory, Vote, VoteKind};
-use ledger_state::{
-    State, account::Account, apply, beacon, genesis, run, state::key_bytes, validator::Sets,
-};
-use ledger_store::{Choice, Restored, StoredBlock};
+use ledger_state::{State, apply, beacon, genesis, run, validator::Sets};
+use ledger_store::{Restored, StoredBlock};
 use protocol::{
-    Amount, Height, Nonce, StateRoot,
+    Height,
     block::{Block, Header},
     codec::{BoundedVec, encode},
     genesis::Genesis,
 };
 use serde::Deserialize;
 use std::{
-    collections::BTreeMap,
     fs,
     process::{Child, Stdio},
     time::{Duration, Instant},
@@ -42,14 +39,19 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const INTERVAL_MS: u64 = 500;
 /// Pieces under way at once, as state sync has them.
 const PIECES_AT_ONCE: usize = 8;
-/// Bytes of a large entry, and of an account with its key and what a piece adds.
-const LARGE_BYTES: usize = 1_024;
-const ACCOUNT_BYTES: u64 = 33 + 16 + 8;
-/// A table of the state that no rule reads.
-const TABLE: u8 = 250;
 
 /// A process that ends with this one.
 struct Running(Child);
+
+impl Running {
+    /// The most memory that it ever had resident.
+    fn peak_mib(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
+        Ok(kib.context("no VmHWM")?.parse::<u64>()? / 1024)
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -82,23 +84,29 @@ pub(crate) async fn measure(options: &Options) -> Result<()> {
     for home in [server, joiner] {
         write(home, &homes, &genesis, INTERVAL_MS)?;
     }
-    fill(server, &genesis, options.state_mib << 20)?;
+    fill(server, &genesis, options)?;
     let http = reqwest::Client::builder().no_proxy().build()?;
     // A snapshot at once, and then no more.
-    configure(server, 1)?;
+    configure(server, options, 1)?;
     let running = start("validator", server, &[])?;
     let offer = snapshot(&http, server).await?;
+    let maker_mib = running.peak_mib()?;
     drop(running);
-    configure(server, 1 << 40)?;
-    let _running = start("validator", server, &[])?;
+    configure(server, options, 1 << 40)?;
+    configure(joiner, options, 1 << 40)?;
+    let serving = start("validator", server, &[])?;
     snapshot(&http, server).await?;
+    let idle_mib = serving.peak_mib()?;
 
+    println!("\nmeasuring");
     let link_s = download(server, joiner, &offer).await?;
     let begun = Instant::now();
     let url = format!("http://{}", server.http());
-    let _joined = start("verifier", joiner, &["--state-sync", &url])?;
+    let joined = start("verifier", joiner, &["--state-sync", &url])?;
     let said = Said::read(joiner, "state fetched and proven").await?;
-    let until_placed_s = begun.elapsed().as_secs_f64();
+    let (until_placed_s, joined_mib) = (begun.elapsed().as_secs_f64(), joined.peak_mib()?);
+    answers(&http, joiner).await?;
+    let until_answers_s = begun.elapsed().as_secs_f64();
     let mib = offer.bytes as f64 / f64::from(1 << 20);
     let (pieces_s, all_s) = (said.number("pieces_s")?, said.number("seconds")?);
     println!("\nstate sync | MiB | s | MiB/s | of the link");
@@ -113,14 +121,21 @@ pub(crate) async fn measure(options: &Options) -> Result<()> {
             link_s / seconds
         );
     };
-    line("pieces fetched and proven", pieces_s);
-    line("and in the store", all_s);
+    line("pieces fetched, proven and in the store", pieces_s);
+    line("from the first request to a whole store", all_s);
     line("from the start of the process", until_placed_s);
+    line("until it has read it and answers", until_answers_s);
+    println!(
+        "memory, MiB: {idle_mib} of the node that has it, {maker_mib} with making the snapshot, \
+         {} after serving it; {joined_mib} of the one that fetches, {} once it has read it",
+        serving.peak_mib()?,
+        joined.peak_mib()?
+    );
     Ok(())
 }
 
 /// A store whose first block led to a state of about so many bytes.
-fn fill(home: &Home, genesis: &Genesis, bytes: u64) -> Result<()> {
+fn fill(home: &Home, genesis: &Genesis, options: &Options) -> Result<()> {
     let chain = genesis.chain_id();
     let mut state = genesis::state(genesis)?;
     let genesis_root = state.root();
@@ -128,10 +143,6 @@ fn fill(home: &Home, genesis: &Genesis, bytes: u64) -> Result<()> {
     let verified = block.verify(chain)?;
     let transition = apply(&state, &verified)?;
     state.advance_to(transition.writes, transition.tree);
-    let mut entries = state.entries().clone();
-    drop(state);
-    add_bulk(&mut entries, bytes);
-    let state = State::from_entries(entries);
     let vote = Vote {
         kind: VoteKind::Precommit,
         height: Height::new(1),
@@ -149,20 +160,27 @@ fn fill(home: &Home, genesis: &Genesis, bytes: u64) -> Result<()> {
     fs::create_dir_all(&engine)?;
     SigningHistory::open(&engine.join("signing-history"), chain, home.key.address())?
         .allow(Signed::vote(chain, &vote))?;
+    let store = options.state_store.open(&home.path.join("store"))?;
+    let bytes = options.state_mib << 20;
+    let bulk = bulk::put(store.as_ref(), state.entries(), bytes)?;
+    println!(
+        "a state of {} entries; this program has {} MiB",
+        bulk.entries_count,
+        crate::resident_mib()
+    );
     let stored = StoredBlock {
         block_id: verified.id(),
         block: verified.to_block()?.encode(),
         certificate: encode(&certificate),
-        state_root: state.root(),
+        state_root: bulk.root,
     };
-    let store = Choice::default().open(&home.path.join("store"))?;
     store.restore(&Restored {
         chain,
         genesis_root,
         height: vote.height,
         block: &stored,
         transactions: &[],
-        state: state.entries(),
+        parts_count: bulk.parts_count,
     })?;
     Ok(())
 }
@@ -190,32 +208,16 @@ fn first_block(state: &State, genesis: &Genesis, home: &Home) -> Result<Block> {
     })
 }
 
-/// Entries that no rule looks at: accounts without a balance, and large ones of no known table.
-fn add_bulk(entries: &mut BTreeMap<Vec<u8>, Vec<u8>>, bytes: u64) {
-    let account = encode(&Account {
-        balance: Amount::ZERO,
-        nonce: Nonce::ZERO.next(),
-    });
-    let accounts = bytes / 2 / ACCOUNT_BYTES;
-    entries.extend((0..accounts).map(|n| (key_bytes::<Account>(&stranger(n)), account.clone())));
-    let large = bytes / 2 / (LARGE_BYTES as u64 + 64);
-    entries.extend((0..large).map(|n| {
-        let name = StateRoot::from_bytes(*stranger(n).as_bytes());
-        let key = [[TABLE].as_slice(), name.as_bytes()].concat();
-        let value = name.as_bytes().iter().cycle().take(LARGE_BYTES);
-        (key, value.copied().collect())
-    }));
-}
-
-/// Makes a snapshot every so many blocks.
-fn configure(home: &Home, snapshot_blocks: u64) -> Result<()> {
+/// Has a node keep its store in a database, and make a snapshot every so many blocks.
+fn configure(home: &Home, options: &Options, snapshot_blocks: u64) -> Result<()> {
     let path = home.path.join("config.toml");
     let text = fs::read_to_string(&path)?;
-    let kept = text
-        .lines()
-        .filter(|line| !line.starts_with("snapshot_blocks"));
-    let line = format!("snapshot_blocks = {snapshot_blocks}");
-    let lines: Vec<&str> = std::iter::once(line.as_str()).chain(kept).collect();
+    let is_kept = |line: &&str| !line.starts_with("snapshot_blocks") && !line.starts_with("store ");
+    let store = options.state_store;
+    let own = format!("snapshot_blocks = {snapshot_blocks}\nstore = \"{store}\"");
+    let lines: Vec<&str> = std::iter::once(own.as_str())
+        .chain(text.lines().filter(is_kept))
+        .collect();
     Ok(fs::write(&path, lines.join("\n"))?)
 }
 
@@ -251,6 +253,22 @@ async fn snapshot(http: &reqwest::Client, home: &Home) -> Result<Snapshot> {
     }
     let log = fs::read_to_string(home.path.join("log")).unwrap_or_default();
     bail!("no snapshot within {} s:\n{log}", PATIENCE.as_secs())
+}
+
+/// Waits until a node answers.
+async fn answers(http: &reqwest::Client, home: &Home) -> Result<()> {
+    let begun = Instant::now();
+    let url = format!("http://{}/v1/status", home.http());
+    while begun.elapsed() < PATIENCE {
+        if let Ok(answer) = http.get(&url).send().await
+            && answer.status().is_success()
+        {
+            return Ok(());
+        }
+        sleep(POLL).await;
+    }
+    let log = fs::read_to_string(home.path.join("log")).unwrap_or_default();
+    bail!("no answer within {} s:\n{log}", PATIENCE.as_secs())
 }
 
 /// Seconds in which all pieces come to somebody at the other's place who does not look at them.

@@ -35,6 +35,8 @@ pub(crate) trait Database: fmt::Debug + Send + Sync + Sized {
     const NAME: &'static str;
     /// Its file in the store's folder.
     const FILE: &'static str;
+    /// Rows of a batch beyond which it costs more than two.
+    const ROWS_COUNT_BEST: usize;
 
     /// Opens or makes it in a folder, and finds damage as far as it can.
     fn open(folder: &Path) -> Result<Self, Trouble>;
@@ -54,6 +56,8 @@ pub(crate) trait Database: fmt::Debug + Send + Sync + Sized {
     ) -> Result<(), Trouble>;
     /// Applies a batch, all or nothing, and returns once it is on the disk.
     fn write(&self, batch: &Batch) -> Result<(), Trouble>;
+    /// Applies a batch, all or nothing: on the disk not after the one that comes next.
+    fn write_soon(&self, batch: &Batch) -> Result<(), Trouble>;
 }
 
 /// Runs one operation of a database, which may panic on some kinds of damage.

@@ -131,6 +131,8 @@ impl Redb {
 impl Database for Redb {
     const NAME: &'static str = "redb";
     const FILE: &'static str = "chain.redb";
+    // Rows side by side share pages, and the more of them a batch has the more they share.
+    const ROWS_COUNT_BEST: usize = usize::MAX;
 
     fn open(folder: &Path) -> Result<Self, Trouble> {
         patiently(|| try_open(folder))
@@ -170,8 +172,18 @@ impl Database for Redb {
     }
 
     fn write(&self, batch: &Batch) -> Result<(), Trouble> {
+        self.write_with(batch, Durability::Immediate)
+    }
+
+    fn write_soon(&self, batch: &Batch) -> Result<(), Trouble> {
+        self.write_with(batch, Durability::None)
+    }
+}
+
+impl Redb {
+    fn write_with(&self, batch: &Batch, durability: Durability) -> Result<(), Trouble> {
         let mut write = self.database.begin_write()?;
-        write.set_durability(Durability::Immediate)?;
+        write.set_durability(durability)?;
         write.set_quick_repair(true);
         {
             let mut table = write.open_table(RECORDS)?;

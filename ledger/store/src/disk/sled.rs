@@ -59,6 +59,9 @@ impl Sled {
 impl Database for Sled {
     const NAME: &'static str = "sled";
     const FILE: &'static str = "db";
+    // All that a batch replaces stays in memory until its end, pages of other threads as well: one
+    // of 20 000 rows takes half as long again as twenty of 1 000, and ten times the memory.
+    const ROWS_COUNT_BEST: usize = 1_000;
 
     fn open(folder: &Path) -> Result<Self, Trouble> {
         patiently(|| try_open(folder))
@@ -95,6 +98,12 @@ impl Database for Sled {
     }
 
     fn write(&self, batch: &Batch) -> Result<(), Trouble> {
+        self.write_soon(batch)?;
+        self.database.flush()?;
+        self.file.sync_data().map_err(|error| failed(&error))
+    }
+
+    fn write_soon(&self, batch: &Batch) -> Result<(), Trouble> {
         let mut rows = sled::Batch::default();
         for (key, value) in batch {
             match value {
@@ -102,8 +111,6 @@ impl Database for Sled {
                 None => rows.remove(key.as_slice()),
             }
         }
-        self.database.apply_batch(rows)?;
-        self.database.flush()?;
-        self.file.sync_data().map_err(|error| failed(&error))
+        Ok(self.database.apply_batch(rows)?)
     }
 }

@@ -1,20 +1,13 @@
-//! What concerns a store as a whole: beginning from a snapshot, filling and dropping its past,
-//! reading everything, and taking out of a damaged one what is still good.
+//! What concerns a store as a whole: filling and dropping its past, reading everything, and taking
+//! out of a damaged one what is still good.
 
 use super::{Batch, Database, DiskStore, put};
 use crate::{
-    Checked, Record, Restored, Store as _, StoreError, StoredBlock,
-    record::{
-        BLOCK, BlockRecord, ChainRecord, LOCAL, Summary, TRANSACTION, TipRecord, check_key, decode,
-        unseal,
-    },
+    Checked, Record, Store as _, StoreError, StoredBlock,
+    record::{BLOCK, BlockRecord, LOCAL, TRANSACTION, TipRecord, decode, unseal},
 };
 use protocol::{Height, TransactionId, codec::encode};
-use std::{collections::BTreeMap, path::Path, sync::PoisonError};
-
-/// Records of a state that are written in one batch; the tip, without which they are nothing,
-/// comes last.
-const RESTORED_COUNT: usize = 10_000;
+use std::{collections::BTreeMap, ops::ControlFlow, path::Path, sync::PoisonError};
 
 /// What could be read of a store, whatever else is damaged.
 #[derive(Debug, Default)]
@@ -58,58 +51,6 @@ impl<D: Database> DiskStore<D> {
             }
         }
         Ok(salvaged)
-    }
-
-    /// Begins in the middle of a chain.
-    pub(super) fn restore_state(&self, restored: &Restored<'_>) -> Result<(), StoreError> {
-        let _guard = self
-            .boundary
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(tip) = self.tip_record()? {
-            return Err(StoreError::NotEmpty {
-                path: self.path.clone(),
-                height: tip.height,
-            });
-        }
-        let Restored {
-            chain,
-            genesis_root,
-            height,
-            block,
-            transactions,
-            state,
-        } = *restored;
-        let mut summary = Summary::default();
-        let mut batch = Batch::new();
-        for (key, value) in state {
-            check_key(key)?;
-            summary.insert(&put(&mut batch, &Record::State(key.clone()), value));
-            if batch.len() >= RESTORED_COUNT {
-                self.write(&batch, "write a state")?;
-                batch.clear();
-            }
-        }
-        let record = BlockRecord::of(block, transactions);
-        put(&mut batch, &Record::Block(height), &encode(&record));
-        for id in transactions {
-            put(&mut batch, &Record::Transaction(*id), &encode(&height));
-        }
-        let tip = TipRecord {
-            height,
-            block_id: block.block_id,
-            state_root: block.state_root,
-            summary,
-            first: height,
-        };
-        put(&mut batch, &Record::Tip, &encode(&tip));
-        let record = ChainRecord {
-            chain,
-            state_root: genesis_root,
-        };
-        put(&mut batch, &Record::Chain, &encode(&record));
-        self.write(&batch, "write a state")?;
-        self.acknowledge(height)
     }
 
     /// Adds the block before the first.
@@ -186,7 +127,11 @@ impl<D: Database> DiskStore<D> {
         let Some(tip) = self.tip()? else {
             return Ok(Checked::default());
         };
-        let state_count = self.state()?.len() as u64;
+        let mut state_count = 0;
+        self.visit_state(&mut |_, _| {
+            state_count += 1;
+            ControlFlow::Continue(())
+        })?;
         let _guard = self.boundary.read().unwrap_or_else(PoisonError::into_inner);
         let (mut damage, mut indexed, mut notes, mut blocks, mut due) = (None, 0, 0, 0, 0);
         let mut expected = self.first()?;

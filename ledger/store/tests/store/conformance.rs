@@ -4,9 +4,11 @@ use crate::support::{
     Block, assert_holds, bytes_of, chain, genesis, initialize, root, state_at, tip_at, transaction,
 };
 use ledger_store::{
-    KEY_BYTES_MAX, MemoryStore, RedbStore, Restored, SledStore, State, Store, StoreError, Writes,
+    KEY_BYTES_MAX, MemoryStore, RedbStore, Restored, SledStore, State, Store, StoreError,
+    StoredBlock, Writes,
 };
 use protocol::{ChainId, Height};
+use std::ops::ControlFlow;
 
 /// Runs a test body against every store; the folder lives as long as the body.
 macro_rules! for_every_store {
@@ -46,6 +48,8 @@ for_every_store! {
     notes_are_no_part_of_the_state
     readers_see_whole_blocks
     a_store_begins_in_the_middle_of_a_chain
+    half_a_state_is_no_chain
+    entries_are_visited_in_the_order_of_their_hashes
     dropped_blocks_are_told_from_missing_ones
 }
 
@@ -205,17 +209,22 @@ fn readers_see_whole_blocks(store: &dyn Store) {
 
 fn a_store_begins_in_the_middle_of_a_chain(store: &dyn Store) {
     let block = Block::at(20);
-    let restored = Restored {
-        chain: chain(),
-        genesis_root: root(0),
-        height: Height::new(20),
-        block: &block.stored(),
-        transactions: &block.transactions,
-        state: &state_at(20),
-    };
+    let stored = block.stored();
+    let restored = restored_at_20(&block, &stored);
+    store.begin(PLAN).unwrap();
+    for index in [1, 0, 2] {
+        put_part(store, index, &state_at(20)).unwrap();
+    }
     store.restore(&restored).unwrap();
-    let error = store.restore(&restored).unwrap_err();
-    assert!(matches!(error, StoreError::NotEmpty { .. }), "{error}");
+    assert_eq!(store.begun().unwrap(), None);
+    for error in [
+        store.restore(&restored).unwrap_err(),
+        store.begin(PLAN).unwrap_err(),
+    ] {
+        assert!(matches!(error, StoreError::NotEmpty { .. }), "{error}");
+    }
+    let error = put_part(store, 3, &State::new()).unwrap_err();
+    assert_in_parts(&error, "none has begun");
     // The genesis is known, and the chain goes on.
     initialize(store);
     store.commit(&Block::at(21).commit()).unwrap();
@@ -236,6 +245,109 @@ fn a_store_begins_in_the_middle_of_a_chain(store: &dyn Store) {
     let error = store.backfill(&block.stored(), &[]).unwrap_err();
     assert!(matches!(error, StoreError::Whole { .. }), "{error}");
     assert_eq!(store.check().unwrap().blocks_count, 21);
+}
+
+const PLAN: &[u8] = b"three parts";
+
+/// Puts every third entry.
+fn put_part(store: &dyn Store, index: u32, state: &State) -> Result<(), StoreError> {
+    let entries = state.iter().skip(index as usize).step_by(3);
+    let mut entries = entries.map(|(key, value)| (key.as_slice(), value.as_slice()));
+    store.put_part(index, &mut entries)
+}
+
+fn restored_at_20<'a>(block: &'a Block, stored: &'a StoredBlock) -> Restored<'a> {
+    Restored {
+        chain: chain(),
+        genesis_root: root(0),
+        height: Height::new(20),
+        block: stored,
+        transactions: &block.transactions,
+        parts_count: 3,
+    }
+}
+
+#[track_caller]
+fn assert_in_parts(error: &StoreError, expected: &str) {
+    let StoreError::InParts { reason, .. } = error else {
+        panic!("expected {expected:?}, found: {error}");
+    };
+    assert_eq!(*reason, expected);
+}
+
+/// Whatever it is asked, a store that lacks a part starts nothing, and says what it has.
+fn half_a_state_is_no_chain(store: &dyn Store) {
+    let block = Block::at(20);
+    let stored = block.stored();
+    let restored = restored_at_20(&block, &stored);
+    assert_eq!(store.begun().unwrap(), None);
+    assert_in_parts(
+        &put_part(store, 0, &state_at(20)).unwrap_err(),
+        "none has begun",
+    );
+    assert_in_parts(
+        &store.restore(&restored).unwrap_err(),
+        "the state has others",
+    );
+    store.begin(PLAN).unwrap();
+    for index in [0, 2] {
+        put_part(store, index, &state_at(20)).unwrap();
+    }
+    let error = put_part(store, 2, &state_at(20)).unwrap_err();
+    assert_in_parts(&error, "this one is among them");
+    let expected = "they must be all before there is a chain";
+    assert_in_parts(&store.begin(PLAN).unwrap_err(), expected);
+    let error = store.initialize(chain(), &genesis(), root(0)).unwrap_err();
+    assert_in_parts(&error, expected);
+    assert_in_parts(
+        &store.restore(&restored).unwrap_err(),
+        "the state has others",
+    );
+    let error = store.commit(&Block::at(1).commit()).unwrap_err();
+    assert!(
+        matches!(error, StoreError::NotInitialized { .. }),
+        "{error}"
+    );
+    assert_eq!(store.tip().unwrap(), None);
+    assert_eq!(store.chain().unwrap(), None);
+    assert_eq!(store.snapshot().unwrap(), None);
+    let begun = store.begun().unwrap().unwrap();
+    assert_eq!(begun.plan, PLAN);
+    assert_eq!(begun.parts.into_iter().collect::<Vec<_>>(), [0, 2]);
+    put_part(store, 1, &state_at(20)).unwrap();
+    store.restore(&restored).unwrap();
+    assert_eq!(store.tip().unwrap(), Some(tip_at(20)));
+    assert_eq!(store.state().unwrap(), state_at(20));
+}
+
+fn entries_are_visited_in_the_order_of_their_hashes(store: &dyn Store) {
+    let nothing = store.read_state(&mut |_, _| panic!("there is nothing"));
+    assert_eq!(nothing.unwrap(), None);
+    initialize(store);
+    store.commit(&Block::at(1).commit()).unwrap();
+    let mut seen = Vec::new();
+    let tip = store.read_state(&mut |key, value| {
+        seen.push((*blake3::hash(key).as_bytes(), key.to_vec(), value.to_vec()));
+        ControlFlow::Continue(())
+    });
+    assert_eq!(tip.unwrap(), Some(tip_at(1)));
+    assert!(seen.is_sorted());
+    let all: State = seen
+        .into_iter()
+        .map(|(_, key, value)| (key, value))
+        .collect();
+    assert_eq!(all, state_at(1));
+    // Who has seen enough is told the tip all the same.
+    let mut count = 0;
+    let tip = store.read_state(&mut |_, _| {
+        count += 1;
+        if count < 5 {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    });
+    assert_eq!((tip.unwrap(), count), (Some(tip_at(1)), 5));
 }
 
 fn dropped_blocks_are_told_from_missing_ones(store: &dyn Store) {

@@ -1,7 +1,7 @@
 //! Flipped and missing bytes are found and named, never returned as data.
 
 use crate::support::{Block, initialize, state_at, tip_at, transaction};
-use ledger_store::{Record, SledStore, Store, StoreError};
+use ledger_store::{Record, SledStore, State, Store, StoreError};
 use protocol::Height;
 use std::path::Path;
 
@@ -41,6 +41,11 @@ fn flip_last(value: &mut [u8]) {
     *value.last_mut().unwrap() ^= 0x10;
 }
 
+fn state_key(key: &str) -> Vec<u8> {
+    let hash = blake3::hash(key.as_bytes());
+    [b"s", &hash.as_bytes()[..8], key.as_bytes()].concat()
+}
+
 fn block_key(height: u64) -> Vec<u8> {
     [b"b".as_slice(), &height.to_be_bytes()].concat()
 }
@@ -60,7 +65,9 @@ fn assert_names(error: &StoreError, expected: &Record) {
 fn flipped_bit_in_a_state_record_is_named_by_key_and_height() {
     let folder = tempfile::tempdir().unwrap();
     history(folder.path());
-    tamper(folder.path(), b"saccount/3", |value| flip_last(value));
+    tamper(folder.path(), &state_key("account/3"), |value| {
+        flip_last(value);
+    });
     let store = SledStore::open(folder.path()).unwrap();
     let error = store.state().unwrap_err();
     assert_names(&error, &Record::State(b"account/3".to_vec()));
@@ -123,9 +130,9 @@ fn record_under_another_key_is_damaged() {
     history(folder.path());
     let other = {
         let raw = database(folder.path());
-        raw.get(b"saccount/1").unwrap().unwrap()
+        raw.get(state_key("account/1")).unwrap().unwrap()
     };
-    tamper(folder.path(), b"saccount/2", |value| {
+    tamper(folder.path(), &state_key("account/2"), |value| {
         *value = other.to_vec();
     });
     let store = SledStore::open(folder.path()).unwrap();
@@ -140,7 +147,9 @@ fn missing_records_are_found() {
     let folder = tempfile::tempdir().unwrap();
     history(folder.path());
     let raw = database(folder.path());
-    raw.remove(b"saccount/4").unwrap().expect("no such key");
+    raw.remove(state_key("account/4"))
+        .unwrap()
+        .expect("no such key");
     raw.remove(block_key(4)).unwrap().expect("no such key");
     raw.flush().unwrap();
     drop(raw);
@@ -164,16 +173,93 @@ fn missing_records_are_found() {
 fn stale_record_is_found() {
     let folder = tempfile::tempdir().unwrap();
     history(folder.path());
-    let key = format!("saccount/{}", (HEIGHT + 1) % 20);
+    let key = state_key(&format!("account/{}", (HEIGHT + 1) % 20));
     let raw = database(folder.path());
     let old = raw.get(&key).unwrap().expect("no such key").to_vec();
     drop(raw);
     let store = SledStore::open(folder.path()).unwrap();
     store.commit(&Block::at(HEIGHT + 1).commit()).unwrap();
     drop(store);
-    tamper(folder.path(), key.as_bytes(), |value| *value = old);
+    tamper(folder.path(), &key, |value| *value = old);
     let error = SledStore::open(folder.path()).unwrap().state().unwrap_err();
     assert!(matches!(error, StoreError::StateDiffers { .. }), "{error}");
+}
+
+/// A state of which some parts are there is read as carefully as one that is whole.
+#[test]
+fn damage_of_a_state_that_comes_in_parts_is_found() {
+    let state = state_at(HEIGHT);
+    let mark = [b"p".as_slice(), &0_u32.to_be_bytes()].concat();
+    let parts_then = |harm: &dyn Fn(&Path)| {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SledStore::open(folder.path()).unwrap();
+        store.begin(b"plan").unwrap();
+        for index in 0..2 {
+            let entries = state.iter().skip(index as usize).step_by(2);
+            let mut entries = entries.map(|(key, value)| (key.as_slice(), value.as_slice()));
+            store.put_part(index, &mut entries).unwrap();
+        }
+        drop(store);
+        harm(folder.path());
+        SledStore::open(folder.path()).unwrap().begun()
+    };
+    assert_eq!(parts_then(&|_| {}).unwrap().unwrap().parts.len(), 2);
+    let flipped = |key: Vec<u8>| {
+        let found = parts_then(&|folder| tamper(folder, &key, |value| flip_last(value)));
+        let error = found.unwrap_err();
+        assert!(error.is_damage(), "{error}");
+        match error {
+            StoreError::RecordDamaged { record, .. } => record,
+            error => panic!("{error}"),
+        }
+    };
+    let account = b"account/3".to_vec();
+    assert_eq!(flipped(state_key("account/3")), Record::State(account));
+    assert_eq!(flipped(mark.clone()), Record::Part(0));
+    assert_eq!(flipped(b"mplan".to_vec()), Record::Plan);
+    for lost in [state_key("account/3"), mark] {
+        let error = parts_then(&|folder| {
+            let raw = database(folder);
+            raw.remove(&lost).unwrap().expect("no such key");
+            raw.flush().unwrap();
+        });
+        let error = error.unwrap_err();
+        assert!(matches!(error, StoreError::StateDiffers { .. }), "{error}");
+    }
+}
+
+/// What is there of a part that was cut off must be the beginning of what comes again.
+#[test]
+fn another_part_is_not_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let entry = |number: u64| (number.to_be_bytes().to_vec(), vec![7; 9]);
+    let (one, other): (State, State) = (
+        (0..2_500).map(entry).collect(),
+        (9..2_509).map(entry).collect(),
+    );
+    let put = |part: &State, ends_at: usize| {
+        let store = SledStore::open(folder.path()).unwrap();
+        let mut entries = part.iter().enumerate().map(|(at, (key, value))| {
+            assert!(at < ends_at, "cut off");
+            (key.as_slice(), value.as_slice())
+        });
+        store.put_part(0, &mut entries)
+    };
+    let store = SledStore::open(folder.path()).unwrap();
+    store.begin(b"plan").unwrap();
+    drop(store);
+    let cut_off = std::panic::catch_unwind(|| put(&one, 1_700));
+    assert!(cut_off.is_err());
+    let store = SledStore::open(folder.path()).unwrap();
+    assert!(store.begun().unwrap().unwrap().parts.is_empty());
+    drop(store);
+    for wrong in [other, one.clone().into_iter().take(500).collect()] {
+        let error = put(&wrong, usize::MAX).unwrap_err();
+        assert!(matches!(error, StoreError::StateDiffers { .. }), "{error}");
+    }
+    put(&one, usize::MAX).unwrap();
+    let store = SledStore::open(folder.path()).unwrap();
+    assert_eq!(store.begun().unwrap().unwrap().parts.len(), 1);
 }
 
 #[test]
