@@ -24,7 +24,7 @@ mod sections;
 mod tree;
 
 pub use equivocation::{Equivocation, EquivocationError, Half};
-pub use leaf::{Leaf, leaves};
+pub use leaf::{Leaf, TOKENS_TAG, leaves};
 pub use opening::{OPENINGS_BYTES_MAX, OPENINGS_COUNT_MAX, Opening, Shown};
 pub use seal::{Correction, Opened, Root, Salt, Salts, Seal, plant_seal, root, sketch_seal};
 pub use sections::{

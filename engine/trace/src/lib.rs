@@ -20,6 +20,7 @@
 //! - [`schedule`]: what follows from a step's place and from integers;
 //! - [`update`] and [`sparse`]: how the values that a unit gives become bytes;
 //! - [`tree`]: a tensor's name is the plain BLAKE3 hash of its numbers, whose tree a dispute walks;
+//! - [`tokens`]: a token shown by a piece of the list that a rollout's leaf binds;
 //! - [`Trace`]: all tensors of a step or part, computed one number after the other;
 //! - [`dispute`]: the game, pure, whose referee computes a dozen operations.
 //!
@@ -37,6 +38,7 @@ pub mod rope;
 mod rows;
 pub mod schedule;
 pub mod sparse;
+pub mod tokens;
 mod trace;
 pub mod tree;
 pub mod update;

@@ -6,7 +6,8 @@
 //! pieces, and showing one of them takes its bytes and one name a level.
 
 use blake3::hazmat::{
-    HasherExt, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root,
+    ContextKey, HasherExt, Mode, hash_derive_key_context, left_subtree_len,
+    merge_subtrees_non_root, merge_subtrees_root,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,35 @@ pub const LEVELS: u32 = 5;
 
 /// The name of a part of a file: a chaining value, or the hash of the whole.
 pub type Name = [u8; 32];
+
+/// How a file is hashed. The tree is the same; names are others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hashing {
+    /// As it is: tensors, tables, states.
+    Plain,
+    /// Under a tag, in the mode for deriving keys: what leaves of rollouts bind.
+    Tagged(ContextKey),
+}
+
+impl Hashing {
+    /// Under this tag.
+    #[must_use]
+    pub fn tagged(tag: &str) -> Self {
+        Self::Tagged(hash_derive_key_context(tag))
+    }
+    const fn mode(&self) -> Mode<'_> {
+        match self {
+            Self::Plain => Mode::Hash,
+            Self::Tagged(key) => Mode::DeriveKeyMaterial(key),
+        }
+    }
+    fn hasher(&self) -> blake3::Hasher {
+        match self {
+            Self::Plain => blake3::Hasher::new(),
+            Self::Tagged(key) => blake3::Hasher::new_from_context_key(key),
+        }
+    }
+}
 
 /// A part of a file that has a name: whole pieces from its start, which the tree joins.
 #[derive(
@@ -78,10 +108,14 @@ impl Span {
     /// Its name by its bytes, which are as many as it has.
     #[must_use]
     pub fn name(self, bytes: &[u8]) -> Name {
+        self.name_in(&Hashing::Plain, bytes)
+    }
+    /// Its name in a file that is hashed in a way.
+    fn name_in(self, hashing: &Hashing, bytes: &[u8]) -> Name {
+        let mut hasher = hashing.hasher();
         if self.is_whole {
-            return *blake3::hash(bytes).as_bytes();
+            return *hasher.update(bytes).finalize().as_bytes();
         }
-        let mut hasher = blake3::Hasher::new();
         hasher.set_input_offset(self.start);
         hasher.update(bytes);
         hasher.finalize_non_root()
@@ -102,13 +136,13 @@ impl Span {
         }
         let (left, right) = self.halves()?;
         let (left, right) = (left.join(known)?, right.join(known)?);
-        Some(self.merged(&left, &right))
+        Some(self.merged(&Hashing::Plain, &left, &right))
     }
-    fn merged(self, left: &Name, right: &Name) -> Name {
+    fn merged(self, hashing: &Hashing, left: &Name, right: &Name) -> Name {
         if self.is_whole {
-            merge_subtrees_root(left, right, Mode::Hash).into()
+            merge_subtrees_root(left, right, hashing.mode()).into()
         } else {
-            merge_subtrees_non_root(left, right, Mode::Hash)
+            merge_subtrees_non_root(left, right, hashing.mode())
         }
     }
     /// Its bytes in the file's.
@@ -139,6 +173,11 @@ impl Opening {
     /// Opens the piece that holds a byte.
     #[must_use]
     pub fn of(file: &[u8], byte: u64) -> Self {
+        Self::of_in(&Hashing::Plain, file, byte)
+    }
+    /// Opens the piece that holds a byte of a file that is hashed in a way.
+    #[must_use]
+    pub fn of_in(hashing: &Hashing, file: &[u8], byte: u64) -> Self {
         let mut span = Span::file(file.len() as u64);
         let mut path = Vec::new();
         while let Some((left, right)) = span.halves() {
@@ -147,7 +186,7 @@ impl Opening {
             } else {
                 (right, left)
             };
-            path.push(beside.name(beside.of(file)));
+            path.push(beside.name_in(hashing, beside.of(file)));
             span = next;
         }
         path.reverse();
@@ -160,6 +199,11 @@ impl Opening {
     /// Whether it opens a file of this name and length.
     #[must_use]
     pub fn opens(&self, name: &Name, length: u64) -> bool {
+        self.opens_in(&Hashing::Plain, name, length)
+    }
+    /// Whether it opens a file of this name and length that is hashed in a way.
+    #[must_use]
+    pub fn opens_in(&self, hashing: &Hashing, name: &Name, length: u64) -> bool {
         let byte = self.piece.saturating_mul(PIECE_BYTES);
         let mut spans = vec![Span::file(length)];
         while let Some((left, right)) = spans.last().and_then(|span| span.halves()) {
@@ -172,7 +216,7 @@ impl Opening {
         if !is_it || spans.len() != self.path.len() {
             return false;
         }
-        let mut own = (piece, piece.name(&self.bytes));
+        let mut own = (piece, piece.name_in(hashing, &self.bytes));
         for (span, beside) in spans.into_iter().rev().zip(&self.path) {
             let is_left = own.0.start == span.start;
             let (left, right) = if is_left {
@@ -180,7 +224,7 @@ impl Opening {
             } else {
                 (beside, &own.1)
             };
-            own = (span, span.merged(left, right));
+            own = (span, span.merged(hashing, left, right));
         }
         own.1 == *name
     }

@@ -4,6 +4,9 @@ use super::{Digest, Finish, Payload, Sample, Seal};
 use crate::{identifiers::tagged_hash, task::UnitId};
 use borsh::BorshSerialize;
 
+/// Under which a leaf binds the tokens of a response.
+pub const TOKENS_TAG: &str = "cairn/rollout-tokens/v1";
+
 /// One sample, in a fixed number of bytes whatever its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize)]
 pub struct Leaf {
@@ -43,7 +46,7 @@ impl Leaf {
             group,
             slot,
             prompt: Digest::from_bytes(tagged_hash("cairn/rollout-prompt/v1", prompt)),
-            tokens: Digest::from_bytes(tagged_hash("cairn/rollout-tokens/v1", response)),
+            tokens: Digest::from_bytes(tagged_hash(TOKENS_TAG, response)),
             tokens_count: u32::try_from(response.len()).unwrap_or(u32::MAX),
             finish: *finish,
             reward_micro: *reward_micro,

@@ -4,9 +4,15 @@ use crate::scene::{SCENE, beacon, device, honest, segments};
 use engine::trace::{
     dispute::{Claim, Dispute, Outcome, Side, answer, loss_name, question},
     plan::{Plan, Standing},
+    tokens::{TokenList, shown},
+    tree::Hashing,
 };
 use miner::{GradientInputs, World, gradient::reinforce};
-use protocol::{codec::BoundedVec, gradient::State};
+use protocol::{
+    codec::BoundedVec,
+    gradient::State,
+    rollout::{TOKENS_TAG, leaves},
+};
 
 /// The sums after each segment, and the plan.
 fn planned(inputs: &GradientInputs<'_>) -> (Vec<Vec<f32>>, Plan) {
@@ -147,4 +153,31 @@ fn a_plan_has_an_entry_for_every_sample_that_should_be_there() {
     }
     assert_eq!(plan.name() == whole.name(), plan == whole);
     assert_ne!(plan, whole);
+}
+
+/// Every token that a unit learns from can be shown against the leaf that its miner committed to.
+#[test]
+fn a_leaf_opens_every_token_of_its_response() {
+    let world = World::of(&SCENE.recipe).unwrap();
+    let hashing = Hashing::tagged(TOKENS_TAG);
+    let mut opened = 0;
+    for (task, payload) in &SCENE.rollouts {
+        let groups = payload.groups.as_slice();
+        let prompts = world.prompts(task, u32::try_from(groups.len()).unwrap());
+        let samples = groups.iter().flat_map(|group| group.samples.as_slice());
+        for (leaf, sample) in leaves(payload, &prompts).unwrap().iter().zip(samples) {
+            let list = TokenList {
+                hashing,
+                name: *leaf.tokens.as_bytes(),
+                count: leaf.tokens_count,
+            };
+            let tokens = sample.tokens.as_slice();
+            for (index, token) in (0..).zip(tokens) {
+                let opening = shown(&hashing, tokens, index);
+                assert_eq!(list.token(index, &opening), Some(*token));
+                opened += 1;
+            }
+        }
+    }
+    assert!(opened > 0);
 }
