@@ -22,8 +22,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::FileExt as _,
+    io::{self, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -361,7 +360,8 @@ impl SigningHistory {
         if wanted.height > self.height && self.end + SLOT_BYTES > FILE_BYTES {
             self.rewrite(&[wanted])?;
         } else {
-            let written = self.file.write_all_at(&record(&wanted), self.end as u64);
+            let at = self.file.seek(SeekFrom::Start(self.end as u64));
+            let written = at.and_then(|_| self.file.write_all(&record(&wanted)));
             let synced = written.and_then(|()| self.file.sync_data());
             synced.map_err(|source| failed(&self.path, source))?;
             self.end += SLOT_BYTES;
