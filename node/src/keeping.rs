@@ -196,21 +196,28 @@ pub fn open_chain(home: &Home, genesis: &Genesis) -> Result<(Arc<dyn Store>, Arc
     Ok((store, chain))
 }
 
-/// Damage is named with its cure.
+/// Damage is named with its cure, which is that of a layout of another version too.
 fn advise(home: &Home, error: StoreError) -> anyhow::Error {
-    let is_damage = error.is_damage();
+    let told = match &error {
+        StoreError::Format { .. } => Some(cure(home, "is laid out for another version")),
+        error if error.is_damage() => Some(remedy(home)),
+        _ => None,
+    };
     let error = anyhow::Error::from(error);
-    if is_damage {
-        error.context(remedy(home))
-    } else {
-        error
+    match told {
+        Some(told) => error.context(told),
+        None => error,
     }
 }
 
 fn remedy(home: &Home) -> String {
+    cure(home, "is damaged")
+}
+
+fn cure(home: &Home, what: &str) -> String {
     format!(
-        "what this node keeps is damaged; `cairn store repair --home {} --from URL` fetches it \
-         again from another node and keeps what is good",
+        "what this node keeps {what}; `cairn store repair --home {} --from URL` fetches it again \
+         from another node and keeps what is good",
         home.path().display()
     )
 }

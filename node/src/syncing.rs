@@ -100,6 +100,7 @@ pub struct Synced {
 /// When no peer has what it takes, or the store cannot be written.
 pub async fn begin(home: &Home, genesis: &Genesis, options: &Options) -> Result<()> {
     if options.from.is_empty() {
+        unfinished::warn(home);
         return Ok(());
     }
     if Choice::found_in(&home.join("store")).is_some() {

@@ -168,6 +168,19 @@ impl Unfinished {
     }
 }
 
+/// Says that there is room on the disk that nothing uses, if an earlier state sync left something
+/// and the node begins without one.
+pub(super) fn warn(home: &Home) {
+    let path = Unfinished::in_folder(home.path().to_path_buf(), Choice::default()).path();
+    if path.exists() {
+        tracing::warn!(
+            "{} is what an earlier --state-sync fetched; it goes on with that option, and can be \
+             removed without",
+            path.display()
+        );
+    }
+}
+
 /// Has the names in a folder on the disk.
 fn sync_folder(path: &Path) -> Result<()> {
     let synced = File::open(path).and_then(|folder| folder.sync_all());
