@@ -129,9 +129,9 @@ async fn a_state_sync_that_is_killed_goes_on_with_what_it_had() {
     let log = joined.log();
     assert!(log.contains(&format!(" kept_pieces={GIVEN} ")), "{log}");
     assert_eq!(peer.take_asked(), (GIVEN..all).collect());
-    assert!(!joined.home.join("store.unfinished").exists());
     let began = peer.offer.height;
     let follows = joined.until("blocks", |status| status.height > began);
     assert_eq!(follows.await.kept_from, began);
+    assert!(!joined.home.join("store.unfinished").exists());
     joined.assert_agrees().await;
 }
