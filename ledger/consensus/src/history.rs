@@ -12,8 +12,8 @@
 //!
 //! The file is a head that names chain and key, then records of a fixed size, each with a checksum,
 //! then zeros: it has its whole length from the beginning, so that the disk writes a record and
-//! nothing about the file, and no record lies across two sectors, so that none is ever half there.
-//! Spec: 05-block §7.
+//! nothing about the file, and no record lies across two sectors. Where half of one is there all the
+//! same, at the end, it is that of a signature that never left. Spec: 05-block §7.
 
 use crate::{Proposal, Vote, VoteKind};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -23,11 +23,14 @@ use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{self, Seek as _, SeekFrom, Write as _},
+    ops::Range,
     path::{Path, PathBuf},
 };
 
-/// Bytes of the head and of a record, each with its zeros: a disk writes it whole or not at all.
+/// Bytes of the head and of a record, each with its zeros: disks write it whole or not at all.
 const SLOT_BYTES: usize = 128;
+/// The end of a record's checksum: eight zeros are none, but what was not written yet.
+const CHECKSUM_END: Range<usize> = 69..77;
 /// The first bytes of the file, with the version of its format.
 const MAGIC: &[u8; 16] = b"cairn signing  2";
 /// Bytes of a new file. One that is full is written anew when the next height begins.
@@ -242,6 +245,10 @@ fn load(
         let signed =
             signed.filter(|signed| at == end && record(signed).get(..record_bytes) == Some(slot));
         let Some(signed) = signed else {
+            if !is_first && at == end && slot.get(CHECKSUM_END) == Some(&[0; 8]) {
+                // Unfinished, if nothing follows: the next record is written over it.
+                continue;
+            }
             return Err(HistoryError::Damaged { path: path(), at });
         };
         loaded.records.push(signed);

@@ -25,7 +25,6 @@ use protocol::{
 use rand::{Rng as _, rngs::StdRng};
 use std::{
     fs::OpenOptions,
-    io::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -194,13 +193,7 @@ impl Machine {
             tear_log(&wal_in(&self.home()), synced, random);
         }
         if last.starts_with("sign") && random.gen_bool(0.5) {
-            // The record of a signature that never left.
-            let path = history_in(&self.home());
-            let torn: Vec<u8> = (0..random.gen_range(1..70))
-                .map(|_| random.r#gen())
-                .collect();
-            let history = OpenOptions::new().append(true).open(path);
-            history.unwrap().write_all(&torn).unwrap();
+            tear_history(&history_in(&self.home()), random);
         }
         self.reopen();
     }
@@ -244,6 +237,22 @@ fn tear_log(path: &Path, synced: u64, random: &mut StdRng) {
     let bytes = file.metadata().unwrap().len();
     if bytes > synced {
         file.set_len(random.gen_range(synced..=bytes)).unwrap();
+    }
+}
+
+/// Leaves some of a record of a signature that never left, after the last whole one.
+fn tear_history(path: &Path, random: &mut StdRng) {
+    const SLOT_BYTES: usize = 128;
+    let mut bytes = std::fs::read(path).unwrap();
+    let is_whole = |slot: &[u8]| slot[69..77] != [0; 8];
+    // The head is the first.
+    let last = bytes.chunks(SLOT_BYTES).skip(1).rposition(is_whole);
+    let end = (last.map_or(0, |last| last + 1) + 1) * SLOT_BYTES;
+    if let Some(slot) = bytes.get_mut(end..end + SLOT_BYTES) {
+        slot.fill(0);
+        let count = random.gen_range(1..69);
+        random.fill(&mut slot[..count]);
+        std::fs::write(path, bytes).unwrap();
     }
 }
 

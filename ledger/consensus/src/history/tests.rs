@@ -135,6 +135,28 @@ fn damage_anywhere_is_named() {
 }
 
 #[test]
+fn an_unfinished_record_at_the_end_is_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history");
+    open(&path).allow(vote(5, 0, Prevote, 1)).unwrap();
+    let whole = fs::read(&path).unwrap();
+    let torn = record(&vote(5, 0, Precommit, 1));
+    let end = 2 * SLOT_BYTES;
+    for count in 1..CHECKSUM_END.start {
+        let mut bytes = whole.clone();
+        bytes[end..end + count].copy_from_slice(&torn[..count]);
+        fs::write(&path, &bytes).unwrap();
+        open(&path).allow(vote(5, 0, Precommit, 0)).unwrap();
+        assert!(open(&path).allow(vote(5, 0, Precommit, 1)).is_err());
+        // It was signed, so it is not unfinished: something follows.
+        bytes[end + SLOT_BYTES..end + 2 * SLOT_BYTES].copy_from_slice(&torn);
+        fs::write(&path, &bytes).unwrap();
+        let refused = SigningHistory::open(&path, CHAIN, key()).unwrap_err();
+        assert!(matches!(refused, HistoryError::Damaged { .. }), "{refused}");
+    }
+}
+
+#[test]
 fn a_file_of_the_first_format_goes_on_in_the_second() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history");
