@@ -26,6 +26,20 @@ pub(crate) fn families() -> [ModelConfig; 3] {
     [Family::Llama, Family::Qwen2, Family::Qwen3].map(|family| ModelConfig { family, ..config() })
 }
 
+/// A model with a head of its own, and positions beyond those that it was trained with.
+pub(crate) fn own_head(config: ModelConfig) -> ModelConfig {
+    ModelConfig {
+        tie_word_embeddings: false,
+        rope_scaling: RopeScaling::Llama3 {
+            factor: 8.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_max_position_embeddings: 16,
+        },
+        ..config
+    }
+}
+
 pub(crate) fn model() -> Parameters {
     Parameters::initialize(&config(), [3; 32])
 }

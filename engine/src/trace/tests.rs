@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::testing::{bits, config, every_execution, families, tokens};
+use crate::Parameters;
+use crate::testing::{bits, config, every_execution, families, own_head, tokens};
 use crate::trainer::{AdamW, Gradients, Workspace};
-use crate::{Parameters, RopeScaling};
 
 /// Corpus rows, and demonstrations of which only answers carry loss.
 fn parts(vocab: usize, seed: u8) -> Vec<Batch> {
@@ -84,17 +84,7 @@ fn a_trace_ends_where_the_step_ends_in_every_family_clipped_or_not() {
     for config in families() {
         compare(&config, 1e9, &threads);
         compare(&config, 0.1, &threads);
-        let own_head = ModelConfig {
-            tie_word_embeddings: false,
-            rope_scaling: RopeScaling::Llama3 {
-                factor: 8.0,
-                low_freq_factor: 1.0,
-                high_freq_factor: 4.0,
-                original_max_position_embeddings: 16,
-            },
-            ..config
-        };
-        compare(&own_head, 0.1, &threads);
+        compare(&own_head(config), 0.1, &threads);
     }
 }
 

@@ -12,8 +12,8 @@
 //!
 //! The file is a head that names chain and key, then records of a fixed size, each with a checksum,
 //! then zeros: it has its whole length from the beginning, so that the disk writes a record and
-//! nothing about the file, and no record lies across two sectors. Where half of one is there all the
-//! same, at the end, it is that of a signature that never left. Spec: 05-block §7.
+//! nothing about the file, and no record lies across two sectors. Where half of one is there all
+//! the same, at the end, it is that of a signature that never left. Spec: 05-block §7.
 
 use crate::{Proposal, Vote, VoteKind};
 use borsh::{BorshDeserialize, BorshSerialize};

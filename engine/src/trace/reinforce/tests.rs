@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::testing::{bits, config, every_execution, families, tokens};
+use crate::testing::{bits, config, every_execution, families, own_head, tokens};
 use crate::trainer::{Workspace, grpo};
-use crate::{Continuation, ModelConfig, RopeScaling, response_logprobs};
+use crate::{Continuation, ModelConfig, response_logprobs};
 use engine_trace::plan::{Group, Plan, Sample};
 
 const SAMPLES: u32 = 3;
@@ -192,17 +192,7 @@ fn a_trace_ends_where_the_part_ends_in_every_family_at_every_temperature() {
             let (learned, clipped) = compare(&config, temperature, &threads);
             assert!(learned > 0 && clipped > 0, "{learned} {clipped}");
         }
-        let own_head = ModelConfig {
-            tie_word_embeddings: false,
-            rope_scaling: RopeScaling::Llama3 {
-                factor: 8.0,
-                low_freq_factor: 1.0,
-                high_freq_factor: 4.0,
-                original_max_position_embeddings: 16,
-            },
-            ..config
-        };
-        compare(&own_head, 1.3, &threads);
+        compare(&own_head(config), 1.3, &threads);
     }
 }
 
