@@ -77,14 +77,34 @@ impl UndecidedStore {
                 bodies.insert((undecided.height, undecided.block_id), undecided);
             }
         }
-        let untold = bodies.keys().copied().collect();
-        Ok(Self {
+        let mut store = Self {
             file: OpenOptions::new().write(true).open(&path)?,
             key,
             end,
             bodies,
-            untold,
-        })
+            untold: Vec::new(),
+        };
+        store.take_over(folder, height)?;
+        store.untold = store.bodies.keys().copied().collect();
+        Ok(store)
+    }
+
+    /// Keeps what programs before this layout left, a file a body, and removes the files: a
+    /// validator that is upgraded within a height still has what it voted for.
+    fn take_over(&mut self, folder: &Path, height: Height) -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            if !matches!(extension, Some("body" | "new")) {
+                continue;
+            }
+            let old = read_alone(&fs::read(&path)?);
+            if let Some(old) = old.filter(|old| old.height >= height) {
+                self.keep(old)?;
+            }
+            fs::remove_file(&path)?;
+        }
+        Ok(())
     }
 
     /// Keeps a body; on disk when this returns. A body already kept stays as it is.
@@ -199,6 +219,17 @@ fn read(key: &[u8; 32], bytes: &[u8], at: usize) -> Option<(Undecided, usize)> {
     ))
 }
 
+/// The body in a file of its own, its hash in front; nothing if it is torn.
+fn read_alone(bytes: &[u8]) -> Option<Undecided> {
+    let (hash, content) = bytes.split_first_chunk::<32>()?;
+    if content.len() > crate::BLOCK_BYTES_MAX as usize + OVERHEAD_BYTES_MAX
+        || blake3::hash(content) != *hash
+    {
+        return None;
+    }
+    codec::decode("undecided block", content, content.len()).ok()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
@@ -311,6 +342,32 @@ mod tests {
         }
         fs::write(&path, b"?").unwrap();
         assert!(bodies(&open(home.path(), 1)).is_empty());
+    }
+
+    #[test]
+    fn files_of_the_layout_before_are_taken_over_and_gone() {
+        let home = tempfile::tempdir().unwrap();
+        let alone = |undecided: &Undecided| {
+            let content = codec::encode(undecided);
+            [blake3::hash(&content).as_bytes(), content.as_slice()].concat()
+        };
+        let (done, due) = (undecided(4, 1, 50), undecided(5, 2, 6_000));
+        let torn = &alone(&undecided(5, 3, 70))[..60];
+        let files = [
+            ("4-a.body", alone(&done)),
+            ("5-b.body", alone(&due)),
+            ("5-c.body", torn.to_vec()),
+            ("5-d.new", Vec::new()),
+        ];
+        for (name, bytes) in &files {
+            fs::write(home.path().join(name), bytes).unwrap();
+        }
+        let mut store = open(home.path(), 5);
+        assert_eq!(store.take_untold(Height::new(5)), [&due]);
+        let left: Vec<_> = fs::read_dir(home.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        drop(store);
+        assert_eq!(bodies(&open(home.path(), 5)), [&due]);
     }
 
     /// A body that holds what looks like the record of another, where a page begins.
