@@ -198,7 +198,18 @@ impl Duties {
                     }
                 }
             }
-            self.act();
+            // It asks whoever has the key, and that may take its time.
+            let acted = tokio::task::spawn_blocking(move || {
+                self.act();
+                self
+            });
+            match acted.await {
+                Ok(duties) => self = duties,
+                Err(error) => {
+                    tracing::error!("this node does no duties any more: {error}");
+                    return;
+                }
+            }
         }
     }
     fn finish(&mut self, (job, result): Finished) {

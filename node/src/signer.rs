@@ -138,56 +138,84 @@ pub fn configured(config: &Config) -> Result<Option<PathBuf>> {
     }
 }
 
-/// Reaches the signer of a socket, and waits for it as long as it takes. Nothing if the process is
-/// asked to end meanwhile.
-///
-/// # Errors
-/// When the signer is another chain's, the socket is not safe, or the home has the key as well.
-pub async fn reach(home: &Home, genesis: &Genesis, socket: PathBuf) -> Result<Option<Signing>> {
-    ensure!(
-        !home.join("operator.key").exists(),
-        "{} has an operator.key and asks a signer: the key must be in one place",
-        home.path().display()
-    );
-    let network = home.key(NETWORK_KEY)?;
-    let signer = Arc::new(RemoteSigner::new(socket));
-    let Some(status) = until_present(&signer).await? else {
-        return Ok(None);
-    };
-    let (found, expected) = (status.chain, genesis.chain_id());
-    ensure!(
-        found == expected,
-        "the signer is of chain {found}; this node is of {expected}"
-    );
-    Ok(Some(Signing {
-        signer: Arc::clone(&signer) as _,
-        status,
-        network,
-        remote: Some(signer),
-    }))
+/// A signer that nobody has asked yet, and the network identity of the node that will.
+#[derive(Debug)]
+pub struct Unasked {
+    /// The signer.
+    pub signer: Arc<RemoteSigner>,
+    /// The node's network identity.
+    pub network: SigningKey,
 }
 
-/// Waits for an answer; says so when there is none at once.
+impl Unasked {
+    /// The signer of a socket.
+    ///
+    /// # Errors
+    /// When the home has the key as well, or its network identity cannot be read.
+    pub fn at(home: &Home, socket: PathBuf) -> Result<Self> {
+        ensure!(
+            !home.join("operator.key").exists(),
+            "{} has an operator.key and asks a signer: the key must be in one place",
+            home.path().display()
+        );
+        Ok(Self {
+            network: home.key(NETWORK_KEY)?,
+            signer: Arc::new(RemoteSigner::new(socket)),
+        })
+    }
+    /// The signer once it has said who it signs for.
+    ///
+    /// # Errors
+    /// When that is another chain.
+    pub fn known(self, status: Status, genesis: &Genesis) -> Result<Signing> {
+        let (found, expected) = (status.chain, genesis.chain_id());
+        ensure!(
+            found == expected,
+            "the signer is of chain {found}; this node is of {expected}"
+        );
+        Ok(Signing {
+            signer: Arc::clone(&self.signer) as _,
+            status,
+            network: self.network,
+            remote: Some(self.signer),
+        })
+    }
+}
+
+/// Asks off the threads on which everything else waits: a signer that hangs keeps its answer back
+/// for seconds.
+///
+/// # Errors
+/// When the thread that asks panicked.
+pub async fn aside<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    Ok(tokio::task::spawn_blocking(ask).await?)
+}
+
+/// Who a signer signs for, if it answers.
+///
+/// # Errors
+/// When it answers and refuses.
+pub async fn asked(signer: &Arc<RemoteSigner>) -> Result<Option<Status>> {
+    let signer = Arc::clone(signer);
+    let status = aside(move || {
+        let signer: &dyn Signer = signer.as_ref();
+        signer.status()
+    });
+    match status.await? {
+        Ok(status) => Ok(Some(status)),
+        Err(SignerError::Away { .. }) => Ok(None),
+        Err(error) => Err(error).context("the signer refuses this validator"),
+    }
+}
+
+/// Waits for an answer. Nothing if the process is asked to end meanwhile.
 ///
 /// # Errors
 /// When the signer answers and refuses, unless it is in use.
 pub async fn until_present(signer: &Arc<RemoteSigner>) -> Result<Option<Status>> {
-    let mut is_told = false;
     loop {
-        let asked = Arc::clone(signer);
-        let status = tokio::task::spawn_blocking(move || {
-            let signer: &dyn Signer = asked.as_ref();
-            signer.status()
-        });
-        match status.await? {
-            Ok(status) => return Ok(Some(status)),
-            Err(error @ SignerError::Away { .. }) => {
-                if !is_told {
-                    tracing::warn!("{error}; waiting for it");
-                    is_told = true;
-                }
-            }
-            Err(error) => return Err(error).context("the signer refuses this validator"),
+        if let Some(status) = asked(signer).await? {
+            return Ok(Some(status));
         }
         tokio::select! {
             () = tokio::time::sleep(RETRY_INTERVAL) => {}

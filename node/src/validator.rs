@@ -24,7 +24,7 @@ use crate::{
 };
 use adversaries::Cheat;
 use anyhow::{Context as _, Result, bail};
-use keys::{Keys, ask_now_and_then, keys};
+use keys::{Found, Keys, ask_now_and_then};
 use ledger_consensus::{EngineConfig, EngineHandle, SigningHistory};
 use ledger_state::staking::rotation;
 use ledger_store::Store;
@@ -70,51 +70,55 @@ pub async fn run(
     let http = TcpListener::bind(&config.http)
         .await
         .with_context(|| format!("cannot listen on {}", config.http))?;
-    let Some((keys, outbox)) = keys(&home, &config, &genesis, role).await? else {
-        return Ok(());
-    };
-    let operator = keys.operator();
-    check_role(&genesis, operator, role)?;
+    let (found, outbox) = keys::find(&home, &config, &genesis, role)?;
+    if let Found::Here(keys) = &found {
+        check_role(&genesis, keys.operator(), role)?;
+    }
     syncing::begin(&home, &genesis, sync).await?;
     let (store, chain) = keeping::open_chain(&home, &genesis)?;
     let blobs = Arc::new(FolderStore::open(home.join("blobs"))?);
-    check_history(store.as_ref(), &genesis, (&keys, role))?;
+    if let Found::Here(keys) = &found {
+        check_history(store.as_ref(), &genesis, (keys, role)).await?;
+    }
     let local = Arc::new(Local::default());
-    let (network, events) = start_network(&home, &config, keys.network(), &chain, &blobs).await?;
+    found.tell(&local);
+    let (network, events) = start_network(&home, &config, found.network(), &chain, &blobs).await?;
     tell_addresses(&local, &network, &config);
     let speaks = config.speaks();
     if let Some(reason) = chain.outdated(speaks) {
         bail!(reason);
     }
+    // Whoever operates the node can ask it from here on, whatever it still waits for.
+    let mut tasks = Tasks::default();
+    tasks.0.push(tokio::spawn(gossip::run(
+        Arc::clone(&chain),
+        network.clone(),
+        events,
+        Arc::clone(&local),
+    )));
+    tasks.serve(&home, (&config, &genesis), (&chain, &blobs, &local), http);
+    let reached = found.reach((&home, &genesis), &config, &chain).await?;
+    let Some(keys) = reached else {
+        network.shutdown().await;
+        return Ok(());
+    };
     if role == Role::Validator && !signs_alone((&home, &genesis), &config, &chain, &keys).await? {
         network.shutdown().await;
         return Ok(());
     }
+    let operator = keys.operator();
     let signing = keys.signing(&genesis)?;
     let engine = start_engine(&home, &config, (&signing, cheat), &chain).await?;
     let (what, named) = (role.as_str(), cheat.map(|cheat| cheat.to_string()));
     tracing::info!(chain = %chain.id(), %operator, http = %config.http, cheat = named, "{what} is up");
 
-    let mine = work(
+    tasks.0.push(work(
         &config,
         (&chain, &blobs, &network, &local),
         (&signing, outbox),
         (role, cheat),
-    )?;
-    let gossip = tokio::spawn(gossip::run(
-        Arc::clone(&chain),
-        network.clone(),
-        events,
-        Arc::clone(&local),
-    ));
-    let snapshots = Arc::new(Snapshots::in_folder(home.join("snapshots")));
-    let watchdog = tokio::spawn(watchdog::run(Arc::clone(&chain), Arc::clone(&local)));
-    let upkeep = upkeep(&config, &genesis, (&chain, &blobs, &snapshots));
-    let asking = ask_now_and_then(&signing, &local);
-    let served = Served::new(Arc::clone(&chain), genesis.clone(), local, blobs, snapshots);
-    let router = router(Arc::new(served));
-    let server = tokio::spawn(async move { axum::serve(http, router).await });
-
+    )?);
+    tasks.0.push(ask_now_and_then(&signing));
     let ordering = Ordering {
         home: &home,
         config: &config,
@@ -125,15 +129,47 @@ pub async fn run(
         speaks,
     };
     let stopped = ordering.run(engine).await;
-    for task in [mine, gossip, watchdog, asking].into_iter().chain(upkeep) {
-        task.abort();
-    }
-    server.abort();
+    drop(tasks);
     network.shutdown().await;
     if let Some(tip) = store.tip()? {
         tracing::info!(height = %tip.height, "validator ended");
     }
     stopped
+}
+
+/// What runs beside consensus, and ends with this.
+#[derive(Debug, Default)]
+struct Tasks(Vec<JoinHandle<()>>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Tasks {
+    /// Answers those who ask over HTTP, and does what a node does besides.
+    fn serve(
+        &mut self,
+        home: &Home,
+        (config, genesis): (&Config, &Genesis),
+        (chain, blobs, local): (&Arc<Chain>, &Arc<FolderStore>, &Arc<Local>),
+        http: TcpListener,
+    ) {
+        let snapshots = Arc::new(Snapshots::in_folder(home.join("snapshots")));
+        self.0
+            .extend(upkeep(config, genesis, (chain, blobs, &snapshots)));
+        let watching = watchdog::run(Arc::clone(chain), Arc::clone(local));
+        self.0.push(tokio::spawn(watching));
+        let (chain, blobs, local) = (Arc::clone(chain), Arc::clone(blobs), Arc::clone(local));
+        let served = Served::new(chain, genesis.clone(), local, blobs, snapshots);
+        let router = router(Arc::new(served));
+        self.0.push(tokio::spawn(async move {
+            if let Err(error) = axum::serve(http, router).await {
+                tracing::error!("nobody is answered over HTTP any more: {error}");
+            }
+        }));
+    }
 }
 
 /// Begins a node's duties beyond ordering.
@@ -225,18 +261,21 @@ async fn signs_alone(
             let (chain, key) = (genesis.chain_id(), keys.consensus.address());
             SigningHistory::open(&keys.history, chain, key)?.height()
         }
-        Keys::Away(_) | Keys::Elsewhere(_) => keys.signed()?,
+        Keys::Away(_) | Keys::Elsewhere(_) => {
+            let status = keys.status().await?;
+            status.map_or(Height::ZERO, |status| status.height)
+        }
     };
     if signed == Height::ZERO {
         return Ok(true);
     }
     let goes_on = doppelganger::watch(home, config, chain).await?;
-    check_history(chain.store(), genesis, (keys, Role::Validator))?;
+    check_history(chain.store(), genesis, (keys, Role::Validator)).await?;
     Ok(goes_on)
 }
 
 /// Whoever votes must know what it signed before.
-fn check_history(
+async fn check_history(
     store: &dyn Store,
     genesis: &Genesis,
     (keys, role): (&Keys<'_>, Role),
@@ -249,8 +288,10 @@ fn check_history(
             let key = keys.consensus.address();
             crate::signing::check(&keys.history, store, genesis, key)
         }
-        Keys::Away(signing) => crate::signing::check_remote(store, &signing.signer.status()?),
-        Keys::Elsewhere(signing) => crate::signing::check_remote(store, &signing.signer.status()?),
+        Keys::Away(_) | Keys::Elsewhere(_) => match keys.status().await? {
+            Some(status) => crate::signing::check_remote(store, &status),
+            None => Ok(()),
+        },
     }
 }
 

@@ -152,6 +152,20 @@ impl World {
         })
         .await;
     }
+    /// Waits until the validator answers, and says that it has no signer.
+    async fn answers_without_a_signer(&self) {
+        self.until("a word about the signer", async || {
+            let health = self.health(1).await;
+            health.is_some_and(|health| {
+                let reason = health.reason.unwrap_or_default();
+                let words = "the signer is away: it has not answered for";
+                !health.ready && reason.contains(words)
+            })
+        })
+        .await;
+        let says = self.figure("cairn_signer_here 0.0").await;
+        assert!(says, "{}", self.log("1.log"));
+    }
     /// A copy of the validator's home without the key, at other ports, that asks the same signer.
     fn copy(&self) -> PathBuf {
         let (from, to) = (self.devnet.home().join(NAMES[1]), self.path("copy"));
@@ -170,13 +184,16 @@ impl World {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_validators_key_lives_with_a_signer_of_its_own() {
     let world = World::made().await;
-    let signer = world.signer();
     let homes = NAMES.map(|name| world.devnet.home().join(name));
     let _validators: Vec<Ended> = (0..4)
         .map(|index| world.validator(&homes[index], &format!("{index}.log")))
         .collect();
     let (first, second) = (world.client(0), world.client(1));
+    world.answers_without_a_signer().await;
+    world.more(&second, 3).await;
+    let signer = world.signer();
     world.proposes(&first).await;
+    assert!(world.figure("cairn_signer_away_seconds 0.0").await);
     assert!(
         !homes[1].join("operator.key").exists(),
         "the key stays away"
@@ -201,20 +218,7 @@ async fn a_validators_key_lives_with_a_signer_of_its_own() {
 
     // The signer is killed: the validator says so and follows, and the others go on.
     drop(signer);
-    world
-        .until("a word about the signer", async || {
-            let health = world.health(1).await;
-            health.is_some_and(|health| {
-                let reason = health.reason.unwrap_or_default();
-                !health.ready && reason.contains("the signer is away")
-            })
-        })
-        .await;
-    assert!(
-        world.figure("cairn_signer_here 0.0").await,
-        "{}",
-        world.log("1.log")
-    );
+    world.answers_without_a_signer().await;
     world
         .until("the end of its signing", async || {
             world

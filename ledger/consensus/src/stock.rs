@@ -25,6 +25,7 @@ mod convert;
 #[cfg(feature = "core")]
 pub mod core_engine;
 mod driver;
+mod figures;
 mod mute;
 mod outlet;
 mod parts;
@@ -208,8 +209,7 @@ pub async fn start<A: Application>(
     probe_port(&config.listen).await?;
     probe_log(&log).await?;
     let signer = signer_of(&config)?;
-    let status = signer.status()?;
-    let pass = pass_of(&config, signer.as_ref(), &status)?;
+    let (status, pass) = introduce(&config, &signer).await?;
     let next = application.tip().0.next();
     let at_home = |source| StartError::Home {
         path: config.home.clone(),
@@ -283,17 +283,38 @@ fn signer_of(config: &EngineConfig) -> Result<Arc<dyn Signer>, StartError> {
     Ok(Arc::new(signer))
 }
 
+/// Who signs, and that the node's identity is its own. One elsewhere may keep its answer back; the
+/// runtime goes on meanwhile.
+async fn introduce(
+    config: &EngineConfig,
+    signer: &Arc<dyn Signer>,
+) -> Result<(Status, Pass), StartError> {
+    let (chain, network, asked) = (config.chain, config.key.address(), Arc::clone(signer));
+    let ask = move || {
+        let status = asked.status()?;
+        let pass = pass_of((chain, network), asked.as_ref(), &status)?;
+        Ok((status, pass))
+    };
+    if signer.is_local() {
+        return ask();
+    }
+    let answered = tokio::task::spawn_blocking(ask).await;
+    answered.map_err(|error| StartError::Engine {
+        reason: error.to_string(),
+    })?
+}
+
 /// The validator's word that this node's network identity is its own.
 fn pass_of(
-    config: &EngineConfig,
+    (chain, network): (ChainId, PublicKey),
     signer: &dyn Signer,
     status: &Status,
 ) -> Result<Pass, StartError> {
-    if status.chain != config.chain {
-        let (found, expected) = (status.chain, config.chain);
+    if status.chain != chain {
+        let (found, expected) = (status.chain, chain);
         return Err(StartError::SignerChain { found, expected });
     }
-    let signature = signer.sign(&Request::Vouch(config.key.address()))?;
+    let signature = signer.sign(&Request::Vouch(network))?;
     let validator = status.consensus;
     Ok(Pass {
         validator,
@@ -311,12 +332,10 @@ fn make_folders(folders: [&PathBuf; 2]) -> Result<(), StartError> {
     Ok(())
 }
 
-/// The engine's figures of this process, in the text format of Prometheus.
+/// The figures of the engine that this process started last, in the text format of Prometheus.
 #[must_use]
 pub fn metrics() -> String {
-    let mut text = String::new();
-    malachitebft_app_channel::app::metrics::export(&mut text);
-    text
+    figures::export()
 }
 
 /// The libp2p peer id of a node that runs with this key, for `/p2p/…` in addresses.
@@ -359,6 +378,8 @@ async fn build(
         keys,
     };
     let identity = identity(config, &settings, &pass)?;
+    let registered = figures::next(settings.moniker());
+    let settings = settings.registered(registered);
     let address = EngineAddress(pass.validator);
     let registry = SharedRegistry::global().with_moniker(settings.moniker());
     let (network, publisher) = spawn_network_actor(

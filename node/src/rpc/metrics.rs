@@ -84,9 +84,17 @@ fn health(served: &Served) -> Health {
     let old = is_old.then(|| {
         format!("the last block is {age:.0} s old; at most {TIP_AGE_SECONDS_MAX:.0} s are recent")
     });
-    let is_away = served.local.signer().is_some_and(RemoteSigner::is_away);
-    let away = is_away.then(|| "the signer is away: this validator does not sign".to_owned());
-    let reason = old.or(away);
+    let away = served.local.signer().and_then(RemoteSigner::away_for);
+    let away = away.map(|away| {
+        let seconds = away.as_secs();
+        format!(
+            "the signer is away: it has not answered for {seconds} s, and this validator does not \
+             sign"
+        )
+    });
+    // Who does not sign may be why blocks do not come.
+    let reasons: Vec<String> = away.into_iter().chain(old).collect();
+    let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
     Health {
         ready: reason.is_none(),
         height: tip.height.get(),
@@ -153,6 +161,9 @@ impl Reading {
         let here = signer.is_none_or(|signer| !signer.is_away());
         let help = "Whether what signs is there: a signer answers, or the key is in the process";
         reading.one("signer_here", help, f64::from(u8::from(here)));
+        let away = signer.and_then(RemoteSigner::away_for).unwrap_or_default();
+        let help = "Seconds since the first question that the signer did not answer; 0 if it does";
+        reading.one("signer_away_seconds", help, away.as_secs_f64());
         let refused = signer.map_or(0, RemoteSigner::refused_count);
         let help = "Questions that the signer refused";
         reading.one("signer_refusals", help, refused as f64);

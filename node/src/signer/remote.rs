@@ -10,7 +10,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// How long an answer may take: a disk that syncs slowly is not away.
@@ -29,6 +29,8 @@ pub struct RemoteSigner {
     path: PathBuf,
     connection: Mutex<Option<UnixStream>>,
     is_away: AtomicBool,
+    /// Since when, in milliseconds of Unix time; 0 while it answers.
+    away_since_ms: AtomicU64,
     /// Whether it ever answered this process.
     has_served: AtomicBool,
     refused_count: AtomicU64,
@@ -42,6 +44,7 @@ impl RemoteSigner {
             path,
             connection: Mutex::new(None),
             is_away: AtomicBool::new(false),
+            away_since_ms: AtomicU64::new(0),
             has_served: AtomicBool::new(false),
             refused_count: AtomicU64::new(0),
         }
@@ -50,6 +53,14 @@ impl RemoteSigner {
     #[must_use]
     pub fn is_away(&self) -> bool {
         self.is_away.load(Ordering::Relaxed)
+    }
+    /// How long it has not answered, from the first question that got no answer; nothing if the
+    /// last one got one.
+    #[must_use]
+    pub fn away_for(&self) -> Option<Duration> {
+        let since_ms = self.away_since_ms.load(Ordering::Relaxed);
+        let for_ms = now_ms().saturating_sub(since_ms);
+        (since_ms > 0).then_some(Duration::from_millis(for_ms))
     }
     /// Questions that were refused.
     #[must_use]
@@ -97,11 +108,16 @@ impl RemoteSigner {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         // The signer may have been started again since; asking twice is harmless, because what was
-        // signed once is signed again in the same way.
-        if let Some(stream) = connection.as_mut()
-            && let Ok(answer) = ask(stream, request)
-        {
-            return Ok(answer);
+        // signed once is signed again in the same way. One that hangs has had its time.
+        if let Some(stream) = connection.as_mut() {
+            match ask(stream, request) {
+                Ok(answer) => return Ok(answer),
+                Err(error) if is_late(&error) => {
+                    *connection = None;
+                    return Err(error);
+                }
+                Err(_) => {}
+            }
         }
         let patience = match connection.take() {
             Some(_) => RESTART_WAIT,
@@ -125,6 +141,21 @@ impl RemoteSigner {
     }
 }
 
+/// Whether this is the end of the time that an answer may take.
+fn is_late(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
 fn ask(stream: &mut UnixStream, request: &Request) -> io::Result<Answer> {
     frame::write(stream, request)?;
     let gone = || io::Error::new(io::ErrorKind::UnexpectedEof, "it closed the connection");
@@ -138,7 +169,9 @@ impl Signer for RemoteSigner {
         match exchanged {
             Ok(answer) => {
                 if was_away {
-                    tracing::warn!("the signer is back");
+                    let seconds = self.away_for().unwrap_or_default().as_secs();
+                    self.away_since_ms.store(0, Ordering::Relaxed);
+                    tracing::warn!(seconds, "the signer is back");
                 }
                 if let Answer::Refused(..) = answer {
                     self.refused_count.fetch_add(1, Ordering::Relaxed);
@@ -148,6 +181,7 @@ impl Signer for RemoteSigner {
             Err(error) => {
                 let reason = format!("{}: {error}", self.path.display());
                 if !was_away {
+                    self.away_since_ms.store(now_ms(), Ordering::Relaxed);
                     tracing::error!("the signer is away: {reason}");
                 }
                 Err(SignerError::Away { reason })

@@ -163,6 +163,35 @@ fn a_signer_that_hangs_is_away_until_it_answers() {
     assert_eq!(remote.ask(&vote(1)).unwrap(), signed);
 }
 
+/// One that answers once and then keeps its answers back has had its time with one question.
+#[test]
+fn a_signer_that_hangs_in_the_middle_is_not_asked_the_same_again() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("signer.sock");
+    let (listener, signer) = (serve::listen(&path).unwrap(), holder(&folder));
+    let hanging = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let request: Request = frame::read(&mut stream).unwrap().unwrap();
+        frame::write(&mut stream, &signer.answer(&request)).unwrap();
+        // Everything that is asked until the validator gives up.
+        let mut asked = Vec::new();
+        stream.read_to_end(&mut asked).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        (asked, listener.accept().is_err())
+    });
+    let remote = RemoteSigner::new(path);
+    assert!(matches!(
+        remote.ask(&vote(1)).unwrap(),
+        Answer::Signature(_)
+    ));
+    assert_eq!(remote.away_for(), None);
+    let away = remote.ask(&vote(1)).unwrap_err();
+    assert!(matches!(away, SignerError::Away { .. }), "{away}");
+    assert!(remote.is_away() && remote.away_for().is_some());
+    let (asked, nobody_came) = hanging.join().unwrap();
+    assert!(!asked.is_empty() && nobody_came);
+}
+
 #[test]
 fn a_socket_that_others_may_use_is_refused() {
     let (folder, path) = serving();

@@ -2,14 +2,16 @@
 
 use super::Role;
 use crate::{
+    chain::Chain,
+    doppelganger,
     home::{Config, Home},
     local::Local,
     outbox::Outbox,
-    signer::{self, HomeKeys, Signing},
+    signer::{self, HomeKeys, Signing, Unasked},
 };
 use anyhow::{Result, bail};
-use ledger_consensus::signer::Signer;
-use protocol::{Address, Height, SigningKey, genesis::Genesis};
+use ledger_consensus::signer::{Signer, Status};
+use protocol::{Address, SigningKey, genesis::Genesis};
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 
@@ -26,28 +28,80 @@ pub(super) enum Keys<'a> {
     Elsewhere(&'a Signing),
 }
 
-/// The key, or who has it, and how a verifier signs its transactions: nothing of them asks a
-/// signer. Nothing at all if the process was to end before a signer was there.
-pub(super) async fn keys(
+/// The key, or who has it and was not asked yet.
+pub(super) enum Found {
+    /// It is here.
+    Here(Keys<'static>),
+    /// With a signer.
+    Unasked(Box<Unasked>),
+}
+
+/// Finds the key, and how a verifier signs its transactions: nothing of them asks a signer.
+pub(super) fn find(
     home: &Home,
     config: &Config,
     genesis: &Genesis,
     role: Role,
-) -> Result<Option<(Keys<'static>, Option<Outbox>)>> {
+) -> Result<(Found, Option<Outbox>)> {
+    let here = || anyhow::Ok(Keys::Here(Box::new(HomeKeys::read(home)?)));
     match (signer::configured(config)?, role) {
         (Some(socket), Role::Validator) => {
-            let reached = signer::reach(home, genesis, socket).await?;
-            Ok(reached.map(|signing| (Keys::Away(Box::new(signing)), None)))
+            Ok((Found::Unasked(Box::new(Unasked::at(home, socket)?)), None))
         }
         (Some(_), Role::Verifier { .. }) => {
             bail!("a verifier signs with its own key; only a validator has a signer")
         }
-        (None, Role::Validator) => Ok(Some((Keys::Here(Box::new(HomeKeys::read(home)?)), None))),
+        (None, Role::Validator) => Ok((Found::Here(here()?), None)),
         (None, Role::Verifier { .. }) => {
             let keys = HomeKeys::read(home)?;
             let outbox = Outbox::new(keys.operator.clone(), genesis.chain_id());
-            Ok(Some((Keys::Here(Box::new(keys)), Some(outbox))))
+            Ok((Found::Here(Keys::Here(Box::new(keys))), Some(outbox)))
         }
+    }
+}
+
+impl Found {
+    /// The node's network identity.
+    pub(super) const fn network(&self) -> &SigningKey {
+        match self {
+            Self::Here(keys) => keys.network(),
+            Self::Unasked(unasked) => &unasked.network,
+        }
+    }
+    /// Has the node say how it stands with its signer, from now on.
+    pub(super) fn tell(&self, local: &Local) {
+        if let Self::Unasked(unasked) = self {
+            local.watch_signer(Arc::clone(&unasked.signer));
+        }
+    }
+    /// The key with who has it, for as long as that takes; meanwhile the node follows the chain
+    /// without a vote. Nothing if the process is to end before.
+    pub(super) async fn reach(
+        self,
+        (home, genesis): (&Home, &Genesis),
+        config: &Config,
+        chain: &Arc<Chain>,
+    ) -> Result<Option<Keys<'static>>> {
+        let unasked = match self {
+            Self::Here(keys) => return Ok(Some(keys)),
+            Self::Unasked(unasked) => unasked,
+        };
+        let mut status = signer::asked(&unasked.signer).await?;
+        if status.is_none() {
+            tracing::warn!("this node follows without a vote until its signer answers");
+        }
+        while status.is_none() {
+            let present = async {
+                status = signer::until_present(&unasked.signer).await?;
+                Ok(status.is_some())
+            };
+            if !doppelganger::follow(home, config, chain, present).await? {
+                return Ok(None);
+            }
+        }
+        let signing = status.map(|status| unasked.known(status, genesis));
+        let signing = signing.transpose()?;
+        Ok(signing.map(|signing| Keys::Away(Box::new(signing))))
     }
 }
 
@@ -67,13 +121,18 @@ impl Keys<'_> {
             Self::Elsewhere(signing) => &signing.network,
         }
     }
-    /// How far a signer elsewhere has signed.
-    pub(super) fn signed(&self) -> Result<Height> {
-        match self {
-            Self::Here(_) => bail!("the history is in the home"),
-            Self::Away(signing) => Ok(signing.signer.status()?.height),
-            Self::Elsewhere(signing) => Ok(signing.signer.status()?.height),
-        }
+    /// Who a signer elsewhere signs for now; nothing if the key is here.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(super) async fn status(&self) -> Result<Option<Status>> {
+        let signing: &Signing = match self {
+            Self::Here(_) => return Ok(None),
+            Self::Away(signing) => signing,
+            Self::Elsewhere(signing) => signing,
+        };
+        let signer = Arc::clone(&signing.signer);
+        Ok(Some(signer::aside(move || signer.status()).await??))
     }
     /// Opens the history, if it is here.
     pub(super) fn signing(self, genesis: &Genesis) -> Result<Signing> {
@@ -89,11 +148,8 @@ impl Keys<'_> {
 }
 
 /// Notices a signer that goes away while there is nothing to sign.
-pub(super) fn ask_now_and_then(signing: &Signing, local: &Local) -> JoinHandle<()> {
+pub(super) fn ask_now_and_then(signing: &Signing) -> JoinHandle<()> {
     let remote = signing.remote.clone();
-    if let Some(remote) = &remote {
-        local.watch_signer(Arc::clone(remote));
-    }
     tokio::spawn(async move {
         while let Some(remote) = remote.clone() {
             tokio::time::sleep(ASK_INTERVAL).await;

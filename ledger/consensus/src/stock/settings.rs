@@ -124,6 +124,10 @@ impl EngineSettings {
             sync,
         })
     }
+    /// The same under another name, which is that of its figures.
+    pub(super) fn registered(self, moniker: String) -> Self {
+        Self { moniker, ..self }
+    }
 }
 
 fn network(chain: ChainId, listen_addr: Multiaddr, persistent_peers: Vec<Multiaddr>) -> P2pConfig {
