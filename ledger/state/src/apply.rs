@@ -8,7 +8,7 @@ use crate::{
     commitment::{self, Bound},
     emission, equivocation,
     event::Event,
-    fee::{Charge, Meter, Terms},
+    fee::{self, Charge, Meter, Terms},
     leave, opening,
     proposal::{self, events},
     reward,
@@ -159,9 +159,15 @@ pub(crate) fn execute(
 ) -> Result<Vec<Event>, Rejection> {
     view.attempt(|view| {
         let sender = transaction.sender();
+        let body = transaction.body();
         account::advance_nonce(view, sender, transaction.nonce())?;
+        if fee::is_paid_after(body) {
+            let events = dispatch(view, sender, body, height)?;
+            charge.collect(view, sender, transaction.fee())?;
+            return Ok(events);
+        }
         charge.collect(view, sender, transaction.fee())?;
-        dispatch(view, sender, transaction.body(), height)
+        dispatch(view, sender, body, height)
     })
 }
 

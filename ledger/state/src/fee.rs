@@ -36,7 +36,7 @@ use governance::parameters::Name;
 use protocol::{
     Address, Amount,
     block::{BLOCK_BYTES_MAX, TRANSACTIONS_COUNT_MAX},
-    transaction::{Fee, Lane, Verified},
+    transaction::{Body, Fee, Lane, Verified},
 };
 
 /// The unit in which prices are given.
@@ -56,6 +56,13 @@ impl Record for Price {
 /// What is left of a block for the paid lane: four fifths.
 const fn paid_part(whole: u64) -> u64 {
     (whole / 5).saturating_mul(4)
+}
+
+/// Whether a body is applied before its fee is taken: a claim of rewards may be paid out of what is
+/// claimed, or whoever has nothing but rewards could not get at them.
+#[must_use]
+pub const fn is_paid_after(body: &Body) -> bool {
+    matches!(body, Body::ClaimRewards { .. })
 }
 
 /// On what terms the next block takes transactions.

@@ -63,7 +63,7 @@ costs! {
     Appeal "appeal" = 45, 0;
     AttestCheckpoint "attest-checkpoint" = 60, 0;
     Propose "propose" = 140, 20;
-    Deposit "deposit" = 60, 0;
+    Deposit "deposit" = 100, 0;
     Vote "vote" = 60, 0;
     Delegate "delegate" = 60, 0;
     Object "object" = 60, 0;
@@ -71,7 +71,7 @@ costs! {
     SignalReadiness "signal-readiness" = 60, 0;
     Guard "guard" = 100, 20;
     Open "open" = 30, 180;
-    ReportEquivocation "report-equivocation" = 210, 0;
+    ReportEquivocation "report-equivocation" = 240, 0;
     OpenStates "open-states" = 30, 40;
     Dispute "dispute" = 100, 2;
     RegisterValidator "register-validator" = 130, 0;

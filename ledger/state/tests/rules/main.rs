@@ -13,6 +13,7 @@ mod equivocation;
 mod exchanges;
 mod feedback;
 mod fees;
+mod governed;
 mod life_of_a_contribution;
 mod money;
 mod openings;

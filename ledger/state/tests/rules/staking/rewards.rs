@@ -1,9 +1,19 @@
 //! What stake earns.
 
 use super::{record, stake, start, unstake};
-use crate::support::Chain;
-use ledger_state::{account, staking::reward, supply};
-use protocol::{Address, Amount, Micro, transaction::Body};
+use crate::support::{Chain, Setup};
+use governance::parameters::Name;
+use ledger_state::{
+    account,
+    fee::{self, Terms},
+    run,
+    staking::reward,
+    supply,
+};
+use protocol::{
+    Address, Amount, Micro,
+    transaction::{Body, Fee, Lane},
+};
 
 /// Gives a validator a reward of tokens that leave the third miner's account.
 fn give(chain: &mut Chain, operator: Address, amount: u64) {
@@ -44,6 +54,43 @@ fn rewards_are_in_proportion_to_stake_after_the_commission() {
     assert_eq!(chain.balance(owner.address()), before + 159);
     let nothing = chain.reject(owner, Body::ClaimRewards { operator });
     assert_eq!(nothing.code(), 242, "{nothing}");
+}
+
+#[test]
+fn a_claim_may_be_paid_out_of_what_is_claimed() {
+    let mut chain = Chain::start(&Setup {
+        parameters: vec![(Name::BaseFeeMin, 10_000)],
+        ..Setup::default()
+    });
+    let (holder, operator) = (chain.holder(0), chain.operator(0).address());
+    set_commission(&mut chain, operator, 0);
+    give(&mut chain, operator, 1_000);
+    let owed = claimable(&chain, operator, holder.address());
+    assert_eq!((chain.balance(holder.address()), owed), (0, 999));
+    let claim = |chain: &Chain, nonce, tip| {
+        let (max, tip) = (Amount::new(10_000), Amount::new(tip));
+        let body = Body::ClaimRewards { operator };
+        chain.sign_offering(&chain.holder(0), nonce, body, Fee { max, tip })
+    };
+    // A block later it could pay, were its tip not more than all that it gets.
+    let dear = claim(&chain, 0, owed);
+    assert_eq!(chain.reject_signed(vec![dear]).name(), "FeeUnpayable");
+    let fair = claim(&chain, 0, 7);
+    let base = Terms::of(&chain.view()).base_fee(Lane::Paid, fee::gas(&fair));
+    assert!(base > Amount::ZERO);
+    chain.extend(vec![fair]);
+    let kept = owed - 7 - base.get();
+    assert_eq!(chain.balance(holder.address()), kept);
+    assert_eq!(run::tip(&chain.view()).burned, base);
+    // Nothing else is paid so: with nothing to spend, stake stays where it is.
+    let other = chain.holder(1);
+    let max = Fee {
+        max: Amount::new(10_000),
+        tip: Amount::ZERO,
+    };
+    let back = unstake(chain.operator(1).address(), 5);
+    let back = chain.sign_offering(&other, 0, back, max);
+    assert_eq!(chain.reject_signed(vec![back]).name(), "FeeUnpayable");
 }
 
 #[test]
