@@ -8,6 +8,7 @@ pub mod application;
 pub mod curves;
 pub mod mempool;
 pub mod proofs;
+mod reading;
 pub mod watch;
 
 use crate::rpc::{governance::CurvePoint, overview::EventRow};
@@ -30,6 +31,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Instant,
 };
 use tokio::sync::{broadcast, watch as signal};
 use watch::Watch;
@@ -121,10 +123,29 @@ impl Chain {
     /// # Errors
     /// When genesis is invalid, or the store is damaged or holds another chain.
     pub fn open(genesis: &Genesis, store: Arc<dyn Store>) -> Result<Arc<Self>, OpenError> {
-        let first = ledger_state::genesis::state(genesis)?;
-        let id = genesis.chain_id();
-        store.initialize(id, first.entries(), first.root())?;
+        initialize(genesis, store.as_ref())?;
         let state = State::from_entries(store.state()?);
+        Self::of(genesis, store, state)
+    }
+    /// The same, and reads all that the store has on the way: what is damaged is found now.
+    ///
+    /// # Errors
+    /// When genesis is invalid, or anything in the store is damaged or of another chain.
+    pub fn open_checked(genesis: &Genesis, store: Arc<dyn Store>) -> Result<Arc<Self>, OpenError> {
+        if store.tip()?.is_none() {
+            return Self::open(genesis, store);
+        }
+        let begun = Instant::now();
+        let (checked, state) = reading::checked(store.as_ref())?;
+        let (entries, blocks) = (checked.state_count, checked.blocks_count);
+        let seconds = begun.elapsed().as_secs_f64();
+        tracing::info!(height = %checked.tip, entries, blocks, seconds, "all that is kept is read");
+        initialize(genesis, store.as_ref())?;
+        Self::of(genesis, store, state)
+    }
+    /// The chain of a store with the state that was read from it, if that is the tip's.
+    fn of(genesis: &Genesis, store: Arc<dyn Store>, state: State) -> Result<Arc<Self>, OpenError> {
+        let id = genesis.chain_id();
         if let Some(tip) = store.tip()? {
             let found = state.root();
             if found != tip.state_root {
@@ -396,6 +417,13 @@ impl Chain {
         self.heights.send_replace(header.height);
         Ok(())
     }
+}
+
+/// Writes genesis into an empty store; another has to be of the same.
+fn initialize(genesis: &Genesis, store: &dyn Store) -> Result<(), OpenError> {
+    let first = ledger_state::genesis::state(genesis)?;
+    store.initialize(genesis.chain_id(), first.entries(), first.root())?;
+    Ok(())
 }
 
 /// The canonical bytes of a certificate.

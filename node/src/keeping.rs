@@ -184,8 +184,7 @@ pub fn open(home: &Home) -> Result<Arc<dyn Store>> {
 /// When it is in use or damaged; then with what to do.
 pub fn open_chain(home: &Home, genesis: &Genesis) -> Result<(Arc<dyn Store>, Arc<Chain>)> {
     let store = open(home)?;
-    store.check().map_err(|error| advise(home, error))?;
-    let chain = match Chain::open(genesis, Arc::clone(&store)) {
+    let chain = match Chain::open_checked(genesis, Arc::clone(&store)) {
         Ok(chain) => chain,
         Err(OpenError::Store(error)) => return Err(advise(home, error)),
         Err(error @ OpenError::Root { .. }) => {

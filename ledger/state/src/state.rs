@@ -26,6 +26,11 @@ impl State {
         let tree = Tree::of(&entries);
         Self { entries, tree }
     }
+    /// The same where the tree over these entries is known already.
+    #[must_use]
+    pub const fn with_tree(entries: BTreeMap<Vec<u8>, Vec<u8>>, tree: Tree) -> Self {
+        Self { entries, tree }
+    }
     /// All entries.
     #[must_use]
     pub const fn entries(&self) -> &BTreeMap<Vec<u8>, Vec<u8>> {

@@ -454,8 +454,8 @@ impl<D: Database> Store for DiskStore<D> {
         self.drop_blocks(below, count_max)
     }
 
-    fn check(&self) -> Result<Checked, StoreError> {
-        self.check_all()
+    fn check_reading(&self, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<Checked, StoreError> {
+        self.check_all(visit)
     }
 }
 

@@ -299,9 +299,19 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// When the store cannot be read or written.
     fn prune(&self, below: Height, count_max: usize) -> Result<Height, StoreError>;
 
+    /// Reads every record once, compares what should agree, and visits the entries of the state on
+    /// the way, as [`Self::read_state`] does: who needs both reads the store once. The visit cannot
+    /// end it. If it fails, what was visited is worth nothing.
+    ///
+    /// # Errors
+    /// The first damage found.
+    fn check_reading(&self, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<Checked, StoreError>;
+
     /// Reads every record and compares what should agree.
     ///
     /// # Errors
     /// The first damage found.
-    fn check(&self) -> Result<Checked, StoreError>;
+    fn check(&self) -> Result<Checked, StoreError> {
+        self.check_reading(&mut |_, _| ())
+    }
 }

@@ -7,6 +7,7 @@ use crate::{
 use protocol::{BlockId, ChainId, Height, StateRoot, TransactionId};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
     path::PathBuf,
     sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
@@ -301,7 +302,11 @@ impl Store for MemoryStore {
         Ok(first)
     }
 
-    fn check(&self) -> Result<Checked, StoreError> {
+    fn check_reading(&self, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<Checked, StoreError> {
+        self.read_state(&mut |key, value| {
+            visit(key, value);
+            ControlFlow::Continue(())
+        })?;
         let inner = self.read();
         Ok(Checked {
             first: inner.first(),

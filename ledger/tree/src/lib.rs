@@ -57,4 +57,4 @@ pub use outline::{
     OUTLINE_DEPTH_MAX, Outline, OutlineError, PIECE_BYTES_MAX, PartHash, Piece, part_of,
 };
 pub use proof::{NotProven, PROOF_STEPS_COUNT_MAX, Proof, ProofError, Proven, Step, TooLarge};
-pub use tree::{Tree, Writes};
+pub use tree::{Leaves, Tree, Writes};

@@ -57,15 +57,11 @@ impl Tree {
     /// The tree over these entries.
     #[must_use]
     pub fn of(entries: &BTreeMap<Vec<u8>, Vec<u8>>) -> Self {
-        let leaf = |(key, value): (&Vec<u8>, &Vec<u8>)| Leaf {
-            path: path_of(key),
-            value: value_of(value),
-        };
-        let mut leaves: Vec<Leaf> = entries.iter().map(leaf).collect();
-        leaves.sort_unstable_by_key(|leaf| leaf.path);
-        Self {
-            top: build(&leaves, 0),
-        }
+        let mut leaves = Leaves::default();
+        entries.iter().for_each(|(key, value)| {
+            leaves.push(key, value);
+        });
+        leaves.into_tree()
     }
     /// The tree after these writes; this one stays as it is.
     #[must_use]
@@ -99,6 +95,37 @@ impl Tree {
         let mut steps = Vec::new();
         show(&self.top, 0, &keys, &read, &mut steps)?;
         Proof::new(steps)
+    }
+}
+
+/// What a tree over many entries is built from, once all of them have been seen in any order: the
+/// hashes of their keys and values, which are most of the work.
+#[derive(Debug, Default)]
+pub struct Leaves(Vec<Leaf>);
+
+impl Leaves {
+    /// Adds an entry, which must not be there yet.
+    pub fn push(&mut self, key: &[u8], value: &[u8]) {
+        self.0.push(Leaf {
+            path: path_of(key),
+            value: value_of(value),
+        });
+    }
+    /// Adds all of another's.
+    pub fn append(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
+    }
+    /// The tree over all that was added.
+    #[must_use]
+    pub fn into_tree(self) -> Tree {
+        let Self(mut leaves) = self;
+        // A stable sort takes what is in order already as it is, as a store's entries nearly are.
+        leaves.sort_by_key(|leaf| leaf.path);
+        // Two leaves on one path would have no fork between them.
+        leaves.dedup_by_key(|leaf| leaf.path);
+        Tree {
+            top: build(&leaves, 0),
+        }
     }
 }
 

@@ -224,7 +224,7 @@ impl Store for Disk {
     fn prune(&self, below: Height, count_max: usize) -> Result<Height, StoreError> {
         self.inner.prune(below, count_max)
     }
-    fn check(&self) -> Result<Checked, StoreError> {
-        self.inner.check()
+    fn check_reading(&self, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<Checked, StoreError> {
+        self.inner.check_reading(visit)
     }
 }

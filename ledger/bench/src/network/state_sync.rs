@@ -107,6 +107,8 @@ pub(crate) async fn measure(options: &Options) -> Result<()> {
     let (until_placed_s, joined_mib) = (begun.elapsed().as_secs_f64(), joined.peak_mib()?);
     answers(&http, joiner).await?;
     let until_answers_s = begun.elapsed().as_secs_f64();
+    let read = Said::read(joiner, "all that is kept is read").await?;
+    let read_s = read.number("seconds")?;
     let mib = offer.bytes as f64 / f64::from(1 << 20);
     let (pieces_s, all_s) = (said.number("pieces_s")?, said.number("seconds")?);
     println!("\nstate sync | MiB | s | MiB/s | of the link");
@@ -125,6 +127,10 @@ pub(crate) async fn measure(options: &Options) -> Result<()> {
     line("from the first request to a whole store", all_s);
     line("from the start of the process", until_placed_s);
     line("until it has read it and answers", until_answers_s);
+    println!(
+        "of the last, {read_s:.1} s to read, check and build, and {:.1} s to open and to begin",
+        until_answers_s - until_placed_s - read_s
+    );
     println!(
         "memory, MiB: {idle_mib} of the node that has it, {maker_mib} with making the snapshot, \
          {} after serving it; {joined_mib} of the one that fetches, {} once it has read it",

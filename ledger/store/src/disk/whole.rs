@@ -122,14 +122,18 @@ impl<D: Database> DiskStore<D> {
         Ok(first)
     }
 
-    /// Reads every record.
-    pub(super) fn check_all(&self) -> Result<Checked, StoreError> {
+    /// Reads every record, and shows those of the state.
+    pub(super) fn check_all(
+        &self,
+        visit: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<Checked, StoreError> {
         let Some(tip) = self.tip()? else {
             return Ok(Checked::default());
         };
         let mut state_count = 0;
-        self.visit_state(&mut |_, _| {
+        self.visit_state(&mut |key, value| {
             state_count += 1;
+            visit(key, value);
             ControlFlow::Continue(())
         })?;
         let _guard = self.boundary.read().unwrap_or_else(PoisonError::into_inner);
