@@ -3,9 +3,9 @@
 //! Malachite registers the figures of every engine with a registry of the process, which forgets
 //! none: an engine that was started after another (a watch for a doppelgänger comes before every
 //! validator's own, and a signer that was away ends one) has the same figures once more, and a
-//! document in which a figure has two values is refused, or shows the one that stands still. So each
-//! engine is registered under a name of its own, and only what the last one says is told, under the
-//! name that it should have.
+//! document in which a figure has two values is refused, or shows the one that stands still. So
+//! each engine is registered under a name of its own, and only what the last one says is told,
+//! under the name that it should have.
 
 use std::sync::{
     Mutex, PoisonError,
