@@ -15,7 +15,7 @@ use miner::{
     gradient::{self, Keep, Work},
 };
 use protocol::{
-    Address, BlobId, RunId, SigningKey, Step,
+    Address, BlobId, Micro, RunId, SigningKey, Step,
     codec::encode,
     gradient::Salts,
     recipe::{Recipe, UpdateForm},
@@ -25,6 +25,14 @@ use protocol::{
 use serde::Serialize;
 use std::collections::BTreeMap;
 use verifier::Bound;
+
+/// The forms of updates that every adversary's units are made in.
+const FORMS: [UpdateForm; 2] = [
+    UpdateForm::Dense,
+    UpdateForm::Sparse {
+        feedback_decay: Micro::new(950_000),
+    },
+];
 
 /// How one adversary's units fare; without one, honest work, of which nothing may be found.
 #[derive(Clone, Debug, Serialize)]
@@ -69,7 +77,6 @@ struct Made {
 /// both forms.
 pub(crate) fn gradients(
     subject: &Subject,
-    sparse: Recipe,
     bot: Option<Cheat>,
     units: u32,
     say: impl Fn(&Gradients),
@@ -84,9 +91,11 @@ pub(crate) fn gradients(
         }
     };
     let mut benches = Vec::new();
-    for recipe in [subject.recipe.clone(), sparse] {
+    for update in FORMS {
+        let mut recipe = subject.recipe.clone();
+        recipe.pretrain.update = update;
         let mut bench = Bench {
-            form: match recipe.pretrain.update {
+            form: match update {
                 UpdateForm::Dense => "dense",
                 UpdateForm::Sparse { .. } => "sparse",
             },

@@ -26,6 +26,8 @@ mod damage;
 mod economy;
 mod economy_chain;
 mod exact;
+#[cfg(test)]
+mod gate;
 mod gradients;
 mod roc;
 mod sabotage;
@@ -52,12 +54,8 @@ use subject::Subject;
 
 /// The devnet's recipe with a shorter second part.
 const RECIPE: &str = include_str!("../recipes/report.json");
-/// The same with sparse updates, about which one may lie in other ways.
-const SPARSE_RECIPE: &str = include_str!("../recipes/sparse.json");
 /// A recipe of pre-training for liars that nobody removes.
 const SABOTAGE_RECIPE: &str = include_str!("../recipes/sabotage.json");
-/// Shares of units that liars lie about, in millionths.
-const SHARES_MICRO: [u32; 4] = [1_000_000, 100_000, 50_000, 10_000];
 
 #[derive(Debug, Parser)]
 #[command(about = "Runs every dishonest miner before the production verifier.")]
@@ -95,6 +93,9 @@ struct Arguments {
     /// Lives on the state machine for each share of lies; five times as many for a hundredth.
     #[arg(long, default_value_t = 20)]
     lives: u32,
+    /// Shares of units that liars of lives lie about, above 0 and at most 1.
+    #[arg(long = "share", default_value = "1,0.1,0.05,0.01", value_delimiter = ',', value_parser = micro)]
+    shares: Vec<u32>,
     /// Steps of training with liars, for each adversary.
     #[arg(long, default_value_t = 24)]
     damage_steps: u64,
@@ -113,10 +114,23 @@ struct Arguments {
     /// Honest units of each tolerant class, the second control.
     #[arg(long, default_value_t = 100)]
     tolerant_units: u32,
+    /// Units that auditors draw themselves for, in each case.
+    #[arg(long, default_value_t = 20_000)]
+    sortition_units: u64,
     /// Hours instead of minutes: at least 100 units of every adversary, 37 600 honest ones, 100
     /// lives, 48 steps of training.
     #[arg(long)]
     full: bool,
+}
+
+/// A share in millionths.
+fn micro(text: &str) -> Result<u32> {
+    let share: f64 = text.parse().context("a share is a number")?;
+    let micro = (share * 1e6).round();
+    if !(1.0..=1e6).contains(&micro) {
+        bail!("{share} is no share: it is at least 0.000001 and at most 1");
+    }
+    Ok(micro as u32)
 }
 
 impl Arguments {
@@ -238,7 +252,9 @@ fn report(arguments: &Arguments, subject: &Subject, mut clock: Clock) -> Result<
         classes.push(class);
         drawn.push(units);
     }
-    let lives = clock.section("lives", || Ok(all_lives(bot, lives_count)))?;
+    let lives = clock.section("lives", || {
+        Ok(all_lives(bot, &arguments.shares, lives_count))
+    })?;
     let cheats = chosen(bot);
     let bots = clock.section("lies about rollouts", || {
         let judged = Judged {
@@ -267,7 +283,9 @@ fn report(arguments: &Arguments, subject: &Subject, mut clock: Clock) -> Result<
     let conducts = clock.section("conduct", || {
         Ok(conduct::conducts(bot, lives_count, say::conduct))
     })?;
-    let sortition = clock.section("sortition", || Ok(sortition::draws(say::draws)))?;
+    let sortition = clock.section("sortition", || {
+        Ok(sortition::draws(arguments.sortition_units, say::draws))
+    })?;
     let compute = Compute::of(&honest, &sortition);
     say::compute(&compute);
     Ok(Report {
@@ -326,7 +344,7 @@ fn all_tolerant_lives<'a>(
         let pools = spread::spread(bots, pool, |_| ());
         let pools = pools.into_iter().collect::<Result<Vec<_>>>()?;
         let (count, say) = (arguments.lives, say::tolerant_lives);
-        all.extend(tolerant_lives::lives(&pools, &SHARES_MICRO, count, say));
+        all.extend(tolerant_lives::lives(&pools, &arguments.shares, count, say));
     }
     Ok(all)
 }
@@ -387,11 +405,11 @@ fn write(path: Option<&Path>, report: &impl Serialize) -> Result<()> {
 
 /// Lives at every share of lies, of liars from the first unit on and of those who wait until
 /// not all of their units are audited; none if somebody was asked for who does not lie about them.
-fn all_lives(bot: Option<Cheat>, count: u32) -> Vec<economy::Lives> {
+fn all_lives(bot: Option<Cheat>, shares_micro: &[u32], count: u32) -> Vec<economy::Lives> {
     if bot.is_some_and(|cheat| !cheat.lies_about(Target::Rollout)) {
         return Vec::new();
     }
-    let shares = |caution| SHARES_MICRO.map(|share| (caution, share));
+    let shares = |caution| shares_micro.iter().map(move |share| (caution, *share));
     let kinds: Vec<_> = economy::Caution::ALL.into_iter().flat_map(shares).collect();
     economy::lives(&kinds, count, say::lives)
 }
@@ -404,8 +422,7 @@ fn all_gradients(
 ) -> Result<(Vec<gradients::Gradients>, Vec<sabotage::Sabotage>)> {
     let (bot, units) = (arguments.bot, arguments.gradient_units);
     let gradients = clock.section("lies about gradients", || {
-        let sparse = serde_json::from_str(SPARSE_RECIPE).context("the sparse recipe is none")?;
-        gradients::gradients(subject, sparse, bot, units, say::gradients)
+        gradients::gradients(subject, bot, units, say::gradients)
     })?;
     let is_asked = bot.is_none_or(|cheat| cheat.lies_about(Target::Gradient));
     let extent = (arguments.sabotage_steps, arguments.sabotage_seeds);

@@ -9,8 +9,6 @@ use governance::parameters::Name;
 use protocol::{Micro, identifiers::tagged_hash, sample::is_eligible, vrf::Output};
 use serde::Serialize;
 
-/// Units of each case.
-const UNITS_COUNT: u64 = 20_000;
 /// Auditors of the fallback.
 const THREE: u64 = 3;
 
@@ -31,8 +29,8 @@ pub(crate) struct Draws {
 }
 
 /// All cases: 4, 7, 31 and 100 auditors, with equal stakes and with stakes that fall as 1 / rank,
-/// whose audits take half a stage, or two stages.
-pub(crate) fn draws(say: impl FnMut(&Draws)) -> Vec<Draws> {
+/// whose audits take half a stage, or two stages; each of so many units.
+pub(crate) fn draws(units: u64, say: impl FnMut(&Draws)) -> Vec<Draws> {
     let mut cases = Vec::new();
     for count in [4_u64, 7, 31, 100] {
         let equal = vec![1_000_000; count as usize];
@@ -44,12 +42,12 @@ pub(crate) fn draws(say: impl FnMut(&Draws)) -> Vec<Draws> {
         }
     }
     let work = |(stakes, powers, audit_stages): &(&'static str, Vec<u64>, f64)| {
-        case(stakes, powers, *audit_stages)
+        case(stakes, powers, (*audit_stages, units))
     };
     spread(&cases, work, say)
 }
 
-fn case(stakes: &'static str, powers: &[u64], audit_stages: f64) -> Draws {
+fn case(stakes: &'static str, powers: &[u64], (audit_stages, units): (f64, u64)) -> Draws {
     let default = |name: Name| name.bounds().default;
     let blocks = default(Name::SortitionStageBlocks);
     let stages = u32::try_from(default(Name::SortitionStages)).unwrap_or(u32::MAX);
@@ -59,7 +57,7 @@ fn case(stakes: &'static str, powers: &[u64], audit_stages: f64) -> Draws {
     let (mut auditors, mut fallbacks) = (0, 0);
     let mut waits = Vec::new();
     let every: Vec<u32> = (0..stages).collect();
-    for unit in 0..UNITS_COUNT {
+    for unit in 0..units {
         let starts: Vec<u64> = (0_u64..)
             .zip(powers)
             .filter_map(|(who, power)| {
@@ -81,7 +79,7 @@ fn case(stakes: &'static str, powers: &[u64], audit_stages: f64) -> Draws {
         auditors += starts.iter().filter(|start| **start < seen).count() as u64;
         waits.push(first);
     }
-    let of_units = |sum: u64| sum as f64 / UNITS_COUNT as f64;
+    let of_units = |sum: u64| sum as f64 / units.max(1) as f64;
     Draws {
         auditors: powers.len(),
         stakes,
@@ -100,7 +98,7 @@ mod tests {
     #[test]
     fn about_one_auditor_begins_if_stages_are_as_long_as_audits() {
         for stakes in [vec![1; 4], vec![1; 100], (1..20).collect()] {
-            let draws = case("", &stakes, 1.0);
+            let draws = case("", &stakes, (1.0, 20_000));
             assert!((1.0..1.08).contains(&draws.auditors_mean), "{draws:?}");
         }
     }
