@@ -27,10 +27,14 @@ pub async fn run(chain: Arc<Chain>, genesis: Arc<Genesis>, keep_blocks: u64) {
     let mut heights = chain.heights();
     heights.mark_changed();
     while heights.changed().await.is_ok() {
-        let height = *heights.borrow_and_update();
+        let below = lowest(keep, *heights.borrow_and_update());
         let (chain, genesis) = (Arc::clone(&chain), Arc::clone(&genesis));
-        let dropped =
-            tokio::task::spawn_blocking(move || drop_below(&chain, &genesis, lowest(keep, height)));
+        let dropped = tokio::task::spawn_blocking(move || {
+            if chain.store().first()?.saturating_add(SLACK_BLOCKS) > below {
+                return Ok(());
+            }
+            drop_below(&chain, &genesis, below)
+        });
         match dropped.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!("old blocks stay: {error:#}"),
@@ -39,10 +43,14 @@ pub async fn run(chain: Arc<Chain>, genesis: Arc<Genesis>, keep_blocks: u64) {
     }
 }
 
-fn drop_below(chain: &Chain, genesis: &Genesis, below: Height) -> Result<()> {
+/// Drops the blocks below a height, and notes before how the first that stays follows from genesis.
+///
+/// # Errors
+/// When the store cannot be read or written, or the headers do not lead there.
+pub fn drop_below(chain: &Chain, genesis: &Genesis, below: Height) -> Result<()> {
     let store = chain.store();
     let mut first = store.first()?;
-    if first.saturating_add(SLACK_BLOCKS) > below {
+    if first >= below {
         return Ok(());
     }
     chain.keep_anchor(genesis, below)?;

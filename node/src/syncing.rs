@@ -130,13 +130,17 @@ pub async fn fetch(
         return Ok(synced);
     }
     let mut reason = anyhow!("no node has a snapshot");
+    let mut failed = BTreeSet::new();
     for _ in 0..TRIES_COUNT {
         let answers: Vec<Vec<Snapshot>> = peers.each("/v1/snapshots").await?;
         let mut offers = answers.concat();
         let begun = unfinished.plan().map(|plan| (plan.height, plan.depth));
         let place = |offer: &Snapshot| (offer.height, offer.depth);
+        // One that could not be proven or had, because the header after it is not decided yet or it
+        // is dropped meanwhile, comes after the others.
         offers.sort_unstable_by_key(|offer| {
-            std::cmp::Reverse((Some(place(offer)) == begun, place(offer)))
+            let place = place(offer);
+            std::cmp::Reverse((!failed.contains(&place), Some(place) == begun, place))
         });
         let Some(offer) = offers.first() else {
             tokio::time::sleep(peers::PAUSE).await;
@@ -146,6 +150,7 @@ pub async fn fetch(
             Ok(synced) => return Ok(synced),
             Err(error) => {
                 tracing::warn!("the snapshot of height {}: {error:#}", offer.height);
+                failed.insert(place(offer));
                 reason = error;
             }
         }

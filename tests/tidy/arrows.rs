@@ -114,6 +114,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ledger-consensus",
             "ledger-state",
             "ledger-store",
+            "network",
             "node",
         ],
     ),

@@ -2,10 +2,12 @@
 
 use crate::rpc::client::{Client, ClientError};
 use anyhow::{Result, bail};
+use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -14,10 +16,33 @@ pub const PAUSE: Duration = Duration::from_millis(500);
 /// How often every node is asked for one thing.
 const ROUNDS_COUNT: usize = 6;
 
+/// Most bytes of an answer in JSON.
+const JSON_BYTES_MAX: usize = 1 << 20;
+
+/// The bytes at a path, or why there are none.
+pub type Answered<'a> = BoxFuture<'a, Result<Vec<u8>, ClientError>>;
+
+/// A node that is asked: over HTTP, or in the same process by a simulation.
+pub trait Ask: fmt::Debug + Send + Sync {
+    /// What it is called.
+    fn name(&self) -> &str;
+    /// The bytes at a path, no more than so many.
+    fn bytes<'a>(&'a self, path: &'a str, bytes_max: usize) -> Answered<'a>;
+}
+
+impl Ask for Client {
+    fn name(&self) -> &str {
+        self.nodes().first().map_or("", String::as_str)
+    }
+    fn bytes<'a>(&'a self, path: &'a str, bytes_max: usize) -> Answered<'a> {
+        Box::pin(self.bytes_at_most(path, bytes_max))
+    }
+}
+
 /// Nodes by address.
 #[derive(Debug)]
 pub struct Peers {
-    clients: Vec<Client>,
+    nodes: Vec<Arc<dyn Ask>>,
     /// Those who sent what is not proven, with the first such thing.
     blamed: Mutex<BTreeMap<String, String>>,
 }
@@ -26,9 +51,17 @@ impl Peers {
     /// Nodes such as `http://127.0.0.1:8420`.
     #[must_use]
     pub fn new(nodes: &[String]) -> Self {
-        let client = |node: &String| Client::new(vec![node.trim_end_matches('/').to_owned()]);
+        let client = |node: &String| {
+            let client = Client::new(vec![node.trim_end_matches('/').to_owned()]);
+            Arc::new(client) as Arc<dyn Ask>
+        };
+        Self::of(nodes.iter().map(client).collect())
+    }
+    /// These nodes.
+    #[must_use]
+    pub fn of(nodes: Vec<Arc<dyn Ask>>) -> Self {
         Self {
-            clients: nodes.iter().map(client).collect(),
+            nodes,
             blamed: Mutex::default(),
         }
     }
@@ -47,12 +80,9 @@ impl Peers {
             .entry(node.to_owned())
             .or_insert_with(|| reason.to_owned());
     }
-    fn honest(&self) -> impl Iterator<Item = (&Client, &str)> {
+    fn honest(&self) -> impl Iterator<Item = (&dyn Ask, &str)> {
         let blamed = self.blamed();
-        let named = self.clients.iter().filter_map(|client| {
-            let node = client.nodes().first()?;
-            Some((client, node.as_str()))
-        });
+        let named = self.nodes.iter().map(|node| (node.as_ref(), node.name()));
         named.filter(move |(_, node)| !blamed.contains_key(*node))
     }
     /// What each node says that answers.
@@ -61,10 +91,14 @@ impl Peers {
     /// When none does.
     pub async fn each<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>> {
         let (mut answers, mut reasons) = (Vec::new(), Vec::new());
-        for (client, _) in self.honest() {
-            match client.get(path).await {
+        for (node, name) in self.honest() {
+            let answer = match node.bytes(path, JSON_BYTES_MAX).await {
+                Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            match answer {
                 Ok(answer) => answers.push(answer),
-                Err(error) => reasons.push(error.to_string()),
+                Err(reason) => reasons.push(format!("{name}: {reason}")),
             }
         }
         if answers.is_empty() {
@@ -107,7 +141,7 @@ impl Peers {
             reasons.clear();
             for offset in 0..honest.len() {
                 let (client, node) = honest[(turn + offset) % honest.len()];
-                match client.bytes_at_most(path, bytes_max).await {
+                match client.bytes(path, bytes_max).await {
                     Ok(bytes) => match judge(&bytes) {
                         Ok(answer) => return Ok((answer, node.to_owned())),
                         Err(error) => self.blame(node, &format!("{path}: {error:#}")),

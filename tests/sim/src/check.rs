@@ -61,7 +61,12 @@ pub struct Checker {
     nonces: BTreeMap<Address, u64>,
     /// What honest keys signed.
     signed: BTreeMap<(PublicKey, Height, u32, Message), [u8; 32]>,
+    /// The last height that a key helped to decide.
+    decided: BTreeMap<PublicKey, Height>,
+    /// Keys of honest nodes, those of later included.
     honest: BTreeSet<PublicKey>,
+    /// Operators of honest nodes.
+    operators: BTreeSet<Address>,
     liars: BTreeSet<PublicKey>,
     /// Heights whose validator set was another than the one before.
     pub(crate) sets_changed: u64,
@@ -83,6 +88,9 @@ impl Checker {
             .map(|(node, _)| plan::operator(*node).address())
             .collect();
         let genesis = plan.genesis();
+        let operators: BTreeSet<Address> = all.filter(|key| !liars.contains(key)).collect();
+        let rotate = plan.rotations.iter();
+        let successors = rotate.map(|(_, node)| plan::successor(*node).address());
         Self {
             chain: genesis.chain_id(),
             replica: genesis::state(&genesis).unwrap(),
@@ -90,7 +98,9 @@ impl Checker {
             transactions: BTreeSet::new(),
             nonces: BTreeMap::new(),
             signed: BTreeMap::new(),
-            honest: all.filter(|key| !liars.contains(key)).collect(),
+            decided: BTreeMap::new(),
+            honest: operators.iter().copied().chain(successors).collect(),
+            operators,
             liars,
             sets_changed: 0,
             is_void: false,
@@ -143,6 +153,14 @@ impl Checker {
         let agreed = self.agreed.get(&tip.height).map(|agreed| agreed.root);
         ensure(agreed.is_none_or(|agreed| agreed == root), || {
             format!("node {node} has another state after block {}", tip.height)
+        })
+    }
+
+    /// A node took the state of others after a height.
+    pub(crate) fn joined(&self, node: usize, height: Height, root: StateRoot) -> Found {
+        let agreed = self.agreed.get(&height).map(|agreed| agreed.root);
+        ensure(agreed == Some(root), || {
+            format!("node {node} took a state after block {height} that nobody agreed on")
         })
     }
 
@@ -202,7 +220,16 @@ impl Checker {
             format!("the certificate at height {height} is of another block")
         })?;
         let verified = certificate.verify(self.chain, &set);
-        verified.map_err(|error| format!("block {height} is committed without a quorum: {error}"))
+        verified
+            .map_err(|error| format!("block {height} is committed without a quorum: {error}"))?;
+        let signers = certificate.signatures.as_slice().iter();
+        self.decided.extend(signers.map(|(key, _)| (*key, height)));
+        Ok(())
+    }
+
+    /// The last height that a key helped to decide.
+    pub(crate) fn decided_last(&self, key: &PublicKey) -> Height {
+        self.decided.get(key).copied().unwrap_or_default()
     }
 
     /// Each transaction once; of each sender in order, without a gap.
@@ -225,7 +252,7 @@ impl Checker {
 
     fn standings(&self, height: Height) -> Found {
         let view = self.replica.view();
-        for key in &self.honest {
+        for key in &self.operators {
             let record: Option<Record> = view.get(key);
             let standing = record.map(|record| record.standing);
             let accused = matches!(standing, Some(Standing::Frozen { .. } | Standing::Removed));

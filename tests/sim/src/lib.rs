@@ -12,7 +12,8 @@
 //!                             partition, duplicates
 //! ```
 //!
-//! * [`Plan`]: how many nodes, who lies and how, what breaks when.
+//! * [`Plan`]: how many nodes, who lies and how, what breaks when, who drops old blocks, who comes
+//!   back by state sync after its store was lost, who changes its key.
 //! * [`Simulation`]: the queue of events; the only randomness is the seed's.
 //! * [`Checker`]: after every step, over all honest nodes: one block a height, one root, supply,
 //!   each transaction once, each nonce once and in order, certificates of a quorum, nothing that
@@ -31,6 +32,7 @@
 
 mod check;
 mod disk;
+mod joining;
 mod liar;
 mod machine;
 mod mutant;
@@ -42,7 +44,7 @@ mod workload;
 pub use check::{Checker, Violation};
 pub use liar::Liar;
 pub use mutant::Mutant;
-pub use plan::{Fault, Plan};
+pub use plan::{Fault, Join, Plan};
 pub use simulation::{Outcome, Simulation};
 
 /// Runs one history.

@@ -1,24 +1,28 @@
 //! One node: what a process of it holds, and what outlives that.
 
 use crate::{
-    Liar, Plan,
+    Join, Liar, Plan,
     disk::Disk,
+    joining::{Source, join},
     mutant::{Mutant, Port},
     plan,
 };
+use ledger_consensus::signer::{LocalSigner, Signer};
 use ledger_consensus::stock::{
     core_engine::{CoreConfig, CoreEngine, Crash, Memory, Recipient, Stopped, World, wal_in},
     history_in,
 };
-use ledger_state::account::account;
-use ledger_store::{Store as _, StoreError};
+use ledger_state::{account::account, staking::rotation::key_of};
+use ledger_store::{Choice, Store as _, StoreError};
 use node::{
     chain::{Chain, application::ChainApplication},
     outbox::Outbox,
+    pruning::drop_below,
     rpc::fees::{Limits, fees},
+    snapshots::Snapshots,
 };
 use protocol::{
-    Height, SigningKey,
+    Address, Height, SigningKey, StateRoot,
     genesis::Genesis,
     transaction::{Body, Transaction},
 };
@@ -88,10 +92,13 @@ pub(crate) enum Down {
 /// A node.
 pub(crate) struct Machine {
     pub(crate) number: usize,
+    /// Names the validator.
+    operator: SigningKey,
+    /// Signs votes and proposals: the operator's, until it rotates.
     pub(crate) key: SigningKey,
     pub(crate) liar: Option<Liar>,
     folder: PathBuf,
-    choice: Option<ledger_store::Choice>,
+    choice: Option<Choice>,
     mutant: Option<Mutant>,
     pub(crate) disk: Arc<Disk>,
     pub(crate) process: Option<Process>,
@@ -104,6 +111,17 @@ pub(crate) struct Machine {
     pub(crate) is_turning: bool,
     /// The last block that it acknowledged.
     pub(crate) acknowledged: Height,
+    /// Of its state, for others.
+    pub(crate) snapshots: Arc<Snapshots>,
+    /// The height at which it took the state of others or another key.
+    pub(crate) renewed_at: Option<Height>,
+    /// How it comes back from a lost disk; nothing if it has one.
+    pub(crate) joins: Option<Join>,
+    /// How often it looked for a state since.
+    pub(crate) tries_count: u32,
+    /// Blocks that it keeps, if not all, and blocks between two snapshots.
+    keep_blocks: Option<u64>,
+    snapshot_blocks: u64,
     interval_ms: u64,
 }
 
@@ -119,8 +137,10 @@ impl Machine {
         let folder = folder.join(number.to_string());
         std::fs::create_dir_all(&folder).unwrap();
         let disk = Disk::open(plan.store, &folder.join("store"), plan.mutant)?;
+        let snapshots = Arc::new(Snapshots::in_folder(folder.join("snapshots")));
         Ok(Self {
             number,
+            operator: plan::operator(known),
             key: plan::operator(known),
             liar: liar.map(|(_, liar)| *liar),
             folder,
@@ -133,12 +153,102 @@ impl Machine {
             is_unpowered: plan.unpowered.contains(&number),
             is_turning: false,
             acknowledged: Height::ZERO,
+            snapshots,
+            renewed_at: None,
+            joins: None,
+            tries_count: 0,
+            keep_blocks: plan.keep_blocks.get(&known).copied(),
+            snapshot_blocks: plan.snapshot_blocks,
             interval_ms: plan.interval_ms,
         })
     }
 
     fn home(&self) -> PathBuf {
         self.folder.join("engine")
+    }
+
+    /// Each key has a history of its own, as in production.
+    fn history(&self) -> PathBuf {
+        let mut path = history_in(&self.home());
+        if self.key.address() != self.operator.address() {
+            path.set_file_name(format!("signing-history-{}", self.key.address()));
+        }
+        path
+    }
+
+    /// Whether the chain has another key for this validator than it signs with.
+    pub(crate) fn is_succeeded(&self) -> bool {
+        let (operator, next) = (self.operator.address(), plan::successor(self.number));
+        let named = |process: &Process| process.chain.view(|view| key_of(view, operator));
+        self.key.address() == operator && self.process.as_ref().map(named) == Some(next.address())
+    }
+
+    /// Ends the process in good order; the next one signs with the new key.
+    pub(crate) fn succeed(&mut self) {
+        self.process = None;
+        self.key = plan::successor(self.number);
+        self.renewed_at = Some(self.acknowledged);
+        self.reopen();
+    }
+
+    /// What a node does besides: it drops blocks that it does not keep, or makes a snapshot.
+    pub(crate) fn upkeep(&self, genesis: &Genesis) -> Result<(), String> {
+        let Some(process) = &self.process else {
+            return Ok(());
+        };
+        let tip = process.chain.view(ledger_state::run::tip).height;
+        if let Some(keep) = self.keep_blocks {
+            let below = Height::new(tip.get().saturating_sub(keep).saturating_add(1));
+            let dropped = drop_below(&process.chain, genesis, below);
+            return dropped.map_err(|error| format!("node {}: {error:#}", self.number));
+        }
+        if self.snapshot_blocks > 0 && tip.get().is_multiple_of(self.snapshot_blocks) {
+            let made = self.snapshots.make(self.disk.as_ref());
+            made.map_err(|error| format!("node {}: no snapshot: {error:#}", self.number))?;
+        }
+        Ok(())
+    }
+
+    /// Blocks below the first that it has.
+    pub(crate) fn dropped(&self) -> u64 {
+        let first = self.disk.first().map_or(0, Height::get);
+        first.saturating_sub(1)
+    }
+
+    /// Whom others may ask for a state.
+    pub(crate) fn source(&self) -> Option<Source> {
+        let process = self.process.as_ref().filter(|_| self.liar.is_none())?;
+        let source = Source {
+            name: format!("node {}", self.number),
+            chain: Arc::clone(&process.chain),
+            snapshots: Arc::clone(&self.snapshots),
+        };
+        source.offers().then_some(source)
+    }
+
+    /// Takes the state of others into an empty store; what it took.
+    pub(crate) fn join(
+        &mut self,
+        genesis: &Genesis,
+        sources: &[Source],
+    ) -> Result<(Height, StateRoot), String> {
+        let choice = self.choice.unwrap_or(Choice::Redb);
+        let store = self.folder.join("store");
+        // A database of a file is closed before its folder goes.
+        self.disk = Disk::open(None, &store, None).unwrap();
+        std::fs::remove_dir_all(&store).ok();
+        let joined = join(&self.folder, choice, genesis, sources);
+        let (height, root) = joined.map_err(|error| format!("node {}: {error}", self.number))?;
+        self.choice = Some(choice);
+        self.disk = Disk::open(self.choice, &store, self.mutant).map_err(|e| e.to_string())?;
+        self.acknowledged = height;
+        self.renewed_at = Some(height);
+        Ok((height, root))
+    }
+
+    /// Whose duties a process of it does.
+    pub(crate) fn operator(&self) -> Address {
+        self.operator.address()
     }
 
     /// Starts a process.
@@ -152,7 +262,9 @@ impl Machine {
         self.is_turning = false;
         let store = Arc::clone(&self.disk);
         let chain = Chain::open(genesis, store).map_err(|e| Down::Damaged(e.to_string()))?;
-        let application = ChainApplication::new(Arc::clone(&chain), &self.key, self.interval_ms);
+        let signer = LocalSigner::new(chain.id(), self.operator.clone(), self.key.clone(), None);
+        let own = (self.key.address(), Arc::new(signer) as Arc<dyn Signer>);
+        let application = ChainApplication::with_signer(Arc::clone(&chain), own, self.interval_ms);
         let application = Port {
             inner: application,
             mutant: self.mutant,
@@ -163,6 +275,7 @@ impl Machine {
             chain: chain.id(),
             key: self.key.clone(),
             home: self.home(),
+            history: self.history(),
             seed: seed ^ (u64::from(self.incarnation) << 32) ^ self.number as u64,
             memory: if forgets { Memory::Lost } else { Memory::Kept },
         };
@@ -174,7 +287,7 @@ impl Machine {
             }
             Err(error) => return Err(Down::Damaged(error.to_string())),
         };
-        let outbox = Outbox::new(self.key.clone(), chain.id());
+        let outbox = Outbox::new(self.operator.clone(), chain.id());
         self.process = Some(Process {
             chain,
             engine,
@@ -193,13 +306,14 @@ impl Machine {
             tear_log(&wal_in(&self.home()), synced, random);
         }
         if last.starts_with("sign") && random.gen_bool(0.5) {
-            tear_history(&history_in(&self.home()), random);
+            tear_history(&self.history(), random);
         }
         self.reopen();
     }
 
     /// Loses the store, and keeps the folder of the engine.
-    pub(crate) fn wipe(&mut self) {
+    pub(crate) fn wipe(&mut self, joins: Join) {
+        (self.joins, self.tries_count) = (Some(joins), 0);
         self.process = None;
         self.fuse = None;
         self.acknowledged = Height::ZERO;
@@ -258,8 +372,7 @@ fn tear_history(path: &Path, random: &mut StdRng) {
 
 impl Process {
     /// What a validator does at every block: it reports contradictions, and asks to be let out.
-    pub(crate) fn duties(&mut self, operator: &SigningKey) {
-        let address = operator.address();
+    pub(crate) fn duties(&mut self, address: Address) {
         let (nonce, height, release) = self.chain.view(|view| {
             let body = Body::Unjail { operator: address };
             let may = ledger_state::rehearse(&mut view.clone(), address, &body).is_ok();

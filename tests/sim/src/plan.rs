@@ -10,6 +10,7 @@ use protocol::{
     genesis::{Account, Genesis, Governance, Parameter, Validator},
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
+use std::collections::BTreeMap;
 
 /// Stake of every validator of genesis, about.
 const STAKE: u64 = 100_000;
@@ -41,6 +42,8 @@ pub enum Fault {
         node: usize,
         /// How long it is away.
         away_ms: u64,
+        /// How it comes back.
+        joins: Join,
     },
     /// The next block it commits is not written, and an error is returned.
     CommitFails {
@@ -61,6 +64,15 @@ pub enum Fault {
     },
 }
 
+/// How a node gets at what it lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Join {
+    /// By every block.
+    Replay,
+    /// By the state of a recent height, if somebody has one; else by every block.
+    State,
+}
+
 /// Everything that is decided before the first event.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -75,6 +87,12 @@ pub struct Plan {
     /// Nodes whose ends are cuts of the power: of what their log had not synchronised a part is
     /// lost. Elsewhere a process ends and its machine goes on.
     pub unpowered: Vec<usize>,
+    /// Who keeps how many blocks; all others keep all.
+    pub keep_blocks: BTreeMap<usize, u64>,
+    /// Blocks from one snapshot to the next of those who keep all blocks; 0 for none.
+    pub snapshot_blocks: u64,
+    /// Validators whose holders name another key, and when.
+    pub rotations: Vec<(u64, usize)>,
     /// From then on nothing breaks.
     pub heal_ms: u64,
     /// Blocks that everybody must get ahead after that.
@@ -114,6 +132,11 @@ pub(crate) fn operator(node: usize) -> SigningKey {
     key(1, node as u64)
 }
 
+/// Signs blocks after a rotation.
+pub(crate) fn successor(node: usize) -> SigningKey {
+    key(4, node as u64)
+}
+
 /// Owns a validator's first stake.
 pub(crate) fn holder(node: usize) -> SigningKey {
     key(2, node as u64)
@@ -134,6 +157,9 @@ impl Plan {
             liars: Vec::new(),
             faults: Vec::new(),
             unpowered: (0..4).collect(),
+            keep_blocks: BTreeMap::new(),
+            snapshot_blocks: 0,
+            rotations: Vec::new(),
             heal_ms: 0,
             heights_after: 10,
             patience_ms: 60_000,
@@ -152,6 +178,12 @@ impl Plan {
     /// The plan of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
+        Self::undisturbed(seed).operated()
+    }
+
+    /// The same with nodes that keep everything and keys that stay.
+    #[must_use]
+    pub fn undisturbed(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let validators = random.gen_range(4..=7);
         let others = random.gen_range(0..=2);
@@ -194,11 +226,49 @@ impl Plan {
         plan
     }
 
+    /// Adds what operators do: some drop old blocks, one changes its key, and who loses a disk
+    /// comes back by the state of others. One honest node with its disk keeps everything.
+    fn operated(mut self) -> Self {
+        let mut random = StdRng::seed_from_u64(self.seed ^ 0x6F70_6572_6174_6564);
+        let lies = |node: usize| self.liars.iter().any(|(liar, _)| *liar == node);
+        let loses = |node: usize| {
+            let mut faults = self.faults.iter();
+            faults.any(|(_, fault)| matches!(fault, Fault::Wipe { node: n, .. } if *n == node))
+        };
+        let steady = (0..self.stakes.len()).find(|node| !lies(*node) && !loses(*node));
+        for node in (0..self.stakes.len()).filter(|node| Some(*node) != steady) {
+            if random.gen_bool(0.4) {
+                self.keep_blocks.insert(node, random.gen_range(2..10));
+            }
+        }
+        self.snapshot_blocks = random.gen_range(2..6);
+        let validators = (0..self.stakes.len()).filter(|node| self.stakes[*node] > 0);
+        let honest: Vec<usize> = validators.filter(|node| !lies(*node)).collect();
+        if let Some(node) = honest.choose(&mut random).filter(|_| random.gen_bool(0.5)) {
+            self.rotations
+                .push((random.gen_range(200..self.heal_ms), *node));
+        }
+        for (_, fault) in &mut self.faults {
+            if let Fault::Wipe { joins, .. } = fault {
+                *joins = match random.gen_bool(0.8) {
+                    true => Join::State,
+                    false => Join::Replay,
+                };
+            }
+        }
+        self
+    }
+
     /// Adds a disk that is lost.
     fn lose_a_disk(&mut self, random: &mut StdRng) {
         let node = random.gen_range(0..self.stakes.len());
         let away_ms = random.gen_range(1..4_000);
-        let wipe = Fault::Wipe { node, away_ms };
+        let joins = Join::Replay;
+        let wipe = Fault::Wipe {
+            node,
+            away_ms,
+            joins,
+        };
         self.faults
             .push((random.gen_range(500..self.heal_ms), wipe));
         self.faults.sort_by_key(|(at, _)| *at);

@@ -1,5 +1,10 @@
 //! The queue of events, and what each does.
 
+mod operators;
+mod outcome;
+
+pub use outcome::Outcome;
+
 use crate::{
     Fault, Plan, Violation,
     check::Checker,
@@ -19,6 +24,8 @@ use tempfile::TempDir;
 const RESTART_MS: u64 = 500;
 /// Longest time that an application takes to answer, in microseconds.
 const TURN_US_MAX: u64 = 4_000;
+/// Longest wait of an operator before a process is started again with the key that the chain has.
+const SUCCESSION_US_MAX: u64 = 1_500_000;
 /// Hurried restarts of one node, after which something is wrong.
 const RESTARTS_COUNT_MAX: u32 = 400;
 
@@ -47,35 +54,14 @@ enum Event {
     Breaks(usize),
     /// Sides that were apart come together.
     Joins(usize),
+    /// A holder names another key, by the number of the plan.
+    Rotates(usize),
+    /// A validator that has another key on the chain is started again with it.
+    Succeeds(usize),
     /// Everything that broke is mended.
     Heals,
     /// People do something.
     People,
-}
-
-/// How a history went that violated nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    /// Of everything that happened.
-    pub trace: [u8; 32],
-    /// Blocks that were agreed.
-    pub blocks: u64,
-    /// Transactions in them.
-    pub transactions: u64,
-    /// Events that happened.
-    pub events: u64,
-    /// Processes that were started.
-    pub starts: u64,
-    /// Heights whose validator set was another than the one before.
-    pub sets_changed: u64,
-    /// Virtual milliseconds.
-    pub took_ms: u64,
-    /// Milliseconds after the faults until all were ahead.
-    pub recovered_ms: u64,
-    /// Liars that the chain found out.
-    pub found_out: usize,
-    /// Whether liars came to a third of the power, so that the history was ended early.
-    pub is_void: bool,
 }
 
 /// One history.
@@ -94,6 +80,9 @@ pub struct Simulation {
     checker: Checker,
     trace: blake3::Hasher,
     is_healed: bool,
+    states_taken: u64,
+    rotated: u64,
+    ends: BTreeMap<&'static str, u64>,
     /// Whether it ends when liars have a third of the power.
     ends_void: bool,
     /// Everybody must get there, once all is mended.
@@ -140,6 +129,9 @@ impl Simulation {
             network,
             trace: blake3::Hasher::new(),
             is_healed: false,
+            states_taken: 0,
+            rotated: 0,
+            ends: BTreeMap::new(),
             ends_void: true,
             goal: None,
             plan,
@@ -151,6 +143,10 @@ impl Simulation {
         for number in 0..simulation.plan.faults.len() {
             let after_us = simulation.plan.faults[number].0 * 1_000;
             simulation.at(after_us, Event::Breaks(number));
+        }
+        for number in 0..simulation.plan.rotations.len() {
+            let after_us = simulation.plan.rotations[number].0 * 1_000;
+            simulation.at(after_us, Event::Rotates(number));
         }
         let heal_us = simulation.plan.heal_ms * 1_000;
         simulation.at(heal_us, Event::Heals);
@@ -237,6 +233,14 @@ impl Simulation {
                 self.network.join(number);
                 Ok(())
             }
+            Event::Rotates(number) => {
+                self.rotate(number);
+                Ok(())
+            }
+            Event::Succeeds(node) => {
+                self.succeed(node);
+                Ok(())
+            }
             Event::Heals => {
                 self.heal();
                 Ok(())
@@ -264,6 +268,10 @@ impl Simulation {
 
     fn start(&mut self, node: usize) -> Result<(), String> {
         if self.machines[node].process.is_some() {
+            return Ok(());
+        }
+        if self.machines[node].joins.is_some() && !self.take_state(node)? {
+            self.at(RESTART_MS * 1_000, Event::Start(node));
             return Ok(());
         }
         let now_ms = self.now_ms();
@@ -349,9 +357,14 @@ impl Simulation {
         }
         let machine = &mut self.machines[node];
         machine.acknowledged = tip;
-        let key = machine.key.clone();
+        let operator = machine.operator();
         if let Some(process) = machine.process.as_mut() {
-            process.duties(&key);
+            process.duties(operator);
+        }
+        machine.upkeep(&self.genesis)?;
+        if machine.liar.is_none() && machine.is_succeeded() {
+            let after_us = self.random.gen_range(0..SUCCESSION_US_MAX);
+            self.at(after_us, Event::Succeeds(node));
         }
         self.gossip();
         Ok(())
@@ -360,6 +373,7 @@ impl Simulation {
     /// A process is gone, and will be started again.
     fn fall(&mut self, node: usize, last: &'static str) {
         let away_ms = self.away_ms(node);
+        *self.ends.entry(last).or_default() += 1;
         self.machines[node].cut(last, &mut self.random);
         self.at(away_ms * 1_000, Event::Start(node));
     }
@@ -385,8 +399,12 @@ impl Simulation {
                     machine.fuse = Some(effects);
                 }
             }
-            Fault::Wipe { node, away_ms } => {
-                self.machines[node].wipe();
+            Fault::Wipe {
+                node,
+                away_ms,
+                joins,
+            } => {
+                self.machines[node].wipe(joins);
                 self.at(away_ms * 1_000, Event::Start(node));
             }
             Fault::CommitFails { node } => self.machines[node].disk.set_mood(Mood::Fails),
@@ -542,6 +560,11 @@ impl Simulation {
             events: self.happened,
             starts: self.machines.iter().map(|m| u64::from(m.incarnation)).sum(),
             sets_changed: self.checker.sets_changed,
+            states_taken: self.states_taken,
+            rotated: self.rotated,
+            signed_again: self.signed_again(),
+            ends: std::mem::take(&mut self.ends),
+            dropped: self.machines.iter().map(Machine::dropped).sum(),
             took_ms,
             recovered_ms: took_ms.saturating_sub(self.plan.heal_ms),
             found_out: self

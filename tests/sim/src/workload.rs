@@ -1,9 +1,10 @@
 //! People: they pay, stake, move, leave, register validators; some twice, some wrongly.
 
 use crate::{Plan, machine::Machine, plan};
+use node::chain::Chain;
 use protocol::{
     Address, Amount, ChainId, Micro, Nonce, SigningKey,
-    staking::Consent,
+    staking::{Consent, Succession},
     transaction::{Body, Fee, Transaction, Unverified},
 };
 use rand::{Rng as _, rngs::StdRng, seq::SliceRandom as _};
@@ -67,6 +68,20 @@ impl Workload {
         while self.said.len() > SAID_COUNT_MAX {
             self.said.swap_remove(random.gen_range(0..SAID_COUNT_MAX));
         }
+    }
+
+    /// The holder of a validator names its successor.
+    pub(crate) fn rotate(&self, chain: &Chain, node: usize) {
+        let (holder, operator) = (plan::holder(node), plan::operator(node).address());
+        let succession = Succession::new(self.chain, operator, &plan::successor(node));
+        let fee = Fee {
+            max: Amount::new(1_000_000),
+            tip: Amount::new(200),
+        };
+        let nonce = chain.next_nonce(holder.address());
+        let body = Body::RotateKey { succession };
+        let content = Transaction::new(self.chain, holder.address(), nonce, body);
+        drop(chain.submit(&content.with_fee(fee).sign(&holder).encode()));
     }
 
     fn sign(

@@ -2,7 +2,7 @@
 //! a seed may not come to.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use tests_sim::{Fault, Liar, Mutant, Plan, Simulation, run};
+use tests_sim::{Fault, Join, Liar, Mutant, Plan, Simulation, run};
 
 /// Runs plans with a bug until one of its consequences is found; the first words of what is found.
 #[track_caller]
@@ -141,7 +141,11 @@ fn twins_of_less_than_a_third_break_nothing() {
 #[test]
 fn a_validator_whose_store_is_lost_comes_back_without_contradicting_itself() {
     for node in 0..4 {
-        let wipe = Fault::Wipe { node, away_ms: 700 };
+        let wipe = Fault::Wipe {
+            node,
+            away_ms: 700,
+            joins: Join::Replay,
+        };
         let plan = Plan {
             faults: vec![(2_500, wipe)],
             heal_ms: 3_300,

@@ -114,6 +114,8 @@ pub struct CoreConfig {
     pub key: SigningKey,
     /// Its folder, of which the engine uses the same files as in production.
     pub home: PathBuf,
+    /// The signing history of its key.
+    pub history: PathBuf,
     /// Of everything that the sync machine draws.
     pub seed: u64,
     /// What it knows of its signatures.
@@ -247,11 +249,7 @@ impl<A: Application> CoreEngine<A> {
         }
         let file = |path: PathBuf| move |source| Stopped::File { path, source };
         std::fs::create_dir_all(config.home.join("wal")).map_err(file(config.home.clone()))?;
-        let history = SigningHistory::open(
-            &super::settings::history_in(&config.home),
-            config.chain,
-            address,
-        )?;
+        let history = SigningHistory::open(&config.history, config.chain, address)?;
         let next = application.tip().0.next();
         let mute_until = super::mute::begin(&config.home, &config.wal(), next, history.height());
         let mute_until = mute_until.map_err(file(config.home.clone()))?;
