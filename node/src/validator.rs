@@ -329,7 +329,7 @@ async fn start_engine(
     chain: &Arc<Chain>,
 ) -> Result<EngineHandle> {
     let key = signing.status.consensus;
-    let named = chain.view(|view| rotation::key_of(view, signing.status.operator));
+    let named = chain.view(|view| rotation::signing_key(view, signing.status.operator));
     if named != key {
         tracing::warn!(%key, %named, "the chain has another key for this validator: no vote counts");
     }

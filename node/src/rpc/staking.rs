@@ -111,10 +111,14 @@ pub fn validators(chain: &Chain) -> Vec<ValidatorAnswer> {
 
 fn answer(view: &View<'_>, operator: Address, validator: &Validator) -> ValidatorAnswer {
     let rotation: Option<Rotation> = view.get(&operator);
+    let key = rotation::signing_key(view, operator);
+    // A key whose epoch has begun decides from the height after the next one on.
+    let due = rotation.map(|rotation| rotation.key);
+    let due = due.filter(|due| *due != key);
     ValidatorAnswer {
         operator,
-        key: rotation::key_of(view, operator),
-        next_key: rotation.and_then(|rotation| rotation.next),
+        key,
+        next_key: rotation.and_then(|rotation| rotation.next).or(due),
         holder: validator.holder,
         standing: words(validator.standing),
         stake: validator.stake,

@@ -12,7 +12,7 @@ use ledger_consensus::stock::{
     core_engine::{CoreConfig, CoreEngine, Crash, Memory, Recipient, Stopped, World, wal_in},
     history_in,
 };
-use ledger_state::{account::account, staking::rotation::key_of};
+use ledger_state::{account::account, staking::rotation::signing_key};
 use ledger_store::{Choice, Store as _, StoreError};
 use node::{
     chain::{Chain, application::ChainApplication},
@@ -179,7 +179,7 @@ impl Machine {
     /// Whether the chain has another key for this validator than it signs with.
     pub(crate) fn is_succeeded(&self) -> bool {
         let (operator, next) = (self.operator.address(), plan::successor(self.number));
-        let named = |process: &Process| process.chain.view(|view| key_of(view, operator));
+        let named = |process: &Process| process.chain.view(|view| signing_key(view, operator));
         self.key.address() == operator && self.process.as_ref().map(named) == Some(next.address())
     }
 

@@ -68,6 +68,10 @@ fn histories_that_once_failed_keep_every_promise() {
     for seed in [332, 343, 457, 483, 703, 774, 883, 929] {
         run(Plan::undisturbed(seed)).unwrap_or_else(|violation| panic!("{violation}"));
     }
+    // A key was put away a block too early.
+    for seed in [113, 141, 190] {
+        run(Plan::of(seed)).unwrap_or_else(|violation| panic!("{violation}"));
+    }
 }
 
 #[test]

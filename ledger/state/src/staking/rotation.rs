@@ -8,7 +8,12 @@
 //! the validator that put it away.
 
 use crate::{
-    Rejection, View, auditor::Verifier, event::Event, run, state::Record, validator::Validator,
+    Rejection, View,
+    auditor::Verifier,
+    event::Event,
+    run,
+    state::Record,
+    validator::{Sets, Validator},
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{Address, Height, PublicKey, staking::Succession};
@@ -54,6 +59,16 @@ impl Owned {
 pub fn key_of(view: &View<'_>, operator: Address) -> PublicKey {
     let rotation: Option<Rotation> = view.get(&operator);
     rotation.map_or(operator, |rotation| rotation.key)
+}
+
+/// The key that decides the next height for an operator. Sets follow two blocks after the epoch, so
+/// for a block the old key is still waited for while [`key_of`] is the new one, and who puts it
+/// away then is absent. Of an operator without power it is [`key_of`].
+#[must_use]
+pub fn signing_key(view: &View<'_>, operator: Address) -> PublicKey {
+    let keys = Sets::of(view).current.into_iter().map(|(key, _)| key);
+    let mut own = keys.filter(|key| operator_of(view, *key) == Some(operator));
+    own.next().unwrap_or_else(|| key_of(view, operator))
 }
 
 /// Whose a consensus key is, or was.

@@ -4,7 +4,7 @@ use super::{contradiction::evidence, next_epochs, record, setup, stake};
 use crate::support::{Chain, Setup, key};
 use ledger_state::{
     Event, beacon,
-    staking::rotation::{key_of, operator_of},
+    staking::rotation::{key_of, operator_of, signing_key},
     validator::{Sets, Standing},
 };
 use protocol::{SigningKey, staking::Succession, transaction::Body};
@@ -58,6 +58,9 @@ fn the_new_key_signs_from_the_next_epoch_on_and_nothing_else_changes() {
     chain.wait(1);
     assert_eq!(chain.height().get(), 4, "the epoch is over");
     assert_eq!(key_of(&chain.view(), operator), new.address());
+    // The next height is still the old key's to decide.
+    assert!(signs(&chain, &old));
+    assert_eq!(signing_key(&chain.view(), operator), operator);
     // Block 5 is still the old set's, as its header said.
     assert!(signs(&chain, &old) && !signs(&chain, &new));
     chain.wait(1);
