@@ -317,6 +317,7 @@ impl Machine {
         self.process = None;
         self.fuse = None;
         self.acknowledged = Height::ZERO;
+        std::fs::remove_dir_all(self.folder.join("snapshots")).ok();
         let folder = self.folder.join("store");
         // A database of a file is closed before its folder goes.
         self.disk = Disk::open(None, &folder, None).unwrap();
