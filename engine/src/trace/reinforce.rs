@@ -45,7 +45,7 @@ impl PolicyPart<'_> {
             Sequence {
                 prompt_count,
                 response_count: (sequence.tokens.len() as u64).saturating_sub(prompt_count),
-                advantage: sequence.advantage,
+                advantage: Some(sequence.advantage),
             }
         };
         Program::reinforcement(Reinforcement {

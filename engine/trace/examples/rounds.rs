@@ -175,7 +175,7 @@ fn exchanged(parameters_count: u64) -> [(u64, u64); 2] {
 fn operands(program: &Program, tensor: Tensor, index: u64) -> u64 {
     let mut reads = Reads::default();
     match program.defined(tensor, index) {
-        Defined::Given => None,
+        Defined::Given | Defined::Unknown => None,
         Defined::Map => program.map(tensor, index, &mut reads),
         Defined::Fold(steps) => {
             program.start(tensor, index, &mut reads);
@@ -204,7 +204,7 @@ fn longest(program: &Program, tensor: Tensor) -> (u64, u64) {
     let ends = [0, program.length(tensor) - 1].map(|index| {
         let steps = match program.defined(tensor, index) {
             Defined::Fold(steps) => steps,
-            Defined::Given | Defined::Map => 0,
+            Defined::Given | Defined::Map | Defined::Unknown => 0,
         };
         let (folded, fold_bytes) = cut(steps, tensor.kind.encoding().width());
         (folded, fold_bytes + operands(program, tensor, index))
@@ -237,7 +237,7 @@ fn reinforcement(model: Model, (count, tokens): (usize, u64)) -> Program {
     let sequence = Sequence {
         prompt_count,
         response_count: tokens - prompt_count,
-        advantage: 1.0,
+        advantage: Some(1.0),
     };
     Program::reinforcement(Reinforcement {
         model,

@@ -12,6 +12,7 @@ mod update;
 
 use crate::program::{Kind, Program, Tensor, single, word};
 use crate::rows::{Run, Sequence};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Where the numbers of earlier tensors come from.
@@ -29,6 +30,8 @@ pub enum Defined {
     Map,
     /// In so many steps, in order.
     Fold(u64),
+    /// In a way that follows from an entry of the plan which was not shown.
+    Unknown,
 }
 
 /// Lanes of a reduction (arithmetic §2).
@@ -84,15 +87,17 @@ impl Reader<'_> {
             let target = self.from(self.tensor.part, 0, Kind::Targets, row)?;
             return Some(Some(word(target).into()));
         }
-        if self.sequence(row).is_none() {
+        if self.sequence(row)?.is_none() {
             return Some(None);
         }
         self.token(row + 1).map(Some)
     }
-    /// The sequence of a row that predicts a token of a response; nothing for other rows.
-    pub(crate) fn sequence(&self, row: u64) -> Option<Sequence> {
-        let (sequence, position) = self.program.part()?.sequences.of_row(row)?;
-        sequence.predicts(position).then_some(sequence)
+    /// The sequence of a row that predicts a token of a response, and nothing for other rows; nothing
+    /// at all of a row whose sequence is not known.
+    pub(crate) fn sequence(&self, row: u64) -> Option<Option<Sequence>> {
+        let found = self.program.part()?.sequences.of_row(row)?;
+        let predicting = found.filter(|(sequence, position)| sequence.predicts(*position));
+        Some(predicting.map(|(sequence, _)| sequence))
     }
     pub(crate) fn weight(&mut self, place: u64) -> Option<f32> {
         let weights = self.program.weights(self.tensor);
@@ -133,10 +138,6 @@ impl Program {
     /// How number `index` of a tensor comes about.
     #[must_use]
     pub fn defined(&self, tensor: Tensor, index: u64) -> Defined {
-        let at = At::new(self, tensor, index);
-        let folds = forward::folds(self, tensor.kind, at)
-            .or_else(|| backward::folds(self, tensor.kind, at))
-            .or_else(|| update::folds(self, tensor.kind, at));
         match tensor.kind {
             Kind::Weights
             | Kind::FirstMoment
@@ -146,12 +147,38 @@ impl Program {
             | Kind::BehaviourWeights
             | Kind::SumBefore => Defined::Given,
             Kind::RowWeights if self.step().is_some() => Defined::Given,
-            _ => folds.map_or(Defined::Map, Defined::Fold),
+            kind => {
+                let Some(at) = At::new(self, tensor, index) else {
+                    return Defined::Unknown;
+                };
+                let folds = forward::folds(self, kind, at)
+                    .or_else(|| backward::folds(self, kind, at))
+                    .or_else(|| update::folds(self, kind, at));
+                folds.map_or(Defined::Map, Defined::Fold)
+            }
         }
+    }
+    /// Which of the known sequences of a reinforcement part the definition of a number asks about,
+    /// with one step of its fold; each once.
+    pub(crate) fn asks(&self, tensor: Tensor, index: u64, step: Option<u64>) -> BTreeSet<usize> {
+        let given = self.defined(tensor, index) == Defined::Given;
+        let Some(part) = self.part().filter(|_| !given) else {
+            return BTreeSet::new();
+        };
+        let sequences = &part.sequences;
+        let own = if tensor.kind.is_square() {
+            sequences.index_of_cell(index / self.model().heads_count)
+        } else {
+            let row = At::row_of(self, tensor, index);
+            row.and_then(|(row, heads)| sequences.index_of_row(row / heads))
+        };
+        let step = step.filter(|_| tensor.kind == Kind::Loss);
+        let step = step.and_then(|row| sequences.index_of_row(row));
+        own.into_iter().chain(step).collect()
     }
     /// The value of a map; nothing if something it reads is not to be had.
     pub fn map(&self, tensor: Tensor, index: u64, source: &mut dyn Source) -> Option<f64> {
-        let (at, mut reader) = self.reader(tensor, index, source);
+        let (at, mut reader) = self.reader(tensor, index, source)?;
         forward::map(&mut reader, at)
             .or_else(|| backward::map(&mut reader, at))
             .or_else(|| reinforce::map(&mut reader, at))
@@ -159,7 +186,7 @@ impl Program {
     }
     /// What a fold starts from.
     pub fn start(&self, tensor: Tensor, index: u64, source: &mut dyn Source) -> Option<f64> {
-        let (at, mut reader) = self.reader(tensor, index, source);
+        let (at, mut reader) = self.reader(tensor, index, source)?;
         match tensor.kind {
             Kind::ScoreMax | Kind::LogitMax => Some(f64::NEG_INFINITY),
             kind if backward::accumulates(kind) => backward::start(&mut reader, at),
@@ -174,7 +201,7 @@ impl Program {
         value: f64,
         source: &mut dyn Source,
     ) -> Option<f64> {
-        let (at, mut reader) = self.reader(tensor, index, source);
+        let (at, mut reader) = self.reader(tensor, index, source)?;
         let mut value = value;
         for k in steps {
             value = reinforce::step(&mut reader, k, value)
@@ -190,14 +217,14 @@ impl Program {
         tensor: Tensor,
         index: u64,
         source: &'a mut dyn Source,
-    ) -> (At, Reader<'a>) {
-        let at = At::new(self, tensor, index);
+    ) -> Option<(At, Reader<'a>)> {
+        let at = At::new(self, tensor, index)?;
         let reader = Reader {
             program: self,
             tensor,
             source,
         };
-        (at, reader)
+        Some((at, reader))
     }
 }
 
@@ -229,20 +256,37 @@ pub(crate) struct At {
 }
 
 impl At {
-    fn new(program: &Program, tensor: Tensor, index: u64) -> Self {
+    /// Nothing where it follows from an entry of the plan that was not shown.
+    fn new(program: &Program, tensor: Tensor, index: u64) -> Option<Self> {
         let (rows, heads_count) = (program.rows(tensor), program.model().heads_count);
         if tensor.kind.is_square() {
-            let run = rows.run_of_cell(index / heads_count);
+            let run = rows.run_of_cell(index / heads_count)?;
             let inside = index.saturating_sub(run.cells * heads_count);
             let (row, column) = (inside / run.length, inside % run.length);
             let row = run.first * heads_count + row;
-            return Self::of(program, tensor, (index, row, column), (run, heads_count));
+            let place = (index, row, column);
+            return Some(Self::of(program, tensor, place, (run, heads_count)));
         }
-        let (rows_count, columns) = program.shape(tensor);
+        let (_, columns) = program.shape(tensor);
         let (row, column) = (index / columns, index % columns);
+        let (run, heads) = match Self::row_of(program, tensor, index) {
+            Some((row, heads)) => (rows.run_of_row(row / heads)?, heads),
+            // Of weights, and of what is one number.
+            None => (Run::NONE, 1),
+        };
+        Some(Self::of(
+            program,
+            tensor,
+            (index, row, column),
+            (run, heads),
+        ))
+    }
+    /// The row of a number of a tensor that has rows for tokens, and how many each token has.
+    fn row_of(program: &Program, tensor: Tensor, index: u64) -> Option<(u64, u64)> {
+        let rows = program.rows(tensor);
+        let (rows_count, columns) = program.shape_of_rows(tensor.kind, rows)?;
         let heads = (rows_count / rows.count().max(1)).max(1);
-        let run = rows.run_of_row(row / heads);
-        Self::of(program, tensor, (index, row, column), (run, heads))
+        Some((index / columns, heads))
     }
     fn of(
         program: &Program,

@@ -27,7 +27,7 @@ mod players;
 mod show;
 mod words;
 
-pub use players::{answer, question};
+pub use players::{answer, entries_with, question};
 pub use words::{
     Answer, Claim, File, Number, Operation, Outcome, Question, Refused, Side, Stage, Stretch,
     VALUES_COUNT_MAX, loss_name,
@@ -340,12 +340,10 @@ fn picked(
     let start = usize::try_from(index * width).unwrap_or(usize::MAX);
     let own = &bytes[start..start + usize::try_from(width).unwrap_or(0)];
     let claimed = bits_of(own);
-    let number = Number {
-        place,
-        index: span.start / width + index,
-    };
+    let number = number_in(program, file, span, first).ok_or(Refused::NotDue)?;
     let ask = |operation| Stage::Ask { number, operation };
     Ok(match program.defined(tensor, number.index) {
+        Defined::Unknown => return Err(Refused::NotShown),
         Defined::Given => Stage::Over(Outcome::Batch { number, claimed }),
         Defined::Map => ask(Operation::Map(claimed)),
         Defined::Fold(0) => ask(Operation::Start(claimed)),
@@ -359,6 +357,16 @@ fn picked(
             folded(number, stretch)
         }
     })
+}
+
+/// The number that an entry of a piece of a tensor is; nothing of the table's.
+fn number_in(program: &Program, file: File, span: Span, first: u16) -> Option<Number> {
+    let File::Tensor(place) = file else {
+        return None;
+    };
+    let width = tensor_at(program, place as usize).kind.encoding().width();
+    let index = span.start / width + u64::from(first);
+    Some(Number { place, index })
 }
 
 /// A stretch of one step is computed; a longer one is cut.

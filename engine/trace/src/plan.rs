@@ -22,13 +22,15 @@
 //! Spec: trace §4
 
 mod entry;
+mod outline;
 
 pub use entry::{ENTRY_BYTES, Entry, EntryError, Standing, Sums};
+pub use outline::{Frame, Outline};
 
 use crate::rows::{Sequence, Sequences};
 use crate::schedule::advantages;
-use crate::tree::Name;
-use std::ops::Range;
+use crate::tree::{Name, Opening, PIECE_BYTES};
+use std::{collections::BTreeSet, ops::Range};
 
 /// A sample of a group, as its tokens and the environment say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +171,11 @@ impl Plan {
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
+    /// Samples of a group.
+    #[must_use]
+    pub const fn samples_count(&self) -> u32 {
+        self.samples_count
+    }
     /// The sums over all samples.
     #[must_use]
     pub fn sums(&self) -> Sums {
@@ -186,31 +193,61 @@ impl Plan {
     /// The taught groups of part `index` of `parts_count`, counted among all taught ones.
     #[must_use]
     pub fn part(&self, index: u32, parts_count: u32) -> Range<u64> {
-        let taught = u64::from(self.sums().groups);
-        let bound = |index: u64| taught * index / u64::from(parts_count.max(1));
-        let index = u64::from(index);
-        bound(index)..bound(index + 1)
+        outline::part(self.sums().groups, index, parts_count)
+    }
+    /// Where a part begins and where it ends: entries that are the first of their groups, or the
+    /// last of all.
+    #[must_use]
+    pub fn ends(&self, index: u32, parts_count: u32) -> [u32; 2] {
+        let part = self.part(index, parts_count);
+        [part.start, part.end].map(|groups| {
+            let samples_count = self.samples_count.max(1) as usize;
+            let firsts = (0_u32..).zip(&self.entries).step_by(samples_count);
+            let mut found = firsts.filter(|(_, entry)| u64::from(entry.before.groups) == groups);
+            found.next().map_or(0, |(place, _)| place)
+        })
+    }
+    /// The entries of the sequences of a part, by their places.
+    #[must_use]
+    pub fn places(&self, index: u32, parts_count: u32) -> Vec<u32> {
+        let part = self.part(index, parts_count);
+        let samples_count = self.samples_count.max(1) as usize;
+        let groups = (0_u32..).zip(self.entries.chunks_exact(samples_count));
+        let taught = groups.filter(|(_, group)| {
+            let first = group.first().copied().unwrap_or_default();
+            first.standing == Standing::Taught && part.contains(&u64::from(first.before.groups))
+        });
+        let places = |(group, _)| {
+            let first = self.samples_count * group;
+            first..first + self.samples_count
+        };
+        taught.flat_map(places).collect()
+    }
+    /// The pieces of its bytes that hold these entries, each once.
+    #[must_use]
+    pub fn shown(&self, places: impl IntoIterator<Item = u32>) -> Vec<Opening> {
+        let bytes = self.bytes();
+        let byte = |place: u32| u64::from(place) * ENTRY_BYTES;
+        let pieces = places.into_iter().map(|place| byte(place) / PIECE_BYTES);
+        let pieces: BTreeSet<u64> = pieces.collect();
+        let pieces = pieces.into_iter();
+        pieces
+            .map(|piece| Opening::of(&bytes, piece * PIECE_BYTES))
+            .collect()
     }
     /// The sequences of a part, with their advantages (02-gradient §2).
     #[must_use]
     pub fn sequences(&self, index: u32, parts_count: u32, floor_micro: u64) -> Sequences {
-        let part = self.part(index, parts_count);
-        let groups = self
-            .entries
-            .chunks_exact(self.samples_count.max(1) as usize);
-        let taught = groups.filter(|group| {
-            let first = group.first();
-            first.is_some_and(|first| {
-                first.standing == Standing::Taught && part.contains(&u64::from(first.before.groups))
-            })
-        });
-        let of_group = |group: &[Entry]| -> Vec<Sequence> {
-            let rewards: Vec<u32> = group.iter().map(|entry| entry.reward_micro).collect();
-            let with_advantages = group.iter().zip(advantages(&rewards, floor_micro));
+        let places = self.places(index, parts_count);
+        let taught = places.chunks_exact(self.samples_count.max(1) as usize);
+        let of_group = |places: &[u32]| -> Vec<Sequence> {
+            let group = places.iter().map(|place| &self.entries[*place as usize]);
+            let rewards: Vec<u32> = group.clone().map(|entry| entry.reward_micro).collect();
+            let with_advantages = group.zip(advantages(&rewards, floor_micro));
             let sequence = |(entry, advantage): (&Entry, f32)| Sequence {
                 prompt_count: entry.prompt_count.into(),
                 response_count: entry.response_count.into(),
-                advantage,
+                advantage: Some(advantage),
             };
             with_advantages.map(sequence).collect()
         };

@@ -172,7 +172,7 @@ impl Program {
     }
 
     /// Of what has a row for each token, or for each head of a token.
-    fn shape_of_rows(&self, kind: Kind, rows: Rows<'_>) -> Option<(u64, u64)> {
+    pub(crate) fn shape_of_rows(&self, kind: Kind, rows: Rows<'_>) -> Option<(u64, u64)> {
         let model = self.model();
         let (d, ff) = (model.hidden_size, model.intermediate_size);
         let (q, w) = (model.query_width(), model.qkv_width());

@@ -18,8 +18,8 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// What there is before the first sequence, and instead of one where there is none.
-    const NONE: Self = Self {
+    /// What there is instead of a sequence where there is none.
+    pub(crate) const NONE: Self = Self {
         first: 0,
         length: 1,
         cells: 0,
@@ -33,8 +33,9 @@ pub struct Sequence {
     pub prompt_count: u64,
     /// Tokens of the response.
     pub response_count: u64,
-    /// By how much the response is better than others to its prompt.
-    pub advantage: f32,
+    /// By how much the response is better than others to its prompt; nothing where not all of them
+    /// are known.
+    pub advantage: Option<f32>,
 }
 
 impl Sequence {
@@ -49,11 +50,13 @@ impl Sequence {
     }
 }
 
-/// The sequences of a part of a reinforcement unit.
+/// The sequences of a part of a reinforcement unit: all of them, or those that were shown.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sequences {
     sequences: Vec<Sequence>,
     runs: Vec<Run>,
+    /// Rows and cells of all sequences, where these are some of them.
+    extent: Option<(u64, u64)>,
 }
 
 impl Sequences {
@@ -71,23 +74,67 @@ impl Sequences {
             }
         };
         let runs = sequences.iter().map(run).collect();
-        Self { sequences, runs }
+        Self {
+            sequences,
+            runs,
+            extent: None,
+        }
     }
-    /// All of them.
+    /// Some of the sequences of a part that has so many rows and cells, each with its first row and
+    /// the cells before it, ascending.
+    pub(crate) fn some(extent: (u64, u64), shown: Vec<((u64, u64), Sequence)>) -> Self {
+        let run = |&((first, cells), sequence): &((u64, u64), Sequence)| Run {
+            first,
+            length: sequence.length(),
+            cells,
+        };
+        Self {
+            runs: shown.iter().map(run).collect(),
+            sequences: shown.into_iter().map(|(_, sequence)| sequence).collect(),
+            extent: Some(extent),
+        }
+    }
+    /// Those that are known.
     #[must_use]
     pub fn as_slice(&self) -> &[Sequence] {
         &self.sequences
     }
-    /// The sequence of a row, and the row's position in it; nothing beyond the last.
-    pub(crate) fn of_row(&self, row: u64) -> Option<(Sequence, u64)> {
-        let index = self.index(|run| run.first <= row)?;
-        let position = row - self.runs[index].first;
-        let sequence = self.sequences[index];
-        (position < sequence.length()).then_some((sequence, position))
+    /// Rows and cells.
+    fn extent(&self) -> (u64, u64) {
+        let last = self.runs.last().map_or((0, 0), |run| {
+            (run.first + run.length, run.cells + run.length * run.length)
+        });
+        self.extent.unwrap_or(last)
     }
-    /// The last sequence whose run begins early enough.
-    fn index(&self, begins: impl Fn(&Run) -> bool) -> Option<usize> {
-        self.runs.partition_point(begins).checked_sub(1)
+    /// The sequence of a row, and the row's position in it; nothing beyond the last, and nothing at
+    /// all of a row whose sequence is not known.
+    pub(crate) fn of_row(&self, row: u64) -> Option<Option<(Sequence, u64)>> {
+        match self.index_of_row(row) {
+            Some(index) => Some(Some((self.sequences[index], row - self.runs[index].first))),
+            None => self.extent.is_none().then_some(None),
+        }
+    }
+    /// Which of the known sequences a row is of.
+    pub(crate) fn index_of_row(&self, row: u64) -> Option<usize> {
+        let index = self.runs.partition_point(|run| run.first <= row);
+        let index = index.checked_sub(1)?;
+        let run = self.runs[index];
+        let position = row.checked_sub(run.first)?;
+        (position < run.length).then_some(index)
+    }
+    /// Which of the known sequences a cell is of.
+    pub(crate) fn index_of_cell(&self, cell: u64) -> Option<usize> {
+        let index = self.runs.partition_point(|run| run.cells <= cell);
+        let index = index.checked_sub(1)?;
+        let run = self.runs[index];
+        // Of a plan that is none, cells need not ascend.
+        let position = cell.checked_sub(run.cells)?;
+        (position < run.length * run.length).then_some(index)
+    }
+    /// The run of a known sequence; instead of one, where all are known, that of none.
+    fn run(&self, index: Option<usize>) -> Option<Run> {
+        let none = self.extent.is_none().then_some(Run::NONE);
+        index.map(|index| self.runs[index]).or(none)
     }
 }
 
@@ -105,10 +152,7 @@ impl Rows<'_> {
     pub(crate) fn count(self) -> u64 {
         match self {
             Self::Equal(part) => part.rows_count(),
-            Self::Ragged(sequences) => {
-                let last = sequences.runs.last();
-                last.map_or(0, |run| run.first + run.length)
-            }
+            Self::Ragged(sequences) => sequences.extent().0,
         }
     }
     /// Rows and columns of what has, for so many heads of each row, a number for each token of
@@ -116,31 +160,21 @@ impl Rows<'_> {
     pub(crate) fn square(self, heads_count: u64) -> (u64, u64) {
         match self {
             Self::Equal(part) => (part.rows_count() * heads_count, part.length),
-            Self::Ragged(sequences) => {
-                let last = sequences.runs.last();
-                let cells = last.map_or(0, |run| run.cells + run.length * run.length);
-                (cells * heads_count, 1)
-            }
+            Self::Ragged(sequences) => (sequences.extent().1 * heads_count, 1),
         }
     }
-    /// The sequence that a row is of.
-    pub(crate) fn run_of_row(self, row: u64) -> Run {
+    /// The sequence that a row is of; nothing of one that is not known.
+    pub(crate) fn run_of_row(self, row: u64) -> Option<Run> {
         match self {
-            Self::Equal(part) => run_of(part, row / part.length.max(1)),
-            Self::Ragged(sequences) => {
-                let index = sequences.index(|run| run.first <= row);
-                index.map_or(Run::NONE, |index| sequences.runs[index])
-            }
+            Self::Equal(part) => Some(run_of(part, row / part.length.max(1))),
+            Self::Ragged(sequences) => sequences.run(sequences.index_of_row(row)),
         }
     }
-    /// The sequence that a cell is of.
-    pub(crate) fn run_of_cell(self, cell: u64) -> Run {
+    /// The sequence that a cell is of; nothing of one that is not known.
+    pub(crate) fn run_of_cell(self, cell: u64) -> Option<Run> {
         match self {
-            Self::Equal(part) => run_of(part, cell / (part.length * part.length).max(1)),
-            Self::Ragged(sequences) => {
-                let index = sequences.index(|run| run.cells <= cell);
-                index.map_or(Run::NONE, |index| sequences.runs[index])
-            }
+            Self::Equal(part) => Some(run_of(part, cell / (part.length * part.length).max(1))),
+            Self::Ragged(sequences) => sequences.run(sequences.index_of_cell(cell)),
         }
     }
 }
@@ -163,7 +197,7 @@ mod tests {
         let sequence = |&(prompt_count, response_count): &(u64, u64)| Sequence {
             prompt_count,
             response_count,
-            advantage: 0.0,
+            advantage: Some(0.0),
         };
         Sequences::new(lengths.iter().map(sequence).collect())
     }
@@ -205,18 +239,19 @@ mod tests {
                 cells: cell,
             };
             for position in 0..length {
-                assert_eq!(rows.run_of_row(row + position), run);
-                let (sequence, found) = sequences.of_row(row + position).expect("a row of it");
+                assert_eq!(rows.run_of_row(row + position), Some(run));
+                let found = sequences.of_row(row + position).flatten();
+                let (sequence, found) = found.expect("a row of it");
                 assert_eq!(found, position);
                 let predicts = (prompt_count - 1..length - 1).contains(&position);
                 assert_eq!(sequence.predicts(position), predicts, "{run:?} {position}");
             }
-            assert_eq!(rows.run_of_cell(cell), run);
-            assert_eq!(rows.run_of_cell(cell + length * length - 1), run);
+            assert_eq!(rows.run_of_cell(cell), Some(run));
+            assert_eq!(rows.run_of_cell(cell + length * length - 1), Some(run));
             (row, cell) = (row + length, cell + length * length);
         }
         assert_eq!((rows.count(), rows.square(2)), (row, (2 * cell, 1)));
-        assert_eq!(sequences.of_row(row), None);
+        assert_eq!(sequences.of_row(row), Some(None));
     }
 
     #[test]
@@ -224,7 +259,27 @@ mod tests {
         let sequences = sequences(&[]);
         let rows = Rows::Ragged(&sequences);
         assert_eq!((rows.count(), rows.square(4)), (0, (0, 1)));
-        assert_eq!(rows.run_of_row(0), Run::NONE);
-        assert_eq!(sequences.of_row(0), None);
+        assert_eq!(rows.run_of_row(0), Some(Run::NONE));
+        assert_eq!(sequences.of_row(0), Some(None));
+    }
+
+    #[test]
+    fn of_sequences_that_were_not_shown_nothing_is_known_but_how_many_rows_all_have() {
+        let all = sequences(&[(1, 1), (4, 3), (2, 0), (1, 6)]);
+        let sequence = all.as_slice()[1];
+        let some = Sequences::some((18, 4 + 49 + 4 + 49), vec![((2, 4), sequence)]);
+        let (all, rows) = (Rows::Ragged(&all), Rows::Ragged(&some));
+        assert_eq!((rows.count(), rows.square(2)), (all.count(), all.square(2)));
+        for row in 0..20 {
+            let is_shown = (2..9).contains(&row);
+            let run = is_shown.then(|| all.run_of_row(row)).flatten();
+            assert_eq!(rows.run_of_row(row), run, "row {row}");
+            let found = is_shown.then(|| Some((sequence, row - 2)));
+            assert_eq!(some.of_row(row), found, "row {row}");
+        }
+        for cell in 0..108 {
+            let run = (4..53).contains(&cell).then(|| all.run_of_cell(cell));
+            assert_eq!(rows.run_of_cell(cell), run.flatten(), "cell {cell}");
+        }
     }
 }

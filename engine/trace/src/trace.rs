@@ -201,7 +201,7 @@ impl Trace {
     /// A number by its definition; nothing if something before it is missing.
     fn value(&self, tensor: Tensor, index: u64) -> Option<f64> {
         match self.program.defined(tensor, index) {
-            Defined::Given => None,
+            Defined::Given | Defined::Unknown => None,
             Defined::Map => self.program.map(tensor, index, &mut &*self),
             Defined::Fold(count) => self.partial((tensor, index), count),
         }

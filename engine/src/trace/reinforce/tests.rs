@@ -76,7 +76,7 @@ impl Unit {
                 GrpoSequence {
                     tokens,
                     prompt_len: usize::try_from(planned.prompt_count).unwrap(),
-                    advantage: planned.advantage,
+                    advantage: planned.advantage.unwrap(),
                     behaviour_logprobs: Vec::new(),
                 }
             })

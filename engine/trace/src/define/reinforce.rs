@@ -12,7 +12,10 @@ pub(super) fn step(r: &mut Reader<'_>, row: u64, value: f64) -> Option<Option<f6
     if r.tensor.kind != Kind::Loss {
         return None;
     }
-    if r.sequence(row).is_none() {
+    let Some(sequence) = r.sequence(row) else {
+        return Some(None);
+    };
+    if sequence.is_none() {
         return Some(Some(value));
     }
     let objective = r.at(Kind::Objective, row);
@@ -35,10 +38,9 @@ pub(super) fn map(r: &mut Reader<'_>, at: At) -> Option<Option<f64>> {
 
 /// Of a row: +0 if it predicts no token of a response.
 fn of_row(r: &mut Reader<'_>, row: u64, objective: &Objective) -> Option<f32> {
-    let Some(sequence) = r.sequence(row) else {
+    let Some(sequence) = r.sequence(row)? else {
         return Some(0.0);
     };
-    let advantage = sequence.advantage;
     match r.tensor.kind {
         Kind::Ratio => {
             let now = r.at(Kind::LogProbability, row)?;
@@ -54,9 +56,9 @@ fn of_row(r: &mut Reader<'_>, row: u64, objective: &Objective) -> Option<f32> {
             } else {
                 objective.delta
             };
-            Some(bounded * advantage)
+            Some(bounded * sequence.advantage?)
         }
-        Kind::Held => Some(held(r.at(Kind::Ratio, row)?, objective) * advantage),
+        Kind::Held => Some(held(r.at(Kind::Ratio, row)?, objective) * sequence.advantage?),
         Kind::Objective => {
             let (free, held) = (r.at(Kind::Free, row)?, r.at(Kind::Held, row)?);
             Some(if free <= held { free } else { held })
@@ -64,7 +66,8 @@ fn of_row(r: &mut Reader<'_>, row: u64, objective: &Objective) -> Option<f32> {
         _ => {
             let ratio = r.at(Kind::Ratio, row)?;
             let inside = r.at(Kind::Free, row)? <= r.at(Kind::Held, row)?;
-            let factor = (ratio * advantage) / (objective.temperature * objective.normaliser);
+            let factor =
+                (ratio * sequence.advantage?) / (objective.temperature * objective.normaliser);
             Some(if inside && ratio < objective.delta {
                 factor
             } else {

@@ -2,9 +2,10 @@
 
 use super::{
     Answer, Dispute, File, NAME_BYTES, Number, Operation, Question, Stage, Stretch, bits_of,
-    tensor_at,
+    number_in, tensor_at,
 };
 use crate::define::Source;
+use crate::plan::Plan;
 use crate::program::Tensor;
 use crate::trace::Trace;
 use crate::tree::{Name, Opening, PIECE_BYTES, Span};
@@ -140,6 +141,55 @@ fn first<T: PartialEq>(own: &[T], shown: &[T]) -> Question {
 
 fn index(at: usize) -> u16 {
     u16::try_from(at).unwrap_or(u16::MAX)
+}
+
+/// The pieces of its plan that the challenger with this trace of a part shows with a question:
+/// with entries that say which sequences the number is of that it points to, or that the operation
+/// reads. `places` are those of the part's sequences.
+#[must_use]
+pub fn entries_with(
+    dispute: &Dispute,
+    question: &Question,
+    trace: &Trace,
+    (plan, places): (&Plan, &[u32]),
+) -> Vec<Opening> {
+    let asks = |number: Number, step| {
+        let program = trace.program();
+        let tensor = tensor_at(program, number.place as usize);
+        let asked = program.asks(tensor, number.index, step).into_iter();
+        let asked = asked.filter_map(|index| places.get(index).copied());
+        (tensor.kind, asked)
+    };
+    match (&dispute.stage, question) {
+        (Stage::Pick { file, span, .. }, Question::First(first)) => {
+            let picked = number_in(trace.program(), *file, *span, *first);
+            let asked = picked.map(|number| asks(number, None).1);
+            plan.shown(asked.into_iter().flatten())
+        }
+        (
+            Stage::Show {
+                number, operation, ..
+            },
+            Question::Show(_),
+        ) => {
+            let step = match operation {
+                Operation::Step(stretch) => Some(stretch.from),
+                Operation::Map(_) | Operation::Start(_) => None,
+            };
+            let (kind, asked) = asks(*number, step);
+            let count = plan.samples_count().max(1);
+            let with_group = |place: u32| {
+                let first = place - place % count;
+                if kind.reads_advantage() {
+                    first..first + count
+                } else {
+                    place..place + 1
+                }
+            };
+            plan.shown(asked.flat_map(with_group))
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// All that an operation reads: places of tensors, and bytes in them.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod plans;
+
 use super::*;
 use crate::trace::{Numbers, Trace};
 use crate::{
@@ -56,7 +58,7 @@ fn part() -> Program {
     let sequence = |(prompt_count, response_count, advantage)| Sequence {
         prompt_count,
         response_count,
-        advantage,
+        advantage: Some(advantage),
     };
     let sequences = [(3, 5, 0.9), (3, 2, -0.9), (1, 7, -1.1), (4, 0, 1.1)];
     Program::reinforcement(Reinforcement {

@@ -1,6 +1,8 @@
 //! One entry of a plan, and how it follows from the one before it.
 
 use super::{Group, Sample};
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
 
 /// Bytes of an entry: as many as a name has, so that none lies in two pieces of the hash's tree.
 pub const ENTRY_BYTES: u64 = 32;
@@ -10,7 +12,19 @@ const PROMPT_LIMIT: u32 = 1 << 24;
 const REWARD_MICRO_MAX: u32 = 1_000_000;
 
 /// Whether a group is learned from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum Standing {
     /// A sample is missing or breaks a rule: the whole group does not count.
     #[default]
@@ -38,7 +52,18 @@ impl Standing {
 }
 
 /// Sums over the samples before one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
 pub struct Sums {
     /// Rows of taught groups: tokens of prompts and responses.
     pub rows: u32,
@@ -51,7 +76,18 @@ pub struct Sums {
 }
 
 /// What a plan says about a sample.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
 pub struct Entry {
     /// Tokens of the response.
     pub response_count: u32,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::rows::Rows;
 use proptest::prelude::*;
 
 const SAMPLES: u32 = 3;
@@ -103,8 +104,104 @@ fn parts_have_the_taught_groups_in_order_each_once() {
         .map(|sequence| (sequence.prompt_count, sequence.response_count))
         .collect();
     assert_eq!(shapes, [(4, 3), (4, 1), (4, 5)]);
-    let found: Vec<f32> = first.iter().map(|sequence| sequence.advantage).collect();
+    let found = first.iter().filter_map(|sequence| sequence.advantage);
+    let found: Vec<f32> = found.collect();
     assert_eq!(found, advantages(&[0, 1_000_000, 0], 1_000));
+}
+
+/// Forty groups, so that the plan has several pieces.
+fn long() -> Plan {
+    let groups: Vec<_> = (0..10).flat_map(|_| groups()).collect();
+    Plan::new(SAMPLES, &groups).unwrap()
+}
+
+fn frame(part: u32, parts_count: u32) -> Frame {
+    Frame {
+        groups_count: 40,
+        samples_count: SAMPLES,
+        part,
+        parts_count,
+        floor_micro: 1_000,
+    }
+}
+
+#[test]
+fn three_entries_say_how_long_a_part_is_and_no_others_do() {
+    let plan = long();
+    let name = plan.name();
+    for parts_count in [1, 3, 7, 20, 30] {
+        for index in 0..parts_count {
+            let frame = frame(index, parts_count);
+            let ends = plan.ends(index, parts_count);
+            let last = u32::try_from(frame.last()).unwrap();
+            let pieces = plan.shown([ends[0], ends[1], last]);
+            let outline = frame.outline(&name, ends, &pieces).unwrap();
+            let all = plan.sequences(index, parts_count, 1_000);
+            let (all, blank) = (Rows::Ragged(&all), outline.blank());
+            let blank = Rows::Ragged(&blank);
+            assert_eq!(
+                (blank.count(), blank.square(2)),
+                (all.count(), all.square(2))
+            );
+            assert_eq!(outline.normaliser().to_bits(), plan.normaliser().to_bits());
+
+            // A piece that is missing, of another plan, or forged; a place inside a group.
+            let first = &pieces[..1];
+            assert!(pieces.len() == 1 || frame.outline(&name, ends, first).is_none());
+            assert_eq!(frame.outline(&[7; 32], ends, &pieces), None);
+            let mut forged = pieces.clone();
+            forged[0].bytes[40] ^= 1;
+            assert_eq!(frame.outline(&name, ends, &forged), None);
+            for moved in [[ends[0] + 1, ends[1]], [ends[0], ends[1] + 1]] {
+                assert_eq!(frame.outline(&name, moved, &pieces), None);
+            }
+            if ends[0] != ends[1] {
+                assert_eq!(frame.outline(&name, [ends[1], ends[1]], &pieces), None);
+                assert_eq!(frame.outline(&name, [ends[1], ends[0]], &pieces), None);
+            }
+        }
+    }
+}
+
+#[test]
+fn shown_entries_say_of_their_rows_what_the_whole_plan_says() {
+    let plan = long();
+    let (frame, name) = (frame(1, 3), plan.name());
+    let ends = plan.ends(1, 3);
+    let last = u32::try_from(frame.last()).unwrap();
+    let pieces = plan.shown([ends[0], ends[1], last]);
+    let outline = frame.outline(&name, ends, &pieces).unwrap();
+    let (all, places) = (plan.sequences(1, 3, 1_000), plan.places(1, 3));
+    let rows = Rows::Ragged(&all);
+    for (index, sequence) in all.as_slice().iter().enumerate() {
+        let place = places[index];
+        let first = place / SAMPLES * SAMPLES;
+        let pieces = plan.shown(first..first + SAMPLES);
+        let shown = frame.sequences(&outline, &name, &pieces).unwrap();
+        let own = (0..rows.count()).filter(|row| all.index_of_row(*row) == Some(index));
+        for row in own {
+            assert_eq!(shown.of_row(row), all.of_row(row));
+            assert_eq!(Rows::Ragged(&shown).run_of_row(row), rows.run_of_row(row));
+        }
+        // Of a group of which not all entries are in the piece, advantages are not known.
+        let one = plan.shown([place]);
+        let entries = frame.entries(&name, &one).unwrap();
+        let is_whole = (first..first + SAMPLES).all(|place| entries.contains_key(&place.into()));
+        let shown = frame.sequences(&outline, &name, &one).unwrap();
+        let row = (0..rows.count()).find(|row| all.index_of_row(*row) == Some(index));
+        let (found, _) = shown.of_row(row.unwrap()).flatten().unwrap();
+        let advantage = sequence.advantage.filter(|_| is_whole);
+        assert_eq!(
+            found,
+            Sequence {
+                advantage,
+                ..*sequence
+            }
+        );
+        assert_eq!(frame.sequences(&outline, &[7; 32], &one), None);
+    }
+    // Nothing is known of rows whose entries are not shown.
+    assert_eq!(outline.blank().of_row(0), None);
 }
 
 #[test]

@@ -313,6 +313,10 @@ impl Kind {
                 | Self::ScoreSlope
         )
     }
+    /// Whether its numbers follow from how much better a response is than others.
+    pub(crate) const fn reads_advantage(self) -> bool {
+        matches!(self, Self::Free | Self::Held | Self::RowWeights)
+    }
     /// Whether a model has it.
     pub(super) const fn is_of(self, model: &Model) -> bool {
         match self {
