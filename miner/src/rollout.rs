@@ -424,17 +424,5 @@ pub fn proofs_count(response_tokens: usize) -> usize {
 /// Whether a response ends as it must: with its only end-of-sequence token, or at the limit.
 #[must_use]
 pub fn ends_lawfully(tokens: &[u32], finish: Finish, tokens_max: usize) -> bool {
-    let Some((last, before)) = tokens.split_last() else {
-        return false;
-    };
-    let lawful = if *last == END_OF_SEQUENCE {
-        Finish::EndOfSequence
-    } else {
-        Finish::Cap
-    };
-    let long_enough = lawful == Finish::EndOfSequence || tokens.len() == tokens_max;
-    finish == lawful
-        && long_enough
-        && tokens.len() <= tokens_max
-        && !before.contains(&END_OF_SEQUENCE)
+    finish.is_lawful(tokens, END_OF_SEQUENCE, tokens_max)
 }

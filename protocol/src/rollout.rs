@@ -24,7 +24,7 @@ mod sections;
 mod tree;
 
 pub use equivocation::{Equivocation, EquivocationError, Half};
-pub use leaf::{Leaf, TOKENS_TAG, leaves};
+pub use leaf::{Leaf, TOKENS_TAG, leaves, prompt_digest, tokens_digest};
 pub use opening::{OPENINGS_BYTES_MAX, OPENINGS_COUNT_MAX, Opening, Shown};
 pub use seal::{Correction, Opened, Root, Salt, Salts, Seal, plant_seal, root, sketch_seal};
 pub use sections::{
@@ -64,6 +64,25 @@ pub enum Finish {
     EndOfSequence,
     /// The length limit was reached.
     Cap,
+}
+
+impl Finish {
+    /// Whether a response may end so (Spec: 02-rollout §1): with the token that ends sequences, which
+    /// is nowhere else in it, or without it at the largest number of tokens.
+    #[must_use]
+    pub fn is_lawful(self, tokens: &[u32], end: u32, tokens_max: usize) -> bool {
+        let Some((last, before)) = tokens.split_last() else {
+            return false;
+        };
+        let is_ended = *last == end;
+        let lawful = if is_ended {
+            Self::EndOfSequence
+        } else {
+            Self::Cap
+        };
+        let is_long_enough = is_ended || tokens.len() == tokens_max;
+        self == lawful && is_long_enough && tokens.len() <= tokens_max && !before.contains(&end)
+    }
 }
 
 /// One sample of a group.

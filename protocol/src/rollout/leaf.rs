@@ -45,8 +45,8 @@ impl Leaf {
             unit,
             group,
             slot,
-            prompt: Digest::from_bytes(tagged_hash("cairn/rollout-prompt/v1", prompt)),
-            tokens: Digest::from_bytes(tagged_hash(TOKENS_TAG, response)),
+            prompt: prompt_digest(prompt),
+            tokens: tokens_digest(response),
             tokens_count: u32::try_from(response.len()).unwrap_or(u32::MAX),
             finish: *finish,
             reward_micro: *reward_micro,
@@ -58,6 +58,18 @@ impl Leaf {
     pub fn digest(&self) -> Digest {
         Digest::from_bytes(tagged_hash("cairn/rollout-leaf/v1", self))
     }
+}
+
+/// What a leaf has of a prompt.
+#[must_use]
+pub fn prompt_digest(prompt: &[u32]) -> Digest {
+    Digest::from_bytes(tagged_hash("cairn/rollout-prompt/v1", prompt))
+}
+
+/// What a leaf has of a response.
+#[must_use]
+pub fn tokens_digest(response: &[u32]) -> Digest {
+    Digest::from_bytes(tagged_hash(TOKENS_TAG, response))
 }
 
 /// All leaves of a unit, group after group; nothing unless there is one prompt a group.
