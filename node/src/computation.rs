@@ -4,7 +4,7 @@
 
 mod retake;
 
-pub use retake::Retaken;
+pub use retake::{Retaken, Traced};
 
 use crate::{
     other_engine::OtherEngine,
@@ -64,7 +64,10 @@ enum Work {
 #[derive(Debug)]
 struct Learned {
     model: Arc<Model>,
+    /// As they are meant, without planted faults.
     rollouts: Vec<(RolloutTask, rollout::Payload)>,
+    /// As they are in their blobs.
+    bound: Vec<rollout::Payload>,
 }
 
 /// What a miner binds: a blob and the transaction that names it.
@@ -488,19 +491,24 @@ async fn learned(
         .beacon_before
         .context("the step before has no beacon")?;
     let world = World::of(recipe)?;
-    let mut rollouts = Vec::with_capacity(inputs.len());
+    let (mut rollouts, mut bound) = (Vec::new(), Vec::new());
     for input in inputs {
         let bytes = bench.blob(input.blob, input.blob_bytes).await?;
         let payload = rollout::Payload::decode(&bytes)
             .with_context(|| format!("input {} is not a rollout payload", input.unit))?;
         let owner = (input.unit, input.miner);
         let task = rollout_task(chain, recipe, &model, beacon, owner);
-        let payload = match &input.correction {
+        let meant = match &input.correction {
             Some(correction) => miner::rollout::corrected(&task, &world, &payload, correction)
                 .with_context(|| format!("input {} has a fault in no place", input.unit))?,
-            None => payload,
+            None => payload.clone(),
         };
-        rollouts.push((task, payload));
+        rollouts.push((task, meant));
+        bound.push(payload);
     }
-    Ok(Learned { model, rollouts })
+    Ok(Learned {
+        model,
+        rollouts,
+        bound,
+    })
 }

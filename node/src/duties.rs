@@ -16,7 +16,7 @@ mod volunteer;
 
 use crate::{
     chain::Chain,
-    computation::Retaken,
+    computation::{Retaken, Traced},
     local::Work,
     outbox::Outbox,
     rpc::fees::{self, Limits},
@@ -25,7 +25,7 @@ use crate::{
 };
 use adversaries::Cheat;
 use anyhow::{Context as _, Result};
-use engine::{trace::Trace, trainer::file};
+use engine::trainer::file;
 use ledger_consensus::signer::{Signer, Status};
 use ledger_state::{
     View, account,
@@ -77,7 +77,7 @@ enum Outcome {
     Judged(Judgement),
     Advanced(Checkpoint),
     Retaken(Box<Retaken>),
-    Traced(Box<Trace>),
+    Traced(Traced),
 }
 
 type Finished = (Job, Result<Outcome>);
@@ -140,7 +140,7 @@ pub struct Duties {
     /// What it found of disputed segments.
     retaken: BTreeMap<UnitId, Retaken>,
     /// The step about which it plays.
-    trace: Option<((UnitId, u32), Box<Trace>)>,
+    trace: Option<((UnitId, u32), Traced)>,
     finished: mpsc::Sender<Finished>,
 }
 

@@ -9,8 +9,8 @@
 //! its tree is, how long the longest fold of its numbers, how many bytes its operands take. Beside
 //! it, what is disputed about a sparse update of the model: a chunk, and what the update lost.
 //!
-//! A part is of responses of one length. What shows its plan and its tokens is not counted: a turn
-//! for the plan's name, and at most two of its pieces and a leaf with the last operation.
+//! A part is of responses of one length. What shows its plan and its tokens is not counted: three
+//! pieces of the plan with its name, one or two with a question, and a leaf with a token.
 
 #![allow(clippy::print_stdout, reason = "a report")]
 

@@ -30,10 +30,14 @@ pub use outline::{Frame, Outline};
 use crate::rows::{Sequence, Sequences};
 use crate::schedule::advantages;
 use crate::tree::{Name, Opening, PIECE_BYTES};
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, ops::Range};
 
 /// A sample of a group, as its tokens and the environment say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
 pub struct Sample {
     /// Tokens of the response.
     pub response_count: u32,

@@ -1,25 +1,25 @@
-//! What a dispute about a unit takes: its segment again, every number of a step, and what its
-//! update follows from.
+//! What a dispute about a unit takes: its segment again, every number of a step or part, and what
+//! its update follows from.
 
 use super::{Bound, Computation, Work, restored};
 use anyhow::{Context as _, Result, bail};
 use engine::{
     Device,
-    trace::Trace,
+    trace::{Trace, dispute},
     trainer::{InnerState, file},
 };
 use ledger_state::{
     unit::{Challenge, Claim},
     verdict::dispute::{
-        Move, Taken,
-        players::{self, Exchange},
+        Dispute, Move, Place, Taken,
+        players::{self, Exchange, Part, Rollout},
     },
 };
 use miner::{
     World,
-    gradient::{GradientInputs, Start, pretrain},
+    gradient::{Generation, GradientInputs, Start, pretrain, reinforce},
 };
-use protocol::gradient;
+use protocol::gradient::Payload;
 
 /// What either side of a dispute finds of a segment.
 #[derive(Clone, Debug)]
@@ -34,15 +34,20 @@ pub struct Retaken {
 }
 
 impl Computation {
-    /// Takes the judged segment of a pre-training unit again, from where its miner says that it
-    /// starts, and says where each step led; and what is wrong about the update in the blob.
+    /// Takes the judged segment of a gradient unit again, from where its miner says that it starts,
+    /// and says where each step led; and in pre-training, what is wrong about the update in the
+    /// blob.
     ///
     /// # Errors
     /// When the unit is of another kind, or its files are not of the model.
     pub fn retake(&self, bound: &Bound, blob: &[u8], device: &Device) -> Result<Retaken> {
         let (inputs, challenge, start) = self.segment(bound)?;
+        if let Some(generation) = &inputs.generation {
+            let part = (challenge.segment, gradient(start.as_ref())?);
+            return self.retake_part(&inputs, generation, part, device);
+        }
         let world = World::of(&self.recipe)?;
-        let segment = (challenge.segment, start.as_ref());
+        let segment = (challenge.segment, training(start.as_ref())?);
         let shown = bound.states.last.clone();
         let (taken, last) = match shown {
             // No step is disputed.
@@ -58,7 +63,7 @@ impl Computation {
         let before = file::write(inputs.model.as_slice());
         let segments = miner::gradient::segments(&inputs);
         let losses_count = self.recipe.pretrain.inner_steps_count;
-        let update_byte = gradient::Payload::update_byte(losses_count, segments.count());
+        let update_byte = Payload::update_byte(losses_count, segments.count());
         let form = self.recipe.update(self.unit.step);
         let Some(decay) = form.feedback_decay() else {
             return Ok(Retaken {
@@ -85,38 +90,165 @@ impl Computation {
             exchange: Some(exchange),
         })
     }
-    /// Every number of an inner step of the judged segment, by its index in it.
+    /// Every number of an inner step of the judged segment, by its index in it; of a reinforcement
+    /// unit, of the part that the segment is.
     ///
     /// # Errors
     /// As [`Self::retake`].
-    pub fn trace(&self, bound: &Bound, index: u32, device: &Device) -> Result<Trace> {
+    pub fn trace(&self, bound: &Bound, index: u32, device: &Device) -> Result<Traced> {
         let (inputs, challenge, start) = self.segment(bound)?;
         let world = World::of(&self.recipe)?;
-        let segment = (challenge.segment, start.as_ref());
-        Ok(pretrain::trace(&inputs, segment, index, &world, device)?)
+        if let Some(generation) = &inputs.generation {
+            let part = (challenge.segment, gradient(start.as_ref())?);
+            return self.part(&inputs, generation, part, device);
+        }
+        let segment = (challenge.segment, training(start.as_ref())?);
+        let trace = pretrain::trace(&inputs, segment, index, &world, device)?;
+        Ok(Traced::Step(Box::new(trace)))
     }
-    /// The judged segment of a pre-training unit, and the state that it starts from; nothing of
-    /// the first.
+    fn part(
+        &self,
+        inputs: &GradientInputs<'_>,
+        generation: &Generation<'_>,
+        (index, start): (u32, Option<&[f32]>),
+        device: &Device,
+    ) -> Result<Traced> {
+        let world = World::of(&self.recipe)?;
+        let groups = reinforce::groups(&self.recipe, &world, generation);
+        let part = (index, start);
+        let trace = reinforce::trace(inputs, generation, part, &groups, device)?;
+        let plan = reinforce::plan(&self.recipe, &world, generation)?;
+        let Work::Gradient {
+            learned: Some(learned),
+            ..
+        } = &self.work
+        else {
+            bail!("unit {} learns from no rollouts", self.unit);
+        };
+        let groups_count = self.recipe.reinforce.groups_per_unit_count;
+        let rollouts = learned.rollouts.iter().zip(&learned.bound);
+        let rollouts = rollouts.map(|((task, _), payload)| Rollout {
+            payload: payload.clone(),
+            prompts: world.prompts(task, groups_count),
+        });
+        Ok(Traced::Part(Box::new(Part {
+            trace,
+            plan,
+            index,
+            parts_count: miner::gradient::segments(inputs).count(),
+            rollouts: rollouts.collect(),
+        })))
+    }
+    /// The judged segment of a gradient unit, and the state that it starts from; nothing of the
+    /// first.
     fn segment<'a>(
         &'a self,
         bound: &Bound,
-    ) -> Result<(GradientInputs<'a>, Challenge, Option<InnerState>)> {
-        let Work::Gradient {
-            beacon,
-            learned: None,
-        } = &self.work
-        else {
-            bail!("unit {} is not one of pre-training", self.unit);
+    ) -> Result<(GradientInputs<'a>, Challenge, Option<Start>)> {
+        let Work::Gradient { beacon, learned } = &self.work else {
+            bail!("unit {} is no gradient", self.unit);
         };
         let challenge = bound.challenge.context("the unit has no drawn segment")?;
-        let inputs = self.gradient_inputs(beacon, None);
+        let inputs = self.gradient_inputs(beacon, learned.as_ref());
         let start = match &bound.states.start {
-            Some(files) => match restored(&inputs, challenge, files) {
-                Some(Start::Training(state)) => Some(*state),
-                Some(Start::Gradient(_)) | None => bail!("a state is of another model"),
-            },
+            Some(files) => {
+                let start = restored(&inputs, challenge, files);
+                Some(start.context("a state is of another model")?)
+            }
             None => None,
         };
         Ok((inputs, challenge, start))
+    }
+    /// The part that is judged of a reinforcement unit, computed again; of its update nothing is
+    /// disputed.
+    fn retake_part(
+        &self,
+        inputs: &GradientInputs<'_>,
+        generation: &Generation<'_>,
+        part: (u32, Option<&[f32]>),
+        device: &Device,
+    ) -> Result<Retaken> {
+        let world = World::of(&self.recipe)?;
+        let groups = reinforce::groups(&self.recipe, &world, generation);
+        let stretch = reinforce::replay(inputs, generation, part, &groups, device)?;
+        let taken = stretch.losses_micro.into_iter().map(|loss_micro| Taken {
+            state: stretch.state,
+            loss_micro,
+        });
+        Ok(Retaken {
+            taken: taken.collect(),
+            wrong: None,
+            exchange: None,
+        })
+    }
+}
+
+/// Where a segment of pre-training starts.
+fn training(start: Option<&Start>) -> Result<Option<&InnerState>> {
+    match start {
+        None => Ok(None),
+        Some(Start::Training(state)) => Ok(Some(state)),
+        Some(Start::Gradient(_)) => bail!("a state is of another phase"),
+    }
+}
+
+/// What a part of a reinforcement unit starts from.
+fn gradient(start: Option<&Start>) -> Result<Option<&[f32]>> {
+    match start {
+        None => Ok(None),
+        Some(Start::Gradient(sum)) => Ok(Some(sum)),
+        Some(Start::Training(_)) => bail!("a state is of another phase"),
+    }
+}
+
+/// Every number of what is played about.
+#[derive(Clone, Debug)]
+pub enum Traced {
+    /// Of an inner step.
+    Step(Box<Trace>),
+    /// Of a part of a reinforcement unit, with its plan.
+    Part(Box<Part>),
+}
+
+impl Traced {
+    /// The index in the segment of the step that a dispute has come to; nothing while it is about
+    /// something else. A part of a reinforcement unit is one step.
+    #[must_use]
+    pub const fn step(place: &Place) -> Option<u32> {
+        match place {
+            Place::Step { index, .. } => Some(*index),
+            Place::Plan
+            | Place::Part { .. }
+            | Place::Walk { .. }
+            | Place::Group(_)
+            | Place::Token { .. } => Some(0),
+            Place::Steps
+            | Place::Complaint
+            | Place::Chunk { .. }
+            | Place::Feedback { .. }
+            | Place::Over { .. } => None,
+        }
+    }
+    /// What the miner that computed this answers.
+    #[must_use]
+    pub fn answer(&self, dispute: &Dispute) -> Option<Move> {
+        match (self, &dispute.place) {
+            (Self::Step(trace), Place::Step { game, .. }) => {
+                dispute::answer(game, trace).map(Move::Answer)
+            }
+            (Self::Step(_), _) => None,
+            (Self::Part(part), _) => part.answer(dispute),
+        }
+    }
+    /// What the challenger that computed this asks; nothing if all is right.
+    #[must_use]
+    pub fn question(&self, dispute: &Dispute) -> Option<Move> {
+        match (self, &dispute.place) {
+            (Self::Step(trace), Place::Step { game, .. }) => {
+                dispute::question(game, trace).map(Move::Question)
+            }
+            (Self::Step(_), _) => None,
+            (Self::Part(part), _) => part.question(dispute),
+        }
     }
 }

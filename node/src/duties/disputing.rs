@@ -7,12 +7,12 @@
 use super::{Duties, Job, Outcome, audit::about};
 use crate::{
     chain::Chain,
-    computation::{Bound, Computation},
+    computation::{Bound, Computation, Traced},
     local::{Sort, Trust, Work},
     workbench::Workbench,
 };
 use anyhow::{Context as _, Result};
-use engine_trace::dispute::{Question, question};
+use engine_trace::dispute::Question;
 use ledger_state::{
     unit::Unit,
     verdict::dispute::{Dispute, Move, Place, players},
@@ -58,7 +58,7 @@ impl Duties {
         dispute: &Dispute,
         height: Height,
     ) -> Option<Move> {
-        let Place::Step { index, game } = &dispute.place else {
+        let Some(index) = Traced::step(&dispute.place) else {
             let Some(retaken) = self.retaken.get(&id) else {
                 self.compute_dispute((id, unit), Wanted::Segment, height);
                 return None;
@@ -73,13 +73,13 @@ impl Duties {
             return found.or_else(|| self.lies_about_audits().then_some(Move::Wrong(0)));
         };
         match &self.trace {
-            Some((about, trace)) if *about == (id, *index) => {
-                let asked = question(game, trace);
-                let bluff = || self.lies_about_audits().then_some(Question::Table);
-                asked.or_else(bluff).map(Move::Question)
+            Some((about, traced)) if *about == (id, index) => {
+                let bluff = || Move::Question(Question::Table);
+                let asked = traced.question(dispute);
+                asked.or_else(|| self.lies_about_audits().then(bluff))
             }
             Some(_) | None => {
-                self.compute_dispute((id, unit), Wanted::Step(*index), height);
+                self.compute_dispute((id, unit), Wanted::Step(index), height);
                 None
             }
         }
@@ -114,8 +114,8 @@ impl Duties {
                     anyhow::Ok(Outcome::Retaken(Box::new(retaken)))
                 }
                 Wanted::Step(index) => {
-                    let trace = computation.trace(&bound, index, &device)?;
-                    Ok(Outcome::Traced(Box::new(trace)))
+                    let traced = computation.trace(&bound, index, &device)?;
+                    Ok(Outcome::Traced(traced))
                 }
             });
             computed.await?

@@ -3,12 +3,11 @@
 
 use super::{Miner, making::Made};
 use crate::{
-    computation::{Bound, States},
+    computation::{Bound, States, Traced},
     local::{Sort, Trust, Work as Spent},
     rpc::work::{DisputedUnit, StepContext, Work},
 };
 use anyhow::{Context as _, Result};
-use engine_trace::dispute::answer;
 use ledger_state::{
     unit::Claim,
     verdict::dispute::{
@@ -25,7 +24,7 @@ pub(super) enum Shown {
     /// Its first move, about the steps of the segment.
     Steps(UnitId, Move),
     /// Every number of the step at an index.
-    Step((UnitId, u32), Box<engine::trace::Trace>),
+    Step((UnitId, u32), Traced),
     /// What its sparse update follows from, and the file of what the update lost.
     Exchange(UnitId, Box<(Exchange, Vec<u8>)>),
 }
@@ -50,10 +49,10 @@ impl Miner {
         let unit = disputed.unit;
         let play = match (&disputed.dispute.place, &self.shown) {
             (Place::Steps, Some(Shown::Steps(about, play))) if *about == unit => Some(play.clone()),
-            (Place::Step { index, game }, Some(Shown::Step(about, trace)))
-                if *about == (unit, *index) =>
+            (place, Some(Shown::Step((about, step), traced)))
+                if *about == unit && Traced::step(place) == Some(*step) =>
             {
-                answer(game, trace).map(Move::Answer)
+                traced.answer(&disputed.dispute)
             }
             (
                 place @ (Place::Chunk { .. } | Place::Feedback { .. }),
@@ -74,7 +73,7 @@ impl Miner {
         if !self.showing.wants(unit) {
             return;
         }
-        let inputs = (&[][..], disputed.feedback);
+        let inputs = (&disputed.inputs[..], disputed.feedback);
         let Some(computation) = self.gathered(context, unit, inputs).await else {
             return;
         };
@@ -95,9 +94,15 @@ impl Miner {
             let spent = Spent::Mining(Sort { kind, trust });
             let device = bench.device();
             let shown = bench.compute_now(spent, move || match disputed.dispute.place {
-                Place::Step { index, .. } => {
-                    let trace = computation.trace(&bound, index, &device)?;
-                    anyhow::Ok(Shown::Step((unit, index), Box::new(trace)))
+                Place::Step { .. }
+                | Place::Plan
+                | Place::Part { .. }
+                | Place::Walk { .. }
+                | Place::Group(_)
+                | Place::Token { .. } => {
+                    let index = Traced::step(&disputed.dispute.place).unwrap_or(0);
+                    let traced = computation.trace(&bound, index, &device)?;
+                    anyhow::Ok(Shown::Step((unit, index), traced))
                 }
                 Place::Chunk { .. } | Place::Feedback { .. } => {
                     let retaken = computation.retake(&bound, &blob, &device)?;

@@ -125,6 +125,8 @@ pub struct DisputedUnit {
     pub claim: Claim,
     /// The blob that was bound.
     pub blob: BlobId,
+    /// Rollouts that it learned from.
+    pub inputs: Vec<Input>,
     /// What the miner's updates had lost before.
     pub feedback: Option<BlobId>,
 }
@@ -388,6 +390,7 @@ fn disputed(view: &View<'_>, id: UnitId, unit: &ledger_state::unit::Unit) -> Opt
         challenge: unit.challenge?,
         claim: commitment.claim,
         blob: commitment.blob,
+        inputs: inputs(view, id),
         feedback: unit.feedback,
     })
 }

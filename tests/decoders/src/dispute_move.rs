@@ -5,8 +5,13 @@ use engine_trace::{
     dispute::{Answer, Question},
     tree::Opening,
 };
-use ledger_state::verdict::dispute::{Claimed, Move, Shown, players};
-use protocol::gradient::Payload;
+use ledger_state::verdict::dispute::{
+    Asked, Claimed, Entries, Leafed, Move, Planned, Response, Shown, Token, players,
+};
+use protocol::{
+    gradient::Payload,
+    rollout::{Digest, Finish, Seal, Tree},
+};
 
 pub(crate) const DECODER: Decoder = Decoder {
     name: "dispute_move",
@@ -35,6 +40,29 @@ pub(crate) const DECODER: Decoder = Decoder {
             Some(Move::Feedback),
             Some(Move::Answer(Answer::Names(vec![[3; 32]; 2]))),
             Some(Move::Question(Question::First(1))),
+            Some(Move::Plan(Box::new(Planned {
+                plan: [4; 32],
+                ends: [0, 12],
+                entries: vec![opened(0), opened(1)],
+                table: [5; 32],
+            }))),
+            Some(Move::WrongPlan),
+            Some(Move::Entries(Box::new(Entries {
+                bytes: vec![6; 64],
+                before: Some(opened(0)),
+            }))),
+            Some(Move::Responses(vec![Response {
+                leaf: leafed(),
+                tokens: vec![7, 8, 0],
+            }])),
+            Some(Move::Asked(Box::new(Asked {
+                question: Question::Table,
+                entries: vec![opened(2)],
+            }))),
+            Some(Move::Token(Box::new(Token {
+                entry: opened(0),
+                response: Some((leafed(), opened(1))),
+            }))),
         ];
         let moves = moves.into_iter().flatten();
         moves
@@ -42,6 +70,21 @@ pub(crate) const DECODER: Decoder = Decoder {
             .collect()
     },
 };
+
+fn leafed() -> Leafed {
+    let leaf = Digest::from_bytes([1; 32]);
+    let tree = Tree::of(vec![leaf; 3]).unwrap();
+    Leafed {
+        tokens: leaf,
+        tokens_count: 3,
+        finish: Finish::EndOfSequence,
+        reward_micro: 9,
+        sealed: Seal::from_bytes([2; 32]),
+        inclusion: tree.inclusion(1).unwrap(),
+        plant_seal: Seal::from_bytes([3; 32]),
+        sketch_seal: Seal::from_bytes([4; 32]),
+    }
+}
 
 fn run(bytes: &[u8]) {
     let Some(play) = Move::decode(bytes) else {

@@ -160,6 +160,23 @@ impl Frame {
         let known = known.into_iter().collect();
         Some(Sequences::some(outline.extent()?, known))
     }
+    /// The sample that a row of the part is of, and the row's position in its sequence, by a piece
+    /// of the plan of this name; nothing if it does not say.
+    #[must_use]
+    pub fn sample_of_row(
+        &self,
+        outline: &Outline,
+        name: &Name,
+        (piece, row): (&Opening, u64),
+    ) -> Option<(u64, Entry, u64)> {
+        let entries = self.entries(name, std::slice::from_ref(piece))?.into_iter();
+        let mut found = entries.filter_map(|(place, entry)| {
+            let (first, _) = outline.begins(&entry)?;
+            let position = row.checked_sub(first)?;
+            (position < entry.length()).then_some((place, entry, position))
+        });
+        found.next()
+    }
     /// The advantages of a group by its first place; none where not all its samples are shown.
     fn advantages(&self, group: u64, entries: &BTreeMap<u64, Entry>) -> Vec<f32> {
         let places = group..group.saturating_add(self.samples_count.into());

@@ -37,9 +37,18 @@ pub fn outvoted(view: &View<'_>, id: UnitId, unit: &Unit) -> BTreeMap<Address, F
     if !dispute::is_disputable(view, id, unit) {
         return outvoted;
     }
+    let is_reinforcement = dispute::is_reinforcement(view, id);
     for audit in unit.rounds() {
         for seat in &audit.seats {
-            if let Some(finding) = found(id, unit, audit, seat)
+            let found = found(id, unit, audit, seat);
+            let found = found.and_then(|finding| {
+                if is_reinforcement {
+                    about_steps(id, unit, (audit, seat), finding)
+                } else {
+                    Some(finding)
+                }
+            });
+            if let Some(finding) = found
                 && dispute::is_computed(finding)
             {
                 outvoted.entry(seat.auditor).or_insert(finding);
@@ -56,11 +65,31 @@ pub fn outvoted(view: &View<'_>, id: UnitId, unit: &Unit) -> BTreeMap<Address, F
 /// the segment ends elsewhere.
 fn found(id: UnitId, unit: &Unit, audit: &Audit, seat: &Seat) -> Option<Finding> {
     let contradiction = seat.verdict()?.contradiction();
+    let named_other = named_other(id, unit, audit, seat);
+    contradiction.or_else(|| named_other.then_some(Finding::exact(Check::State, 1)))
+}
+
+/// Whether a seat of a blind round named another sketch than the miner opened.
+fn named_other(id: UnitId, unit: &Unit, audit: &Audit, seat: &Seat) -> bool {
     let is_blind = audit.tier == Tier::One && opening::is_sealed(id, unit);
     let opened = unit.opening.sketch.as_ref().filter(|_| is_blind);
     let opened = opened.map(Opened::sketch);
-    let named_other = seat.sketch().is_some() && opened.is_some() && seat.sketch() != opened;
-    contradiction.or_else(|| named_other.then_some(Finding::exact(Check::State, 1)))
+    seat.sketch().is_some() && opened.is_some() && seat.sketch() != opened
+}
+
+/// What a seat holds against a reinforcement unit about which there can be a dispute: where its
+/// segment ends, or its loss.
+fn about_steps(
+    id: UnitId,
+    unit: &Unit,
+    (audit, seat): (&Audit, &Seat),
+    finding: Finding,
+) -> Option<Finding> {
+    if finding.check != Check::Update || dispute::is_about_steps(seat) {
+        return Some(finding);
+    }
+    let is_other = named_other(id, unit, audit, seat);
+    is_other.then_some(Finding::exact(Check::State, 1))
 }
 
 /// Begins the time in which an acceptance may be contested, once a unit, if anybody may.

@@ -21,15 +21,20 @@
 
 mod claim;
 mod operation;
+mod part;
 mod play;
 pub mod players;
+mod rollouts;
 mod sparse;
 mod step;
 mod update;
+mod walk;
 
-pub use claim::{Claimed, Move, Proof, Refused, Shown, Steps, Taken};
+pub use claim::{Asked, Claimed, Entries, Move, Planned, Proof, Refused, Shown, Steps, Taken};
 pub use operation::Operation;
+pub use part::{Doubted, Plan};
 pub use play::play;
+pub use rollouts::{Leafed, Response, Token};
 
 use super::{accept, contest, execute};
 use crate::{
@@ -37,11 +42,11 @@ use crate::{
     event::Event,
     run, slash,
     state::Record,
-    unit::{AuditFault, Challenge, Unit},
+    unit::{AuditFault, Challenge, Seat, Unit},
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use engine_trace::{
-    dispute::Side,
+    dispute::{Number, Side},
     sparse::Chunk,
     tree::{Name as Hash, Span},
 };
@@ -161,6 +166,39 @@ pub enum Place {
         /// What it came down to last; nothing if somebody was silent.
         operation: Option<Operation>,
     },
+    /// The miner of a reinforcement unit owes its plan, and its table.
+    Plan,
+    /// They play about a part of a reinforcement unit, whose plan both have.
+    Part {
+        /// The plan.
+        plan: Plan,
+        /// The game.
+        game: Box<engine_trace::dispute::Dispute>,
+    },
+    /// They walk down the plan to its first wrong entry.
+    Walk {
+        /// Its name.
+        plan: Hash,
+        /// The part of it that they have come to.
+        span: Span,
+        /// The part's name.
+        name: Hash,
+        /// What the miner has shown of it.
+        below: Below,
+        /// The entry before it, once the part is a piece that was shown and not the first.
+        before: Option<[u8; 32]>,
+    },
+    /// The challenger owes responses of the group of this entry.
+    Group(Box<Doubted>),
+    /// The challenger owes the token of a row.
+    Token {
+        /// The plan.
+        plan: Plan,
+        /// Which number it is.
+        number: Number,
+        /// What its miner says that it is.
+        claimed: u64,
+    },
 }
 
 /// What a miner has shown of a part of a file.
@@ -191,12 +229,20 @@ impl Dispute {
         match &self.place {
             Place::Steps => Some(Side::Defendant),
             Place::Complaint => Some(Side::Challenger),
-            Place::Step { game, .. } => game.turn(),
-            Place::Chunk { values: None, .. }
+            Place::Step { game, .. } | Place::Part { game, .. } => game.turn(),
+            Place::Plan
+            | Place::Chunk { values: None, .. }
             | Place::Feedback {
                 below: Below::Due, ..
+            }
+            | Place::Walk {
+                below: Below::Due, ..
             } => Some(Side::Defendant),
-            Place::Chunk { .. } | Place::Feedback { .. } => Some(Side::Challenger),
+            Place::Chunk { .. }
+            | Place::Feedback { .. }
+            | Place::Walk { .. }
+            | Place::Group(_)
+            | Place::Token { .. } => Some(Side::Challenger),
             Place::Over { .. } => None,
         }
     }
@@ -256,10 +302,30 @@ pub(super) fn is_computed(finding: Finding) -> bool {
     finding.level() == Level::Slash && is_computed
 }
 
+/// Whether somebody that found this found where the judged segment ends, or its losses, to be wrong:
+/// of a reinforcement unit only these are disputed. Where the sum is a lie the update is one too,
+/// and comes first in the verdict.
+pub(super) fn is_about_steps(seat: &Seat) -> bool {
+    let found = |check| seat.verdict().and_then(|verdict| verdict.finding(check));
+    let mut about_steps = [Check::Loss, Check::State].into_iter().filter_map(found);
+    about_steps.any(|finding| finding.level() == Level::Slash)
+}
+
+/// Whether a unit is one of reinforcement learning.
+pub(super) fn is_reinforcement(view: &View<'_>, id: UnitId) -> bool {
+    let recipe = run::recipe(view, id.run);
+    recipe.and_then(|recipe| recipe.phase(id.step)) == Some(Phase::Reinforce)
+}
+
 /// Whether there can be a dispute about a unit: about a segment of pre-training whose start and
 /// end the chain knows by name.
 pub(super) fn is_disputable(view: &View<'_>, id: UnitId, unit: &Unit) -> bool {
     let ends = unit.challenge.is_some_and(|challenge| ended(&challenge));
+    // Of the update of a reinforcement unit alone there is none (decision 020).
+    let is_update = unit
+        .challenge
+        .is_some_and(|challenge| challenge.is_update());
+    let ends = ends && !(is_update && is_reinforcement(view, id));
     ends && id.kind == UnitKind::Gradient && Task::of(view, id, unit).is_some()
 }
 
@@ -275,10 +341,13 @@ pub(super) fn open(
         return None;
     }
     let audit = unit.audits.last()?;
-    let found = |seat: &&crate::unit::Seat| {
-        seat.verdict().and_then(|verdict| verdict.contradiction()) == Some(finding)
-    };
+    let found =
+        |seat: &&Seat| seat.verdict().and_then(|verdict| verdict.contradiction()) == Some(finding);
     let convicting = audit.seats.iter().filter(found);
+    // One that says nothing of the sum could lose for the others what the ladder decides.
+    if is_reinforcement(view, id) && !convicting.clone().all(is_about_steps) {
+        return None;
+    }
     let challengers: Vec<Address> = convicting.map(|seat| seat.auditor).collect();
     challengers.first()?;
     Some(begin(view, id, unit, (challengers, finding), height))
@@ -425,9 +494,4 @@ fn end(
         operation,
     };
     view.put(&id, &dispute);
-}
-
-/// Whether a unit is one whose steps can be disputed at all.
-const fn is_pretraining(phase: Option<Phase>) -> bool {
-    matches!(phase, Some(Phase::Pretrain))
 }

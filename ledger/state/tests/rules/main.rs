@@ -17,6 +17,7 @@ mod governed;
 mod life_of_a_contribution;
 mod money;
 mod openings;
+mod parts;
 mod plants;
 mod proposals;
 mod recipes;

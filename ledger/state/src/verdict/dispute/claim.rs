@@ -1,9 +1,10 @@
 //! What is said in a dispute about a unit, before and besides the game about one step.
 
+use super::rollouts::{Response, Token};
 use borsh::{BorshDeserialize, BorshSerialize};
 use engine_trace::{
     dispute::{self, Answer, Question},
-    tree::Opening,
+    tree::{Name, Opening},
 };
 use protocol::{
     codec::{Bytes, TooMany, encode},
@@ -37,6 +38,19 @@ pub enum Move {
     Value(Box<Shown>),
     /// The challenger says that what the miner bound is not what the update lost.
     Feedback,
+    /// Of a part of a reinforcement unit, the miner names its plan and its table.
+    Plan(Box<Planned>),
+    /// The challenger says that the plan is wrong.
+    WrongPlan,
+    /// The miner shows the bytes of a piece of its plan.
+    Entries(Box<Entries>),
+    /// The challenger shows responses of the group of the first wrong entry, from the first that was
+    /// not shown yet.
+    Responses(Vec<Response>),
+    /// The challenger asks in the game about a part, with what of the plan tells what it asks.
+    Asked(Box<Asked>),
+    /// The challenger shows the token of the row to which it pointed.
+    Token(Box<Token>),
 }
 
 /// Where the inner steps of a segment led.
@@ -84,6 +98,37 @@ pub struct Shown {
     /// Where the file of what the update lost is disputed, pieces of the blob that hold the bytes
     /// of the value's chunk.
     pub blob: Vec<Opening>,
+}
+
+/// What the miner says of its plan, and of the table that follows from it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Planned {
+    /// The plan's name.
+    pub plan: Name,
+    /// Where in it the part begins and where it ends.
+    pub ends: [u32; 2],
+    /// Pieces of it with these entries and the last.
+    pub entries: Vec<Opening>,
+    /// The name of the table of the part's numbers.
+    pub table: Name,
+}
+
+/// A piece of a plan, on the way down to its first wrong entry.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Entries {
+    /// The piece's bytes.
+    pub bytes: Vec<u8>,
+    /// The piece before it, where there is one: its last entry comes before the first of this.
+    pub before: Option<Opening>,
+}
+
+/// A question in the game about a part.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Asked {
+    /// The question.
+    pub question: Question,
+    /// Pieces of the plan, with entries of the sequences that it is about.
+    pub entries: Vec<Opening>,
 }
 
 /// What the miner says of one inner step.
@@ -156,6 +201,9 @@ pub enum Refused {
         /// In the chunk.
         needed: usize,
     },
+    /// A response that is not of its rollout unit, or not whole.
+    #[error("a response is missing, or is not of its rollout unit")]
+    Response,
     /// By the rules of the game about one step.
     #[error(transparent)]
     Game(#[from] dispute::Refused),

@@ -56,6 +56,13 @@ pub enum Operation {
         /// Bits that they must be.
         computed: u32,
     },
+    /// An entry of a plan: whether it follows from the one before it and from its group.
+    Entry {
+        /// Its place.
+        place: u64,
+        /// Whether it does.
+        is_right: bool,
+    },
 }
 
 impl Operation {
@@ -71,7 +78,8 @@ impl Operation {
             } => *claimed == *computed,
             Self::Update { is_right, .. }
             | Self::Chunk { is_right, .. }
-            | Self::Value { is_right, .. } => *is_right,
+            | Self::Value { is_right, .. }
+            | Self::Entry { is_right, .. } => *is_right,
         }
     }
 }
@@ -120,6 +128,10 @@ impl fmt::Display for Operation {
                     f,
                     "value {index} of the update is {computed}, which its chunk {is} right about"
                 )
+            }
+            Self::Entry { place, is_right } => {
+                let is = if *is_right { "is" } else { "is not" };
+                write!(f, "entry {place} of the plan {is} what its group gives")
             }
             Self::Lost {
                 index,

@@ -1,12 +1,16 @@
 //! Moves: whose turn it is, what is due, and what follows.
 
 use super::{
-    Below, Dispute, Move, Operation, Place, Refused, Steps, Taken, lost, next, open_of, sparse,
+    Asked, Below, Dispute, Move, Operation, Place, Refused, Steps, Taken, lost, next, open_of,
+    part, sparse,
     step::{Task, claim},
-    update,
+    update, walk,
 };
 use crate::{Rejection, View, event::Event, unit::Unit};
-use engine_trace::{Program, dispute::Outcome};
+use engine_trace::{
+    Program,
+    dispute::{Outcome, Question},
+};
 use protocol::{Address, Height, gradient::Payload, task::UnitId};
 
 /// Makes a move in the dispute about a unit.
@@ -71,7 +75,13 @@ fn moved(task: &Task, dispute: &mut Dispute, play: Move) -> Result<Option<Operat
                 | Move::Chunk(_)
                 | Move::Values(_)
                 | Move::Value(_)
-                | Move::Feedback => return Err(Refused::NotDue),
+                | Move::Feedback
+                | Move::Plan(_)
+                | Move::WrongPlan
+                | Move::Entries(_)
+                | Move::Responses(_)
+                | Move::Asked(_)
+                | Move::Token(_) => return Err(Refused::NotDue),
             }
             let outcome = game.outcome();
             return Ok(outcome.and_then(|outcome| computed(task, inner_step, &program, outcome)));
@@ -93,19 +103,104 @@ fn moved(task: &Task, dispute: &mut Dispute, play: Move) -> Result<Option<Operat
             }
             _ => return Err(Refused::NotDue),
         },
-        (Place::Feedback { span, name, below }, play) => match (below, play) {
+        (Place::Feedback { span, name, below }, play) => match (&mut *below, play) {
             (Below::Due, Move::Answer(answer)) => {
-                dispute.place = sparse::below(*span, *name, answer)?;
+                *below = walk::below(*span, *name, answer)?;
             }
             (Below::Names(names), Move::Question(question)) => {
-                dispute.place = sparse::chosen(*span, names, &question)?;
+                (*span, *name) = walk::chosen(*span, names, &question)?;
+                *below = Below::Due;
             }
             (Below::Piece(bytes), Move::Value(shown)) => {
                 return sparse::lost(task, (*span, bytes), &shown).map(Some);
             }
             _ => return Err(Refused::NotDue),
         },
+        (
+            Place::Plan
+            | Place::Part { .. }
+            | Place::Walk { .. }
+            | Place::Group(_)
+            | Place::Token { .. },
+            play,
+        ) => return about_part(task, dispute, play),
         (Place::Steps | Place::Over { .. }, _) => return Err(Refused::NotDue),
+    }
+    Ok(None)
+}
+
+/// Makes a move about a part of a reinforcement unit; returns the operation that decides, if one
+/// does.
+fn about_part(
+    task: &Task,
+    dispute: &mut Dispute,
+    play: Move,
+) -> Result<Option<Operation>, Refused> {
+    match (&mut dispute.place, play) {
+        (Place::Plan, Move::Plan(planned)) => {
+            dispute.place = part::planned(task, &dispute.steps, &planned)?;
+        }
+        (Place::Part { plan, game }, Move::Answer(answer)) => {
+            part::answered(task, (plan, game), &answer)?;
+        }
+        (Place::Part { plan, game }, Move::Question(question)) => {
+            let entries = Vec::new();
+            let led = part::asked(task, (plan, game), &Asked { question, entries })?;
+            return Ok(led.and_then(|led| dispute.led(led)));
+        }
+        (Place::Part { plan, game }, Move::Asked(asked)) => {
+            let led = part::asked(task, (plan, game), &asked)?;
+            return Ok(led.and_then(|led| dispute.led(led)));
+        }
+        (Place::Part { plan, game }, Move::WrongPlan) => {
+            dispute.place = part::doubted(task, plan, game)?;
+        }
+        (Place::Walk { .. }, play) => return walked(task, dispute, play),
+        (Place::Group(doubted), Move::Responses(responses)) => {
+            return part::responses(task, doubted, &responses);
+        }
+        (
+            Place::Token {
+                plan,
+                number,
+                claimed,
+            },
+            Move::Token(token),
+        ) => return part::token(task, plan, (*number, *claimed), &token).map(Some),
+        _ => return Err(Refused::NotDue),
+    }
+    Ok(None)
+}
+
+/// Makes a move on the way down a plan.
+fn walked(task: &Task, dispute: &mut Dispute, play: Move) -> Result<Option<Operation>, Refused> {
+    let Place::Walk {
+        plan,
+        span,
+        name,
+        below,
+        before,
+    } = &mut dispute.place
+    else {
+        return Err(Refused::NotDue);
+    };
+    match (&mut *below, play) {
+        (Below::Due, Move::Answer(answer)) if !span.is_piece() => {
+            *below = walk::below(*span, *name, answer)?;
+        }
+        (Below::Due, Move::Entries(shown)) => {
+            let (bytes, last) = part::piece(task, plan, (*span, name), &shown)?;
+            (*below, *before) = (Below::Piece(bytes), last);
+        }
+        (Below::Names(names), Move::Question(question)) => {
+            (*span, *name) = walk::chosen(*span, names, &question)?;
+            *below = Below::Due;
+        }
+        (Below::Piece(bytes), Move::Question(Question::First(first))) => {
+            let led = part::picked(task, (*span, bytes), *before, first)?;
+            return Ok(dispute.led(led));
+        }
+        _ => return Err(Refused::NotDue),
     }
     Ok(None)
 }
@@ -118,6 +213,12 @@ fn complained(
 ) -> Result<Option<Operation>, Refused> {
     let is_dense = task.feedback_decay().is_none();
     match play {
+        Move::Wrong(index) if task.learned.is_some() => {
+            step_at(&dispute.steps, index)?;
+            dispute.place = Place::Plan;
+        }
+        // Of a reinforcement unit nothing but its parts is disputed.
+        _ if task.learned.is_some() => return Err(Refused::NotDue),
         Move::Wrong(index) => {
             let game = Box::new(about(task, &dispute.steps, index)?);
             dispute.place = Place::Step { index, game };
@@ -138,7 +239,13 @@ fn complained(
         | Move::Question(_)
         | Move::Chunk(_)
         | Move::Values(_)
-        | Move::Value(_) => return Err(Refused::NotDue),
+        | Move::Value(_)
+        | Move::Plan(_)
+        | Move::WrongPlan
+        | Move::Entries(_)
+        | Move::Responses(_)
+        | Move::Asked(_)
+        | Move::Token(_) => return Err(Refused::NotDue),
     }
     Ok(None)
 }
@@ -188,7 +295,8 @@ fn shown(task: &Task, steps: &Steps) -> Result<Vec<Taken>, Refused> {
     let mut taken = Vec::with_capacity(count);
     for (((index, state), inner_step), loss) in states.enumerate().zip(range).zip(losses) {
         let steps_count = inner_step.saturating_add(1);
-        if state.steps_count != steps_count || state.moments.is_none() {
+        let is_of_phase = state.moments.is_some() == task.learned.is_none();
+        if state.steps_count != steps_count || !is_of_phase {
             return Err(Refused::State { index, steps_count });
         }
         let loss_micro = i64::from_le_bytes(*loss);
@@ -197,19 +305,25 @@ fn shown(task: &Task, steps: &Steps) -> Result<Vec<Taken>, Refused> {
     Ok(taken)
 }
 
+/// What the miner says of the step at an index of the segment.
+fn step_at(steps: &[Taken], index: u32) -> Result<&Taken, Refused> {
+    let beyond = Refused::Index {
+        index: index.into(),
+        count: steps.len() as u64,
+    };
+    steps.get(index as usize).ok_or(beyond)
+}
+
 /// The game about the step at an index of the segment.
 fn about(
     task: &Task,
     steps: &[Taken],
     index: u32,
 ) -> Result<engine_trace::dispute::Dispute, Refused> {
-    let at = |index: u32| steps.get(index as usize);
-    let beyond = Refused::Index {
-        index: index.into(),
-        count: steps.len() as u64,
-    };
-    let end = at(index).ok_or(beyond)?;
-    let before = index.checked_sub(1).and_then(at).map(|taken| taken.state);
+    let end = step_at(steps, index)?;
+    let before = index.checked_sub(1);
+    let before = before.and_then(|index| step_at(steps, index).ok());
+    let before = before.map(|taken| taken.state);
     let start = before.or_else(|| task.start());
     let claim = claim((task.weights, start), end.loss_micro, &end.state);
     Ok(engine_trace::dispute::Dispute::new(claim))

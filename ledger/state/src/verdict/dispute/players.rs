@@ -2,12 +2,14 @@
 //! The game about one step they play by [`engine_trace::dispute`]'s own players.
 
 mod exchange;
+mod part;
 
 pub use exchange::Exchange;
+pub use part::{Part, Rollout};
 
 use super::{Dispute, Move, Proof, Steps, Taken};
 use engine_trace::{
-    tree::{Opening, PIECE_BYTES},
+    tree::{Name, Opening, PIECE_BYTES, Span},
     update::{BLOCK_VALUES, SCALE_BYTES, block, difference},
 };
 use protocol::gradient::{Payload, State};
@@ -68,4 +70,10 @@ pub(super) fn pieces(file: &[u8], bytes: Range<u64>) -> Vec<Opening> {
     (piece(bytes.start)..=piece(bytes.end.saturating_sub(1)))
         .map(|piece| Opening::of(file, piece.saturating_mul(PIECE_BYTES)))
         .collect()
+}
+
+/// The names of the spans below one of a file.
+pub(super) fn names(file: &[u8], span: Span) -> Vec<Name> {
+    let spans = span.below().into_iter();
+    spans.map(|span| span.name(span.of(file))).collect()
 }

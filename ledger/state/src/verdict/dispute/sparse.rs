@@ -15,7 +15,6 @@ use super::{
     update::{bytes, update_byte},
 };
 use engine_trace::{
-    dispute::{Answer, Question},
     schedule::of_micro,
     sparse::{CHUNK_VALUES, Chunk, chunk_bytes, has_encoding, lost as left, sum},
     tree::{Name, Opening, PIECE_BYTES, Span},
@@ -93,48 +92,6 @@ pub(super) fn feedback(task: &Task) -> Result<Place, Refused> {
     Ok(Place::Feedback {
         span: Span::file(file_bytes(task)),
         name: *bound.as_bytes(),
-        below: Below::Due,
-    })
-}
-
-/// The miner shows what is below a name of that file.
-pub(super) fn below(span: Span, name: Name, answer: Answer) -> Result<Place, Refused> {
-    let (below, is_named) = match answer {
-        Answer::Names(names) if !span.is_piece() => {
-            let is_named = span.joined(&names) == Some(name);
-            (Below::Names(names), is_named)
-        }
-        Answer::Piece(bytes) if span.is_piece() => {
-            let is_named = bytes.len() as u64 == span.length && span.name(&bytes) == name;
-            (Below::Piece(bytes), is_named)
-        }
-        Answer::Table(_)
-        | Answer::Names(_)
-        | Answer::Piece(_)
-        | Answer::Values(_)
-        | Answer::Entries(_) => return Err(Refused::NotDue),
-    };
-    if !is_named {
-        return Err(Refused::Piece);
-    }
-    Ok(Place::Feedback { span, name, below })
-}
-
-/// The challenger points to one of the names.
-pub(super) fn chosen(span: Span, names: &[Name], question: &Question) -> Result<Place, Refused> {
-    let Question::First(first) = question else {
-        return Err(Refused::NotDue);
-    };
-    let beyond = Refused::Index {
-        index: u64::from(*first),
-        count: names.len() as u64,
-    };
-    let at = usize::from(*first);
-    let spans = span.below();
-    let (span, name) = spans.get(at).zip(names.get(at)).ok_or(beyond)?;
-    Ok(Place::Feedback {
-        span: *span,
-        name: *name,
         below: Below::Due,
     })
 }

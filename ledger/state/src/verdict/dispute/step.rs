@@ -1,6 +1,6 @@
 //! What the task says about the inner steps of a unit: their programs, and their batches.
 
-use super::is_pretraining;
+use super::{part, rollouts::Learned};
 use crate::{
     View, run,
     unit::{Challenge, Claim as Claimed, Commitment, Unit},
@@ -15,16 +15,13 @@ use environment::{Corpus, Environment, Row};
 use protocol::{
     BlobId, Micro,
     gradient::{Segments, State},
-    recipe::{ModelShape, Pretrain, Recipe},
+    recipe::{ModelShape, Phase, Pretrain, Recipe},
     task::{Beacon, RowSource, UnitId, row_seed},
 };
 
-/// Sizes of a model and batch, and the largest that are disputed: whatever is computed from them
-/// fits 64 bits, and no program is too long to be made in every block.
-const fn sizes(recipe: &Recipe) -> [(u32, u32); 11] {
-    let (model, pretrain) = (&recipe.model, &recipe.pretrain);
-    let rows = pretrain.corpus_rows_count;
-    let rows = rows.saturating_add(pretrain.demonstration_rows_count);
+/// Sizes of a model, and the largest that are disputed: whatever is computed from them fits 64
+/// bits, and no program is too long to be made in every block.
+const fn model_sizes(model: &ModelShape) -> [(u32, u32); 8] {
     [
         (model.vocab_size, 1 << 20),
         (model.hidden_size, 1 << 20),
@@ -34,6 +31,14 @@ const fn sizes(recipe: &Recipe) -> [(u32, u32); 11] {
         (model.key_value_heads_count, 1 << 10),
         (model.head_dim, 1 << 10),
         (model.positions_max, 1 << 20),
+    ]
+}
+
+/// Those of a batch; a part of a reinforcement unit says its own ([`part::frame`]).
+const fn batch_sizes(pretrain: &Pretrain) -> [(u32, u32); 3] {
+    let rows = pretrain.corpus_rows_count;
+    let rows = rows.saturating_add(pretrain.demonstration_rows_count);
+    [
         (pretrain.inner_steps_count, 1 << 12),
         (pretrain.corpus_row_tokens, 1 << 16),
         (rows, 1 << 14),
@@ -50,8 +55,10 @@ pub(super) struct Task {
     pub(super) weights: BlobId,
     /// The file of what updates lost before; nothing where that is zeros.
     pub(super) feedback: Option<BlobId>,
+    /// What a reinforcement unit learns from; nothing of pre-training.
+    pub(super) learned: Option<Learned>,
     beacon: Beacon,
-    environment: &'static dyn Environment,
+    pub(super) environment: &'static dyn Environment,
     corpus: &'static Corpus,
 }
 
@@ -59,15 +66,26 @@ impl Task {
     /// The task; nothing where the chain does not know all that the steps follow from.
     pub(super) fn of(view: &View<'_>, id: UnitId, unit: &Unit) -> Option<Self> {
         let recipe = run::recipe(view, id.run)?;
-        let mut sizes = sizes(&recipe).into_iter();
-        let is_small = sizes.all(|(size, limit)| (1..=limit).contains(&size));
+        let phase = recipe.phase(id.step)?;
+        let is_small = |(size, limit): &(u32, u32)| (1..=*limit).contains(size);
+        let is_batch_small = match phase {
+            Phase::Pretrain => batch_sizes(&recipe.pretrain).iter().all(is_small),
+            Phase::Reinforce => true,
+        };
         let heads = (recipe.model.heads_count, recipe.model.key_value_heads_count);
-        let is_whole =
-            is_small && heads.0.is_multiple_of(heads.1) && recipe.model.head_dim.is_multiple_of(2);
-        if !is_pretraining(recipe.phase(id.step)) || !is_whole {
+        let is_whole = is_batch_small
+            && model_sizes(&recipe.model).iter().all(is_small)
+            && heads.0.is_multiple_of(heads.1)
+            && recipe.model.head_dim.is_multiple_of(2);
+        if !is_whole {
             return None;
         }
-        Some(Self {
+        let learned = match phase {
+            Phase::Pretrain => None,
+            Phase::Reinforce => Some(Learned::of(view, id)?),
+        };
+        let task = Self {
+            learned,
             id,
             commitment: unit.commitment.clone()?,
             challenge: unit.challenge?,
@@ -77,7 +95,9 @@ impl Task {
             environment: environment::by_hash(recipe.environment.as_bytes())?,
             corpus: Corpus::by_hash(recipe.corpus.as_bytes())?,
             recipe,
-        })
+        };
+        let is_countable = task.learned.is_none() || part::frame(&task).is_some();
+        is_countable.then_some(task)
     }
     /// How much of what updates lost before counts, where updates are sparse; where they are
     /// dense, a block of the update follows from a piece of each weights.
@@ -205,7 +225,7 @@ pub(super) fn claim(
     }
 }
 
-fn model(shape: &ModelShape) -> Model {
+pub(super) fn model(shape: &ModelShape) -> Model {
     let &ModelShape {
         vocab_size,
         hidden_size,

@@ -238,7 +238,7 @@ impl Task {
 
 /// The trace with a number of a tensor changed, and all that follows from it; of a number that
 /// makes a difference in the end, which those that a row may not see do not.
-fn carried_on(honest: &Trace, place: usize) -> Trace {
+pub(crate) fn carried_on(honest: &Trace, place: usize) -> Trace {
     let tensor = honest.program().tensors()[place];
     let last = honest.program().tensors().len() - 1;
     let indices = 0..honest.program().length(tensor);

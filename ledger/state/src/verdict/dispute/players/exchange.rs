@@ -1,12 +1,12 @@
 //! How honest sides play about a sparse update and what it lost: from the files that it follows
 //! from, each side its own.
 
-use super::pieces;
+use super::{names, pieces};
 use crate::verdict::dispute::{Below, Claimed, Move, Place, Shown};
 use engine_trace::{
     dispute::{Answer, Question},
     sparse::{CHUNK_VALUES, Chunk, chunk_bytes, has_encoding, lost, sum},
-    tree::{Name, Opening, PIECE_BYTES, Span},
+    tree::{Opening, PIECE_BYTES},
     update::difference,
 };
 use protocol::BlobId;
@@ -81,7 +81,12 @@ impl Exchange {
             | Place::Steps
             | Place::Complaint
             | Place::Step { .. }
-            | Place::Over { .. } => None,
+            | Place::Over { .. }
+            | Place::Plan
+            | Place::Part { .. }
+            | Place::Walk { .. }
+            | Place::Group(_)
+            | Place::Token { .. } => None,
         }
     }
     /// What the challenger shows; nothing if all is right.
@@ -135,7 +140,12 @@ impl Exchange {
             | Place::Steps
             | Place::Complaint
             | Place::Step { .. }
-            | Place::Over { .. } => None,
+            | Place::Over { .. }
+            | Place::Plan
+            | Place::Part { .. }
+            | Place::Walk { .. }
+            | Place::Group(_)
+            | Place::Token { .. } => None,
         }
     }
 
@@ -196,9 +206,4 @@ impl Exchange {
             blob,
         }
     }
-}
-
-fn names(file: &[u8], span: Span) -> Vec<Name> {
-    let spans = span.below().into_iter();
-    spans.map(|span| span.name(span.of(file))).collect()
 }
