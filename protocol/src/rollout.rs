@@ -67,8 +67,8 @@ pub enum Finish {
 }
 
 impl Finish {
-    /// Whether a response may end so (Spec: 02-rollout §1): with the token that ends sequences, which
-    /// is nowhere else in it, or without it at the largest number of tokens.
+    /// Whether a response may end so (Spec: 02-rollout §1): with the token that ends sequences,
+    /// which is nowhere else in it, or without it at the largest number of tokens.
     #[must_use]
     pub fn is_lawful(self, tokens: &[u32], end: u32, tokens_max: usize) -> bool {
         let Some((last, before)) = tokens.split_last() else {

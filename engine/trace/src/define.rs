@@ -92,8 +92,8 @@ impl Reader<'_> {
         }
         self.token(row + 1).map(Some)
     }
-    /// The sequence of a row that predicts a token of a response, and nothing for other rows; nothing
-    /// at all of a row whose sequence is not known.
+    /// The sequence of a row that predicts a token of a response, and nothing for other rows;
+    /// nothing at all of a row whose sequence is not known.
     pub(crate) fn sequence(&self, row: u64) -> Option<Option<Sequence>> {
         let found = self.program.part()?.sequences.of_row(row)?;
         let predicting = found.filter(|(sequence, position)| sequence.predicts(*position));

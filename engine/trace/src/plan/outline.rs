@@ -1,8 +1,8 @@
 //! What of a plan a part needs: its ends, and the entries that were shown.
 //!
 //! Whoever computes the whole part has the plan. A referee has its name, and pieces of its bytes
-//! that a side shows: three entries say how long all tensors are, and the one of a number's row what
-//! the number reads.
+//! that a side shows: three entries say how long all tensors are, and the one of a number's row
+//! what the number reads.
 
 use super::{ENTRY_BYTES, Entry, Standing, Sums};
 use crate::rows::{Sequence, Sequences};
@@ -128,8 +128,8 @@ impl Frame {
         };
         outline.extent().map(|_| outline)
     }
-    /// The sequences of the part that pieces of the plan of this name show; nothing if one is not of
-    /// it. Advantages are known where all samples of a group are.
+    /// The sequences of the part that pieces of the plan of this name show; nothing if one is not
+    /// of it. Advantages are known where all samples of a group are.
     #[must_use]
     pub fn sequences(
         &self,

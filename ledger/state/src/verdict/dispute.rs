@@ -1,6 +1,6 @@
 //! Disputes: whether a training step was taken right is computed here, down to one multiplication.
 //!
-//! A miner that is convicted for a segment of pre-training need not ask more auditors. It shows
+//! A miner that is convicted for a segment of a gradient need not ask more auditors. It shows
 //! where each inner step of the segment led, and an auditor that convicted it points to the first
 //! that is wrong; from there both play the game of [`engine_trace::dispute`]. What is left in the
 //! end is one operation, or one number of the batch, and this program computes it. So nobody's
@@ -302,9 +302,9 @@ pub(super) fn is_computed(finding: Finding) -> bool {
     finding.level() == Level::Slash && is_computed
 }
 
-/// Whether somebody that found this found where the judged segment ends, or its losses, to be wrong:
-/// of a reinforcement unit only these are disputed. Where the sum is a lie the update is one too,
-/// and comes first in the verdict.
+/// Whether somebody that found this found where the judged segment ends, or its losses, to be
+/// wrong: of a reinforcement unit only these are disputed. Where the sum is a lie the update is one
+/// too, and comes first in the verdict.
 pub(super) fn is_about_steps(seat: &Seat) -> bool {
     let found = |check| seat.verdict().and_then(|verdict| verdict.finding(check));
     let mut about_steps = [Check::Loss, Check::State].into_iter().filter_map(found);

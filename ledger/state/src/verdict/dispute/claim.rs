@@ -44,8 +44,8 @@ pub enum Move {
     WrongPlan,
     /// The miner shows the bytes of a piece of its plan.
     Entries(Box<Entries>),
-    /// The challenger shows responses of the group of the first wrong entry, from the first that was
-    /// not shown yet.
+    /// The challenger shows responses of the group of the first wrong entry, from the first that
+    /// was not shown yet.
     Responses(Vec<Response>),
     /// The challenger asks in the game about a part, with what of the plan tells what it asks.
     Asked(Box<Asked>),

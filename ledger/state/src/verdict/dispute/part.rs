@@ -29,8 +29,8 @@ use engine_trace::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Most samples of a unit, and tokens of a prompt with its response, that are disputed: so that every
-/// right plan can be said, and its tensors are countable.
+/// Most samples of a unit, and tokens of a prompt with its response, that are disputed: so that
+/// every right plan can be said, and its tensors are countable.
 const SAMPLES_COUNT_MAX: u64 = 1 << 15;
 const LENGTH_MAX: u64 = 1 << 16;
 
