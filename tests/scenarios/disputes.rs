@@ -1,12 +1,14 @@
 //! A dispute between processes: what the chain computes decides, whatever most validators say.
 
 use crate::support::{Devnet, PATIENCE};
+use engine_trace::Kind;
 use ledger_state::verdict::dispute::{Operation, Place};
 use node::{
     home::key_file,
     rpc::{overview::Overview, query::UnitAnswer},
 };
 use protocol::{Address, verdict::Check};
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 fn address(devnet: &Devnet, name: &str) -> Address {
@@ -142,6 +144,35 @@ async fn one_honest_auditor_wins_by_proof_against_validators_that_accept_a_lie()
     }
     let fined = now.validators.iter().filter(|row| row.fined.get() > 0);
     assert!(fined.count() >= 1, "whoever accepted the lie is fined");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lie_about_advantages_comes_down_to_one_number_of_a_reinforcement_part() {
+    // The cheat prefers this decay, so that it is honest until responses are learned from.
+    let change = |recipe: &mut Value| recipe["pretrain"]["weight_decay"] = 123_456.into();
+    let who = "--fresh --validators 1 --miners 2 --cheats own-recipe";
+    let who: Vec<&str> = who.split(' ').collect();
+    let devnet = Devnet::start_changed(change, &who);
+    devnet
+        .until("a first block", |now| now.height.get() >= 1)
+        .await;
+    let liar = address(&devnet, "cheat-0-own-recipe");
+    let since = Instant::now();
+    let lied = loop {
+        assert!(since.elapsed() < PATIENCE, "{}", devnet.log());
+        let decided = decided(&devnet).await;
+        if let Some(unit) = decided.into_iter().find(|unit| unit.miner == liar) {
+            break unit;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    let (is_right, operation) = end(&lied);
+    assert!(!is_right, "{}", lied.summary);
+    let Some(Operation::Number { tensor, .. }) = operation else {
+        panic!("{}", lied.summary);
+    };
+    assert_eq!(tensor.kind, Kind::Free, "{}", lied.summary);
+    slashed_for(&devnet, liar).await;
 }
 
 /// A network with sparse updates and one cheat, which takes its conviction for a mistake: what its

@@ -51,6 +51,10 @@ pub(crate) struct Devnet {
 impl Devnet {
     /// Starts a devnet that trains the tiny recipe, with more arguments.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_changed(|_| (), arguments)
+    }
+    /// The same with a recipe that differs from it.
+    pub(crate) fn start_changed(change: impl Fn(&mut Value), arguments: &[&str]) -> Self {
         let folder = TempDir::new().expect("folder");
         let port = free_ports();
         let nodes = (0..4)
@@ -62,8 +66,17 @@ impl Devnet {
             client: Client::new(nodes),
             child: None,
         };
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios/recipes/tiny.json");
+        let tiny = std::fs::read(path).expect("the tiny recipe");
+        let mut recipe: Value = serde_json::from_slice(&tiny).expect("a recipe");
+        change(&mut recipe);
+        std::fs::write(devnet.recipe(), recipe.to_string()).expect("recipe");
         devnet.launch(arguments);
         devnet
+    }
+    fn recipe(&self) -> PathBuf {
+        self.folder.path().join("recipe.json")
     }
     /// Starts it again in the same folder.
     pub(crate) fn launch(&mut self, arguments: &[&str]) {
@@ -74,14 +87,12 @@ impl Devnet {
             .open(self.folder.path().join("devnet.log"))
             .expect("log");
         let out = std::fs::File::create(self.folder.path().join("summary.json")).expect("file");
-        let recipe =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios/recipes/tiny.json");
         let child = Command::new(cairn())
             .arg("devnet")
             .arg("--home")
             .arg(self.home())
             .args(["--json", "--port", &self.port.to_string(), "--recipe"])
-            .arg(recipe)
+            .arg(self.recipe())
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(out)
