@@ -135,12 +135,13 @@ impl Chain {
         if store.tip()?.is_none() {
             return Self::open(genesis, store);
         }
+        // A store of another chain is said to be so before all of it is read.
+        initialize(genesis, store.as_ref())?;
         let begun = Instant::now();
         let (checked, state) = reading::checked(store.as_ref())?;
         let (entries, blocks) = (checked.state_count, checked.blocks_count);
         let seconds = begun.elapsed().as_secs_f64();
         tracing::info!(height = %checked.tip, entries, blocks, seconds, "all that is kept is read");
-        initialize(genesis, store.as_ref())?;
         Self::of(genesis, store, state)
     }
     /// The chain of a store with the state that was read from it, if that is the tip's.

@@ -322,6 +322,13 @@ impl<D: Database> Store for DiskStore<D> {
         if let Some(found) = self.read::<ChainRecord>(Record::Chain)? {
             return found.check(self.path.clone(), chain, state_root);
         }
+        if let Some(tip) = self.tip_record()? {
+            return Err(StoreError::RecordMissing {
+                path: self.path.clone(),
+                height: tip.height,
+                record: Record::Chain,
+            });
+        }
         self.check_no_parts()?;
         let mut batch = Batch::new();
         let mut summary = Summary::default();

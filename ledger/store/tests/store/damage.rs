@@ -1,6 +1,6 @@
 //! Flipped and missing bytes are found and named, never returned as data.
 
-use crate::support::{Block, initialize, state_at, tip_at, transaction};
+use crate::support::{Block, chain, genesis, initialize, root, state_at, tip_at, transaction};
 use ledger_store::{Record, SledStore, State, Store, StoreError};
 use protocol::Height;
 use std::path::Path;
@@ -166,6 +166,29 @@ fn missing_records_are_found() {
     assert_eq!(found_count + 1, expected_count);
     let error = store.block(Height::new(4)).unwrap_err();
     assert!(matches!(error, StoreError::RecordMissing { .. }), "{error}");
+}
+
+/// A store that forgot its chain is not begun anew over what it holds.
+#[test]
+fn a_store_that_forgot_its_chain_is_not_begun_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    history(folder.path());
+    let raw = database(folder.path());
+    raw.remove(b"mchain").unwrap().expect("no such key");
+    raw.flush().unwrap();
+    drop(raw);
+    let store = SledStore::open(folder.path()).unwrap();
+    let before = store.tip().unwrap();
+    let error = store.initialize(chain(), &genesis(), root(0)).unwrap_err();
+    let is_named = matches!(
+        error,
+        StoreError::RecordMissing {
+            record: Record::Chain,
+            ..
+        }
+    );
+    assert!(is_named, "{error}");
+    assert_eq!(store.tip().unwrap(), before);
 }
 
 /// A value that was right once: its own checksum holds, the tip's summary does not.
