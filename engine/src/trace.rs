@@ -19,7 +19,7 @@ use crate::trainer::{Batch, InnerOptions, InnerState};
 use crate::{Family, InputError, ModelConfig};
 use engine_trace::schedule::correction;
 use engine_trace::{Kind, Model, Numbers, Optimiser, Part, Program, Step, Tensor};
-pub use engine_trace::{Trace, dispute, plan, tokens, tree};
+pub use engine_trace::{Trace, clip, dispute, plan, tokens, tree};
 use products::Products;
 
 /// A model's shape in the words of a trace.

@@ -4,7 +4,7 @@
 
 mod retake;
 
-pub use retake::{Retaken, Traced};
+pub use retake::{Retaken, Sent, Traced};
 
 use crate::{
     other_engine::OtherEngine,

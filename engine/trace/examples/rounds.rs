@@ -7,10 +7,15 @@
 //!
 //! A round is one answer and the question that follows it. Every tensor is looked at: how deep
 //! its tree is, how long the longest fold of its numbers, how many bytes its operands take. Beside
-//! it, what is disputed about a sparse update of the model: a chunk, and what the update lost.
+//! it, what is disputed about an update of the model: of a sparse one a chunk, and what it lost,
+//! and of a reinforcement unit's a block and the norm.
 //!
-//! A part is of responses of one length. What shows its plan and its tokens is not counted: three
-//! pieces of the plan with its name, one or two with a question, and a leaf with a token.
+//! "game" are the bytes of the moves in the game. "moves" are those of all moves: with what comes
+//! before it, the steps of the segment and the complaint, and in a part with what shows its plan.
+//! "in all" adds a transaction with its signature around each.
+//!
+//! A part is of responses of one length, the unit of four such parts. A leaf with a token is not
+//! counted: a dispute that ends with one has no fold and no operands.
 
 #![allow(clippy::print_stdout, reason = "a report")]
 
@@ -21,7 +26,6 @@ use engine_trace::{
     Defined, Model, Objective, Optimiser, Part, Program, Reinforcement, RopeScaling, Sequence,
     Sequences, Source, Step, Tensor,
 };
-use std::collections::BTreeSet;
 
 /// A model, and the tokens of the batch: sequences and their length; and the responses of a part,
 /// with the tokens of each and its prompt.
@@ -140,14 +144,39 @@ fn cut(steps: u64, width: u64) -> (u64, u64) {
     (rounds, shown)
 }
 
+/// Bytes around a move: chain, sender, nonce, fee, kind, unit, length and signature.
+const ENVELOPE_BYTES: u64 = 32 + 32 + 8 + 16 + 1 + 21 + 4 + 64;
+/// Bytes of a state that a miner shows between steps.
+const STATE_BYTES: u64 = 4 + 32 + 1 + 64;
+/// Steps of a segment at most.
+const STEPS_COUNT: u64 = 4;
+/// Parts of a reinforcement unit.
+const PARTS_COUNT: u64 = 4;
+
+/// A piece of the blob of a unit with a dense update.
+fn blob_piece(parameters_count: u64) -> u64 {
+    piece(parameters_count + parameters_count.div_ceil(256) * 4)
+}
+
+/// Rounds of a dispute about the norm of a reinforcement unit's sum, bytes of its moves, and with
+/// all that is around them.
+fn norm(parameters_count: u64) -> (u64, u64, u64) {
+    let (rounds, shown) = cut(parameters_count.div_ceil(16), 8);
+    let sum = piece(4 * parameters_count);
+    let block = 2 * blob_piece(parameters_count) + sum + 8;
+    // Block, lanes, lane; then the fold, whose last question is followed by the square.
+    let moves = 4 + 2 * rounds;
+    let bytes = block + 16 * 8 + 4 + 2 + shown + sum;
+    (rounds + 2, bytes, bytes + moves * ENVELOPE_BYTES)
+}
+
 /// Notes what an operation reads.
 #[derive(Default)]
-struct Reads(BTreeSet<(Tensor, u64)>);
+struct Reads(Vec<Tensor>);
 
 impl Source for Reads {
-    fn number(&mut self, tensor: Tensor, index: u64) -> Option<f64> {
-        let piece = index * tensor.kind.encoding().width() / PIECE_BYTES;
-        self.0.insert((tensor, piece));
+    fn number(&mut self, tensor: Tensor, _: u64) -> Option<f64> {
+        self.0.push(tensor);
         Some(1.0)
     }
 }
@@ -171,7 +200,8 @@ fn exchanged(parameters_count: u64) -> [(u64, u64); 2] {
     ]
 }
 
-/// Bytes of the operands of a number's last operation, and of the entries that name them.
+/// Bytes of what is said and shown of the operands of a number's last operation: all of them, and
+/// one in a piece of its tensor, with the piece of the table that names it.
 fn operands(program: &Program, tensor: Tensor, index: u64) -> u64 {
     let mut reads = Reads::default();
     match program.defined(tensor, index) {
@@ -183,19 +213,23 @@ fn operands(program: &Program, tensor: Tensor, index: u64) -> u64 {
             program.steps_of((tensor, index), last, 0.0, &mut reads)
         }
     };
-    let pieces: u64 = reads
-        .0
-        .iter()
-        .map(|(tensor, _)| piece(program.bytes(*tensor)))
-        .sum();
-    let places = reads
-        .0
-        .iter()
-        .filter_map(|(tensor, _)| program.place(*tensor));
-    let places = places.filter(|place| program.table().contains(place));
-    let entries = places.map(|place| 32 * (place - program.table().start) as u64 / PIECE_BYTES);
-    let entries: BTreeSet<u64> = entries.collect();
-    pieces + entries.len() as u64 * piece(32 * program.table().len() as u64)
+    let table = Span::file(32 * program.table().len() as u64);
+    // Below one of the spans of the first turn, but of a result, which is disputed where the whole
+    // table is agreed about.
+    let place = program.place(tensor);
+    let is_result = place.is_some_and(|place| place >= program.table().end);
+    let agreed = if is_result {
+        table.length
+    } else {
+        table.below()[0].length
+    };
+    let shown = reads.0.iter().map(|tensor| {
+        let place = program.place(*tensor);
+        let is_named = place.is_some_and(|place| program.table().contains(&place));
+        let entry = if is_named { piece(agreed) } else { 0 };
+        piece(program.bytes(*tensor)) + entry
+    });
+    8 * reads.0.len() as u64 + shown.max().unwrap_or(0) + 8
 }
 
 /// The most rounds and bytes that a number of a tensor takes, of its first and its last.
@@ -253,8 +287,21 @@ fn reinforcement(model: Model, (count, tokens): (usize, u64)) -> Program {
     })
 }
 
+/// What comes before a game.
+fn before(parameters_count: u64, plan_bytes: Option<u64>) -> u64 {
+    // The losses of up to 120 inner steps, and of all parts, lie in the blob's first piece.
+    let losses = blob_piece(parameters_count);
+    let shown = match plan_bytes {
+        None => losses + (STEPS_COUNT - 1) * STATE_BYTES,
+        // The plan's name, its ends and three entries, and one with the number that is pointed to.
+        // Only numbers of small tensors read another.
+        Some(bytes) => losses + 40 + 4 * piece(bytes),
+    };
+    shown + 16
+}
+
 /// Tensors, and the most rounds and bytes that a dispute takes.
-fn report(name: &str, program: &Program) -> String {
+fn report(name: &str, program: &Program, plan_bytes: Option<u64>) -> String {
     let (table_rounds, table_bytes) = walk(32 * program.table().len() as u64);
     let (mut rounds, mut bytes) = (0, 0);
     for tensor in program.tensors() {
@@ -262,23 +309,26 @@ fn report(name: &str, program: &Program) -> String {
         rounds = rounds.max(own_rounds);
         bytes = bytes.max(own_bytes);
     }
-    let (rounds, bytes) = (rounds + table_rounds + 1, bytes + table_bytes + 36);
+    // The table's name is that of the names that are shown first.
+    let (rounds, bytes) = (rounds + table_rounds, bytes + table_bytes);
     let count = program.tensors().len();
-    format!("{name:<14} {count:>8} {rounds:>8} {bytes:>8}")
+    let moves = bytes + before(program.model().parameters_count(), plan_bytes);
+    let all = moves + (2 * rounds + 2) * ENVELOPE_BYTES;
+    format!("{name:<14} {count:>8} {rounds:>8} {bytes:>8} {moves:>8} {all:>8}")
 }
 
 fn main() {
-    println!("names a turn: {}", 1 << LEVELS);
+    println!("names a turn: at most {}", 1 << LEVELS);
     println!(
-        "{:<14} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
-        "step", "tensors", "rounds", "bytes", "chunk", "bytes", "lost", "bytes"
+        "{:<14} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "step", "tensors", "rounds", "game", "moves", "in all", "chunk", "bytes", "lost", "bytes"
     );
     for case in &CASES {
         let program = step(case.model, case.part);
         let [chunk, lost] = exchanged(program.model().parameters_count());
         println!(
             "{} {:>8} {:>8} {:>8} {:>8}",
-            report(case.name, &program),
+            report(case.name, &program, None),
             chunk.0,
             chunk.1,
             lost.0,
@@ -286,11 +336,15 @@ fn main() {
         );
     }
     println!(
-        "{:<14} {:>8} {:>8} {:>8}",
-        "part", "tensors", "rounds", "bytes"
+        "{:<14} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "part", "tensors", "rounds", "game", "moves", "in all", "norm", "moves", "in all"
     );
     for case in &CASES {
         let program = reinforcement(case.model, case.responses);
-        println!("{}", report(case.name, &program));
+        let samples_count = PARTS_COUNT * case.responses.0 as u64;
+        let plan_bytes = Some(32 * (samples_count + 1));
+        let (rounds, moves, bytes) = norm(program.model().parameters_count());
+        let part = report(case.name, &program, plan_bytes);
+        println!("{part} {rounds:>8} {moves:>8} {bytes:>8}");
     }
 }

@@ -37,7 +37,7 @@ pub enum Defined {
 /// Lanes of a reduction (arithmetic §2).
 pub(crate) const LANES: u64 = LANES_COUNT as u64;
 /// The same, to count arrays with.
-pub(crate) const LANES_COUNT: usize = 16;
+pub const LANES_COUNT: usize = 16;
 
 /// Elements that a lane of a reduction of `length` elements takes in.
 pub(crate) const fn lane_length(length: u64, lane: u64) -> u64 {

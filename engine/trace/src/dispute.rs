@@ -5,18 +5,21 @@
 //! of its trace, and the challenger points to the first thing in it that is wrong:
 //!
 //! ```text
-//! the table's name ─▶ names below ─▶ … ─▶ a piece ─▶ the first tensor with another name
-//!                     names below ─▶ … ─▶ a piece ─▶ the first other number
-//!                     values of its fold ─▶ … ─▶ one step
-//! names of the tensors that it reads ─▶ the numbers, shown by the challenger
+//! names below the table's ─▶ names below ─▶ … ─▶ a piece ─▶ the first tensor with another name
+//!                            names below ─▶ … ─▶ a piece ─▶ the first other number
+//!                            values of its fold ─▶ … ─▶ one step
+//! the numbers that it reads ─▶ one of them, shown by the challenger
 //! ```
 //!
-//! What the operands are, the defendant's own names of earlier tensors say. The referee
-//! computes one step of a fold, or one map, and knows who lied: no vote, no trust, no model.
+//! The referee computes one step of a fold, or one map, of the numbers that the defendant says. If
+//! they do not give what it said, it lied. Otherwise one of them is another than it was in the
+//! tensor that the defendant itself had named, about whose name both agree, and the challenger
+//! shows that one. So whatever an operation reads, one piece is shown: no vote, no trust, no model.
 //!
 //! An honest defendant cannot lose: whatever is pointed to, what it gave is what the operation
-//! gives. An honest challenger cannot lose: it points to the first difference, so that all before
-//! is the same in its own trace, which it can therefore show. Time is kept by who holds the game.
+//! gives, and what it reads is what it named. An honest challenger cannot lose: it points to the
+//! first difference, so that all before is the same in its own trace, and as what the operation
+//! gives is another, so is something that it reads. Time is kept by who holds the game.
 //! A number of the batch is not computed from others; the referee leaves it to who knows the task.
 //!
 //! Pure: no clock, no chance. The state is small, and all moves are checked.
@@ -29,19 +32,17 @@ mod words;
 
 pub use players::{answer, entries_with, question};
 pub use words::{
-    Answer, Claim, File, Number, Operation, Outcome, Question, Refused, Side, Stage, Stretch,
-    VALUES_COUNT_MAX, loss_name,
+    Agreed, Answer, Claim, File, Number, OPERANDS_COUNT_MAX, Operation, Outcome, Question, Refused,
+    Shown, Side, Stage, Stretch, VALUES_COUNT_MAX, loss_name,
 };
 
 use crate::define::Defined;
 use crate::program::{Kind, Program, Tensor};
-use crate::tree::{Name, Opening, Span};
+use crate::tree::{Name, Span};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
-use show::Known;
+use show::{Stated, named};
 
-/// Most tensors of the table that one operation reads.
-pub const READ_TENSORS_COUNT_MAX: usize = 8;
 /// Bytes of a name in the table.
 const NAME_BYTES: u64 = 32;
 
@@ -50,8 +51,10 @@ const NAME_BYTES: u64 = 32;
 pub struct Dispute {
     /// What it is about.
     pub claim: Claim,
-    /// The table's name, once the defendant gave it.
+    /// The table's name, once the defendant gave what is below it.
     pub table: Option<Name>,
+    /// What of the table both agree about.
+    pub agreed: Agreed,
     /// Where it is.
     pub stage: Stage,
 }
@@ -59,10 +62,11 @@ pub struct Dispute {
 impl Dispute {
     /// A dispute that begins.
     #[must_use]
-    pub const fn new(claim: Claim) -> Self {
+    pub fn new(claim: Claim) -> Self {
         Self {
             claim,
             table: None,
+            agreed: Agreed::default(),
             stage: Stage::Table,
         }
     }
@@ -70,14 +74,13 @@ impl Dispute {
     #[must_use]
     pub const fn turn(&self) -> Option<Side> {
         match self.stage {
-            Stage::Table | Stage::Below { .. } | Stage::Fold { .. } | Stage::Entries { .. } => {
+            Stage::Table | Stage::Below { .. } | Stage::Fold { .. } | Stage::Read { .. } => {
                 Some(Side::Defendant)
             }
-            Stage::Which
+            Stage::Which { .. }
             | Stage::Choose { .. }
             | Stage::Pick { .. }
             | Stage::Cut { .. }
-            | Stage::Ask { .. }
             | Stage::Show { .. } => Some(Side::Challenger),
             Stage::Over(_) => None,
         }
@@ -97,9 +100,13 @@ impl Dispute {
     /// A move that is not due, or shows something else than was named; nothing changes then.
     pub fn answer(&mut self, program: &Program, answer: &Answer) -> Result<(), Refused> {
         self.stage = match (&self.stage, answer) {
-            (Stage::Table, Answer::Table(name)) => {
-                self.table = Some(*name);
-                Stage::Which
+            (Stage::Table, Answer::Table(names)) => {
+                let span = table_span(program);
+                count(names.len(), span.below().len() as u64)?;
+                self.table = joined(span, names);
+                Stage::Which {
+                    names: names.clone(),
+                }
             }
             (&Stage::Below { file, span, name }, Answer::Names(names)) if !span.is_piece() => {
                 count(names.len(), span.below().len() as u64)?;
@@ -136,18 +143,18 @@ impl Dispute {
                     values: values.chunks(width).map(bits_of).collect(),
                 }
             }
-            (
-                Stage::Entries {
+            (&Stage::Read { number, operation }, Answer::Operands(operands)) => {
+                if operands.len() > OPERANDS_COUNT_MAX {
+                    let found = operands.len() as u64;
+                    let needed = OPERANDS_COUNT_MAX as u64;
+                    return Err(Refused::Count { found, needed });
+                }
+                Stage::Show {
                     number,
                     operation,
-                    places,
-                },
-                Answer::Entries(entries),
-            ) => Stage::Show {
-                number: *number,
-                operation: *operation,
-                names: self.named(program, places, entries)?,
-            },
+                    operands: operands.clone(),
+                }
+            }
             _ => return Err(Refused::NotDue),
         };
         Ok(())
@@ -159,19 +166,26 @@ impl Dispute {
     /// A move that is not due, points beyond what was shown, or does not show what is read;
     /// nothing changes then.
     pub fn question(&mut self, program: &Program, question: &Question) -> Result<(), Refused> {
+        let mut agreed = Agreed::default();
         self.stage = match (&self.stage, question) {
-            (Stage::Which, Question::Table) => self.table_below(program)?,
-            (Stage::Which, Question::Result(index)) => self.result(program, *index)?,
+            (Stage::Which { names }, Question::First(first)) => {
+                let table = (File::Table, table_span(program));
+                chosen(table, names, *first, &mut agreed)?
+            }
+            (Stage::Which { .. }, Question::Result(index)) => {
+                let name = self.table.ok_or(Refused::NotDue)?;
+                agreed.spans.push((table_span(program), name));
+                self.result(program, *index)?
+            }
             (Stage::Choose { file, span, names }, Question::First(first)) => {
-                let index = within(*first, names.len())?;
-                Stage::Below {
-                    file: *file,
-                    span: span.below()[index],
-                    name: names[index],
-                }
+                chosen((*file, *span), names, *first, &mut agreed)?
             }
             (Stage::Pick { file, span, bytes }, Question::First(first)) => {
-                picked(program, *file, (*span, bytes), *first)?
+                let stage = picked(program, *file, (*span, bytes), *first)?;
+                if *file == File::Table {
+                    agreed.entries = before(program, (*span, bytes), *first);
+                }
+                stage
             }
             (
                 Stage::Cut {
@@ -184,31 +198,61 @@ impl Dispute {
                 let index = within(*first, values.len() + 1)?;
                 folded(*number, stretch.part(index, values))
             }
-            (&Stage::Ask { number, operation }, Question::Ask(places)) => {
-                asked(program, (number, operation), places)?
-            }
             (
                 Stage::Show {
                     number,
                     operation,
-                    names,
+                    operands,
                 },
-                Question::Show(pieces),
+                Question::Show(shown),
             ) => {
-                let known = Known::new(program, (&self.claim, names), pieces);
-                let known = known.ok_or(Refused::NotShown)?;
-                Stage::Over(judged(known, *number, *operation)?)
+                let read = (*number, *operation, &operands[..]);
+                Stage::Over(self.judged(program, read, shown.as_deref())?)
             }
             _ => return Err(Refused::NotDue),
         };
+        self.agreed.spans.append(&mut agreed.spans);
+        self.agreed.entries.append(&mut agreed.entries);
         Ok(())
     }
 
-    fn table_below(&self, program: &Program) -> Result<Stage, Refused> {
-        Ok(Stage::Below {
-            file: File::Table,
-            span: Span::file(table_bytes(program)),
-            name: self.table.ok_or(Refused::NotDue)?,
+    /// Who lied, by what the defendant says that is read, and what the challenger shows of it.
+    fn judged(
+        &self,
+        program: &Program,
+        (number, operation, operands): (Number, Operation, &[u64]),
+        shown: Option<&Shown>,
+    ) -> Result<Outcome, Refused> {
+        let mut stated = Stated::new(program, &self.claim, operands);
+        let claimed = operation.claimed();
+        let gives = stated.computed(number, operation);
+        if let Some(computed) = gives.filter(|computed| *computed != claimed) {
+            return Ok(Outcome::DefendantLied {
+                number,
+                claimed,
+                computed,
+            });
+        }
+        // A number that says what is read next may lead beyond a tensor; nothing else is unknown.
+        if gives.is_none() && !stated.leads_beyond() {
+            return Err(Refused::NotShown);
+        }
+        let Some(shown) = shown else {
+            // They do give what it said.
+            gives.ok_or(Refused::NotShown)?;
+            return Ok(Outcome::ChallengerLied { number, claimed });
+        };
+        let read = stated.read(shown.index).ok_or(Refused::NotShown)?;
+        let game = (&self.claim, &self.agreed);
+        let found = named(program, game, read.number, shown).ok_or(Refused::NotShown)?;
+        if found == read.bits {
+            gives.ok_or(Refused::NotShown)?;
+            return Ok(Outcome::ChallengerLied { number, claimed });
+        }
+        Ok(Outcome::DefendantLied {
+            number: read.number,
+            claimed: read.bits,
+            computed: found,
         })
     }
 
@@ -222,75 +266,50 @@ impl Dispute {
             name,
         ))
     }
-
-    /// The names of tensors in pieces of the table.
-    fn named(
-        &self,
-        program: &Program,
-        places: &[u32],
-        entries: &[Opening],
-    ) -> Result<Vec<(u32, Name)>, Refused> {
-        let table = self.table.ok_or(Refused::NotDue)?;
-        let length = table_bytes(program);
-        if !entries.iter().all(|entry| entry.opens(&table, length)) {
-            return Err(Refused::Name);
-        }
-        let name = |place: &u32| {
-            let index = (*place as usize).checked_sub(program.table().start)?;
-            let byte = index as u64 * NAME_BYTES;
-            let entry = entries
-                .iter()
-                .find_map(|entry| entry.bytes_at(byte, NAME_BYTES))?;
-            Some((*place, entry.try_into().ok()?))
-        };
-        places
-            .iter()
-            .map(name)
-            .collect::<Option<_>>()
-            .ok_or(Refused::NotShown)
-    }
 }
 
-/// What follows when the challenger has said which tensors are read.
-fn asked(
-    program: &Program,
-    (number, operation): (Number, Operation),
-    places: &[u32],
+/// The part of a file to which the challenger points by the names below it; of the table, notes
+/// those before as agreed.
+fn chosen(
+    (file, span): (File, Span),
+    names: &[Name],
+    first: u16,
+    agreed: &mut Agreed,
 ) -> Result<Stage, Refused> {
-    let table = program.table();
-    let known = places
-        .iter()
-        .all(|place| table.contains(&(*place as usize)));
-    if !known || !places.is_sorted_by(|a, b| a < b) || places.len() > READ_TENSORS_COUNT_MAX {
-        return Err(Refused::NotShown);
+    let index = within(first, names.len())?;
+    let spans = span.below();
+    if file == File::Table {
+        let known = spans.iter().copied().zip(names.iter().copied());
+        agreed.spans = known.take(index).collect();
     }
-    Ok(if places.is_empty() {
-        Stage::Show {
-            number,
-            operation,
-            names: Vec::new(),
-        }
-    } else {
-        Stage::Entries {
-            number,
-            operation,
-            places: places.to_vec(),
-        }
+    Ok(Stage::Below {
+        file,
+        span: spans[index],
+        name: names[index],
     })
 }
 
-fn judged(mut known: Known<'_>, number: Number, operation: Operation) -> Result<Outcome, Refused> {
-    let computed = known.computed(number, operation).ok_or(Refused::NotShown)?;
-    let claimed = operation.claimed();
-    Ok(if computed == claimed {
-        Outcome::ChallengerLied { number, claimed }
-    } else {
-        Outcome::DefendantLied {
-            number,
-            claimed,
-            computed,
-        }
-    })
+/// The name of a span by the names below it.
+fn joined(span: Span, names: &[Name]) -> Option<Name> {
+    if span.is_piece() {
+        return names.first().copied();
+    }
+    span.joined(names)
+}
+
+/// The tensors that a piece of the table names before an entry, with their names.
+fn before(program: &Program, (span, bytes): (Span, &[u8]), first: u16) -> Vec<(u32, Name)> {
+    let (entries, _) = bytes.as_chunks::<32>();
+    let start = usize::try_from(span.start / NAME_BYTES).unwrap_or(usize::MAX);
+    let start = program.table().start.saturating_add(start);
+    let places = u32::try_from(start).unwrap_or(u32::MAX)..;
+    let named = places.zip(entries.iter().copied());
+    named.take(first.into()).collect()
+}
+
+/// The table of a program, as a file.
+fn table_span(program: &Program) -> Span {
+    Span::file(table_bytes(program))
 }
 
 /// Bytes of the table of a program.
@@ -341,12 +360,12 @@ fn picked(
     let own = &bytes[start..start + usize::try_from(width).unwrap_or(0)];
     let claimed = bits_of(own);
     let number = number_in(program, file, span, first).ok_or(Refused::NotDue)?;
-    let ask = |operation| Stage::Ask { number, operation };
+    let read = |operation| Stage::Read { number, operation };
     Ok(match program.defined(tensor, number.index) {
         Defined::Unknown => return Err(Refused::NotShown),
         Defined::Given => Stage::Over(Outcome::Batch { number, claimed }),
-        Defined::Map => ask(Operation::Map(claimed)),
-        Defined::Fold(0) => ask(Operation::Start(claimed)),
+        Defined::Map => read(Operation::Map(claimed)),
+        Defined::Fold(0) => read(Operation::Start(claimed)),
         Defined::Fold(steps) => {
             let stretch = Stretch {
                 from: 0,
@@ -374,7 +393,7 @@ const fn folded(number: Number, stretch: Stretch) -> Stage {
     if stretch.to - stretch.from > 1 {
         return Stage::Fold { number, stretch };
     }
-    Stage::Ask {
+    Stage::Read {
         number,
         operation: Operation::Step(stretch),
     }

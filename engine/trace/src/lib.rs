@@ -18,6 +18,7 @@
 //!   this exact;
 //! - [`plan`]: how long the sequences of a reinforcement unit are, and how well they did;
 //! - [`schedule`]: what follows from a step's place and from integers;
+//! - [`clip`]: the norm of what a reinforcement unit adds up, and the factor that follows;
 //! - [`update`] and [`sparse`]: how the values that a unit gives become bytes;
 //! - [`tree`]: a tensor's name is the plain BLAKE3 hash of its numbers, whose tree a dispute walks;
 //! - [`tokens`]: a token shown by a piece of the list that a rollout's leaf binds;
@@ -28,6 +29,7 @@
 //!
 //! Spec: trace, arithmetic
 
+pub mod clip;
 mod define;
 pub mod dispute;
 pub mod elementary;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 /// Bytes of a piece.
 pub const PIECE_BYTES: u64 = 1024;
-/// Levels that one turn of a dispute goes down.
+/// Most levels that one turn of a dispute goes down.
 pub const LEVELS: u32 = 5;
 
 /// The name of a part of a file: a chaining value, or the hash of the whole.
@@ -77,6 +77,11 @@ impl Span {
     pub const fn is_piece(&self) -> bool {
         self.length <= PIECE_BYTES
     }
+    /// Whether a byte of the file is in it.
+    #[must_use]
+    pub const fn holds(&self, byte: u64) -> bool {
+        byte >= self.start && byte - self.start < self.length
+    }
     /// The two spans whose names give its own; nothing of a piece.
     #[must_use]
     pub fn halves(self) -> Option<(Self, Self)> {
@@ -92,11 +97,20 @@ impl Span {
         let right = part(self.start + left, self.length - left);
         Some((part(self.start, left), right))
     }
-    /// The spans up to [`LEVELS`] levels below, in order.
+    /// Levels of its tree.
+    #[must_use]
+    pub const fn depth(self) -> u32 {
+        let pieces = self.length.div_ceil(PIECE_BYTES);
+        pieces.next_power_of_two().trailing_zeros()
+    }
+    /// The spans that one turn shows, in order: as few levels below as still lead to a piece in as
+    /// few turns as [`LEVELS`] a turn would, evenly, for a level more is twice as many names.
     #[must_use]
     pub fn below(self) -> Vec<Self> {
+        let depth = self.depth();
+        let turns = depth.div_ceil(LEVELS).max(1);
         let mut spans = vec![self];
-        for _ in 0..LEVELS {
+        for _ in 0..depth.div_ceil(turns) {
             let halves = |span: Self| match span.halves() {
                 Some((left, right)) => vec![left, right],
                 None => vec![span],
@@ -178,7 +192,15 @@ impl Opening {
     /// Opens the piece that holds a byte of a file that is hashed in a way.
     #[must_use]
     pub fn of_in(hashing: &Hashing, file: &[u8], byte: u64) -> Self {
-        let mut span = Span::file(file.len() as u64);
+        Self::below(hashing, file, Span::file(file.len() as u64), byte)
+    }
+    /// Opens the piece that holds a byte of a part of a file, against the part's name.
+    #[must_use]
+    pub fn of_span(file: &[u8], span: Span, byte: u64) -> Self {
+        Self::below(&Hashing::Plain, file, span, byte)
+    }
+    fn below(hashing: &Hashing, file: &[u8], span: Span, byte: u64) -> Self {
+        let mut span = span;
         let mut path = Vec::new();
         while let Some((left, right)) = span.halves() {
             let (next, beside) = if byte < right.start {
@@ -204,8 +226,16 @@ impl Opening {
     /// Whether it opens a file of this name and length that is hashed in a way.
     #[must_use]
     pub fn opens_in(&self, hashing: &Hashing, name: &Name, length: u64) -> bool {
+        self.is_below(hashing, name, Span::file(length))
+    }
+    /// Whether it opens a part of a file that has this name.
+    #[must_use]
+    pub fn opens_span(&self, name: &Name, span: Span) -> bool {
+        self.is_below(&Hashing::Plain, name, span)
+    }
+    fn is_below(&self, hashing: &Hashing, name: &Name, span: Span) -> bool {
         let byte = self.piece.saturating_mul(PIECE_BYTES);
-        let mut spans = vec![Span::file(length)];
+        let mut spans = vec![span];
         while let Some((left, right)) = spans.last().and_then(|span| span.halves()) {
             spans.push(if byte < right.start { left } else { right });
         }

@@ -15,15 +15,12 @@ use engine::{
     Continuation, Device, Parameters,
     trace::{
         PolicyPart, Trace,
+        clip::UNIT_NORM_MAX,
         plan::{self, Plan, PlanError},
     },
     trainer::{Gradients, GrpoOptions, GrpoSequence, advantages, clip_gradient_norm, file},
 };
 use protocol::{BlobId, gradient::State, recipe::Recipe, rollout, task::RolloutTask};
-
-/// Largest norm of a unit's gradient: no element can then leave the range of about 1.98 that the
-/// compressed form has. Gradients of a healthy run are far below.
-const UNIT_NORM_MAX: f32 = 1.9;
 
 /// The samples of one prompt, with the rewards that the environment gives.
 #[derive(Clone, Debug)]
@@ -161,21 +158,54 @@ pub fn learn(
 pub fn replay(
     inputs: &GradientInputs<'_>,
     generation: &Generation<'_>,
-    (segment, start): (u32, Option<&[f32]>),
+    part: (u32, Option<&[f32]>),
     groups: &[Group],
     device: &Device,
 ) -> Result<Stretch, ExecuteError> {
+    let Added {
+        loss_micro,
+        state,
+        sum,
+    } = retake(inputs, generation, part, groups, device)?;
+    let is_last = part.0.saturating_add(1) == segments(inputs).count();
+    Ok(Stretch {
+        losses_micro: vec![loss_micro],
+        state,
+        values: is_last.then(|| clipped(sum, device)),
+    })
+}
+
+/// What one segment comes to.
+#[derive(Clone, Debug)]
+pub struct Added {
+    /// Its loss, in millionths of a nat.
+    pub loss_micro: i64,
+    /// What names the sum up to it.
+    pub state: State,
+    /// The sum, `[parameters]`, before it is clipped.
+    pub sum: Vec<f32>,
+}
+
+/// The same with the sum as it is, of whichever segment.
+///
+/// # Errors
+/// As [`replay`].
+pub fn retake(
+    inputs: &GradientInputs<'_>,
+    generation: &Generation<'_>,
+    (segment, start): (u32, Option<&[f32]>),
+    groups: &[Group],
+    device: &Device,
+) -> Result<Added, ExecuteError> {
     let unit = Unit::new(inputs, generation, groups);
     if unit.tokens_count == 0 {
         return Err(ExecuteError::NothingToLearn { unit: inputs.unit });
     }
     let (loss_micro, sum) = unit.add(segment, sum_of(inputs, start), device)?;
-    let state = state(segment, sum.as_slice());
-    let is_last = segment.saturating_add(1) == segments(inputs).count();
-    Ok(Stretch {
-        losses_micro: vec![loss_micro],
-        state,
-        values: is_last.then(|| clipped(sum.into_values(), device)),
+    Ok(Added {
+        loss_micro,
+        state: state(segment, sum.as_slice()),
+        sum: sum.into_values(),
     })
 }
 

@@ -12,7 +12,7 @@ use ledger_state::{
     unit::{Challenge, Claim},
     verdict::dispute::{
         Dispute, Move, Place, Taken,
-        players::{self, Exchange, Part, Rollout},
+        players::{self, Clipped, Exchange, Part, Rollout},
     },
 };
 use miner::{
@@ -29,22 +29,49 @@ pub struct Retaken {
     /// What is wrong about the update in the blob, or what it is said to lose; nothing if both are
     /// right.
     pub wrong: Option<Move>,
-    /// What a sparse update follows from.
-    pub exchange: Option<Exchange>,
+    /// What the update follows from, where that takes more than one move.
+    pub sent: Option<Sent>,
+}
+
+/// What an update follows from that is disputed in several moves.
+#[derive(Clone, Debug)]
+pub enum Sent {
+    /// A sparse one.
+    Sparse(Exchange),
+    /// Of a reinforcement unit.
+    Clipped(Clipped),
+}
+
+impl Sent {
+    /// What its miner answers, which bound `kept` as what a sparse one lost.
+    #[must_use]
+    pub fn answer(&self, place: &Place, kept: &[u8]) -> Option<Move> {
+        match self {
+            Self::Sparse(exchange) => exchange.answer(place, kept),
+            Self::Clipped(clipped) => clipped.answer(place),
+        }
+    }
+    /// What the challenger shows; nothing if all is right.
+    #[must_use]
+    pub fn question(&self, place: &Place) -> Option<Move> {
+        match self {
+            Self::Sparse(exchange) => exchange.question(place),
+            Self::Clipped(clipped) => clipped.question(place),
+        }
+    }
 }
 
 impl Computation {
     /// Takes the judged segment of a gradient unit again, from where its miner says that it starts,
-    /// and says where each step led; and in pre-training, what is wrong about the update in the
-    /// blob.
+    /// and says where each step led, and what is wrong about the update in the blob.
     ///
     /// # Errors
     /// When the unit is of another kind, or its files are not of the model.
     pub fn retake(&self, bound: &Bound, blob: &[u8], device: &Device) -> Result<Retaken> {
         let (inputs, challenge, start) = self.segment(bound)?;
         if let Some(generation) = &inputs.generation {
-            let part = (challenge.segment, gradient(start.as_ref())?);
-            return self.retake_part(&inputs, generation, part, device);
+            let judged = (bound, challenge, gradient(start.as_ref())?);
+            return self.retake_part(&inputs, generation, judged, blob, device);
         }
         let world = World::of(&self.recipe)?;
         let segment = (challenge.segment, training(start.as_ref())?);
@@ -69,7 +96,7 @@ impl Computation {
             return Ok(Retaken {
                 taken,
                 wrong: players::update(blob, update_byte, (&before, &last)),
-                exchange: None,
+                sent: None,
             });
         };
         let exchange = Exchange {
@@ -87,7 +114,7 @@ impl Computation {
         Ok(Retaken {
             taken,
             wrong: exchange.complaint(named),
-            exchange: Some(exchange),
+            sent: Some(Sent::Sparse(exchange)),
         })
     }
     /// Every number of an inner step of the judged segment, by its index in it; of a reinforcement
@@ -159,26 +186,43 @@ impl Computation {
         };
         Ok((inputs, challenge, start))
     }
-    /// The part that is judged of a reinforcement unit, computed again; of its update nothing is
-    /// disputed.
+    /// The part that is judged of a reinforcement unit, computed again, and what its update follows
+    /// from: the sum that its miner has shown, or that of the last part.
     fn retake_part(
         &self,
         inputs: &GradientInputs<'_>,
         generation: &Generation<'_>,
-        part: (u32, Option<&[f32]>),
+        (bound, challenge, start): (&Bound, Challenge, Option<&[f32]>),
+        blob: &[u8],
         device: &Device,
     ) -> Result<Retaken> {
-        let world = World::of(&self.recipe)?;
-        let groups = reinforce::groups(&self.recipe, &world, generation);
-        let stretch = reinforce::replay(inputs, generation, part, &groups, device)?;
-        let taken = stretch.losses_micro.into_iter().map(|loss_micro| Taken {
-            state: stretch.state,
-            loss_micro,
-        });
+        let shown = bound.states.last.clone();
+        let (taken, sum) = match shown {
+            // No part is disputed.
+            Some(last) if challenge.is_update() => (Vec::new(), last),
+            shown => {
+                let world = World::of(&self.recipe)?;
+                let groups = reinforce::groups(&self.recipe, &world, generation);
+                let part = (challenge.segment, start);
+                let added = reinforce::retake(inputs, generation, part, &groups, device)?;
+                let taken = Taken {
+                    state: added.state,
+                    loss_micro: added.loss_micro,
+                };
+                let own = || file::write(&added.sum);
+                (vec![taken], shown.unwrap_or_else(own))
+            }
+        };
+        let segments = miner::gradient::segments(inputs);
+        let clipped = Clipped {
+            sum,
+            blob: blob.to_vec(),
+            update_byte: Payload::update_byte(segments.all().end, segments.count()),
+        };
         Ok(Retaken {
-            taken: taken.collect(),
-            wrong: None,
-            exchange: None,
+            taken,
+            wrong: clipped.complaint(),
+            sent: Some(Sent::Clipped(clipped)),
         })
     }
 }
@@ -226,6 +270,7 @@ impl Traced {
             | Place::Complaint
             | Place::Chunk { .. }
             | Place::Feedback { .. }
+            | Place::Norm(_)
             | Place::Over { .. } => None,
         }
     }

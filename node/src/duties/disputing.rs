@@ -64,8 +64,7 @@ impl Duties {
                 return None;
             };
             if !matches!(dispute.place, Place::Complaint) {
-                let exchange = retaken.exchange.as_ref()?;
-                return exchange.question(&dispute.place);
+                return retaken.sent.as_ref()?.question(&dispute.place);
             }
             let found = players::complaint(dispute, &retaken.taken);
             let found = found.or_else(|| retaken.wrong.clone());
@@ -74,7 +73,7 @@ impl Duties {
         };
         match &self.trace {
             Some((about, traced)) if *about == (id, index) => {
-                let bluff = || Move::Question(Question::Table);
+                let bluff = || Move::Question(Question::First(0));
                 let asked = traced.question(dispute);
                 asked.or_else(|| self.lies_about_audits().then(bluff))
             }

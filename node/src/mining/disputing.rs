@@ -3,17 +3,14 @@
 
 use super::{Miner, making::Made};
 use crate::{
-    computation::{Bound, States, Traced},
+    computation::{Bound, Sent, States, Traced},
     local::{Sort, Trust, Work as Spent},
     rpc::work::{DisputedUnit, StepContext, Work},
 };
 use anyhow::{Context as _, Result};
 use ledger_state::{
     unit::Claim,
-    verdict::dispute::{
-        Move, Place,
-        players::{self, Exchange},
-    },
+    verdict::dispute::{Move, Place, players},
 };
 use protocol::{recipe::Recipe, task::UnitId, transaction::Body};
 use std::sync::Arc;
@@ -25,15 +22,15 @@ pub(super) enum Shown {
     Steps(UnitId, Move),
     /// Every number of the step at an index.
     Step((UnitId, u32), Traced),
-    /// What its sparse update follows from, and the file of what the update lost.
-    Exchange(UnitId, Box<(Exchange, Vec<u8>)>),
+    /// What its update follows from, and the file of what a sparse one lost.
+    Sent(UnitId, Box<(Sent, Vec<u8>)>),
 }
 
 impl Shown {
     /// The unit that it is about.
     pub(super) const fn unit(&self) -> UnitId {
         match self {
-            Self::Steps(unit, _) | Self::Step((unit, _), _) | Self::Exchange(unit, _) => *unit,
+            Self::Steps(unit, _) | Self::Step((unit, _), _) | Self::Sent(unit, _) => *unit,
         }
     }
 }
@@ -55,8 +52,8 @@ impl Miner {
                 traced.answer(&disputed.dispute)
             }
             (
-                place @ (Place::Chunk { .. } | Place::Feedback { .. }),
-                Some(Shown::Exchange(about, own)),
+                place @ (Place::Chunk { .. } | Place::Feedback { .. } | Place::Norm(_)),
+                Some(Shown::Sent(about, own)),
             ) if *about == unit => own.0.answer(place, &own.1),
             _ => None,
         };
@@ -104,11 +101,15 @@ impl Miner {
                     let traced = computation.trace(&bound, index, &device)?;
                     anyhow::Ok(Shown::Step((unit, index), traced))
                 }
-                Place::Chunk { .. } | Place::Feedback { .. } => {
+                Place::Chunk { .. } | Place::Feedback { .. } | Place::Norm(_) => {
                     let retaken = computation.retake(&bound, &blob, &device)?;
-                    let own = retaken.exchange.context("its update is not sparse")?;
-                    let kept = kept.unwrap_or_else(|| own.left());
-                    Ok(Shown::Exchange(unit, Box::new((own, kept))))
+                    let own = retaken.sent.context("its update follows in one move")?;
+                    let kept = match (&own, kept) {
+                        (_, Some(kept)) => kept,
+                        (Sent::Sparse(exchange), None) => exchange.left(),
+                        (Sent::Clipped(_), None) => Vec::new(),
+                    };
+                    Ok(Shown::Sent(unit, Box::new((own, kept))))
                 }
                 Place::Steps | Place::Complaint | Place::Over { .. } => {
                     let retaken = computation.retake(&bound, &blob, &device)?;

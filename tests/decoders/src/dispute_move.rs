@@ -2,11 +2,11 @@
 
 use crate::Decoder;
 use engine_trace::{
-    dispute::{Answer, Question},
+    dispute::{Answer, Question, Shown as Operand},
     tree::Opening,
 };
 use ledger_state::verdict::dispute::{
-    Asked, Claimed, Entries, Leafed, Move, Planned, Response, Shown, Token, players,
+    Asked, Block, Claimed, Entries, Leafed, Move, Planned, Response, Shown, Token, players,
 };
 use protocol::{
     gradient::Payload,
@@ -40,11 +40,12 @@ pub(crate) const DECODER: Decoder = Decoder {
             Some(Move::Feedback),
             Some(Move::Answer(Answer::Names(vec![[3; 32]; 2]))),
             Some(Move::Question(Question::First(1))),
+            Some(Move::Answer(Answer::Operands(vec![9; 3]))),
             Some(Move::Plan(Box::new(Planned {
                 plan: [4; 32],
                 ends: [0, 12],
                 entries: vec![opened(0), opened(1)],
-                table: [5; 32],
+                table: vec![[5; 32]; 16],
             }))),
             Some(Move::WrongPlan),
             Some(Move::Entries(Box::new(Entries {
@@ -56,13 +57,24 @@ pub(crate) const DECODER: Decoder = Decoder {
                 tokens: vec![7, 8, 0],
             }])),
             Some(Move::Asked(Box::new(Asked {
-                question: Question::Table,
+                question: Question::Show(Some(Box::new(Operand {
+                    index: 3,
+                    entry: Some(opened(1)),
+                    piece: opened(2),
+                }))),
                 entries: vec![opened(2)],
             }))),
             Some(Move::Token(Box::new(Token {
                 entry: opened(0),
                 response: Some((leafed(), opened(1))),
             }))),
+            Some(Move::Block(Box::new(Block {
+                block: 1,
+                blob: vec![opened(0), opened(1)],
+                sum: opened(1),
+            }))),
+            Some(Move::Sums(vec![8; 16])),
+            Some(Move::Square(Box::new(opened(2)))),
         ];
         let moves = moves.into_iter().flatten();
         moves

@@ -1,27 +1,29 @@
 //! How honest sides play: each knows its own trace, and nothing else is needed.
 
 use super::{
-    Answer, Dispute, File, NAME_BYTES, Number, Operation, Question, Stage, Stretch, bits_of,
-    number_in, tensor_at,
+    Answer, Dispute, File, NAME_BYTES, Number, Operation, Question, Shown, Stage, Stretch, bits_of,
+    joined, number_in, table_span, tensor_at,
 };
 use crate::define::Source;
 use crate::plan::Plan;
 use crate::program::Tensor;
 use crate::trace::Trace;
-use crate::tree::{Name, Opening, PIECE_BYTES, Span};
-use std::collections::BTreeSet;
+use crate::tree::{Name, Opening, Span};
 
 /// What the defendant with this trace answers; nothing when it is not its turn.
 #[must_use]
 pub fn answer(dispute: &Dispute, trace: &Trace) -> Option<Answer> {
     Some(match &dispute.stage {
-        Stage::Table => Answer::Table(*blake3::hash(&table(trace)).as_bytes()),
+        Stage::Table => Answer::Table(names(&table(trace), table_span(trace.program()))),
         Stage::Below { file, span, .. } if span.is_piece() => {
             Answer::Piece(span.of(&bytes(trace, *file)).to_vec())
         }
         Stage::Below { file, span, .. } => Answer::Names(names(&bytes(trace, *file), *span)),
         Stage::Fold { number, stretch } => Answer::Values(values(trace, *number, stretch).concat()),
-        Stage::Entries { places, .. } => Answer::Entries(entries(trace, places)),
+        Stage::Read { number, operation } => {
+            let reads = reads(dispute, trace, *number, *operation).into_iter();
+            Answer::Operands(reads.map(|read| read.value.to_bits()).collect())
+        }
         _ => return None,
     })
 }
@@ -31,7 +33,7 @@ pub fn answer(dispute: &Dispute, trace: &Trace) -> Option<Answer> {
 #[must_use]
 pub fn question(dispute: &Dispute, trace: &Trace) -> Option<Question> {
     Some(match &dispute.stage {
-        Stage::Which => which(dispute, trace)?,
+        Stage::Which { names } => which(dispute, names, trace)?,
         Stage::Choose {
             file,
             span,
@@ -64,35 +66,22 @@ pub fn question(dispute: &Dispute, trace: &Trace) -> Option<Question> {
             let differs = pairs.position(|(own, shown)| bits_of(own) != *shown);
             Question::First(index(differs.unwrap_or(shown.len())))
         }
-        Stage::Ask { number, operation } => {
-            let table = trace.program().table();
-            let places = reads(trace, *number, *operation)
-                .into_iter()
-                .map(|(place, _)| place);
-            let places: BTreeSet<_> = places.filter(|place| table.contains(place)).collect();
-            let places = places.into_iter();
-            Question::Ask(
-                places
-                    .map(|place| u32::try_from(place).unwrap_or(u32::MAX))
-                    .collect(),
-            )
-        }
         Stage::Show {
-            number, operation, ..
+            number,
+            operation,
+            operands,
         } => {
-            let mut reads = reads(trace, *number, *operation);
-            // What nobody named is zero, like moments before the first step.
-            let given = dispute.claim.given;
-            reads.retain(|(place, _)| given.get(*place).is_none_or(Option::is_some));
-            Question::Show(pieces(trace, &reads))
+            let own = reads(dispute, trace, *number, *operation);
+            Question::Show(shown(dispute, trace, &own, operands).map(Box::new))
         }
         _ => return None,
     })
 }
 
-fn which(dispute: &Dispute, trace: &Trace) -> Option<Question> {
-    if dispute.table != Some(*blake3::hash(&table(trace)).as_bytes()) {
-        return Some(Question::Table);
+fn which(dispute: &Dispute, shown: &[Name], trace: &Trace) -> Option<Question> {
+    let own = names(&table(trace), table_span(trace.program()));
+    if joined(table_span(trace.program()), &own) != dispute.table {
+        return Some(first(&own, shown));
     }
     let end = trace.program().table().end;
     let mut results = (0..).zip(dispute.claim.results);
@@ -101,6 +90,41 @@ fn which(dispute: &Dispute, trace: &Trace) -> Option<Question> {
         claimed.is_some_and(|claimed| Some(&claimed) != own)
     });
     differs.map(|(index, _)| Question::Result(index))
+}
+
+/// The first number that is read which is another here than the defendant says, as it is in its
+/// tensor; nothing if none is, for then they do not give what it says.
+fn shown(dispute: &Dispute, trace: &Trace, own: &[Read], operands: &[u64]) -> Option<Shown> {
+    let said = operands.iter().copied().chain(std::iter::repeat(0));
+    let mut pairs = (0..).zip(own.iter().zip(said));
+    let differs = |(_, (read, said)): &(u16, (&Read, u64))| {
+        let encoding = read.tensor.kind.encoding();
+        encoding.encode(read.value) != encoding.encode(f64::from_bits(*said))
+    };
+    let (index, (read, _)) = pairs.find(differs)?;
+    let byte = read.index * read.tensor.kind.encoding().width();
+    Some(Shown {
+        index,
+        entry: entry(dispute, trace, read.place),
+        piece: Opening::of(&trace.bytes(read.place), byte),
+    })
+}
+
+/// The piece of the table with the name of a tensor, below a span that both agree about; nothing
+/// where the name is known.
+fn entry(dispute: &Dispute, trace: &Trace, place: usize) -> Option<Opening> {
+    let between = trace.program().table();
+    let index = place
+        .checked_sub(between.start)
+        .filter(|_| place < between.end)?;
+    let mut known = dispute.agreed.entries.iter();
+    if known.any(|(other, _)| *other as usize == place) {
+        return None;
+    }
+    let byte = index as u64 * NAME_BYTES;
+    let mut spans = dispute.agreed.spans.iter();
+    let (span, _) = spans.find(|(span, _)| span.holds(byte))?;
+    Some(Opening::of_span(&table(trace), *span, byte))
 }
 
 /// The table: names of all tensors between start and end.
@@ -192,12 +216,22 @@ pub fn entries_with(
     }
 }
 
-/// All that an operation reads: places of tensors, and bytes in them.
-fn reads(trace: &Trace, number: Number, operation: Operation) -> BTreeSet<(usize, u64)> {
+/// A number that an operation reads.
+#[derive(Clone, Copy, Debug)]
+struct Read {
+    tensor: Tensor,
+    /// The tensor's place.
+    place: usize,
+    index: u64,
+    value: f64,
+}
+
+/// All that an operation reads, in order, but what nobody named, which is zero.
+fn reads(dispute: &Dispute, trace: &Trace, number: Number, operation: Operation) -> Vec<Read> {
     let program = trace.program();
     let mut recorder = Recorder {
         trace,
-        reads: BTreeSet::new(),
+        reads: Vec::new(),
     };
     let tensor = tensor_at(program, number.place as usize);
     match operation {
@@ -211,47 +245,28 @@ fn reads(trace: &Trace, number: Number, operation: Operation) -> BTreeSet<(usize
             program.steps_of((tensor, number.index), steps, 0.0, &mut recorder)
         }
     };
-    recorder.reads
+    let given = dispute.claim.given;
+    let mut reads = recorder.reads;
+    reads.retain(|read| given.get(read.place).is_none_or(Option::is_some));
+    reads
 }
 
-/// The pieces of the table that name tensors, each once.
-fn entries(trace: &Trace, places: &[u32]) -> Vec<Opening> {
-    let table_file = table(trace);
-    let start = trace.program().table().start;
-    let bytes = places
-        .iter()
-        .map(|place| (*place as usize - start) as u64 * NAME_BYTES);
-    let pieces: BTreeSet<u64> = bytes.map(|byte| byte / PIECE_BYTES).collect();
-    let pieces = pieces.into_iter();
-    pieces
-        .map(|piece| Opening::of(&table_file, piece * PIECE_BYTES))
-        .collect()
-}
-
-/// The pieces of tensors that are read, each once.
-fn pieces(trace: &Trace, reads: &BTreeSet<(usize, u64)>) -> Vec<(u32, Opening)> {
-    let pieces = reads
-        .iter()
-        .map(|(place, byte)| (*place, byte / PIECE_BYTES));
-    let pieces: BTreeSet<(usize, u64)> = pieces.collect();
-    let open = |(place, piece): (usize, u64)| {
-        let opening = Opening::of(&trace.bytes(place), piece * PIECE_BYTES);
-        (u32::try_from(place).unwrap_or(u32::MAX), opening)
-    };
-    pieces.into_iter().map(open).collect()
-}
-
-/// Notes what is read: places of tensors, and bytes in them.
+/// Notes what is read.
 struct Recorder<'a> {
     trace: &'a Trace,
-    reads: BTreeSet<(usize, u64)>,
+    reads: Vec<Read>,
 }
 
 impl Source for Recorder<'_> {
     fn number(&mut self, tensor: Tensor, index: u64) -> Option<f64> {
         let place = self.trace.program().place(tensor)?;
-        let byte = index * tensor.kind.encoding().width();
-        self.reads.insert((place, byte));
-        (&mut &*self.trace).number(tensor, index)
+        let value = (&mut &*self.trace).number(tensor, index)?;
+        self.reads.push(Read {
+            tensor,
+            place,
+            index,
+            value,
+        });
+        Some(value)
     }
 }

@@ -1,38 +1,47 @@
-//! What an operation reads, shown against the names that the defendant gave.
+//! What an operation reads: as the defendant says, and as it is in the tensors that it named.
 
-use super::{Claim, Number, Operation, bits_of, tensor_at};
+use super::{Agreed, Claim, NAME_BYTES, Number, Operation, Shown, bits_of, tensor_at};
 use crate::define::Source;
 use crate::program::{Program, Tensor};
-use crate::tree::{Name, Opening};
+use crate::tree::{Name, PIECE_BYTES};
 
-/// Numbers that were shown, each in a piece of a tensor whose name is known.
-pub(super) struct Known<'a> {
-    program: &'a Program,
-    claim: &'a Claim,
-    pieces: Vec<(Tensor, &'a Opening)>,
+/// A number that was read, and what the defendant says that it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Read {
+    /// Which number.
+    pub(super) number: Number,
+    /// Its bits, as its tensor's numbers are written.
+    pub(super) bits: u64,
 }
 
-impl<'a> Known<'a> {
-    /// Checks every piece against its tensor's name; nothing if one is not of it.
-    pub(super) fn new(
-        program: &'a Program,
-        (claim, names): (&'a Claim, &[(u32, Name)]),
-        pieces: &'a [(u32, Opening)],
-    ) -> Option<Self> {
-        let pieces = pieces.iter().map(|(place, opening)| {
-            let tensor = *program.tensors().get(*place as usize)?;
-            let name = name(program, (claim, names), *place)?;
-            let is_it = opening.opens(&name, program.bytes(tensor));
-            is_it.then_some((tensor, opening))
-        });
-        Some(Self {
+/// Numbers as the defendant says them, in the order in which they are read.
+pub(super) struct Stated<'a> {
+    program: &'a Program,
+    claim: &'a Claim,
+    operands: std::slice::Iter<'a, u64>,
+    read: Vec<Read>,
+    leads_beyond: bool,
+}
+
+impl<'a> Stated<'a> {
+    pub(super) fn new(program: &'a Program, claim: &'a Claim, operands: &'a [u64]) -> Self {
+        Self {
             program,
             claim,
-            pieces: pieces.collect::<Option<_>>()?,
-        })
+            operands: operands.iter(),
+            read: Vec::new(),
+            leads_beyond: false,
+        }
     }
-
-    /// Bits that the operation gives; nothing if something it reads is not shown.
+    /// Whether a number was to be read that no tensor has.
+    pub(super) const fn leads_beyond(&self) -> bool {
+        self.leads_beyond
+    }
+    /// What was read as this one.
+    pub(super) fn read(&self, index: u16) -> Option<Read> {
+        self.read.get(usize::from(index)).copied()
+    }
+    /// Bits that the operation gives; nothing if how the number comes about is not known.
     pub(super) fn computed(&mut self, number: Number, operation: Operation) -> Option<u64> {
         let program = self.program;
         let tensor = tensor_at(program, number.place as usize);
@@ -56,35 +65,74 @@ impl<'a> Known<'a> {
     }
 }
 
-/// The name of a tensor: known before, claimed, or from the defendant's table.
-fn name(program: &Program, (claim, names): (&Claim, &[(u32, Name)]), place: u32) -> Option<Name> {
+impl Source for Stated<'_> {
+    fn number(&mut self, tensor: Tensor, index: u64) -> Option<f64> {
+        if index >= self.program.length(tensor) {
+            self.leads_beyond = true;
+            return None;
+        }
+        let place = self.program.place(tensor)?;
+        // What nobody named is zero, like moments before the first step.
+        let given = self.claim.given.get(place);
+        if given.is_some_and(Option::is_none) {
+            return Some(0.0);
+        }
+        let bits = self.operands.next().copied().unwrap_or(0);
+        // As it is written in its tensor, or it could not be compared with what is there.
+        let written = tensor.kind.encoding().encode(f64::from_bits(bits));
+        let number = Number {
+            place: u32::try_from(place).unwrap_or(u32::MAX),
+            index,
+        };
+        self.read.push(Read {
+            number,
+            bits: bits_of(&written),
+        });
+        tensor.kind.encoding().decode(&written)
+    }
+}
+
+/// The bits of a number in a piece of its tensor that is shown; nothing if the piece is not of the
+/// tensor that the defendant named.
+pub(super) fn named(
+    program: &Program,
+    (claim, agreed): (&Claim, &Agreed),
+    number: Number,
+    shown: &Shown,
+) -> Option<u64> {
+    let tensor = *program.tensors().get(number.place as usize)?;
+    let name = name(program, (claim, agreed), number.place, shown)?;
+    let width = tensor.kind.encoding().width();
+    let opens = shown.piece.opens(&name, program.bytes(tensor));
+    let bytes = shown.piece.bytes_at(number.index * width, width);
+    bytes.filter(|_| opens).map(bits_of)
+}
+
+/// The name of a tensor: known before, claimed, or in what of the table both agree about.
+fn name(
+    program: &Program,
+    (claim, agreed): (&Claim, &Agreed),
+    place: u32,
+    shown: &Shown,
+) -> Option<Name> {
     let between = program.table();
     let index = place as usize;
     if let Some(result) = index.checked_sub(between.end) {
         return *claim.results.get(result)?;
     }
-    if index >= between.start {
-        let mut names = names.iter();
-        return names
-            .find(|(other, _)| *other == place)
-            .map(|(_, name)| *name);
+    let Some(entry) = index.checked_sub(between.start) else {
+        return *claim.given.get(index)?;
+    };
+    let mut entries = agreed.entries.iter();
+    if let Some((_, name)) = entries.find(|(other, _)| *other == place) {
+        return Some(*name);
     }
-    *claim.given.get(index)?
-}
-
-impl Source for Known<'_> {
-    fn number(&mut self, tensor: Tensor, index: u64) -> Option<f64> {
-        if index >= self.program.length(tensor) {
-            return None;
-        }
-        let given = self.claim.given.get(self.program.place(tensor)?);
-        if given.is_some_and(Option::is_none) {
-            return Some(0.0);
-        }
-        let encoding = tensor.kind.encoding();
-        let mut pieces = self.pieces.iter().filter(|(other, _)| *other == tensor);
-        let width = encoding.width();
-        let bytes = pieces.find_map(|(_, piece)| piece.bytes_at(index * width, width))?;
-        encoding.decode(bytes)
-    }
+    let opening = shown.entry.as_ref()?;
+    let start = opening.piece.checked_mul(PIECE_BYTES)?;
+    let mut spans = agreed.spans.iter();
+    let (span, name) = spans.find(|(span, _)| span.holds(start))?;
+    let byte = entry as u64 * NAME_BYTES;
+    let opens = opening.opens_span(name, *span);
+    let bytes = opening.bytes_at(byte, NAME_BYTES).filter(|_| opens)?;
+    bytes.try_into().ok()
 }

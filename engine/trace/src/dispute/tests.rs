@@ -6,6 +6,7 @@ mod plans;
 
 use super::*;
 use crate::trace::{Numbers, Trace};
+use crate::tree::Opening;
 use crate::{
     Model, Objective, Optimiser, Part, Reinforcement, RopeScaling, Sequence, Sequences, Step,
 };
@@ -392,7 +393,9 @@ fn what_nobody_claims_cannot_be_disputed() {
     let before = dispute.clone();
     let asked = dispute.question(honest.program(), &Question::Result(0));
     assert_eq!(asked, Err(Refused::Unclaimed { index: 0 }));
-    let asked = dispute.question(honest.program(), &Question::First(0));
+    let asked = dispute.question(honest.program(), &Question::First(u16::MAX));
+    assert!(matches!(asked, Err(Refused::Index { .. })));
+    let asked = dispute.question(honest.program(), &Question::Show(None));
     assert_eq!(asked, Err(Refused::NotDue));
     assert_eq!(dispute, before);
 }
@@ -405,8 +408,8 @@ fn anywhere(
 ) -> Question {
     let first = |index: usize| Question::First(u16::try_from(index).unwrap());
     match &dispute.stage {
-        Stage::Which if chance(2) == 0 => Question::Table,
-        Stage::Which => {
+        Stage::Which { names } if chance(2) == 0 => first(chance(names.len())),
+        Stage::Which { .. } => {
             let claimed = dispute.claim.results.iter().flatten().count();
             Question::Result(u8::try_from(chance(claimed)).unwrap())
         }
@@ -422,6 +425,26 @@ fn anywhere(
             first(chance(bytes.len() / width))
         }
         Stage::Cut { values, .. } => first(chance(values.len() + 1)),
+        Stage::Show {
+            number,
+            operation,
+            operands,
+        } if !operands.is_empty() => {
+            // Any number that is read, which is what its tensor has.
+            let mut others = dispute.clone();
+            let index = chance(operands.len());
+            let mut other = operands.clone();
+            other[index] = f64::to_bits(f64::from_bits(operands[index]) + 1.0);
+            if other[index] == operands[index] {
+                other[index] = 0;
+            }
+            others.stage = Stage::Show {
+                number: *number,
+                operation: *operation,
+                operands: other,
+            };
+            question(&others, honest).unwrap()
+        }
         _ => question(dispute, honest).unwrap(),
     }
 }
@@ -470,7 +493,7 @@ proptest! {
     }
 
     #[test]
-    fn a_liar_is_found_whatever_it_says_about_its_folds(seed: u64) {
+    fn a_liar_is_found_whatever_it_says_about_its_folds_and_operands(seed: u64) {
         let honest = shared(seed);
         let program = honest.program();
         let mut chance = chances(seed);
@@ -488,6 +511,13 @@ proptest! {
                         *byte ^= u8::try_from(chance(2) * chance(256)).unwrap();
                     }
                     Answer::Values(values)
+                }
+                Answer::Operands(mut operands) => {
+                    for bits in &mut operands {
+                        *bits ^= (chance(2) as u64) << chance(64);
+                    }
+                    operands.truncate(chance(operands.len() + 3));
+                    Answer::Operands(operands)
                 }
                 other => other,
             },
@@ -519,11 +549,14 @@ proptest! {
             let mut questions = vec![
                 Question::Result(4),
                 Question::First(u16::MAX),
-                Question::Ask(vec![0]),
-                Question::Show(vec![(u32::MAX, Opening::of(&[7], 0))]),
+                Question::Show(Some(Box::new(Shown {
+                    index: u16::MAX,
+                    entry: None,
+                    piece: Opening::of(&[7], 0),
+                }))),
             ];
-            if dispute.stage != Stage::Which {
-                questions.push(Question::Table);
+            if !matches!(dispute.stage, Stage::Show { .. }) {
+                questions.push(Question::Show(None));
             }
             for question in &questions {
                 prop_assert!(dispute.question(honest.program(), question).is_err());
@@ -558,23 +591,101 @@ proptest! {
                 }
             }
         }
-        let Some(Question::Show(shown)) = question(&dispute, honest) else {
+        if matches!(dispute.stage, Stage::Over(_)) {
             return Ok(());
-        };
-        for at in 0..shown.len() {
-            let mut forged = shown.clone();
-            let bytes = &mut forged[at].1.bytes;
-            let byte = chance(bytes.len());
-            bytes[byte] ^= 1;
-            let asked = dispute.question(honest.program(), &Question::Show(forged));
-            prop_assert_eq!(asked, Err(Refused::NotShown));
-            let mut fewer = shown.clone();
-            fewer.remove(at);
-            let asked = dispute.question(honest.program(), &Question::Show(fewer));
-            prop_assert_eq!(asked, Err(Refused::NotShown));
         }
-        dispute.question(honest.program(), &Question::Show(shown)).unwrap();
+        let asked = anywhere(&dispute, honest, &mut chance);
+        if let Question::Show(Some(shown)) = &asked {
+            let mut forged = Vec::new();
+            let mut other = shown.clone();
+            let byte = chance(other.piece.bytes.len());
+            other.piece.bytes[byte] ^= 1;
+            forged.push(other);
+            let mut other = shown.clone();
+            other.index += 1;
+            other.piece.piece += 1;
+            forged.push(other);
+            if let Some(mut entry) = shown.entry.clone() {
+                let mut other = shown.clone();
+                other.entry = None;
+                forged.push(other);
+                let mut other = shown.clone();
+                let byte = chance(entry.bytes.len());
+                entry.bytes[byte] ^= 1;
+                other.entry = Some(entry);
+                forged.push(other);
+            }
+            for forged in forged {
+                let question = Question::Show(Some(forged));
+                let asked = dispute.question(honest.program(), &question);
+                prop_assert_eq!(asked, Err(Refused::NotShown));
+            }
+        }
+        dispute.question(honest.program(), &asked).unwrap();
         let won = matches!(dispute.outcome(), Some(Outcome::ChallengerLied { .. }));
         prop_assert!(won);
+    }
+}
+
+/// A number of a tensor, and one of another that changes with it.
+fn follows(honest: &Trace, from: Kind, to: Kind) -> (Number, Trace, Number) {
+    let program = honest.program();
+    let place = |kind| {
+        let mut tensors = program.tensors().iter();
+        tensors.position(|tensor| tensor.kind == kind).unwrap()
+    };
+    let (from, to) = (place(from), place(to));
+    let width = usize::try_from(program.tensors()[to].kind.encoding().width()).unwrap();
+    let number = |place: usize, index| Number {
+        place: u32::try_from(place).unwrap(),
+        index,
+    };
+    let indices = 0..program.length(program.tensors()[from]);
+    let mut found = indices.filter_map(|read| {
+        let mut other = changed(honest, from, read);
+        other.again_from(from + 1);
+        let bytes = [honest, &other].map(|trace| trace.bytes(to));
+        let mut pairs = bytes[0].chunks(width).zip(bytes[1].chunks(width));
+        let given = pairs.position(|(own, other)| own != other)? as u64;
+        Some((number(from, read), other, number(to, given)))
+    });
+    found.next().unwrap()
+}
+
+#[test]
+fn operands_that_give_a_lie_are_others_than_were_named() {
+    for (honest, from, to) in [
+        (trace(step()), Kind::Norm1, Kind::Qkv),
+        (trace(step()), Kind::Rotated, Kind::Scores),
+        (trace(step()), Kind::GateUp, Kind::Gated),
+        (trace(step()), Kind::NewFirstMoment, Kind::NewWeights),
+        (trace(part()), Kind::Ratio, Kind::Free),
+    ] {
+        // It names what is right but for one number, and says that something else was read.
+        let (read, other, given) = follows(&honest, from, to);
+        let tensor = honest.program().tensors()[given.place as usize];
+        let lie = other.numbers(tensor).unwrap().get(given.index).unwrap();
+        let mut liar = honest.clone();
+        let numbers = liar.numbers_mut(given.place as usize).unwrap();
+        numbers.set(given.index, lie);
+        let (outcome, _) = play(
+            Dispute::new(claim(&honest, &liar)),
+            honest.program(),
+            |dispute| match dispute.stage {
+                Stage::Fold { .. } | Stage::Read { .. } => answer(dispute, &other).unwrap(),
+                _ => answer(dispute, &liar).unwrap(),
+            },
+            |dispute| question(dispute, &honest).unwrap(),
+        );
+        let Outcome::DefendantLied {
+            number,
+            claimed,
+            computed,
+        } = outcome
+        else {
+            panic!("{to:?}: {outcome:?}");
+        };
+        assert_eq!(number, read, "{to:?}");
+        assert_ne!(claimed, computed);
     }
 }

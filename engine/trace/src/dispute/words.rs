@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// Most values of a fold that are shown at a time.
 pub const VALUES_COUNT_MAX: u64 = 127;
+/// Most numbers that an operation is said to read: more than any of a model that is disputed.
+pub const OPERANDS_COUNT_MAX: usize = 3072;
 
 /// What the step started from, and what the defendant says about its end.
 #[derive(
@@ -105,8 +107,11 @@ pub enum Operation {
 pub enum Stage {
     /// The defendant owes the table's name.
     Table,
-    /// The challenger owes: the table, or a result.
-    Which,
+    /// The challenger owes the first wrong part of the table, or a result.
+    Which {
+        /// Names of the spans below the table's.
+        names: Vec<Name>,
+    },
     /// The defendant owes the names below a span, or the bytes of a piece.
     Below {
         /// Of what.
@@ -150,30 +155,22 @@ pub enum Stage {
         /// Bits of the values at [`Stretch::cuts`].
         values: Vec<u64>,
     },
-    /// The challenger owes the places of the tensors that are read.
-    Ask {
+    /// The defendant owes the numbers that are read.
+    Read {
         /// Which number.
         number: Number,
         /// What is computed.
         operation: Operation,
     },
-    /// The defendant owes their names, shown in its table.
-    Entries {
-        /// Which number.
-        number: Number,
-        /// What is computed.
-        operation: Operation,
-        /// Which tensors.
-        places: Vec<u32>,
-    },
-    /// The challenger owes what is read.
+    /// The challenger owes one of them that is not what its tensor has, or else that they do not
+    /// give what the defendant said.
     Show {
         /// Which number.
         number: Number,
         /// What is computed.
         operation: Operation,
-        /// Names of the tensors that it asked for.
-        names: Vec<(u32, Name)>,
+        /// Bits of what is read, in the order in which it is, as f64; zeros where none are left.
+        operands: Vec<u64>,
     },
     /// Nobody owes anything.
     Over(Outcome),
@@ -185,13 +182,14 @@ pub enum Stage {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// The operation gives something else than the defendant said.
+    /// The operation gives something else than the defendant said; or a number that it reads is
+    /// another in the tensor that the defendant had named.
     DefendantLied {
-        /// Which number.
+        /// Which number: what the operation gives, or what it reads.
         number: Number,
         /// Bits that the defendant gave.
         claimed: u64,
-        /// Bits that the operation gives.
+        /// Bits that the operation gives, or that the tensor has.
         computed: u64,
     },
     /// The operation gives what the defendant said.
@@ -226,33 +224,52 @@ pub enum Side {
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// The table's name.
-    Table(Name),
+    /// The names below the table's, which give its own.
+    Table(Vec<Name>),
     /// The names below a span.
     Names(Vec<Name>),
     /// The bytes of a piece.
     Piece(Vec<u8>),
     /// Values of a fold at the cuts of a stretch, as their tensor's numbers are written.
     Values(Vec<u8>),
-    /// Pieces of the table with the names of the tensors that were asked for.
-    Entries(Vec<Opening>),
+    /// What an operation reads, as bits of f64, in the order in which it is read.
+    Operands(Vec<u64>),
 }
 
 /// A move of the challenger.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Question {
-    /// Something in the table is wrong.
-    Table,
     /// The table is right, and this result is not.
     Result(u8),
     /// This span is the first that is wrong, this entry of a piece, or this stretch of a fold.
     First(u16),
-    /// The tensors that the operation reads, ascending; of the table only, for all know the
-    /// names of the others.
-    Ask(Vec<u32>),
-    /// What the operation reads: pieces of tensors, by their places.
-    Show(Vec<(u32, Opening)>),
+    /// A number that the operation reads is another; or, with nothing, what the defendant says
+    /// that it reads does not give what it says that it gives.
+    Show(Option<Box<Shown>>),
+}
+
+/// A number that an operation reads, as it is in its tensor.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct Shown {
+    /// Which of them, in the order in which they are read.
+    pub index: u16,
+    /// The piece of the table with its tensor's name, below a span that both agree about; nothing
+    /// where everybody knows the name.
+    pub entry: Option<Opening>,
+    /// The piece of the tensor.
+    pub piece: Opening,
+}
+
+/// What of the table both agree about: everything before the first wrong entry.
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+pub struct Agreed {
+    /// Spans of it with their names.
+    pub spans: Vec<(Span, Name)>,
+    /// Places of tensors with their names.
+    pub entries: Vec<(u32, Name)>,
 }
 
 /// Why a move is none.
@@ -304,12 +321,17 @@ impl Stretch {
         };
         (1..=count).map(cut).collect()
     }
-    /// The stretch that ends at cut `index`, or the last.
-    pub(super) fn part(&self, index: usize, values: &[u64]) -> Self {
+    /// The stretch that ends at cut `index`, or the last, by the values at the cuts; the stretch
+    /// itself where there are other numbers of those.
+    #[must_use]
+    pub fn part(&self, index: usize, values: &[u64]) -> Self {
         let cuts = self.cuts();
         let (from, before) = match index.checked_sub(1) {
             None => (self.from, self.before),
-            Some(last) => (cuts[last], Some(values[last])),
+            Some(last) => match cuts.get(last).zip(values.get(last)) {
+                Some((cut, value)) => (*cut, Some(*value)),
+                None => return *self,
+            },
         };
         let end = cuts.get(index).zip(values.get(index));
         let (to, after) = end.map_or((self.to, self.after), |(cut, value)| (*cut, *value));

@@ -37,18 +37,9 @@ pub fn outvoted(view: &View<'_>, id: UnitId, unit: &Unit) -> BTreeMap<Address, F
     if !dispute::is_disputable(view, id, unit) {
         return outvoted;
     }
-    let is_reinforcement = dispute::is_reinforcement(view, id);
     for audit in unit.rounds() {
         for seat in &audit.seats {
-            let found = found(id, unit, audit, seat);
-            let found = found.and_then(|finding| {
-                if is_reinforcement {
-                    about_steps(id, unit, (audit, seat), finding)
-                } else {
-                    Some(finding)
-                }
-            });
-            if let Some(finding) = found
+            if let Some(finding) = found(id, unit, audit, seat)
                 && dispute::is_computed(finding)
             {
                 outvoted.entry(seat.auditor).or_insert(finding);
@@ -75,21 +66,6 @@ fn named_other(id: UnitId, unit: &Unit, audit: &Audit, seat: &Seat) -> bool {
     let opened = unit.opening.sketch.as_ref().filter(|_| is_blind);
     let opened = opened.map(Opened::sketch);
     seat.sketch().is_some() && opened.is_some() && seat.sketch() != opened
-}
-
-/// What a seat holds against a reinforcement unit about which there can be a dispute: where its
-/// segment ends, or its loss.
-fn about_steps(
-    id: UnitId,
-    unit: &Unit,
-    (audit, seat): (&Audit, &Seat),
-    finding: Finding,
-) -> Option<Finding> {
-    if finding.check != Check::Update || dispute::is_about_steps(seat) {
-        return Some(finding);
-    }
-    let is_other = named_other(id, unit, audit, seat);
-    is_other.then_some(Finding::exact(Check::State, 1))
 }
 
 /// Begins the time in which an acceptance may be contested, once a unit, if anybody may.

@@ -11,7 +11,8 @@
 //! appeal ─▶ steps of the segment ─▶ the first wrong ─▶ tensor ─▶ number ─▶ operation ─▶ verdict
 //!                               ├─▶ the first wrong block of a dense update ─────────▶ verdict
 //!                               ├─▶ chunk of a sparse update ─▶ its values ─▶ value ─▶ verdict
-//!                               └─▶ file of what it lost ─▶ … ─▶ piece ─▶ value ─────▶ verdict
+//!                               ├─▶ file of what it lost ─▶ … ─▶ piece ─▶ value ─────▶ verdict
+//!                               └─▶ block of a reinforcement unit ─▶ norm ─▶ square ─▶ verdict
 //! ```
 //!
 //! The convicting auditors are challengers one after the other, for one may lose on purpose. So are
@@ -20,6 +21,7 @@
 //! Spec: 07-verdict §11 and §12, trace
 
 mod claim;
+mod norm;
 mod operation;
 mod part;
 mod play;
@@ -30,7 +32,10 @@ mod step;
 mod update;
 mod walk;
 
-pub use claim::{Asked, Claimed, Entries, Move, Planned, Proof, Refused, Shown, Steps, Taken};
+pub use claim::{
+    Asked, Block, Claimed, Entries, Move, Planned, Proof, Refused, Shown, Steps, Taken,
+};
+pub use norm::Norm;
 pub use operation::Operation;
 pub use part::{Doubted, Plan};
 pub use play::play;
@@ -48,13 +53,12 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use engine_trace::{
     dispute::{Number, Side},
     sparse::Chunk,
-    tree::{Name as Hash, Span},
+    tree::{Name as Hash, Opening, Span},
 };
 use governance::parameters::Name;
 use protocol::{
     Address, Height, RunId,
     class::Level,
-    recipe::Phase,
     task::{UnitId, UnitKind},
     verdict::{Check, Finding},
 };
@@ -174,6 +178,8 @@ pub enum Place {
         plan: Plan,
         /// The game.
         game: Box<engine_trace::dispute::Dispute>,
+        /// The piece of the plan that was shown first with a question: need not be shown again.
+        shown: Option<Box<Opening>>,
     },
     /// They walk down the plan to its first wrong entry.
     Walk {
@@ -190,6 +196,8 @@ pub enum Place {
     },
     /// The challenger owes responses of the group of this entry.
     Group(Box<Doubted>),
+    /// They play about the norm of a reinforcement unit's sum, from which its update follows.
+    Norm(Norm),
     /// The challenger owes the token of a row.
     Token {
         /// The plan.
@@ -230,6 +238,7 @@ impl Dispute {
             Place::Steps => Some(Side::Defendant),
             Place::Complaint => Some(Side::Challenger),
             Place::Step { game, .. } | Place::Part { game, .. } => game.turn(),
+            Place::Norm(norm) => Some(norm.side()),
             Place::Plan
             | Place::Chunk { values: None, .. }
             | Place::Feedback {
@@ -302,30 +311,10 @@ pub(super) fn is_computed(finding: Finding) -> bool {
     finding.level() == Level::Slash && is_computed
 }
 
-/// Whether somebody that found this found where the judged segment ends, or its losses, to be
-/// wrong: of a reinforcement unit only these are disputed. Where the sum is a lie the update is one
-/// too, and comes first in the verdict.
-pub(super) fn is_about_steps(seat: &Seat) -> bool {
-    let found = |check| seat.verdict().and_then(|verdict| verdict.finding(check));
-    let mut about_steps = [Check::Loss, Check::State].into_iter().filter_map(found);
-    about_steps.any(|finding| finding.level() == Level::Slash)
-}
-
-/// Whether a unit is one of reinforcement learning.
-pub(super) fn is_reinforcement(view: &View<'_>, id: UnitId) -> bool {
-    let recipe = run::recipe(view, id.run);
-    recipe.and_then(|recipe| recipe.phase(id.step)) == Some(Phase::Reinforce)
-}
-
-/// Whether there can be a dispute about a unit: about a segment of pre-training whose start and
-/// end the chain knows by name.
+/// Whether there can be a dispute about a unit: the chain knows by name where the judged segment
+/// starts and ends, and all else that its numbers follow from.
 pub(super) fn is_disputable(view: &View<'_>, id: UnitId, unit: &Unit) -> bool {
     let ends = unit.challenge.is_some_and(|challenge| ended(&challenge));
-    // Of the update of a reinforcement unit alone there is none (decision 020).
-    let is_update = unit
-        .challenge
-        .is_some_and(|challenge| challenge.is_update());
-    let ends = ends && !(is_update && is_reinforcement(view, id));
     ends && id.kind == UnitKind::Gradient && Task::of(view, id, unit).is_some()
 }
 
@@ -344,10 +333,6 @@ pub(super) fn open(
     let found =
         |seat: &&Seat| seat.verdict().and_then(|verdict| verdict.contradiction()) == Some(finding);
     let convicting = audit.seats.iter().filter(found);
-    // One that says nothing of the sum could lose for the others what the ladder decides.
-    if is_reinforcement(view, id) && !convicting.clone().all(is_about_steps) {
-        return None;
-    }
     let challengers: Vec<Address> = convicting.map(|seat| seat.auditor).collect();
     challengers.first()?;
     Some(begin(view, id, unit, (challengers, finding), height))

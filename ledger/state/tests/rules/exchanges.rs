@@ -92,9 +92,9 @@ fn an_honest_miner_wins_against_all_auditors_that_convict_a_sparse_update() {
         // One says that something else was lost.
         bench.makes(&Move::Feedback);
         bench.makes(&bench.defence());
-        for _ in 0..2 {
-            // The second of two pieces of the second part.
-            bench.makes(&Move::Question(Question::First(1)));
+        // The fourth of eight pieces of the first part: of six levels a turn goes down three.
+        for at in [0, 3] {
+            bench.makes(&Move::Question(Question::First(at)));
             bench.makes(&bench.defence());
         }
         let place = bench.dispute().unwrap().place;
@@ -197,7 +197,7 @@ fn moves_that_do_not_fit_are_refused() {
     bench.refused(&Move::Answer(Answer::Names(vec![[0; 32]; 32])));
     bench.moves();
     bench.refused(&Move::Question(Question::First(32)));
-    bench.refused(&Move::Question(Question::Table));
+    bench.refused(&Move::Question(Question::Result(0)));
     bench.moves();
     bench.refused(&Move::Answer(Answer::Names(Vec::new())));
     bench.moves();

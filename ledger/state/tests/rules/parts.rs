@@ -1,6 +1,7 @@
 //! Disputes about parts of reinforcement units: who is right is computed on the chain, whoever lies
 //! about the plan, tokens, a number or the sum.
 
+mod norms;
 mod world;
 
 use crate::support::rejecting;
@@ -170,67 +171,65 @@ fn moves_about_a_part_that_are_none_are_refused_and_change_nothing() {
         Lie::Number(Kind::Free),
     ] {
         let mut court = Court::opened(lie);
-        let honest = court.honest.clone();
-        let mut noise = blake3::Hasher::new().finalize_xof();
-        let mut chance = move |count: usize| {
-            let mut bytes = [0; 8];
-            noise.fill(&mut bytes);
-            usize::try_from(u64::from_le_bytes(bytes) % count as u64).unwrap()
-        };
-        while court.dispute().is_some() {
-            let key = court.turn();
-            let play = if key.address() == court.unit().miner {
-                court.defence()
-            } else {
-                court.question(&honest).unwrap()
-            };
-            let lawful = play.encode().unwrap();
-            for _ in 0..40 {
-                let mut bytes = lawful.as_slice().to_vec();
-                match chance(3) {
-                    0 => bytes.truncate(chance(bytes.len())),
-                    1 => bytes.extend([0; 3]),
-                    _ => {
-                        let at = chance(bytes.len());
-                        bytes[at] ^= 1 << chance(8);
-                    }
-                }
-                let body = Body::Dispute {
-                    unit: court.id,
-                    play: Bytes::<MOVE_BYTES_MAX>::new(bytes).unwrap(),
-                };
-                let [transaction] = &court.chain.sign(vec![(key.clone(), body)])[..] else {
-                    panic!("one transaction");
-                };
-                let mut view = court.chain.view();
-                let root = view.root();
-                // A changed index may be another lawful move; whatever is refused leaves no trace.
-                if let Err(rejection) = check_transaction(&mut view, transaction) {
-                    assert!(
-                        matches!(rejection, Rejection::MoveRefused { .. }),
-                        "{rejection}"
-                    );
-                    assert_eq!(view.root(), root);
-                }
-            }
-            let body = court.body(&play);
-            court.chain.block(vec![(key, body)]);
-        }
+        mangled(&mut court);
         assert!(is_slashed(&court), "{lie:?}");
     }
 }
 
-#[test]
-fn of_the_update_of_a_reinforcement_unit_nothing_is_disputed() {
-    // Three auditors find the update wrong, and say nothing of the sum: the ladder decides.
-    let update = rejecting(Check::Update, 3);
-    let mut court = Court::convicted(Lie::No, update.clone());
-    court.chain.appeal(court.id);
-    assert_eq!(court.dispute(), None);
-    court.chain.seated(court.id, 2);
-    assert_eq!(court.unit().audits[2].tier, Tier::Committee);
+/// Plays to the end, and before each lawful move tries it with some of its bytes changed.
+fn mangled(court: &mut Court) {
+    let honest = court.honest.clone();
+    let mut noise = blake3::Hasher::new().finalize_xof();
+    let mut chance = move |count: usize| {
+        let mut bytes = [0; 8];
+        noise.fill(&mut bytes);
+        usize::try_from(u64::from_le_bytes(bytes) % count as u64).unwrap()
+    };
+    while court.dispute().is_some() {
+        let key = court.turn();
+        let play = if key.address() == court.unit().miner {
+            court.defence()
+        } else {
+            court.question(&honest).unwrap()
+        };
+        let lawful = play.encode().unwrap();
+        for _ in 0..40 {
+            let mut bytes = lawful.as_slice().to_vec();
+            match chance(3) {
+                0 => bytes.truncate(chance(bytes.len())),
+                1 => bytes.extend([0; 3]),
+                _ => {
+                    let at = chance(bytes.len());
+                    bytes[at] ^= 1 << chance(8);
+                }
+            }
+            let body = Body::Dispute {
+                unit: court.id,
+                play: Bytes::<MOVE_BYTES_MAX>::new(bytes).unwrap(),
+            };
+            let [transaction] = &court.chain.sign(vec![(key.clone(), body)])[..] else {
+                panic!("one transaction");
+            };
+            let mut view = court.chain.view();
+            let root = view.root();
+            // A changed index may be another lawful move; whatever is refused leaves no trace.
+            if let Err(rejection) = check_transaction(&mut view, transaction) {
+                assert!(
+                    matches!(rejection, Rejection::MoveRefused { .. }),
+                    "{rejection}"
+                );
+                assert_eq!(view.root(), root);
+            }
+        }
+        let body = court.body(&play);
+        court.chain.block(vec![(key, body)]);
+    }
+}
 
+#[test]
+fn a_lie_about_the_sum_is_one_about_the_update_and_found_as_the_former() {
     // Of the last part the update is a lie where the sum is one, and comes first in the verdict.
+    let update = rejecting(Check::Update, 3);
     let both = update.with(Finding::exact(Check::State, 1));
     let mut court = Court::convicted(Lie::Sum, both);
     court.chain.appeal(court.id);
@@ -242,7 +241,7 @@ fn of_the_update_of_a_reinforcement_unit_nothing_is_disputed() {
         [(_, Some(Operation::Number { .. }))]
     ));
 
-    // A block of it is none of the complaints.
+    // What is no complaint about such a unit.
     let mut court = Court::opened(Lie::No);
     let steps = court.body(&court.defence());
     court.chain.block(vec![(court.miner(), steps)]);

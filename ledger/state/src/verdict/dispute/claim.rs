@@ -51,6 +51,12 @@ pub enum Move {
     Asked(Box<Asked>),
     /// The challenger shows the token of the row to which it pointed.
     Token(Box<Token>),
+    /// The challenger shows a block of a reinforcement unit's update that its sum does not give.
+    Block(Box<Block>),
+    /// The miner says sums of squares of its sum, as bits: the lanes, or values of a lane's fold.
+    Sums(Vec<u64>),
+    /// The challenger shows the piece of the sum with the value whose square is taken in.
+    Square(Box<Opening>),
 }
 
 /// Where the inner steps of a segment led.
@@ -73,6 +79,17 @@ pub struct Proof {
     pub before: Opening,
     /// The piece of the unit's last weights.
     pub after: Opening,
+}
+
+/// A block of a reinforcement unit's update, and what it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Block {
+    /// Index of the block.
+    pub block: u32,
+    /// Pieces of the blob that hold its bytes.
+    pub blob: Vec<Opening>,
+    /// The piece of the sum that the unit ends with.
+    pub sum: Opening,
 }
 
 /// A chunk of a sparse update, as it is in the blob.
@@ -109,8 +126,8 @@ pub struct Planned {
     pub ends: [u32; 2],
     /// Pieces of it with these entries and the last.
     pub entries: Vec<Opening>,
-    /// The name of the table of the part's numbers.
-    pub table: Name,
+    /// The names below that of the table of the part's numbers.
+    pub table: Vec<Name>,
 }
 
 /// A piece of a plan, on the way down to its first wrong entry.
@@ -193,12 +210,12 @@ pub enum Refused {
         /// How many there are.
         count: u64,
     },
-    /// Another number of values than the chunk sends.
-    #[error("{found} values are stated; the chunk sends {needed}")]
+    /// Another number of values than are due.
+    #[error("{found} values are stated; {needed} are due")]
     Values {
         /// In the move.
         found: usize,
-        /// In the chunk.
+        /// As many as a chunk sends, or as there are lanes or cuts.
         needed: usize,
     },
     /// A response that is not of its rollout unit, or not whole.

@@ -28,8 +28,17 @@ pub enum Operation {
     Update {
         /// Its index.
         block: u32,
-        /// Whether it is what the weights give.
+        /// Whether it is what the weights give, or the sum.
         is_right: bool,
+    },
+    /// The square of a value of a reinforcement unit's sum, taken into its lane.
+    Square {
+        /// The value's index.
+        index: u64,
+        /// Bits of what its miner says that the lane has come to.
+        claimed: u64,
+        /// Bits of what it comes to.
+        computed: u64,
     },
     /// A chunk of a sparse update by itself: whether it sends the values that its miner says.
     Chunk {
@@ -72,6 +81,9 @@ impl Operation {
         match self {
             Self::Number {
                 claimed, computed, ..
+            }
+            | Self::Square {
+                claimed, computed, ..
             } => *claimed == *computed,
             Self::Lost {
                 claimed, computed, ..
@@ -108,7 +120,10 @@ impl fmt::Display for Operation {
             }
             Self::Update { block, is_right } => {
                 let is = if *is_right { "is" } else { "is not" };
-                write!(f, "block {block} of the update {is} what the weights give")
+                write!(
+                    f,
+                    "block {block} of the update {is} what the unit's last state gives"
+                )
             }
             Self::Chunk { chunk, is_right } => {
                 let is = if *is_right { "sends" } else { "does not send" };
@@ -133,19 +148,33 @@ impl fmt::Display for Operation {
                 let is = if *is_right { "is" } else { "is not" };
                 write!(f, "entry {place} of the plan {is} what its group gives")
             }
+            Self::Square {
+                index,
+                claimed,
+                computed,
+            } => {
+                let bits = [*claimed, *computed].map(f64::from_bits);
+                let is = as_said(self.is_right(), bits);
+                write!(f, "with value {index} its lane of squares comes to {is}")
+            }
             Self::Lost {
                 index,
                 claimed,
                 computed,
             } => {
-                let [claimed, computed] = [claimed, computed].map(|bits| f32::from_bits(*bits));
-                let is = if self.is_right() {
-                    format!("{computed}, as its miner says")
-                } else {
-                    format!("{computed}; its miner says {claimed}")
-                };
+                let bits = [*claimed, *computed].map(f32::from_bits);
+                let is = as_said(self.is_right(), bits);
                 write!(f, "of value {index} the update lost {is}")
             }
         }
+    }
+}
+
+/// What a miner said of a number, beside what it is.
+fn as_said(is_right: bool, [claimed, computed]: [impl fmt::Display; 2]) -> String {
+    if is_right {
+        format!("{computed}, as its miner says")
+    } else {
+        format!("{computed}; its miner says {claimed}")
     }
 }

@@ -22,7 +22,7 @@ use super::{
 use borsh::{BorshDeserialize, BorshSerialize};
 use engine_trace::{
     Objective, Program, Reinforcement, Sequences,
-    dispute::{Answer, Claim, Dispute as Game, Number, Outcome, loss_name},
+    dispute::{Answer, Claim, Dispute as Game, Number, Outcome, Stage, loss_name},
     plan::{ENTRY_BYTES, Entry, Frame, Outline, Sample},
     schedule::of_micro,
     tree::{Name, Opening, PIECE_BYTES, Span},
@@ -132,11 +132,12 @@ pub(super) fn planned(task: &Task, steps: &[Taken], planned: &Planned) -> Result
     let outline = outline.ok_or(Refused::Piece)?;
     let mut game = Game::new(claim(task, learned, taken));
     let program = program(task, &outline, outline.blank());
-    game.answer(&program, &Answer::Table(planned.table))?;
+    game.answer(&program, &Answer::Table(planned.table.clone()))?;
     let name = planned.plan;
     Ok(Place::Part {
         plan: Plan { name, outline },
         game: Box::new(game),
+        shown: None,
     })
 }
 
@@ -154,13 +155,19 @@ pub(super) fn answered(
 /// token.
 pub(super) fn asked(
     task: &Task,
-    (plan, game): (&Plan, &mut Game),
-    asked: &Asked,
+    (plan, game, shown): (&Plan, &mut Game, &mut Option<Box<Opening>>),
+    asked: Asked,
 ) -> Result<Option<Led>, Refused> {
     let (frame, _) = known(task)?;
-    let sequences = frame.sequences(&plan.outline, &plan.name, &asked.entries);
+    let first = asked.entries.first().cloned();
+    let before = shown.as_deref().cloned();
+    let entries: Vec<Opening> = asked.entries.into_iter().chain(before).collect();
+    let sequences = frame.sequences(&plan.outline, &plan.name, &entries);
     let program = program(task, &plan.outline, sequences.ok_or(Refused::Piece)?);
     game.question(&program, &asked.question)?;
+    if shown.is_none() {
+        *shown = first.map(Box::new);
+    }
     let decided = |number, claimed, computed| {
         let operation = number_of(task, &program, number, (claimed, computed));
         operation.map(Err).ok_or(Refused::NotDue)
@@ -234,7 +241,7 @@ pub(super) fn token(
 pub(super) fn doubted(task: &Task, plan: &Plan, game: &Game) -> Result<Place, Refused> {
     let (frame, _) = known(task)?;
     // Once it has asked about a number it cannot go back.
-    if game.stage != engine_trace::dispute::Stage::Which {
+    if !matches!(game.stage, Stage::Which { .. }) {
         return Err(Refused::NotDue);
     }
     Ok(Place::Walk {

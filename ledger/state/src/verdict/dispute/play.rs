@@ -1,8 +1,8 @@
 //! Moves: whose turn it is, what is due, and what follows.
 
 use super::{
-    Asked, Below, Dispute, Move, Operation, Place, Refused, Steps, Taken, lost, next, open_of,
-    part, sparse,
+    Asked, Below, Dispute, Move, Operation, Place, Refused, Steps, Taken, lost, next, norm,
+    open_of, part, sparse,
     step::{Task, claim},
     update, walk,
 };
@@ -61,61 +61,28 @@ fn moved(task: &Task, dispute: &mut Dispute, play: Move) -> Result<Option<Operat
         (Place::Steps, Move::Steps(steps)) => {
             dispute.steps = shown(task, &steps)?;
             dispute.place = Place::Complaint;
+            Ok(None)
         }
-        (Place::Complaint, play) => return complained(task, dispute, play),
+        (Place::Complaint, play) => complained(task, dispute, play),
         (Place::Step { index, game }, play) => {
             let inner_step = task.inner_step(*index);
             let program = task.program(inner_step);
-            match play {
-                Move::Answer(answer) => game.answer(&program, &answer)?,
-                Move::Question(question) => game.question(&program, &question)?,
-                Move::Steps(_)
-                | Move::Wrong(_)
-                | Move::Update(_)
-                | Move::Chunk(_)
-                | Move::Values(_)
-                | Move::Value(_)
-                | Move::Feedback
-                | Move::Plan(_)
-                | Move::WrongPlan
-                | Move::Entries(_)
-                | Move::Responses(_)
-                | Move::Asked(_)
-                | Move::Token(_) => return Err(Refused::NotDue),
+            match (game, play) {
+                (game, Move::Answer(answer)) => {
+                    game.answer(&program, &answer)?;
+                    Ok(None)
+                }
+                (game, Move::Question(question)) => {
+                    game.question(&program, &question)?;
+                    let outcome = game.outcome();
+                    Ok(outcome.and_then(|outcome| computed(task, inner_step, &program, outcome)))
+                }
+                _ => Err(Refused::NotDue),
             }
-            let outcome = game.outcome();
-            return Ok(outcome.and_then(|outcome| computed(task, inner_step, &program, outcome)));
         }
-        (
-            Place::Chunk {
-                chunk,
-                sent,
-                values,
-            },
-            play,
-        ) => match (values, play) {
-            (None, Move::Values(values)) => {
-                let led = sparse::stated(*chunk, sent, values)?;
-                return Ok(dispute.led(led));
-            }
-            (Some(values), Move::Value(shown)) => {
-                return sparse::value(task, (*chunk, sent), values, &shown).map(Some);
-            }
-            _ => return Err(Refused::NotDue),
-        },
-        (Place::Feedback { span, name, below }, play) => match (&mut *below, play) {
-            (Below::Due, Move::Answer(answer)) => {
-                *below = walk::below(*span, *name, answer)?;
-            }
-            (Below::Names(names), Move::Question(question)) => {
-                (*span, *name) = walk::chosen(*span, names, &question)?;
-                *below = Below::Due;
-            }
-            (Below::Piece(bytes), Move::Value(shown)) => {
-                return sparse::lost(task, (*span, bytes), &shown).map(Some);
-            }
-            _ => return Err(Refused::NotDue),
-        },
+        (Place::Chunk { .. } | Place::Feedback { .. } | Place::Norm(_), play) => {
+            about_update(task, dispute, play)
+        }
         (
             Place::Plan
             | Place::Part { .. }
@@ -123,10 +90,59 @@ fn moved(task: &Task, dispute: &mut Dispute, play: Move) -> Result<Option<Operat
             | Place::Group(_)
             | Place::Token { .. },
             play,
-        ) => return about_part(task, dispute, play),
-        (Place::Steps | Place::Over { .. }, _) => return Err(Refused::NotDue),
+        ) => about_part(task, dispute, play),
+        (Place::Steps | Place::Over { .. }, _) => Err(Refused::NotDue),
     }
-    Ok(None)
+}
+
+/// Makes a move about what an update follows from; returns the operation that decides, if one
+/// does.
+fn about_update(
+    task: &Task,
+    dispute: &mut Dispute,
+    play: Move,
+) -> Result<Option<Operation>, Refused> {
+    let led = match (&mut dispute.place, play) {
+        (
+            Place::Chunk {
+                chunk,
+                sent,
+                values: None,
+            },
+            Move::Values(values),
+        ) => sparse::stated(*chunk, sent, values)?,
+        (
+            Place::Chunk {
+                chunk,
+                sent,
+                values: Some(values),
+            },
+            Move::Value(shown),
+        ) => return sparse::value(task, (*chunk, sent), values, &shown).map(Some),
+        (Place::Feedback { span, name, below }, play) => {
+            match (&mut *below, play) {
+                (Below::Due, Move::Answer(answer)) => {
+                    *below = walk::below(*span, *name, answer)?;
+                }
+                (Below::Names(names), Move::Question(question)) => {
+                    (*span, *name) = walk::chosen(*span, names, &question)?;
+                    *below = Below::Due;
+                }
+                (Below::Piece(bytes), Move::Value(shown)) => {
+                    return sparse::lost(task, (*span, bytes), &shown).map(Some);
+                }
+                _ => return Err(Refused::NotDue),
+            }
+            return Ok(None);
+        }
+        (Place::Norm(at), Move::Sums(sums)) => norm::stated(at, sums)?,
+        (Place::Norm(at), Move::Question(question)) => norm::pointed(task, at, &question)?,
+        (Place::Norm(at), Move::Square(shown)) => {
+            return norm::square(task, at, &shown).map(Some);
+        }
+        _ => return Err(Refused::NotDue),
+    };
+    Ok(dispute.led(led))
 }
 
 /// Makes a move about a part of a reinforcement unit; returns the operation that decides, if one
@@ -140,19 +156,20 @@ fn about_part(
         (Place::Plan, Move::Plan(planned)) => {
             dispute.place = part::planned(task, &dispute.steps, &planned)?;
         }
-        (Place::Part { plan, game }, Move::Answer(answer)) => {
+        (Place::Part { plan, game, .. }, Move::Answer(answer)) => {
             part::answered(task, (plan, game), &answer)?;
         }
-        (Place::Part { plan, game }, Move::Question(question)) => {
+        (Place::Part { plan, game, shown }, Move::Question(question)) => {
             let entries = Vec::new();
-            let led = part::asked(task, (plan, game), &Asked { question, entries })?;
+            let asked = Asked { question, entries };
+            let led = part::asked(task, (plan, game, shown), asked)?;
             return Ok(led.and_then(|led| dispute.led(led)));
         }
-        (Place::Part { plan, game }, Move::Asked(asked)) => {
-            let led = part::asked(task, (plan, game), &asked)?;
+        (Place::Part { plan, game, shown }, Move::Asked(asked)) => {
+            let led = part::asked(task, (plan, game, shown), *asked)?;
             return Ok(led.and_then(|led| dispute.led(led)));
         }
-        (Place::Part { plan, game }, Move::WrongPlan) => {
+        (Place::Part { plan, game, .. }, Move::WrongPlan) => {
             dispute.place = part::doubted(task, plan, game)?;
         }
         (Place::Walk { .. }, play) => return walked(task, dispute, play),
@@ -217,7 +234,10 @@ fn complained(
             step_at(&dispute.steps, index)?;
             dispute.place = Place::Plan;
         }
-        // Of a reinforcement unit nothing but its parts is disputed.
+        Move::Block(shown) if task.learned.is_some() => {
+            dispute.place = norm::claimed(task, &shown)?;
+        }
+        // Of a reinforcement unit nothing but its parts and its dense update is disputed.
         _ if task.learned.is_some() => return Err(Refused::NotDue),
         Move::Wrong(index) => {
             let game = Box::new(about(task, &dispute.steps, index)?);
@@ -245,7 +265,10 @@ fn complained(
         | Move::Entries(_)
         | Move::Responses(_)
         | Move::Asked(_)
-        | Move::Token(_) => return Err(Refused::NotDue),
+        | Move::Token(_)
+        | Move::Block(_)
+        | Move::Sums(_)
+        | Move::Square(_) => return Err(Refused::NotDue),
     }
     Ok(None)
 }

@@ -2,9 +2,11 @@
 //! The game about one step they play by [`engine_trace::dispute`]'s own players.
 
 mod exchange;
+mod norm;
 mod part;
 
 pub use exchange::Exchange;
+pub use norm::Clipped;
 pub use part::{Part, Rollout};
 
 use super::{Dispute, Move, Proof, Steps, Taken};
@@ -40,21 +42,17 @@ pub fn complaint(dispute: &Dispute, own: &[Taken]) -> Option<Move> {
 /// all are right.
 #[must_use]
 pub fn update(blob: &[u8], update_byte: u64, (before, after): (&[u8], &[u8])) -> Option<Move> {
-    let at = usize::try_from(update_byte).ok()?;
-    let update = blob.get(at..)?;
-    let blocks = update.chunks(BLOCK_VALUES.saturating_add(SCALE_BYTES));
     let values = |file: &[u8], index: usize| -> Vec<u8> {
         let mut pieces = file.chunks(BLOCK_VALUES.saturating_mul(4));
         pieces.nth(index).unwrap_or_default().to_vec()
     };
-    let is_wrong = |(index, claimed): &(usize, &[u8])| {
+    let is_wrong = |(index, (_, claimed)): &(usize, (u64, &[u8]))| {
         let values = difference(&values(before, *index), &values(after, *index));
         block(&values).as_deref() != Some(*claimed)
     };
-    let (index, claimed) = blocks.enumerate().find(is_wrong)?;
+    let mut blocks = blocks(blob, update_byte)?.enumerate();
+    let (index, (start, claimed)) = blocks.find(is_wrong)?;
     let index = u32::try_from(index).ok()?;
-    let block_bytes = BLOCK_VALUES.saturating_add(SCALE_BYTES) as u64;
-    let start = update_byte.saturating_add(u64::from(index).saturating_mul(block_bytes));
     let byte = u64::from(index).saturating_mul(PIECE_BYTES);
     Some(Move::Update(Box::new(Proof {
         block: index,
@@ -62,6 +60,15 @@ pub fn update(blob: &[u8], update_byte: u64, (before, after): (&[u8], &[u8])) ->
         before: Opening::of(before, byte),
         after: Opening::of(after, byte),
     })))
+}
+
+/// The blocks of the dense update in a blob, each with the byte at which it begins; nothing where
+/// the blob is too short for an update.
+pub(super) fn blocks(blob: &[u8], update_byte: u64) -> Option<impl Iterator<Item = (u64, &[u8])>> {
+    let at = usize::try_from(update_byte).ok()?;
+    let block_bytes = BLOCK_VALUES.saturating_add(SCALE_BYTES);
+    let starts = (update_byte..).step_by(block_bytes);
+    Some(starts.zip(blob.get(at..)?.chunks(block_bytes)))
 }
 
 /// The pieces of a file that hold some of its bytes.

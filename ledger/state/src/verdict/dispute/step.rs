@@ -96,7 +96,9 @@ impl Task {
             corpus: Corpus::by_hash(recipe.corpus.as_bytes())?,
             recipe,
         };
-        let is_countable = task.learned.is_none() || part::frame(&task).is_some();
+        // Of a unit whose update alone is judged no part is.
+        let is_whole = task.learned.is_none() || task.challenge.is_update();
+        let is_countable = is_whole || part::frame(&task).is_some();
         is_countable.then_some(task)
     }
     /// How much of what updates lost before counts, where updates are sparse; where they are

@@ -29,11 +29,24 @@ pub(super) fn is_right(task: &Task, proof: &Proof) -> Result<bool, Refused> {
         opens.then_some(&opening.bytes[..]).ok_or(Refused::Piece)
     });
     let computed = computed(before?, after?);
-    let count = (before?.len() / 4).saturating_add(SCALE_BYTES) as u64;
-    let start = update_byte(task)
-        .saturating_add(u64::from(proof.block).saturating_mul((BLOCK_VALUES + SCALE_BYTES) as u64));
-    let claimed = bytes(task, &proof.blob, start, count)?;
+    let claimed = block_bytes(task, proof.block, before?.len(), &proof.blob)?;
     Ok(computed.is_some_and(|computed| computed == claimed))
+}
+
+/// The bytes of a block of the blob's dense update, which comes from so many bytes of a file.
+///
+/// # Errors
+/// As [`bytes`].
+pub(super) fn block_bytes(
+    task: &Task,
+    block: u32,
+    file_bytes: usize,
+    blob: &[Opening],
+) -> Result<Vec<u8>, Refused> {
+    let count = (file_bytes / 4).saturating_add(SCALE_BYTES) as u64;
+    let start = update_byte(task)
+        .saturating_add(u64::from(block).saturating_mul((BLOCK_VALUES + SCALE_BYTES) as u64));
+    bytes(task, blob, start, count)
 }
 
 /// Bytes of the blob that is disputed, from pieces of it.
@@ -62,8 +75,8 @@ pub(super) fn bytes(
 
 /// Bytes of the blob before the update.
 pub(super) fn update_byte(task: &Task) -> u64 {
-    let losses = task.recipe.pretrain.inner_steps_count;
-    Payload::update_byte(losses, task.segments().count())
+    let segments = task.segments();
+    Payload::update_byte(segments.all().end, segments.count())
 }
 
 fn computed(before: &[u8], after: &[u8]) -> Option<Vec<u8>> {

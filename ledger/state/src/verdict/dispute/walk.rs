@@ -25,7 +25,7 @@ pub(super) fn below(span: Span, name: Name, answer: Answer) -> Result<Below, Ref
         | Answer::Names(_)
         | Answer::Piece(_)
         | Answer::Values(_)
-        | Answer::Entries(_) => return Err(Refused::NotDue),
+        | Answer::Operands(_) => return Err(Refused::NotDue),
     };
     if !is_named {
         return Err(Refused::Piece);

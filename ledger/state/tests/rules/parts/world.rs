@@ -4,10 +4,13 @@
 use crate::{
     disputes::world::{change, file, setup as pretraining, wrong},
     support::{Chain, RUN, Setup, accepting, sketched_bodies},
+    updates::rates,
 };
 use engine_trace::{
-    Kind, Model, Numbers, Objective, Program, Reinforcement, RopeScaling, Tensor, Trace,
+    Kind, Model, Numbers, Objective, Program, Reinforcement, RopeScaling, Tensor, Trace, clip,
     plan::{Group as Planned, Plan, Sample as Rated},
+    tree::Opening,
+    update::{BLOCK_VALUES, SCALE_BYTES, block},
 };
 use environment::{END_OF_SEQUENCE, Environment, Split, by_name};
 use ledger_state::{
@@ -16,7 +19,7 @@ use ledger_state::{
     validator::Validator,
     verdict::dispute::{
         self, Dispute, Move, Place, Taken,
-        players::{self, Part, Rollout},
+        players::{self, Clipped, Part, Rollout},
     },
 };
 use protocol::{
@@ -98,7 +101,14 @@ pub(crate) enum Lie {
     LeftOut,
     /// The fault that a rollout's miner planted is learned from.
     Fault,
+    /// A byte of the update is another.
+    Block,
+    /// The update is the sum, less than it should be: as if one of its values were larger.
+    Norm,
 }
+
+/// The value that is said to be larger.
+pub(crate) const LARGER: usize = 700;
 
 /// What a row is of.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -437,6 +447,31 @@ pub(crate) struct Work {
     pub(crate) parts: Vec<Computed>,
     blob: Vec<u8>,
     payload: Payload,
+    /// What it says that its update follows from.
+    pub(crate) clipped: Clipped,
+}
+
+/// A sum, as who tells this lie has it.
+fn said(sum: &[f32], lie: Lie) -> Vec<f32> {
+    let mut said = sum.to_vec();
+    if lie == Lie::Norm {
+        said[LARGER] = 100.0;
+    }
+    said
+}
+
+/// What a unit that ends with this sum sends.
+fn update(sum: &[f32], lie: Lie) -> Vec<u8> {
+    let factor = clip::factor(clip::lanes(&said(sum, lie)).map(f64::from_bits));
+    let blocks = sum.chunks(BLOCK_VALUES).flat_map(|values| {
+        let values: Vec<f32> = values.iter().map(|value| value * factor).collect();
+        block(&values).unwrap()
+    });
+    let mut update: Vec<u8> = blocks.collect();
+    if lie == Lie::Block {
+        update[2 * (BLOCK_VALUES + SCALE_BYTES) + 9] ^= 1;
+    }
+    update
 }
 
 impl Work {
@@ -459,10 +494,16 @@ impl Work {
             tokens_count: parts[0].part.plan.sums().tokens,
             losses_micro: BoundedVec::new(losses).unwrap(),
             seals: BoundedVec::new(seals.collect()).unwrap(),
-            update: Bytes::new(vec![5; 300]).unwrap(),
+            update: Bytes::new(update(&parts[1].sum, lie)).unwrap(),
         };
+        let blob = encode(&payload);
         Self {
-            blob: encode(&payload),
+            clipped: Clipped {
+                sum: file(&said(&parts[1].sum, lie)),
+                blob: blob.clone(),
+                update_byte: Payload::update_byte(PARTS, PARTS),
+            },
+            blob,
             parts,
             payload,
         }
@@ -497,9 +538,32 @@ impl Court {
         court.chain.appeal(court.id);
         court
     }
+    /// A unit of which the update alone was drawn, and found to be wrong.
+    pub(crate) fn checked(lie: Lie, verdict: &Verdict) -> Self {
+        let mut court = Self::begun(lie, true);
+        assert!(court.unit().is_update_checked());
+        court.says(verdict);
+        court.chain.seated(court.id, 1);
+        court.says(verdict);
+        assert!(court.unit().conviction.is_some());
+        court.chain.appeal(court.id);
+        court
+    }
+    /// The auditors of the round say this of the update.
+    fn says(&mut self, verdict: &Verdict) {
+        let round = self.chain.seats(self.id);
+        for reveals in [false, true] {
+            let bodies = round.iter().map(|key| {
+                let (bind, reveal) = sketched_bodies(key, self.id, verdict.clone(), None);
+                (key.clone(), if reveals { reveal } else { bind })
+            });
+            let bodies = bodies.collect();
+            self.chain.block(bodies);
+        }
+    }
     /// The same before the appeal, of what this verdict says.
     pub(crate) fn convicted(lie: Lie, verdict: Verdict) -> Self {
-        let mut court = Self::begun(lie);
+        let mut court = Self::begun(lie, false);
         court.first_says(verdict.clone());
         court.chain.judge(court.id, |_| Some(verdict.clone()));
         assert!(court.unit().conviction.is_some());
@@ -507,12 +571,12 @@ impl Court {
     }
     /// A unit that the first auditor found wrong and three others accepted.
     pub(crate) fn outvoted(lie: Lie) -> Self {
-        let mut court = Self::begun(lie);
+        let mut court = Self::begun(lie, false);
         court.first_says(wrong());
         court.chain.judge(court.id, |_| Some(accepting()));
         court
     }
-    fn begun(lie: Lie) -> Self {
+    fn begun(lie: Lie, is_update: bool) -> Self {
         let mut chain = Chain::working(&setup());
         let ids = chain.commit_all();
         chain.attest_by_all(&ids);
@@ -525,6 +589,15 @@ impl Court {
         };
         chain.attest_this(checkpoint);
         Task::prepare(&mut chain);
+        if is_update {
+            chain.change(|view| {
+                let mut parameters = run::parameters(view);
+                for (name, value) in rates(1_000_000) {
+                    parameters.set(name, value).unwrap();
+                }
+                view.put(&(), &run::InForce(parameters));
+            });
+        }
         chain.open_step();
         let id = chain.units_of(UnitKind::Gradient)[0];
         let work = Work::of(&chain, id, lie);
@@ -548,7 +621,9 @@ impl Court {
         }
         chain.seated(id, 0);
         let task = Task::of(&chain, id);
-        let honest = honestly(&task, &work, challenge.segment, Lie::No);
+        // Where no part is judged, any is as good.
+        let segment = challenge.segment.min(PARTS - 1);
+        let honest = honestly(&task, &work, segment, Lie::No);
         Self {
             chain,
             id,
@@ -604,6 +679,7 @@ impl Court {
         let segment = self.segment();
         match &dispute.place {
             Place::Steps => players::steps(Vec::new(), segment..segment + 1, &self.work.blob),
+            place @ Place::Norm(_) => self.work.clipped.answer(place).unwrap(),
             _ => self.work.parts[segment as usize]
                 .part
                 .answer(&dispute)
@@ -614,8 +690,41 @@ impl Court {
     pub(crate) fn question(&self, own: &Computed) -> Option<Move> {
         let dispute = self.dispute().unwrap();
         match &dispute.place {
-            Place::Complaint => players::complaint(&dispute, &[own.taken]),
+            Place::Complaint => {
+                let about_steps = players::complaint(&dispute, &[own.taken]);
+                about_steps.or_else(|| self.clipped().complaint())
+            }
+            place @ Place::Norm(_) => self.clipped().question(place),
             _ => own.part.question(&dispute),
+        }
+    }
+    /// What the update follows from, as it should.
+    fn clipped(&self) -> Clipped {
+        Clipped {
+            sum: file(&self.work.parts[1].sum),
+            ..self.work.clipped.clone()
+        }
+    }
+    /// What a challenger says that made up another norm: it can show no other sum.
+    pub(crate) fn made_up(&self) -> Move {
+        let (dispute, right) = (self.dispute().unwrap(), self.clipped());
+        let liar = Clipped {
+            sum: file(&said(&self.work.parts[1].sum, Lie::Norm)),
+            ..right.clone()
+        };
+        let opened = |opening: &Opening| Opening::of(&right.sum, opening.piece * 1_024);
+        match dispute.place {
+            Place::Complaint => match liar.complaint().unwrap() {
+                Move::Block(mut shown) => {
+                    shown.sum = opened(&shown.sum);
+                    Move::Block(shown)
+                }
+                other => panic!("{other:?}"),
+            },
+            place => match liar.question(&place).unwrap() {
+                Move::Square(shown) => Move::Square(Box::new(opened(&shown))),
+                other => other,
+            },
         }
     }
     /// Both sides play until somebody has lost, or has nothing to say; the moves.

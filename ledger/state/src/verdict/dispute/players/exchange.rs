@@ -86,6 +86,7 @@ impl Exchange {
             | Place::Part { .. }
             | Place::Walk { .. }
             | Place::Group(_)
+            | Place::Norm(_)
             | Place::Token { .. } => None,
         }
     }
@@ -145,6 +146,7 @@ impl Exchange {
             | Place::Part { .. }
             | Place::Walk { .. }
             | Place::Group(_)
+            | Place::Norm(_)
             | Place::Token { .. } => None,
         }
     }

@@ -63,6 +63,7 @@ impl Part {
             | Place::Chunk { .. }
             | Place::Feedback { .. }
             | Place::Group(_)
+            | Place::Norm(_)
             | Place::Token { .. }
             | Place::Over { .. } => None,
         }
@@ -71,13 +72,13 @@ impl Part {
     #[must_use]
     pub fn question(&self, dispute: &Dispute) -> Option<Move> {
         match &dispute.place {
-            Place::Part { plan, game } => {
-                let is_first = game.stage == Stage::Which;
+            Place::Part { plan, game, shown } => {
+                let is_first = matches!(game.stage, Stage::Which { .. });
                 if is_first && plan.name != self.plan.name() {
                     return Some(Move::WrongPlan);
                 }
                 let question = dispute::question(game, &self.trace)?;
-                Some(self.asked(game, question))
+                Some(self.asked((game, shown.as_deref()), question))
             }
             Place::Walk {
                 span,
@@ -108,15 +109,16 @@ impl Part {
             | Place::Step { .. }
             | Place::Chunk { .. }
             | Place::Feedback { .. }
+            | Place::Norm(_)
             | Place::Over { .. } => None,
         }
     }
-    /// A question with the entries that it takes.
-    #[must_use]
-    pub fn asked(&self, game: &Game, question: Question) -> Move {
+    /// A question with the entries that it takes, but a piece of them that was shown.
+    fn asked(&self, (game, shown): (&Game, Option<&Opening>), question: Question) -> Move {
         let places = self.plan.places(self.index, self.parts_count);
         let plan = (&self.plan, &places[..]);
-        let entries = dispute::entries_with(game, &question, &self.trace, plan);
+        let mut entries = dispute::entries_with(game, &question, &self.trace, plan);
+        entries.retain(|piece| Some(piece) != shown);
         Move::Asked(Box::new(Asked { question, entries }))
     }
 
