@@ -175,6 +175,59 @@ async fn a_lie_about_advantages_comes_down_to_one_number_of_a_reinforcement_part
     slashed_for(&devnet, liar).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_honest_miner_of_a_reinforcement_part_wins_against_an_auditor_that_lies_about_it() {
+    // So few steps of pre-training that the accuser, which pays for each lie, can still lie about
+    // what is learned from responses.
+    let steps_count = 2;
+    let change = |recipe: &mut Value| recipe["pretrain"]["steps_count"] = steps_count.into();
+    let who = "--fresh --validators 2 --miners 2 --cheats false-accuser";
+    let who: Vec<&str> = who.split(' ').collect();
+    let devnet = Devnet::start_changed(change, &who);
+    devnet
+        .until("a first block", |now| now.height.get() >= 1)
+        .await;
+    let liar = address(&devnet, "cheat-0-false-accuser");
+    let since = Instant::now();
+    // It says that the update is wrong, and points to a number of the part that the miner names:
+    // the miner shows its plan and its table, and the chain computes what was drawn.
+    let won = loop {
+        assert!(since.elapsed() < PATIENCE, "{}", devnet.log());
+        let decided = decided(&devnet).await.into_iter();
+        let is_played = |unit: &UnitAnswer| {
+            let Place::Over { operation, .. } = unit.dispute.as_ref().unwrap().place else {
+                return false;
+            };
+            unit.unit.step.get() >= steps_count && operation.is_some()
+        };
+        if let Some(unit) = decided.into_iter().find(is_played) {
+            break unit;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    let (is_right, operation) = end(&won);
+    assert!(is_right, "{}", won.summary);
+    let operation = operation.unwrap();
+    assert!(operation.is_right(), "{}", won.summary);
+    assert!(
+        matches!(operation, Operation::Number { .. }),
+        "{}",
+        won.summary
+    );
+    assert!(won.summary.starts_with("accepted"), "{}", won.summary);
+    assert!(won.summary.contains("its miner won the dispute"));
+    assert_eq!(won.dispute.as_ref().unwrap().refuted, [liar]);
+    // The accuser pays: a fine for its verdict, and the bond with which it contested.
+    let now: Overview = devnet.ask("/v1/overview").await;
+    assert!(now.miners.iter().all(|row| row.slash.is_none()));
+    let mut rows = now.validators.iter();
+    let row = rows.find(|row| row.operator == liar).unwrap();
+    assert!(row.fined.get() > 0, "{row:?}");
+    let contest = won.contest.expect("it was outvoted");
+    assert_eq!(contest.lost.len(), 1);
+    assert_eq!(contest.lost[0].auditor, liar);
+}
+
 /// A network with sparse updates and one cheat, which takes its conviction for a mistake: what its
 /// dispute came down to, and what it was slashed for.
 async fn sparse(cheat: &str) -> (Operation, Check) {

@@ -73,7 +73,8 @@ impl Duties {
         };
         match &self.trace {
             Some((about, traced)) if *about == (id, index) => {
-                let bluff = || Move::Question(Question::First(0));
+                // Of what both know, the miner has to show how it comes to its loss.
+                let bluff = || Move::Question(Question::Result(0));
                 let asked = traced.question(dispute);
                 asked.or_else(|| self.lies_about_audits().then(bluff))
             }
