@@ -12,6 +12,7 @@ mod readiness;
 mod register;
 mod release;
 mod states;
+mod steps;
 mod volunteer;
 
 use crate::{
@@ -50,11 +51,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
+use steps::Steps;
 use tokio::sync::mpsc;
 use verifier::rollout::Judgement;
 
-/// Steps for which old checkpoints are served to those who are late.
-const CHECKPOINTS_KEPT_COUNT: u64 = 4;
+/// Steps for which old checkpoints are served to those who are late, and what was found of their
+/// units is remembered.
+const STEPS_KEPT_COUNT: u64 = 4;
 
 /// Something that is computed or fetched off the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +69,17 @@ enum Job {
     Retake(UnitId),
     /// Computes every number of one of its steps, by its index.
     Trace(UnitId, u32),
+}
+
+impl Job {
+    /// The step that it is about.
+    const fn place(self) -> (RunId, Step) {
+        match self {
+            Self::Fetch(id) | Self::Retake(id) | Self::Trace(id, _) => (id.run, id.step),
+            Self::Judge(part) => (part.unit.run, part.unit.step),
+            Self::Advance(run, step) => (run, step),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -392,23 +406,24 @@ impl Duties {
     fn forget_old(&mut self) {
         self.forget_states();
         self.forget_disputes();
+        // By the chain, not by its own checkpoints: a verifier makes none.
+        let steps = self.chain.view(Steps::of);
+        self.canonical
+            .retain(|id, _| !steps.are_past(id.run, id.step));
+        self.draws
+            .retain(|(_, id), _| !steps.are_past(id.run, id.step));
+        self.verdicts
+            .retain(|part, _| !steps.are_past(part.unit.run, part.unit.step));
+        self.failures.retain(|job, _| {
+            let (run, step) = job.place();
+            !steps.are_past(run, step)
+        });
         // Keys are in order, so the newest step of each run is the last.
         let newest: BTreeMap<RunId, Step> = self.checkpoints.keys().copied().collect();
         let is_old = |run: RunId, step: Step| {
             let newest = newest.get(&run);
-            newest.is_some_and(|newest| step < newest.saturating_sub(CHECKPOINTS_KEPT_COUNT))
+            newest.is_some_and(|newest| step < newest.saturating_sub(STEPS_KEPT_COUNT))
         };
-        self.canonical.retain(|id, _| !is_old(id.run, id.step));
-        self.draws.retain(|(_, id), _| !is_old(id.run, id.step));
-        self.verdicts
-            .retain(|part, _| !is_old(part.unit.run, part.unit.step));
-        self.failures.retain(|job, _| match job {
-            Job::Fetch(id) => !is_old(id.run, id.step),
-            Job::Judge(part) => !is_old(part.unit.run, part.unit.step),
-            Job::Advance(run, step) => !is_old(*run, *step),
-            Job::Retake(id) | Job::Trace(id, _) => !is_old(id.run, id.step),
-        });
-
         let known = self.checkpoints.keys().copied();
         let old: Vec<_> = known.filter(|(run, step)| is_old(*run, *step)).collect();
         for key in old {
