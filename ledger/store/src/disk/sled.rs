@@ -4,6 +4,11 @@
 //! end did not reach the disk is dropped as a whole. `flush` asks Linux for `sync_file_range`,
 //! which leaves the disk's own cache and the file's length to chance, so the file itself is
 //! synchronised after it.
+//!
+//! When it is opened, sled writes down where its pages are, to a file `snap.….generating` that it
+//! renames. Of a process that was killed meanwhile half of that file stays, which the next opening
+//! takes for the newest there is, and refuses the database. It says nothing that the log does not
+//! say, so it is removed then.
 
 use super::database::{Batch, CACHE_BYTES, Database, Trouble, Visit, guard, patiently};
 use std::{fs::File, path::Path, sync::RwLockReadGuard};
@@ -41,7 +46,12 @@ fn try_open(folder: &Path) -> Result<Sled, Trouble> {
     let config = sled::Config::new()
         .path(folder)
         .cache_capacity(CACHE_BYTES as u64);
-    let database = match guard(Sled::NAME, || Ok(config.open()))? {
+    let mut opened = guard(Sled::NAME, || Ok(config.open()))?;
+    // Nobody else has it open, or the lock would have been refused before.
+    if matches!(opened, Err(sled::Error::Corruption { .. })) && remove_unfinished(folder)? {
+        opened = guard(Sled::NAME, || Ok(config.open()))?;
+    }
+    let database = match opened {
         Ok(database) => database,
         // What cannot be read is a damaged file, unless the system refuses to open it.
         Err(error @ (sled::Error::Io(_) | sled::Error::Unsupported(_))) => return Err(error.into()),
@@ -49,6 +59,22 @@ fn try_open(folder: &Path) -> Result<Sled, Trouble> {
     };
     let file = File::open(folder.join(Sled::FILE)).map_err(|error| failed(&error))?;
     Ok(Sled { database, file })
+}
+
+/// Removes what a killed process did not finish writing; whether there was any.
+fn remove_unfinished(folder: &Path) -> Result<bool, Trouble> {
+    let mut is_any = false;
+    for entry in std::fs::read_dir(folder).map_err(|error| failed(&error))? {
+        let entry = entry.map_err(|error| failed(&error))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            std::fs::remove_file(entry.path()).map_err(|error| failed(&error))?;
+            tracing::warn!(file = %entry.path().display(), "removed what was not finished");
+            is_any = true;
+        }
+    }
+    Ok(is_any)
 }
 
 impl Sled {

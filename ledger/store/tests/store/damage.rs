@@ -326,6 +326,21 @@ fn flipped_byte_in_the_file_never_becomes_wrong_data() {
     assert!(found > 0, "no flip was found at all");
 }
 
+/// A process that is killed while sled opens leaves half of a file that sled then takes for its
+/// newest list of pages.
+#[test]
+fn what_a_killed_opening_left_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    history(folder.path());
+    let left = folder.path().join("snap.7FFFFFFFFFFFFFFF.generating");
+    for bytes in [&b""[..], &[7; 100]] {
+        std::fs::write(&left, bytes).unwrap();
+        assert!(sled::open(folder.path()).is_err(), "sled by itself opens");
+        everything(folder.path()).unwrap();
+        assert!(!left.exists());
+    }
+}
+
 #[test]
 fn emptied_database_is_not_taken_for_a_new_one() {
     let folder = tempfile::tempdir().unwrap();
