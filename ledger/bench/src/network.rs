@@ -43,6 +43,12 @@ pub(crate) struct Options {
     /// Measure memory for so many seconds more, at half of the load.
     #[arg(long, default_value_t = 0)]
     soak_seconds: u64,
+    /// The database of the validators, sled or redb.
+    #[arg(long, default_value_t)]
+    store: ledger_store::Choice,
+    /// Blocks that the validators keep; 0 for all.
+    #[arg(long, default_value_t = 0)]
+    keep_blocks: u64,
     /// Cut the network through this file of `links`' rules, in halves and a third off.
     #[arg(long, requires = "namespaces")]
     rules: Option<std::path::PathBuf>,

@@ -99,7 +99,7 @@ impl Homes {
         let balances: Vec<_> = senders.iter().map(|key| (key.address(), BALANCE)).collect();
         let genesis = genesis_of(&keys, &balances, Vec::new())?;
         for home in &all {
-            write(home, &all, &genesis, options.interval_ms)?;
+            write(home, &all, &genesis, options)?;
         }
         Ok(Self {
             all,
@@ -144,7 +144,13 @@ pub(super) fn on_disk() -> Result<TempDir> {
     made.with_context(|| format!("no folder in {}", beside.display()))
 }
 
-pub(super) fn write(home: &Home, all: &[Home], genesis: &Genesis, interval_ms: u64) -> Result<()> {
+pub(super) fn write(home: &Home, all: &[Home], genesis: &Genesis, options: &Options) -> Result<()> {
+    let Options {
+        interval_ms,
+        store,
+        keep_blocks,
+        ..
+    } = options;
     let others = all.iter().filter(|other| other.path != home.path);
     let quoted = |addresses: Vec<String>| format!("[\"{}\"]", addresses.join("\", \""));
     let consensus = quoted(others.clone().map(Home::consensus).collect());
@@ -152,7 +158,7 @@ pub(super) fn write(home: &Home, all: &[Home], genesis: &Genesis, interval_ms: u
     let config = format!(
         "http = \"{}\"\nconsensus = \"{}\"\nconsensus_peers = {consensus}\nnetwork = \"{}\"\n\
          network_peers = {network}\nblock_interval_ms = {interval_ms}\nthreads_count = 1\n\
-         device = \"cpu\"\n",
+         device = \"cpu\"\nstore = \"{store}\"\nkeep_blocks = {keep_blocks}\n",
         home.http(),
         home.consensus(),
         home.network(),

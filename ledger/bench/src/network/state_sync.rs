@@ -74,6 +74,8 @@ pub(crate) async fn measure(options: &Options) -> Result<()> {
     let folder = on_disk()?;
     let two = Options {
         validators: 2,
+        interval_ms: INTERVAL_MS,
+        store: options.state_store,
         ..options.clone()
     };
     let homes = places(&two, folder.path())?;
@@ -82,7 +84,7 @@ pub(crate) async fn measure(options: &Options) -> Result<()> {
     };
     let genesis = genesis_of(std::slice::from_ref(&server.key), &[], Vec::new())?;
     for home in [server, joiner] {
-        write(home, &homes, &genesis, INTERVAL_MS)?;
+        write(home, &homes, &genesis, &two)?;
     }
     fill(server, &genesis, options)?;
     let http = reqwest::Client::builder().no_proxy().build()?;
