@@ -1,9 +1,10 @@
 //! What compression costs: the same rounds of `DiLoCo` with uncompressed, 8-bit and sparse updates.
 //!
-//! Run with `cargo run --release -p miner --example compression -- SEEDS ROUNDS ROWS`. Four workers
-//! take five inner steps of ROWS × 64 bytes each round, on the shipped corpus, at a rate that falls
-//! to zero over the second half; the table shows bits a value and the loss on the validation part
-//! in nats a byte, for each seed. All see the same bytes in the same order.
+//! Run with `cargo run --release -p miner --example compression -- SEEDS ROUNDS ROWS STEPS EPSILON
+//! RATE`. Four workers take STEPS inner steps of ROWS × 64 bytes each round, on the shipped corpus,
+//! with fresh moments, this ε, and a rate that falls from RATE to zero over the second half; the
+//! table shows bits a value and the loss on the validation part in nats a byte, for each seed. All
+//! see the same bytes in the same order.
 #![expect(clippy::print_stdout, reason = "a table is what this program is for")]
 
 use engine::trainer::{
@@ -15,9 +16,20 @@ use environment::{Corpus, Split};
 use std::error::Error;
 
 const WORKERS: usize = 4;
-const INNER_STEPS: u64 = 5;
 const ROW_TOKENS: usize = 64;
 const VALIDATION_ROWS: usize = 256;
+
+/// What all workers do.
+#[derive(Clone, Copy)]
+struct Work {
+    rounds: u64,
+    /// Of an inner batch.
+    rows: u64,
+    /// Inner steps a round.
+    steps: u64,
+    epsilon: f32,
+    rate: f32,
+}
 
 /// How updates travel.
 #[derive(Clone, Copy)]
@@ -108,7 +120,7 @@ fn validation(model: &Parameters, threads: &Threads) -> Result<f64, Box<dyn Erro
 fn run(
     codec: Codec,
     seed: u64,
-    (rounds, rows): (u64, u64),
+    work: Work,
     threads: &Threads,
 ) -> Result<(f64, f64), Box<dyn Error>> {
     let mut start = [0; 32];
@@ -119,19 +131,20 @@ fn run(
     let mut outer = OuterState::new(&optimizer, &config());
     let mut feedbacks = vec![Feedback::new(count); WORKERS];
     let mut bytes = 0;
-    for round in 0..rounds {
+    for round in 0..work.rounds {
         let options = InnerOptions {
             adamw: AdamW {
-                lr: 2e-3 * rate(round, rounds),
+                lr: work.rate * left(round, work.rounds),
+                eps: work.epsilon,
                 ..AdamW::default()
             },
             warmup_steps: 40,
-            first_step: round * INNER_STEPS,
+            first_step: round * work.steps,
             clip_norm: 1.0,
         };
         let mut mean = vec![0.0_f32; count];
         for (worker, feedback) in (0..).zip(&mut feedbacks) {
-            let batches = (0..INNER_STEPS).map(|step| batch([seed, round, worker, step], rows));
+            let batches = (0..work.steps).map(|step| batch([seed, round, worker, step], work.rows));
             let update = pseudo_gradient(&model, batches, &options, threads)?.values;
             let (sent, length) = codec.send(feedback, &update)?;
             bytes += length;
@@ -141,21 +154,27 @@ fn run(
         }
         outer.step(&optimizer, &mut model, &mean, threads)?;
     }
-    let bits = 8.0 * bytes as f64 / (count as f64 * WORKERS as f64 * rounds as f64);
+    let bits = 8.0 * bytes as f64 / (count as f64 * WORKERS as f64 * work.rounds as f64);
     Ok((bits, validation(&model, threads)?))
 }
 
 /// The share of the peak rate: all of it in the first half, then a line to zero.
-fn rate(round: u64, rounds: u64) -> f32 {
+fn left(round: u64, rounds: u64) -> f32 {
     let left = (rounds - round) as f32 / rounds as f32;
     (left / 0.5).min(1.0)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let seeds: u64 = arguments.next().map_or(Ok(3), |text| text.parse())?;
-    let rounds: u64 = arguments.next().map_or(Ok(400), |text| text.parse())?;
-    let rows: u64 = arguments.next().map_or(Ok(8), |text| text.parse())?;
+    let mut next = |or: &str| arguments.next().unwrap_or_else(|| or.to_owned());
+    let seeds: u64 = next("3").parse()?;
+    let work = Work {
+        rounds: next("2000").parse()?,
+        rows: next("8").parse()?,
+        steps: next("1").parse()?,
+        epsilon: next("0.01").parse()?,
+        rate: next("0.01").parse()?,
+    };
     let threads = Threads::new(1);
     println!("| updates | bits a value | validation loss of each seed | mean |\n|---|---|---|---|");
     let codecs = [
@@ -165,7 +184,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Codec::Sparse(0.95, 1.0, 0.0),
     ];
     for codec in codecs {
-        let runs = (1..=seeds).map(|seed| run(codec, seed, (rounds, rows), &threads));
+        let runs = (1..=seeds).map(|seed| run(codec, seed, work, &threads));
         let runs = runs.collect::<Result<Vec<_>, _>>()?;
         let losses: Vec<String> = runs.iter().map(|(_, loss)| format!("{loss:.4}")).collect();
         let mean = runs.iter().map(|(_, loss)| loss).sum::<f64>() / runs.len() as f64;

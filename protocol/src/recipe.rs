@@ -56,6 +56,10 @@ pub struct Pretrain {
     pub warmup_steps_count: u32,
     /// Inner `AdamW` second-moment decay.
     pub beta2: Micro,
+    /// Added to the root of the inner second moment, in units of 10⁻⁹. Far below the gradient's
+    /// numbers every weight moves about as far; far above them, by its gradient, so that a few
+    /// values carry most of a sparse update.
+    pub epsilon_nano: u32,
     /// Inner decoupled weight decay.
     pub weight_decay: Micro,
     /// Inner gradient norm limit.

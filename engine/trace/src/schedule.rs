@@ -7,7 +7,7 @@
 pub const NORM_EPSILON: f32 = 1e-6;
 /// First-moment decay of every recipe's `AdamW`.
 pub const BETA1: f32 = 0.9;
-/// Added to the root of the second moment of every recipe's `AdamW`.
+/// Added to the root of the second moment of the `AdamW` of reinforcement learning.
 pub const ADAM_EPSILON: f32 = 1e-8;
 
 /// Millionths as f32: one division of integers that f32 holds exactly, up to 16.7.
@@ -18,6 +18,16 @@ pub const ADAM_EPSILON: f32 = 1e-8;
 )]
 pub fn of_micro(micro: u64) -> f32 {
     micro as f32 / 1_000_000.0
+}
+
+/// Thousand-millionths as f32, the numerator rounded first where it is above 2^24.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "rounds to nearest, which is part of the definition"
+)]
+pub fn of_nano(nano: u32) -> f32 {
+    nano as f32 / 1_000_000_000.0
 }
 
 /// The step size of a step: millionths, times its factor.
@@ -96,7 +106,13 @@ pub fn advantages(rewards_micro: &[u32], floor_micro: u64) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use super::advantages;
+    use super::{ADAM_EPSILON, advantages, of_nano};
+
+    #[test]
+    fn thousand_millionths_are_rounded_once() {
+        let found = [10, 1_000, 10_000_000, 1_000_000_000].map(of_nano);
+        assert_eq!(found, [ADAM_EPSILON, 1e-6, 1e-2, 1.0]);
+    }
 
     #[test]
     fn advantages_are_deviations_over_spread_and_floor() {

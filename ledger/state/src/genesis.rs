@@ -284,8 +284,22 @@ pub(crate) fn check_recipe(run: u64, recipe: &Recipe) -> Result<(), GenesisError
             limit: "at least 1",
         });
     }
+    check_epsilon(run, recipe.pretrain.epsilon_nano)?;
     check_aggregation(run, &recipe.aggregation)?;
     check_model(run, &recipe.model)
+}
+
+/// Without it, a weight whose gradients were all zero would be divided by zero.
+const fn check_epsilon(run: u64, epsilon_nano: u32) -> Result<(), GenesisError> {
+    match epsilon_nano {
+        1..=EPSILON_NANO_MAX => Ok(()),
+        found => Err(GenesisError::Recipe {
+            run,
+            what: "pretrain.epsilon_nano",
+            found: found as u64,
+            limit: "between 1 and 1000000000",
+        }),
+    }
 }
 
 fn check_aggregation(run: u64, aggregation: &Aggregation) -> Result<(), GenesisError> {
@@ -342,6 +356,8 @@ fn check_aggregation(run: u64, aggregation: &Aggregation) -> Result<(), GenesisE
     Ok(())
 }
 
+/// Largest ε of the inner `AdamW`: one.
+const EPSILON_NANO_MAX: u32 = 1_000_000_000;
 /// Bounds of a multiple of a median.
 const RATIO: &str = "between 10^6 and 10^9";
 

@@ -10,7 +10,7 @@
 use super::{GradientInputs, Keep, Learned, Stretch, segments, start::keep_files};
 use crate::{
     ExecuteError, World,
-    model::{ADAM_EPSILON, BETA1, micro_of, number},
+    model::{BETA1, micro_of, number},
 };
 use engine::{
     Device, Parameters, Training,
@@ -288,7 +288,7 @@ fn options(pretrain: &Pretrain) -> InnerOptions {
             lr: number(pretrain.learning_rate),
             beta1: BETA1,
             beta2: number(pretrain.beta2),
-            eps: ADAM_EPSILON,
+            eps: engine::schedule::of_nano(pretrain.epsilon_nano),
             weight_decay: number(pretrain.weight_decay),
         },
         warmup_steps: pretrain.warmup_steps_count.into(),

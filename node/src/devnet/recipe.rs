@@ -104,6 +104,7 @@ const fn pretrain() -> Pretrain {
         learning_rate: Micro::new(2_000),
         warmup_steps_count: 4,
         beta2: Micro::new(990_000),
+        epsilon_nano: 10,
         weight_decay: Micro::new(0),
         gradient_norm_max: Micro::new(1_000_000),
         outer_learning_rate: Micro::new(700_000),

@@ -588,6 +588,7 @@ fn pretrain() -> Pretrain {
         learning_rate: Micro::new(3_000),
         warmup_steps_count: 2,
         beta2: Micro::new(950_000),
+        epsilon_nano: 10,
         weight_decay: Micro::new(100_000),
         gradient_norm_max: Micro::ONE,
         outer_learning_rate: Micro::new(700_000),

@@ -1,4 +1,4 @@
-//! What a recipe may say about aggregation. Spec: 01-task, 09-checkpoint.
+//! What a recipe may say about aggregation and its inner optimiser. Spec: 01-task, 09-checkpoint.
 
 use crate::support::Setup;
 use ledger_state::genesis::{self, GenesisError};
@@ -12,6 +12,17 @@ fn refused(change: impl FnOnce(&mut Aggregation)) -> Option<&'static str> {
         Err(GenesisError::Recipe { what, .. }) => Some(what),
         Err(other) => panic!("{other}"),
     }
+}
+
+#[test]
+fn an_epsilon_has_bounds() {
+    let refused = |epsilon_nano| {
+        let mut setup = Setup::default();
+        setup.recipe.pretrain.epsilon_nano = epsilon_nano;
+        genesis::state(&setup.genesis()).is_err()
+    };
+    let found = [0, 1, 1_000_000_000, 1_000_000_001].map(refused);
+    assert_eq!(found, [true, false, false, true]);
 }
 
 #[test]

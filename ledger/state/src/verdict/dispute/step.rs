@@ -8,7 +8,7 @@ use crate::{
 use engine_trace::{
     Kind, Model, Optimiser, Part, Program, RopeScaling, Step,
     dispute::{Claim, Number},
-    schedule::{ADAM_EPSILON, BETA1, NORM_EPSILON, correction, of_micro, rate, warmup},
+    schedule::{BETA1, NORM_EPSILON, correction, of_micro, of_nano, rate, warmup},
     tree::Name,
 };
 use environment::{Corpus, Environment, Row};
@@ -272,7 +272,7 @@ fn optimiser(pretrain: &Pretrain, inner_step: u32) -> Optimiser {
         lr: rate(pretrain.learning_rate.get(), factor),
         beta1: BETA1,
         beta2,
-        eps: ADAM_EPSILON,
+        eps: of_nano(pretrain.epsilon_nano),
         decay: of_micro(pretrain.weight_decay.get()),
         correction1: correction(BETA1, step),
         correction2: correction(beta2, step),

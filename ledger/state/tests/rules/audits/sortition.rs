@@ -58,10 +58,12 @@ fn round(chain: &Chain, id: UnitId) -> Audit {
     chain.unit(id).audits[0].clone()
 }
 
-/// Validators that could commit in the next block.
+/// Validators that could commit in the next block: none once others were drawn for them.
 pub(crate) fn eligible(chain: &Chain, id: UnitId) -> Vec<SigningKey> {
     let unit = chain.unit(id);
-    let sortition = unit.audits[0].sortition.unwrap();
+    let Some(sortition) = unit.audits[0].sortition else {
+        return Vec::new();
+    };
     let input = sortition_input(&sortition.beacon, id);
     let keys = (0..chain.validators.len()).map(|index| chain.operator(index));
     let eligible = keys.filter(|key| {

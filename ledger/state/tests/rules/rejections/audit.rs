@@ -330,6 +330,10 @@ fn appealed_without_the_bond() -> Rejection {
 fn called() -> (Chain, UnitId) {
     let mut setup = sortition_setup();
     setup.stakes = vec![100_000; 12];
+    // One is expected at each stage: that none comes in twelve is one chance in a hundred thousand.
+    setup
+        .parameters
+        .push((governance::parameters::Name::SortitionStages, 12));
     let (mut chain, unit) = Chain::audited(&setup);
     chain.wait_until("some", |chain| !eligible(chain, unit).is_empty());
     assert!(eligible(&chain, unit).len() < 12);
@@ -378,10 +382,15 @@ fn volunteered_with_the_proof_of_another_unit() -> Rejection {
     let ids = chain.commit_all();
     chain.attest_by_all(&ids);
     chain.draw(&ids);
-    chain.wait_until("some", |chain| !eligible(chain, ids[0]).is_empty());
-    let key = eligible(&chain, ids[0])[0].clone();
-    let own = bind(&chain, ids[1], &key, accepting());
-    let others = bind(&chain, ids[0], &key, accepting());
+    let someone = |chain: &Chain| {
+        let mut able = ids.iter().map(|id| (*id, eligible(chain, *id)));
+        able.find_map(|(id, keys)| Some((id, keys.first()?.clone())))
+    };
+    chain.wait_until("some", |chain| someone(chain).is_some());
+    let (able, key) = someone(&chain).unwrap();
+    let other = ids.iter().find(|id| **id != able).unwrap();
+    let own = bind(&chain, *other, &key, accepting());
+    let others = bind(&chain, able, &key, accepting());
     chain.reject(key, with_proof(&own, &others))
 }
 

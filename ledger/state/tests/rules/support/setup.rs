@@ -173,6 +173,7 @@ fn pretrain() -> Pretrain {
         learning_rate: Micro::new(1_000),
         warmup_steps_count: 1,
         beta2: Micro::new(990_000),
+        epsilon_nano: 10,
         weight_decay: Micro::ZERO,
         gradient_norm_max: Micro::ONE,
         outer_learning_rate: Micro::ONE,
