@@ -36,7 +36,7 @@ pub(crate) fn run(common: Common, count: u64, fresh_every: u64) -> Result<()> {
     let mut done = 0;
     let started = Instant::now();
     while done < count {
-        let folder = tempfile::tempdir()?;
+        let mut folder = tempfile::tempdir()?;
         let mut replica = Replica::new()?;
         for _ in 0..fresh_every.min(count - done) {
             done += 1;
@@ -45,8 +45,13 @@ pub(crate) fn run(common: Common, count: u64, fresh_every: u64) -> Result<()> {
                 seed: random.r#gen(),
                 ..common
             };
-            kill_once(common, folder.path(), life, (&mut replica, &mut tally))
-                .with_context(|| format!("kill {done} after {} µs", life.as_micros()))?;
+            let killed = kill_once(common, folder.path(), life, (&mut replica, &mut tally));
+            // What failed stays, to be looked at.
+            folder.disable_cleanup(killed.is_err());
+            killed.with_context(|| {
+                let (life_us, path) = (life.as_micros(), folder.path().display());
+                format!("kill {done} after {life_us} µs, in {path}")
+            })?;
         }
         tally.blocks += replica.height.get();
     }
